@@ -1,0 +1,101 @@
+//! Applies the application's `on_error` rule to decisions that failed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::warn;
+
+use super::{
+    CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, PlayDecision,
+    PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, Rejection, StreamRequest,
+};
+
+/// What a client gets when the plugin traps, times out or is unavailable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Refuse: nobody enters undecided.
+    #[default]
+    Reject,
+    /// Accept with the defaults of every grant.
+    Allow,
+}
+
+/// An application's policy with its failure rule: every question gets a
+/// decision.
+#[derive(Clone)]
+pub struct Gate {
+    policy: Arc<dyn Policy>,
+    on_error: OnError,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("on_error", &self.on_error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// Wraps `policy`; failed decisions become what `on_error` says.
+    pub fn new(policy: Arc<dyn Policy>, on_error: OnError) -> Self {
+        Self { policy, on_error }
+    }
+
+    /// Asks `on-connect`.
+    pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
+        let answer = self.policy.on_connect(request).await;
+        self.settle(
+            answer,
+            || ConnectDecision::Accept(ConnectGrant::default()),
+            ConnectDecision::Reject,
+        )
+    }
+
+    /// Asks `on-publish`.
+    pub async fn publish(&self, request: StreamRequest) -> PublishDecision {
+        let answer = self.policy.on_publish(request).await;
+        self.settle(
+            answer,
+            || PublishDecision::Accept(PublishGrant::default()),
+            PublishDecision::Reject,
+        )
+    }
+
+    /// Asks `on-play`.
+    pub async fn play(&self, request: StreamRequest) -> PlayDecision {
+        let answer = self.policy.on_play(request).await;
+        self.settle(
+            answer,
+            || PlayDecision::Accept(PlayGrant::default()),
+            PlayDecision::Reject,
+        )
+    }
+
+    /// Asks `on-call`; failures stay errors, whatever `on_error` says.
+    pub async fn call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
+        self.policy.on_call(who, method, amf0).await
+    }
+
+    /// Queues an event.
+    pub fn notify(&self, event: Event) {
+        self.policy.notify(event);
+    }
+
+    fn settle<D>(
+        &self,
+        answer: Result<D, PolicyError>,
+        allow: impl FnOnce() -> D,
+        reject: impl FnOnce(Rejection) -> D,
+    ) -> D {
+        let error = match answer {
+            Ok(decision) => return decision,
+            Err(error) => error,
+        };
+        warn!(%error, on_error = ?self.on_error, "no decision from the plugin");
+        match self.on_error {
+            OnError::Allow => allow(),
+            OnError::Reject => reject(Rejection::new("the server could not decide; try again")),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Decisions: what a session asks, and what it may be granted.
+//!
+//! Flows in: plain requests from a session. Flows out: decisions, after the
+//! application's `on_error` rule has replaced those that could not be made.
+//! Nothing here knows WASM: the plugin runtime implements [`Policy`], the
+//! supervisor connects the two.
+
+mod gate;
+mod services;
+mod types;
+
+pub use gate::{Gate, OnError};
+pub use services::{ControlError, MediaControl, StreamRegistry};
+pub use types::*;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// One application's decisions.
+///
+/// The host waits for every method but [`Policy::notify`]; an implementation
+/// bounds its own time and answers [`PolicyError`] rather than hang. Dropping
+/// a returned future abandons the decision (its client has left).
+#[async_trait]
+pub trait Policy: Send + Sync + 'static {
+    /// May this client use the application?
+    async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError>;
+    /// May this client publish, under what name, and by which rules?
+    async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError>;
+    /// May this client play, and what?
+    async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError>;
+    /// A remote procedure call of a client; AMF0 values in and out.
+    async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError>;
+    /// Queues an event, in order, without waiting. A full queue drops the
+    /// event and logs it: media never waits for a plugin.
+    fn notify(&self, event: Event);
+}
+
+/// Why a decision could not be made. The gate turns it into the application's
+/// `on_error` answer; the text goes to the log, never to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// The guest trapped: a panic, an out-of-bounds access, exhausted memory.
+    #[error("the plugin trapped in {hook}: {reason}")]
+    Trapped {
+        /// The function of the interface that was running.
+        hook: &'static str,
+        /// First line of the trap.
+        reason: String,
+    },
+    /// The guest used more time than its CPU or wall budget.
+    #[error("the plugin exceeded its {budget} of {limit_ms} ms in {hook}")]
+    TimedOut {
+        /// The function of the interface that was running.
+        hook: &'static str,
+        /// "CPU budget" or "wall deadline".
+        budget: &'static str,
+        /// The budget, in milliseconds.
+        limit_ms: u64,
+    },
+    /// No instance became free inside the deadline.
+    #[error(
+        "no plugin instance was free for {hook} within {waited_ms} ms (limit: {limit} instances)"
+    )]
+    Busy {
+        /// The function of the interface that was wanted.
+        hook: &'static str,
+        /// How long the call waited, in milliseconds.
+        waited_ms: u64,
+        /// The pool's size.
+        limit: usize,
+    },
+    /// There is no serving generation, or the breaker is open.
+    #[error("the plugin is not available: {0}")]
+    Unavailable(String),
+}
+
+/// Why a remote procedure call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The plugin does not export `calls`, or does not know the method.
+    #[error("the application has no method {0:?}")]
+    Unknown(String),
+    /// The plugin answered with an error for the client.
+    #[error("{0}")]
+    Refused(String),
+    /// The plugin could not answer.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}

@@ -1,0 +1,56 @@
+//! What a policy may ask of the media plane, and what it may order.
+//!
+//! The plugin runtime calls these for the guest's `registry` and `control`
+//! imports; the hub and the session directory implement them. They take the
+//! application's name, so one application never sees another's streams.
+
+use super::{ConnId, Recording, StreamInfo};
+
+/// Snapshot reads of live streams; these never block.
+pub trait StreamRegistry: Send + Sync + 'static {
+    /// The stream of this application with this name, `instance/name` for
+    /// streams of an application instance.
+    fn get(&self, app: &str, name: &str) -> Option<StreamInfo>;
+    /// Up to `limit` streams whose name starts with `prefix`, in name order.
+    fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo>;
+    /// How many streams have a name that starts with `prefix`.
+    fn count(&self, app: &str, prefix: &str) -> usize;
+}
+
+/// Commands to the media plane: queued, applied after the call returns.
+pub trait MediaControl: Send + Sync + 'static {
+    /// Ends a connection of this application.
+    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError>;
+    /// Ends the publisher of a stream.
+    fn stop_stream(&self, app: &str, name: &str, reason: &str) -> Result<(), ControlError>;
+    /// Starts a recording of a stream.
+    fn start_record(&self, app: &str, name: &str, spec: Recording) -> Result<(), ControlError>;
+    /// Ends the recordings of a stream.
+    fn stop_record(&self, app: &str, name: &str) -> Result<(), ControlError>;
+    /// Starts to push a stream to `url`.
+    fn start_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError>;
+    /// Ends the push of a stream to `url`.
+    fn stop_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError>;
+    /// Sends a data message (AMF0 values behind `handler`) to a stream's players.
+    fn send_data(
+        &self,
+        app: &str,
+        name: &str,
+        handler: &str,
+        amf0: &[u8],
+    ) -> Result<(), ControlError>;
+}
+
+/// Why a command was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such connection or stream in this application.
+    #[error("no such connection or stream in this application")]
+    NotFound,
+    /// The application may not do this, or this build can't.
+    #[error("not permitted or not available")]
+    Denied,
+    /// The command queue is full.
+    #[error("the command queue is full")]
+    Busy,
+}

@@ -1,0 +1,257 @@
+//! The values of the interface in `wit/0.1/types.wit`, as plain Rust.
+//!
+//! Field for field the same as the WIT records, so that a reader of one knows
+//! the other; durations are milliseconds because the interface has them so.
+
+/// Identifies a connection for the life of the process.
+pub type ConnId = u64;
+/// Identifies one accepted publish for the life of the process.
+pub type StreamId = u64;
+/// Ordered text pairs: query parameters, attributes.
+pub type Pairs = Vec<(String, String)>;
+
+/// A leaf of an AMF object, flattened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// AMF null or undefined.
+    Null,
+    /// AMF boolean.
+    Boolean(bool),
+    /// AMF number.
+    Number(f64),
+    /// AMF string; other kinds as their text.
+    Text(String),
+}
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Client {
+    /// The connection.
+    pub conn: ConnId,
+    /// Remote address and port, `203.0.113.7:51234`.
+    pub remote: String,
+    /// `rtmp`, later `rtmps`, `rtmpt`, ...
+    pub protocol: String,
+    /// Server name of the TLS handshake.
+    pub tls_name: Option<String>,
+    /// What `on-connect` granted.
+    pub attrs: Pairs,
+}
+
+/// A client's `connect` command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectRequest {
+    /// Who is asking.
+    pub client: Client,
+    /// The application's name in the configuration.
+    pub app: String,
+    /// `live/room1` asks for the instance `room1` of `live`.
+    pub instance: Option<String>,
+    /// Query parameters of the application name and of tcUrl.
+    pub query: Pairs,
+    /// As the client sent it.
+    pub tc_url: String,
+    /// As the client sent it; says nothing reliable about the client.
+    pub flash_ver: String,
+    /// Every other property of the command object, flattened with dots.
+    pub props: Vec<(String, Scalar)>,
+}
+
+/// A client's `publish` or `play` command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRequest {
+    /// Who is asking.
+    pub client: Client,
+    /// The application's name.
+    pub app: String,
+    /// The application instance.
+    pub instance: Option<String>,
+    /// The stream's name, its query cut off.
+    pub name: String,
+    /// The query behind the stream's name.
+    pub query: Pairs,
+    /// Publish: `live`, `record`, `append`. Play: `live`, `any`, `vod`.
+    pub mode: String,
+}
+
+/// A refusal, as the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Status code; empty for the usual one of the command.
+    pub code: String,
+    /// Shown by encoders to their user.
+    pub description: String,
+    /// When trying again makes sense.
+    pub retry_after_ms: Option<u32>,
+}
+
+impl Rejection {
+    /// A refusal with the command's usual status code.
+    pub fn new(description: impl Into<String>) -> Self {
+        Self {
+            code: String::new(),
+            description: description.into(),
+            retry_after_ms: None,
+        }
+    }
+}
+
+/// What an accepted connection gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectGrant {
+    /// Kept with the connection and shown to every later hook.
+    pub attrs: Pairs,
+    /// Outbound chunk size in bytes; none for the server's.
+    pub chunk_size: Option<u32>,
+    /// Acknowledgement window in bytes; none for the server's.
+    pub window_ack: Option<u32>,
+    /// Room for growth.
+    pub extra: Pairs,
+}
+
+/// The answer to [`ConnectRequest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectDecision {
+    /// Let the client in.
+    Accept(ConnectGrant),
+    /// Refuse it, and say why.
+    Reject(Rejection),
+    /// Send it to this URL.
+    Redirect(String),
+}
+
+/// What happens when a name already has a publisher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DuplicateRule {
+    /// The newcomer is refused with `NetStream.Publish.BadName`.
+    #[default]
+    Reject,
+    /// The old publisher is closed, its players stay.
+    Replace,
+    /// The newcomer is accepted and takes over when the first is lost.
+    Standby,
+}
+
+/// Where and how to record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// `flv`, later `mp4`.
+    pub container: String,
+    /// Below the application's media folder.
+    pub path: String,
+    /// A new file every so many seconds.
+    pub split_seconds: Option<u32>,
+}
+
+/// What an accepted publisher gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublishGrant {
+    /// None: as requested.
+    pub name: Option<String>,
+    /// The rule for a second publisher of the name.
+    pub on_duplicate: DuplicateRule,
+    /// Record the stream.
+    pub record_to: Option<Recording>,
+    /// Push the stream to these URLs.
+    pub forward_to: Vec<String>,
+    /// Close a publisher that sends more than this.
+    pub max_kbps: Option<u32>,
+    /// Close a publisher that is silent for so long.
+    pub idle_timeout_ms: Option<u32>,
+    /// Keep the name and its players so long after the publisher is lost.
+    pub hold_ms: Option<u32>,
+    /// Room for growth.
+    pub extra: Pairs,
+}
+
+/// The answer to a publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishDecision {
+    /// Claim the name.
+    Accept(PublishGrant),
+    /// Refuse, and say why.
+    Reject(Rejection),
+}
+
+/// What an accepted player gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlayGrant {
+    /// None: as requested.
+    pub name: Option<String>,
+    /// Pull from this origin when the stream is absent.
+    pub pull_from: Option<String>,
+    /// Wait so long for a publisher; none for the application's setting.
+    pub wait_ms: Option<u32>,
+    /// End the playback after so long.
+    pub max_seconds: Option<u32>,
+    /// Room for growth.
+    pub extra: Pairs,
+}
+
+/// The answer to a play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlayDecision {
+    /// Subscribe the client.
+    Accept(PlayGrant),
+    /// Refuse, and say why.
+    Reject(Rejection),
+}
+
+/// A snapshot of a live stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// This publish.
+    pub id: StreamId,
+    /// The application's name.
+    pub app: String,
+    /// The application instance.
+    pub instance: Option<String>,
+    /// The granted name.
+    pub name: String,
+    /// Who publishes.
+    pub publisher: Client,
+    /// Video codec name once its header has arrived.
+    pub video: Option<String>,
+    /// Audio codec name once its header has arrived.
+    pub audio: Option<String>,
+    /// When the claim was granted, Unix time in milliseconds.
+    pub started_unix_ms: u64,
+    /// Bytes of message bodies received.
+    pub bytes_in: u64,
+    /// Players now.
+    pub players: u32,
+    /// Room for growth.
+    pub extra: Pairs,
+}
+
+/// How a publish, a playback or a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SessionEnd {
+    /// `unpublish`, `delete-stream`, `eof`, `reset`, `timeout`, `replaced`, ...
+    pub reason: String,
+    /// How long it lasted, in milliseconds.
+    pub duration_ms: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Frames dropped because the player was slow.
+    pub frames_dropped: u64,
+}
+
+/// What has happened; queued per application, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A claim was granted.
+    Published(StreamInfo),
+    /// Codec headers have arrived.
+    Ready(StreamInfo),
+    /// Exactly once for every [`Event::Published`], after it.
+    Unpublished(StreamInfo, SessionEnd),
+    /// A playback ended.
+    PlayEnded(StreamRequest, SessionEnd),
+    /// A connection ended.
+    Disconnected(Client, SessionEnd),
+    /// A recording was finished: bytes and milliseconds.
+    Recorded(StreamInfo, Recording, u64, u64),
+}
