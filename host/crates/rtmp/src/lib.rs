@@ -1,1 +1,23 @@
-//! Sans-IO RTMP.
+//! Sans-IO RTMP: bytes come in through `handle_*` and `read`, messages and
+//! bytes to send come out; there are no sockets, clocks or random numbers in
+//! here, so two ends can be run against each other in memory.
+//!
+//! From the wire up:
+//!
+//! - [`handshake`]: the first 3073 bytes each way, simple and digest.
+//! - [`chunk`]: chunk streams, bytes to [`message::Message`] and back.
+//! - [`control`], [`command`], [`data`], [`aggregate`]: what messages say.
+//! - [`session`]: the client and server state machines built of all those.
+//!
+//! "RTMP 1.0" in these pages is Adobe's "Real-Time Messaging Protocol (RTMP)
+//! specification", 1.0, of 21 December 2012.
+
+pub mod aggregate;
+pub mod chunk;
+pub mod control;
+pub mod handshake;
+pub mod message;
+pub mod session;
+
+#[doc(hidden)]
+pub mod fuzz;

@@ -1,0 +1,134 @@
+//! The chunk stream: bytes to messages and back, RTMP 1.0 section 5.3.
+//!
+//! [`Reader`] takes received bytes and yields messages. [`Writer`] takes
+//! messages for one peer and yields bytes with compressed headers;
+//! [`encode_absolute`] yields bytes that are right for any peer.
+//!
+//! A chunk is a basic header (format and chunk stream id, 1 to 3 bytes), a
+//! message header (11, 7, 3 or 0 bytes for formats 0 to 3), an extended
+//! timestamp of 4 bytes when the 24-bit field says 0xFFFFFF, and at most
+//! "chunk size" bytes of payload.
+
+mod reader;
+mod writer;
+
+use thiserror::Error;
+
+pub use reader::Reader;
+pub use writer::{Writer, encode_absolute};
+
+/// The chunk size both directions start with, in bytes (section 5.4.1).
+pub const DEFAULT_CHUNK_SIZE: u32 = 128;
+
+/// A timestamp field of this value says that an extended timestamp follows
+/// (section 5.3.1.3); timestamps and deltas from here on can't be said in 24
+/// bits.
+const EXTENDED: u32 = 0x00FF_FFFF;
+
+/// The largest message length the 24-bit field can say, in bytes.
+const MAX_MESSAGE_LENGTH: usize = 0x00FF_FFFF;
+
+/// The highest chunk stream id (section 5.3.1.1).
+const MAX_CHUNK_STREAM_ID: u32 = 65_599;
+
+/// What a [`Reader`] accepts from its peer before it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderLimits {
+    /// Largest chunk size the peer may set, in bytes. A size of 1 to 127 is
+    /// legal for us (the specification's SHOULD is 128) though it costs.
+    pub max_chunk_size: u32,
+    /// Longest message, in bytes, refused as soon as its header announces it.
+    pub max_message_size: u32,
+    /// How many different chunk streams the peer may use.
+    pub max_chunk_streams: usize,
+    /// Total size of half-received messages, in bytes.
+    pub max_partial_bytes: usize,
+}
+
+impl Default for ReaderLimits {
+    fn default() -> Self {
+        Self {
+            max_chunk_size: 16 << 20,
+            max_message_size: 8 << 20,
+            max_chunk_streams: 64,
+            max_partial_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Why a chunk stream can't be read on. All are fatal to the connection: the
+/// place of the next chunk is no longer known, or a limit was passed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChunkError {
+    /// A format 2 or 3 header on a chunk stream without a message before it.
+    #[error(
+        "byte {offset}: expected a format 0 or 1 header to open chunk stream {chunk_stream_id}, \
+         found format {format}, which leaves the message length unknown"
+    )]
+    NoPreviousHeader {
+        /// Bytes received before the error.
+        offset: u64,
+        /// The chunk stream.
+        chunk_stream_id: u32,
+        /// 2 or 3.
+        format: u8,
+    },
+    /// More chunk streams than [`ReaderLimits::max_chunk_streams`].
+    #[error(
+        "byte {offset}: expected at most {limit} chunk streams, found chunk stream {chunk_stream_id} beyond them"
+    )]
+    TooManyChunkStreams {
+        /// Bytes received before the error.
+        offset: u64,
+        /// The one too many.
+        chunk_stream_id: u32,
+        /// The limit.
+        limit: usize,
+    },
+    /// A message longer than [`ReaderLimits::max_message_size`].
+    #[error(
+        "byte {offset}: expected messages of at most {limit} bytes, found one of {length} on chunk stream {chunk_stream_id}"
+    )]
+    MessageTooLong {
+        /// Bytes received before the error.
+        offset: u64,
+        /// The chunk stream.
+        chunk_stream_id: u32,
+        /// Announced length in bytes.
+        length: u32,
+        /// The limit in bytes.
+        limit: u32,
+    },
+    /// Half-received messages add up to more than
+    /// [`ReaderLimits::max_partial_bytes`].
+    #[error(
+        "byte {offset}: expected at most {limit} bytes of unfinished messages, found more with chunk stream {chunk_stream_id}"
+    )]
+    TooMuchUnfinished {
+        /// Bytes received before the error.
+        offset: u64,
+        /// The chunk stream that passed the limit.
+        chunk_stream_id: u32,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A Set Chunk Size of 0, with the top bit set, or above
+    /// [`ReaderLimits::max_chunk_size`].
+    #[error("byte {offset}: expected a chunk size of 1 to {limit} bytes, found {found}")]
+    ChunkSize {
+        /// Bytes received before the error.
+        offset: u64,
+        /// The size asked for.
+        found: u32,
+        /// The limit in bytes.
+        limit: u32,
+    },
+    /// A Set Chunk Size or Abort message of fewer than four bytes.
+    #[error("byte {offset}: {source}")]
+    Control {
+        /// Bytes received before the error.
+        offset: u64,
+        /// What is wrong with it.
+        source: crate::control::ControlError,
+    },
+}

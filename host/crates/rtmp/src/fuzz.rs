@@ -1,0 +1,2 @@
+//! Bodies of the fuzz targets, here so that refactoring breaks them at
+//! compile time.
