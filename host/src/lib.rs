@@ -10,4 +10,8 @@
 //! Only [`supervisor`] names [`plugin`]; a session knows the trait
 //! [`policy::Policy`], and the hub never names a session.
 
+pub mod cli;
+pub mod config;
 pub mod policy;
+pub mod plugin;
+pub mod watch;

@@ -1,0 +1,95 @@
+//! The command line.
+//!
+//! Flows in: the program's arguments. Flows out: a [`Cli`], or help, version
+//! and usage errors, which clap prints.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// What `host` was asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(
+    name = "host",
+    version,
+    about = "livehost: a live-media server whose decisions are made by WASM components",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The command; each has its own `--help`.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of `host`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Serve until SIGINT or SIGTERM
+    ///
+    /// Binds every acceptor of the configuration, loads every application's
+    /// plugin, and prints what listens where. Plugins are reloaded when their
+    /// files change. On SIGINT (Ctrl-C) or SIGTERM clients are told, given
+    /// `limits.drain` to leave, and the exit status is 0. A configuration,
+    /// plugin or address that cannot be used: status 1 and the reason.
+    Run {
+        /// The configuration file; relative paths in it start at its folder
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
+    /// Validate a configuration and its plugins without serving
+    ///
+    /// Reads the configuration, loads every plugin and lets it judge its own
+    /// part of the configuration. Binds no address. Exit status 0 if `run`
+    /// could start; otherwise 1, and every problem with its place.
+    Check {
+        /// The configuration file; relative paths in it start at its folder
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
+}
+
+const EXAMPLES: &str = "\
+Example:
+  host check config.ron    # is it valid, do its plugins load?
+  host run config.ron      # serve
+
+RUST_LOG, if set, overrides the configuration's log filter, for example
+  RUST_LOG=info,livehost::session=debug host run config.ron";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definition_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_take_the_configuration() {
+        let cli = Cli::try_parse_from(["host", "run", "a/config.ron"]).unwrap();
+        assert_eq!(
+            cli.command,
+            Command::Run {
+                config: "a/config.ron".into()
+            }
+        );
+        let cli = Cli::try_parse_from(["host", "check", "b.ron"]).unwrap();
+        assert_eq!(
+            cli.command,
+            Command::Check {
+                config: "b.ron".into()
+            }
+        );
+    }
+
+    #[test]
+    fn missing_and_unknown_parts_are_usage_errors() {
+        for arguments in [&["host", "run"][..], &["host", "serve", "x"], &["host"]] {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a configuration file says, typed and checked.
+//!
+//! Plain data: flows in from [`super::load`], flows out to the supervisor,
+//! which builds plugins, applications and listeners from it. Every value is
+//! within its documented range; sizes are in bytes. Two configurations can be
+//! compared, so that a reload changes only what differs.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::policy::OnError;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What is logged, and how.
+    pub log: Log,
+    /// The applications by name; at least one.
+    pub applications: BTreeMap<String, Application>,
+    /// The listening addresses, in the order of the file; at least one, each
+    /// address once (port 0, any free port, may repeat).
+    pub acceptors: Vec<Acceptor>,
+    /// Limits of the whole server and of each connection.
+    pub limits: Limits,
+    /// The absolute folder of the file: relative paths in it start here.
+    pub base: PathBuf,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter as `RUST_LOG` has it: `info`, `warn,livehost::session=debug`.
+    /// It has been parsed once. Default `info`.
+    pub level: String,
+    /// Default [`LogFormat::Text`].
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people: one line of text an event.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// One application: who decides, and with what limits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Application {
+    /// The plugin's component file, absolute.
+    pub plugin: PathBuf,
+    /// The plugin's own configuration, as JSON text. It may hold secrets.
+    pub config: String,
+    /// What clients get when the plugin cannot decide.
+    pub on_error: OnError,
+    /// What the plugin may use.
+    pub limits: PluginLimits,
+    /// How its streams are buffered and waited for.
+    pub media: Media,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The plugin's configuration holds keys: it never reaches a log.
+        f.debug_struct("Application")
+            .field("plugin", &self.plugin)
+            .field("config", &format_args!("<{} bytes>", self.config.len()))
+            .field("on_error", &self.on_error)
+            .field("limits", &self.limits)
+            .field("media", &self.media)
+            .finish()
+    }
+}
+
+/// What one application's plugin may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Instances that may run at once, 1 to 1024. Default 16.
+    pub instances: usize,
+    /// Computing time of one call. Default 50 ms.
+    pub cpu: Duration,
+    /// Time from question to decision, waiting included; not below `cpu`.
+    /// Default 3 s.
+    pub decision: Duration,
+    /// Linear memory of one instance, bytes. Default 64 MiB.
+    pub memory: u64,
+    /// Keys and values the plugin may store, bytes; 0 stores nothing.
+    /// Default 16 MiB.
+    pub kv: u64,
+}
+
+/// How an application's streams are buffered and waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// Media kept per stream from its last keyframe on, bytes; 0 keeps none.
+    /// Default 16 MiB.
+    pub keyframe_cache: usize,
+    /// Where a player starts. Default [`Join::Keyframe`].
+    pub join: Join,
+    /// What may wait for one player, bytes. Default 8 MiB.
+    pub queue_bytes: usize,
+    /// What may wait for one player, as media time. Default 10 s.
+    pub queue_time: Duration,
+    /// How long a player may stay behind before it is closed. Default 20 s.
+    pub slow_close: Duration,
+    /// Silence after which a publisher is taken for lost. Default 15 s.
+    pub publisher_timeout: Duration,
+    /// How long a player may wait for its publisher. Default 60 s.
+    pub wait_for_publisher: Duration,
+}
+
+/// Where a player of a running stream starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// At the cached keyframe: at once, a little in the past.
+    #[default]
+    Keyframe,
+    /// At the next keyframe: later, with the least delay.
+    NextKeyframe,
+}
+
+/// One listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptor {
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// What the bytes of a connection pass. Default [`Chain::Rtmp`].
+    pub chain: Chain,
+    /// The applications served here, all known; empty serves all.
+    pub applications: Vec<String>,
+}
+
+impl Acceptor {
+    /// Whether clients of this address may use `application`.
+    #[must_use]
+    pub fn serves(&self, application: &str) -> bool {
+        self.applications.is_empty() || self.applications.iter().any(|name| name == application)
+    }
+}
+
+/// A protocol chain that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Chain {
+    /// `[Tcp, Rtmp]`
+    #[default]
+    Rtmp,
+}
+
+/// Limits of the server and of each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once. Default 10000.
+    pub connections: usize,
+    /// Connections at once from one address; 0 sets no limit. Default 0.
+    pub connections_per_address: usize,
+    /// Time from accept to the end of the handshake. Default 10 s.
+    pub handshake: Duration,
+    /// How long a client may be connected without publishing or playing.
+    /// Default 60 s.
+    pub idle: Duration,
+    /// Message streams one connection may create. Default 32.
+    pub streams_per_connection: usize,
+    /// The longest message taken from a client, bytes. Default 8 MiB.
+    pub message: usize,
+    /// Chunk size of what is sent, bytes. Default 60000.
+    pub chunk: u32,
+    /// How long clients are given to leave when the server stops. Default 5 s.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// `path` as the file means it: relative paths start at its folder.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            instances: 16,
+            cpu: Duration::from_millis(50),
+            decision: Duration::from_secs(3),
+            memory: 64 << 20,
+            kv: 16 << 20,
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            keyframe_cache: 16 * MIB,
+            join: Join::default(),
+            queue_bytes: 8 * MIB,
+            queue_time: Duration::from_secs(10),
+            slow_close: Duration::from_secs(20),
+            publisher_timeout: Duration::from_secs(15),
+            wait_for_publisher: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 0,
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            streams_per_connection: 32,
+            message: 8 * MIB,
+            chunk: 60_000,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
