@@ -1,0 +1,93 @@
+//! Why a plugin can't serve, in one line for an operator.
+
+use std::path::PathBuf;
+
+/// A plugin that can't be loaded, reloaded or checked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("application {app:?}, plugin {}: {fault}", file.display())]
+pub struct PluginError {
+    /// The application whose plugin this is.
+    pub app: String,
+    /// The plugin's file.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What is wrong with a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The file can't be read.
+    #[error("can't be read: {0}")]
+    Unreadable(String),
+    /// The file is a core module, not a component.
+    #[error(
+        "is a core WebAssembly module, expected a component: build it for the target \
+         wasm32-wasip2 (cargo build --target wasm32-wasip2)"
+    )]
+    CoreModule,
+    /// The file is not WebAssembly, or is broken.
+    #[error("is not a WebAssembly component: {0}")]
+    NotAComponent(String),
+    /// An interface that every plugin has is not exported.
+    #[error(
+        "does not export {interface}, expected a component of the world `app` in wit/{track}; \
+         it exports {found}"
+    )]
+    MissingExport {
+        /// The interface, with its track.
+        interface: String,
+        /// The track of the interface that this host has.
+        track: &'static str,
+        /// What the component exports instead.
+        found: String,
+    },
+    /// An exported interface has another shape than this host's.
+    #[error("exports {interface} with another shape than wit/{track} has: {reason}")]
+    WrongShape {
+        /// The interface, with its track.
+        interface: String,
+        /// The track of the interface that this host has.
+        track: &'static str,
+        /// What differs.
+        reason: String,
+    },
+    /// It imports what this host doesn't have.
+    #[error("imports what this host does not offer (the track is wit/{track}): {reason}")]
+    UnknownImport {
+        /// The track of the interface that this host has.
+        track: &'static str,
+        /// Which import, and what is missing.
+        reason: String,
+    },
+    /// `configure` refused the configuration; the text is the guest's.
+    #[error("refused its configuration: {0}")]
+    ConfigRefused(String),
+    /// `on-start` refused to start; the text is the guest's.
+    #[error("refused to start: {0}")]
+    StartRefused(String),
+    /// It trapped before it could serve.
+    #[error("trapped in {hook}: {reason}")]
+    Trapped {
+        /// The function of the interface that was running.
+        hook: &'static str,
+        /// First line of the trap.
+        reason: String,
+    },
+    /// It exceeded a budget before it could serve.
+    #[error("exceeded its {budget} of {limit_ms} ms in {hook}")]
+    TimedOut {
+        /// The function of the interface that was running.
+        hook: &'static str,
+        /// "CPU budget" or "wall deadline".
+        budget: &'static str,
+        /// The budget, in milliseconds.
+        limit_ms: u64,
+    },
+    /// The runtime itself failed: not the plugin's fault.
+    #[error("the plugin runtime failed: {0}")]
+    Runtime(String),
+    /// The plugin was shut down.
+    #[error("has been shut down")]
+    ShutDown,
+}
