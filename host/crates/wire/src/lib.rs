@@ -1,1 +1,22 @@
-//! Sans-IO codecs.
+//! Sans-IO codecs of the media wire formats: bytes in, typed values out, and
+//! back again.
+//!
+//! - [`amf0`], [`amf3`]: Action Message Format values, as RTMP commands and
+//!   metadata carry them.
+//! - [`flv`]: the FLV file and tag headers, and the audio and video tag
+//!   headers (legacy and Enhanced RTMP) at the front of every RTMP media
+//!   message.
+//!
+//! Nothing here reads a socket, a clock or randomness. Every decoder is meant
+//! for bytes of an untrusted peer: it returns an error rather than panic, and
+//! allocates in proportion to the bytes that actually arrived, within the
+//! limits each module names.
+
+mod amf;
+pub mod amf0;
+pub mod amf3;
+mod cursor;
+pub mod flv;
+mod properties;
+
+pub use properties::Properties;

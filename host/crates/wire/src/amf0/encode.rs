@@ -1,0 +1,128 @@
+//! AMF0 values to bytes.
+
+use super::{Properties, Value, marker};
+use crate::amf::{MAX_DEPTH, clip};
+use crate::amf3;
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Appends one value to `out`.
+///
+/// There is no error: what AMF0 cannot express is cut to what it can. Names
+/// and class names end at 65,535 bytes, text at 4 GiB, and a container nested
+/// deeper than [`MAX_DEPTH`] is written as null.
+pub fn encode(value: &Value, out: &mut BytesMut) {
+    encode_at(value, out, 0);
+}
+
+/// Encodes a sequence of values, such as the body of a command message.
+pub fn encode_all(values: &[Value]) -> Bytes {
+    let mut out = BytesMut::new();
+    for value in values {
+        encode(value, &mut out);
+    }
+    out.freeze()
+}
+
+fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
+    let inner = depth.saturating_add(1);
+    match value {
+        Value::Object(_)
+        | Value::EcmaArray(_)
+        | Value::StrictArray(_)
+        | Value::TypedObject { .. }
+            if depth >= MAX_DEPTH =>
+        {
+            out.put_u8(marker::NULL);
+        }
+        Value::Number(number) => {
+            out.put_u8(marker::NUMBER);
+            out.put_f64(*number);
+        }
+        Value::Boolean(value) => {
+            out.put_u8(marker::BOOLEAN);
+            out.put_u8(u8::from(*value));
+        }
+        Value::String(text) if text.len() <= usize::from(u16::MAX) => {
+            out.put_u8(marker::STRING);
+            put_name(text, out);
+        }
+        Value::String(text) => {
+            out.put_u8(marker::LONG_STRING);
+            put_long_text(text, out);
+        }
+        Value::Object(properties) => {
+            out.put_u8(marker::OBJECT);
+            put_properties(properties, out, inner);
+        }
+        Value::Null => out.put_u8(marker::NULL),
+        Value::Undefined => out.put_u8(marker::UNDEFINED),
+        Value::Reference(index) => {
+            out.put_u8(marker::REFERENCE);
+            out.put_u16(*index);
+        }
+        Value::EcmaArray(properties) => {
+            out.put_u8(marker::ECMA_ARRAY);
+            out.put_u32(count(properties.len()));
+            put_properties(properties, out, inner);
+        }
+        Value::StrictArray(items) => {
+            out.put_u8(marker::STRICT_ARRAY);
+            let count = count(items.len());
+            out.put_u32(count);
+            for item in items
+                .iter()
+                .take(usize::try_from(count).unwrap_or(usize::MAX))
+            {
+                encode_at(item, out, inner);
+            }
+        }
+        Value::Date { millis, timezone } => {
+            out.put_u8(marker::DATE);
+            out.put_f64(*millis);
+            out.put_i16(*timezone);
+        }
+        Value::Unsupported => out.put_u8(marker::UNSUPPORTED),
+        Value::XmlDocument(text) => {
+            out.put_u8(marker::XML_DOCUMENT);
+            put_long_text(text, out);
+        }
+        Value::TypedObject {
+            class_name,
+            properties,
+        } => {
+            out.put_u8(marker::TYPED_OBJECT);
+            put_name(class_name, out);
+            put_properties(properties, out, inner);
+        }
+        Value::AvmPlus(value) => {
+            out.put_u8(marker::AVM_PLUS);
+            amf3::encode_nested(value, out, depth);
+        }
+    }
+}
+
+fn put_properties(properties: &Properties, out: &mut BytesMut, depth: usize) {
+    for (name, value) in properties.iter() {
+        put_name(name, out);
+        encode_at(value, out, depth);
+    }
+    out.put_u16(0);
+    out.put_u8(marker::OBJECT_END);
+}
+
+fn put_name(name: &str, out: &mut BytesMut) {
+    let name = clip(name, usize::from(u16::MAX));
+    out.put_u16(u16::try_from(name.len()).unwrap_or(u16::MAX));
+    out.put_slice(name.as_bytes());
+}
+
+fn put_long_text(text: &str, out: &mut BytesMut) {
+    let max = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+    let text = clip(text, max);
+    out.put_u32(count(text.len()));
+    out.put_slice(text.as_bytes());
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

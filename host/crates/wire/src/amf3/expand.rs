@@ -1,0 +1,167 @@
+//! From what the AMF3 wire says, a graph with references, to the tree that
+//! callers get, within the budget of the decode call.
+//!
+//! Parsing costs memory in proportion to the input, because references stay
+//! references here; only the expansion copies, and it pays for every copy.
+
+use super::{Object, Properties, Value};
+use crate::amf::{Budget, DecodeError, deeper};
+use std::rc::Rc;
+
+/// A value as parsed: complex ones live in the object table.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    /// A value without text or children.
+    Plain(Value),
+    String(Rc<str>),
+    /// An entry of the object table.
+    Entry(usize),
+}
+
+/// Named nodes.
+pub(super) type Members = Vec<(Rc<str>, Node)>;
+
+/// An entry of the object table.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A complex value without children: date, XML, byte array, number vector.
+    Leaf {
+        value: Value,
+        /// Bytes a copy of it costs.
+        size: usize,
+    },
+    Array {
+        dense: Vec<Node>,
+        associative: Members,
+    },
+    Object {
+        class_name: Rc<str>,
+        sealed: Members,
+        dynamic: Option<Members>,
+    },
+    Wrapped {
+        class_name: Rc<str>,
+        inner: Node,
+    },
+    VectorObject {
+        fixed: bool,
+        class_name: Rc<str>,
+        items: Vec<Node>,
+    },
+    Dictionary {
+        weak: bool,
+        entries: Vec<(Node, Node)>,
+    },
+    /// Still being parsed, or on the way from the root to the value being
+    /// expanded: a reference to it closes a circle.
+    Open,
+}
+
+/// Turns nodes into values.
+#[derive(Debug)]
+pub(super) struct Expander<'a> {
+    pub(super) entries: &'a mut [Entry],
+    pub(super) budget: &'a mut Budget,
+    /// The offset that errors name: the end of the parsed value.
+    pub(super) offset: usize,
+}
+
+impl Expander<'_> {
+    pub(super) fn value(&mut self, node: &Node, depth: usize) -> Result<Value, DecodeError> {
+        self.budget.values(1, self.offset)?;
+        match node {
+            Node::Plain(value) => Ok(value.clone()),
+            Node::String(text) => Ok(Value::String(self.text(text)?)),
+            Node::Entry(index) => self.entry(*index, depth),
+        }
+    }
+
+    /// Expands an object table entry. It is taken out of the table meanwhile,
+    /// so that a reference back to it is seen to be circular.
+    fn entry(&mut self, index: usize, depth: usize) -> Result<Value, DecodeError> {
+        let circular = DecodeError::CircularReference {
+            offset: self.offset,
+            index,
+        };
+        let Some(slot) = self.entries.get_mut(index) else {
+            return Err(circular);
+        };
+        let entry = std::mem::replace(slot, Entry::Open);
+        let value = match &entry {
+            Entry::Open => return Err(circular),
+            Entry::Leaf { value, size } => self
+                .budget
+                .bytes(*size, self.offset)
+                .map(|()| value.clone()),
+            container => self.container(container, deeper(depth, self.offset)?),
+        };
+        if let Some(slot) = self.entries.get_mut(index) {
+            *slot = entry;
+        }
+        value
+    }
+
+    fn container(&mut self, entry: &Entry, depth: usize) -> Result<Value, DecodeError> {
+        Ok(match entry {
+            Entry::Array { dense, associative } => Value::Array {
+                dense: self.items(dense, depth)?,
+                associative: self.members(associative, depth)?,
+            },
+            Entry::Object {
+                class_name,
+                sealed,
+                dynamic,
+            } => Value::Object(Object {
+                class_name: self.text(class_name)?,
+                sealed: self.members(sealed, depth)?,
+                dynamic: match dynamic {
+                    Some(members) => Some(self.members(members, depth)?),
+                    None => None,
+                },
+            }),
+            Entry::Wrapped { class_name, inner } => Value::Wrapped {
+                class_name: self.text(class_name)?,
+                value: Box::new(self.value(inner, depth)?),
+            },
+            Entry::VectorObject {
+                fixed,
+                class_name,
+                items,
+            } => Value::VectorObject {
+                fixed: *fixed,
+                class_name: self.text(class_name)?,
+                items: self.items(items, depth)?,
+            },
+            Entry::Dictionary { weak, entries } => {
+                let mut pairs = Vec::new();
+                for (key, value) in entries {
+                    pairs.push((self.value(key, depth)?, self.value(value, depth)?));
+                }
+                Value::Dictionary {
+                    weak: *weak,
+                    entries: pairs,
+                }
+            }
+            // Not containers; `entry` has dealt with them.
+            Entry::Leaf { value, .. } => value.clone(),
+            Entry::Open => Value::Undefined,
+        })
+    }
+
+    fn items(&mut self, nodes: &[Node], depth: usize) -> Result<Vec<Value>, DecodeError> {
+        nodes.iter().map(|node| self.value(node, depth)).collect()
+    }
+
+    fn members(&mut self, members: &Members, depth: usize) -> Result<Properties, DecodeError> {
+        let mut properties = Properties::new();
+        for (name, node) in members {
+            properties.push(self.text(name)?, self.value(node, depth)?);
+        }
+        Ok(properties)
+    }
+
+    fn text(&mut self, text: &Rc<str>) -> Result<String, DecodeError> {
+        self.budget.bytes(text.len(), self.offset)?;
+        Ok(text.as_ref().to_owned())
+    }
+}

@@ -1,0 +1,462 @@
+//! The header of a video message: legacy VideoTagHeader (FLV annex E.4.3.1)
+//! and ExVideoTagHeader (Enhanced RTMP v2, section "Enhanced Video").
+
+use super::enhanced::{
+    Layout, MOD_EX, MultitrackType, RawTrack, multitrack, put_multitrack, put_nanoseconds,
+    put_track, skip_mod_ex,
+};
+use super::{FlvError, FourCc, VideoCodec};
+use crate::cursor::Cursor;
+use bytes::{BufMut, BytesMut};
+
+/// Packet types of the enhanced header.
+mod packet_type {
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    pub(super) const CODED_FRAMES_X: u8 = 3;
+    pub(super) const METADATA: u8 = 4;
+    pub(super) const MPEG2_TS_SEQUENCE_START: u8 = 5;
+    pub(super) const MULTITRACK: u8 = 6;
+}
+
+/// What kind of frame a message carries, as its sender says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameType {
+    /// A frame that needs no other (1).
+    Keyframe,
+    /// A frame that needs earlier ones (2).
+    Inter,
+    /// A frame that no other needs; H.263 only (3).
+    DisposableInter,
+    /// A keyframe that a server made (4).
+    GeneratedKeyframe,
+    /// No frame but a command (5).
+    Command,
+    /// A reserved value.
+    Unknown(u8),
+}
+
+impl FrameType {
+    fn from_bits(bits: u8) -> Self {
+        match bits {
+            1 => Self::Keyframe,
+            2 => Self::Inter,
+            3 => Self::DisposableInter,
+            4 => Self::GeneratedKeyframe,
+            5 => Self::Command,
+            other => Self::Unknown(other),
+        }
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            Self::Keyframe => 1,
+            Self::Inter => 2,
+            Self::DisposableInter => 3,
+            Self::GeneratedKeyframe => 4,
+            Self::Command => 5,
+            Self::Unknown(bits) => bits & 0x07,
+        }
+    }
+}
+
+/// What a video message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VideoPacket {
+    /// The codec configuration record that a decoder needs first.
+    SequenceHeader,
+    /// The same as an MPEG-2 TS video descriptor; AV1 only.
+    Mpeg2TsSequenceHeader,
+    /// One access unit.
+    CodedFrame,
+    /// The end of the sequence; a new sequence header may follow.
+    SequenceEnd,
+    /// AMF-encoded metadata, such as HDR's `colorInfo`. Its frame type has no
+    /// meaning.
+    Metadata,
+    /// A command instead of a frame: 0 starts a client-side seek, 1 ends it.
+    Command(u8),
+    /// A packet type without a known meaning.
+    Unknown(u8),
+}
+
+/// A video message taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VideoTag<'a> {
+    /// The kind of frame, of all tracks.
+    pub frame_type: FrameType,
+    /// The codec, of the first track if there are several. A command in an
+    /// enhanced tag names no codec and has `Unknown(0)`.
+    pub codec: VideoCodec,
+    /// What the message is, all tracks alike.
+    pub packet: VideoPacket,
+    /// Milliseconds from the decoding to the presentation time (PTS - DTS),
+    /// of the first track. Zero where the codec has none.
+    pub composition_time_ms: i32,
+    /// Nanoseconds to add to the presentation time, when the sender says so.
+    pub nanosecond_offset: Option<u32>,
+    /// Whether the header is an enhanced one.
+    pub enhanced: bool,
+    /// The media after all headers, of the first track.
+    pub body: &'a [u8],
+    layout: Layout<'a>,
+}
+
+/// One track of a video message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VideoTrack<'a> {
+    /// The track's id; 0 is the default track.
+    pub id: u8,
+    /// Its codec.
+    pub codec: VideoCodec,
+    /// Milliseconds from its decoding to its presentation time.
+    pub composition_time_ms: i32,
+    /// The media after all headers.
+    pub data: &'a [u8],
+}
+
+/// Takes the payload of a video message apart, without copying.
+///
+/// # Errors
+/// [`FlvError::Empty`] for an empty payload, others when the header is cut
+/// short or its structure is unknown.
+pub fn parse_video(payload: &[u8]) -> Result<VideoTag<'_>, FlvError> {
+    let mut cursor = Cursor::new(payload);
+    let first = payload.first().copied().ok_or(FlvError::Empty)?;
+    cursor.u8()?;
+    let frame_type = FrameType::from_bits((first >> 4) & 0x07);
+    if first & 0x80 == 0 {
+        legacy(cursor, frame_type, VideoCodec::from_id(first & 0x0f))
+    } else {
+        enhanced(cursor, frame_type, first & 0x0f)
+    }
+}
+
+fn legacy(
+    mut cursor: Cursor<'_>,
+    frame_type: FrameType,
+    codec: VideoCodec,
+) -> Result<VideoTag<'_>, FlvError> {
+    let mut composition_time_ms = 0;
+    let packet = if frame_type == FrameType::Command {
+        VideoPacket::Command(cursor.u8()?)
+    } else if codec.has_composition_time() {
+        let packet = match cursor.u8()? {
+            0 => VideoPacket::SequenceHeader,
+            1 => VideoPacket::CodedFrame,
+            2 => VideoPacket::SequenceEnd,
+            other => VideoPacket::Unknown(other),
+        };
+        match packet {
+            // Some encoders leave the composition time of the end away.
+            VideoPacket::SequenceEnd if cursor.rest().len() < 3 => {
+                cursor.take_rest();
+            }
+            VideoPacket::CodedFrame => composition_time_ms = cursor.i24()?,
+            // Zero by the specification; what is sent instead means nothing.
+            _ => {
+                cursor.i24()?;
+            }
+        }
+        packet
+    } else {
+        VideoPacket::CodedFrame
+    };
+    Ok(VideoTag {
+        frame_type,
+        codec,
+        packet,
+        composition_time_ms,
+        nanosecond_offset: None,
+        enhanced: false,
+        body: cursor.take_rest(),
+        layout: Layout::Single,
+    })
+}
+
+fn enhanced(
+    mut cursor: Cursor<'_>,
+    frame_type: FrameType,
+    packet_type: u8,
+) -> Result<VideoTag<'_>, FlvError> {
+    let (packet_type, nanosecond_offset) = skip_mod_ex(&mut cursor, packet_type)?;
+    let mut tag = VideoTag {
+        frame_type,
+        codec: VideoCodec::Unknown(0),
+        packet: VideoPacket::Metadata,
+        composition_time_ms: 0,
+        nanosecond_offset,
+        enhanced: true,
+        body: &[],
+        layout: Layout::Single,
+    };
+    if frame_type == FrameType::Command && packet_type != packet_type::METADATA {
+        tag.packet = VideoPacket::Command(cursor.u8()?);
+        tag.body = cursor.take_rest();
+        return Ok(tag);
+    }
+    if packet_type != packet_type::MULTITRACK {
+        let raw = RawTrack {
+            id: 0,
+            four_cc: FourCc(cursor.four()?),
+            offset: cursor.offset(),
+            data: cursor.take_rest(),
+        };
+        let track = track(&raw, packet_type)?;
+        tag.describe(packet_type, &track);
+        return Ok(tag);
+    }
+    tag.layout = multitrack(&mut cursor, packet_type)?;
+    // All tracks are walked once here, so that `tracks` cannot fail later.
+    if let Some((packet_type, raw_tracks)) = tag.layout.raw_tracks() {
+        let mut first = None;
+        for raw in raw_tracks {
+            let track = track(&raw?, packet_type)?;
+            first.get_or_insert(track);
+        }
+        if let Some(first) = first {
+            tag.describe(packet_type, &first);
+        }
+    }
+    Ok(tag)
+}
+
+/// Splits the composition time off, where the packet has one.
+fn track<'a>(raw: &RawTrack<'a>, packet_type: u8) -> Result<VideoTrack<'a>, FlvError> {
+    let codec = VideoCodec::from_four_cc(raw.four_cc);
+    let mut cursor = Cursor::new(raw.data);
+    let mut composition_time_ms = 0;
+    if packet_type == packet_type::CODED_FRAMES && codec.has_composition_time() {
+        composition_time_ms = cursor.i24().map_err(|short| FlvError::Truncated {
+            offset: short.offset.saturating_add(raw.offset),
+            needed: short.needed,
+            available: short.available,
+        })?;
+    }
+    Ok(VideoTrack {
+        id: raw.id,
+        codec,
+        composition_time_ms,
+        data: cursor.take_rest(),
+    })
+}
+
+impl<'a> VideoTag<'a> {
+    /// A message with one track, to be encoded. The header is a legacy one
+    /// where the specification has an id for the codec.
+    pub fn new(
+        frame_type: FrameType,
+        codec: VideoCodec,
+        packet: VideoPacket,
+        composition_time_ms: i32,
+        body: &'a [u8],
+    ) -> Self {
+        Self {
+            frame_type,
+            codec,
+            packet,
+            composition_time_ms,
+            nanosecond_offset: None,
+            enhanced: codec.four_cc().is_some() && codec != VideoCodec::Avc,
+            body,
+            layout: Layout::Single,
+        }
+    }
+
+    /// Whether a decoder that has the sequence header can start here. Only a
+    /// coded frame is one: sequence headers are marked as keyframes too.
+    pub fn is_keyframe(&self) -> bool {
+        self.is_coded_frame()
+            && matches!(
+                self.frame_type,
+                FrameType::Keyframe | FrameType::GeneratedKeyframe
+            )
+    }
+
+    /// Whether this is what a decoder needs before the first frame. Codecs
+    /// without such a thing (H.263, VP6, screen video) never say so.
+    pub fn is_sequence_header(&self) -> bool {
+        matches!(
+            self.packet,
+            VideoPacket::SequenceHeader | VideoPacket::Mpeg2TsSequenceHeader
+        )
+    }
+
+    /// Whether this carries media, rather than something about it.
+    pub fn is_coded_frame(&self) -> bool {
+        self.packet == VideoPacket::CodedFrame
+    }
+
+    /// How several tracks are laid out, when the message has a multitrack
+    /// header.
+    pub fn multitrack(&self) -> Option<MultitrackType> {
+        self.layout.kind()
+    }
+
+    /// The tracks in order. A message without a multitrack header has one
+    /// track, with id 0.
+    pub fn tracks(&self) -> impl Iterator<Item = VideoTrack<'a>> + use<'a> {
+        let several = self.layout.raw_tracks();
+        let single = several.is_none().then_some(VideoTrack {
+            id: 0,
+            codec: self.codec,
+            composition_time_ms: self.composition_time_ms,
+            data: self.body,
+        });
+        let several = several.into_iter().flat_map(|(packet_type, raw_tracks)| {
+            raw_tracks.map_while(move |raw| track(&raw.ok()?, packet_type).ok())
+        });
+        single.into_iter().chain(several)
+    }
+
+    /// Takes over what the first track says.
+    fn describe(&mut self, packet_type: u8, track: &VideoTrack<'a>) {
+        self.packet = match packet_type {
+            packet_type::SEQUENCE_START => VideoPacket::SequenceHeader,
+            packet_type::CODED_FRAMES | packet_type::CODED_FRAMES_X => VideoPacket::CodedFrame,
+            packet_type::SEQUENCE_END => VideoPacket::SequenceEnd,
+            packet_type::METADATA => VideoPacket::Metadata,
+            packet_type::MPEG2_TS_SEQUENCE_START => VideoPacket::Mpeg2TsSequenceHeader,
+            other => VideoPacket::Unknown(other),
+        };
+        self.codec = track.codec;
+        self.composition_time_ms = track.composition_time_ms;
+        self.body = track.data;
+    }
+
+    /// Appends the message: headers and media.
+    ///
+    /// The header is an enhanced one when `enhanced` says so or only that can
+    /// express the tag. Composition times are cut to the 24 bits, and
+    /// nanoseconds to the unsigned 24 bits, that the wire has.
+    ///
+    /// # Errors
+    /// [`FlvError::TooLong`] when a track of several is 16 MiB or more.
+    pub fn encode(&self, out: &mut BytesMut) -> Result<(), FlvError> {
+        if let Some(kind) = self.multitrack() {
+            let tracks: Vec<_> = self.tracks().collect();
+            return self.encode_multitrack(kind, &tracks, out);
+        }
+        let only_enhanced = self.nanosecond_offset.is_some()
+            || matches!(
+                self.packet,
+                VideoPacket::Metadata | VideoPacket::Mpeg2TsSequenceHeader
+            );
+        if let VideoPacket::Command(command) = self.packet {
+            match self.codec.id() {
+                Some(id) if !self.enhanced => {
+                    out.put_u8(FrameType::Command.bits() << 4 | id & 0x0f)
+                }
+                _ => self.put_enhanced(FrameType::Command, packet_type::SEQUENCE_START, out),
+            }
+            out.put_u8(command);
+            out.put_slice(self.body);
+            return Ok(());
+        }
+        let composition_time = si24(self.composition_time_ms);
+        match (self.codec.id(), self.codec.four_cc()) {
+            (Some(id), four_cc) if four_cc.is_none() || !(self.enhanced || only_enhanced) => {
+                out.put_u8(self.frame_type.bits() << 4 | id & 0x0f);
+                if self.codec.has_composition_time() {
+                    out.put_u8(match self.packet {
+                        VideoPacket::SequenceHeader => 0,
+                        VideoPacket::SequenceEnd => 2,
+                        VideoPacket::Unknown(packet_type) => packet_type,
+                        _ => 1,
+                    });
+                    out.put_slice(&composition_time);
+                }
+            }
+            (_, four_cc) => {
+                let packet_type = wire_packet_type(self.packet, self.tracks());
+                self.put_enhanced(self.frame_type, packet_type, out);
+                out.put_slice(&four_cc.unwrap_or(FourCc([0; 4])).0);
+                if packet_type == packet_type::CODED_FRAMES && self.codec.has_composition_time() {
+                    out.put_slice(&composition_time);
+                }
+            }
+        }
+        out.put_slice(self.body);
+        Ok(())
+    }
+
+    /// Appends a message with these tracks in the place of this tag's body;
+    /// frame type, packet and nanoseconds are this tag's.
+    ///
+    /// Of the codecs, [`MultitrackType::OneTrack`] and
+    /// [`MultitrackType::ManyTracks`] write the first track's only, and the
+    /// former writes only that track. Codecs without a FourCC get zeros.
+    ///
+    /// # Errors
+    /// [`FlvError::TooLong`] when a track of several is 16 MiB or more.
+    pub fn encode_multitrack(
+        &self,
+        kind: MultitrackType,
+        tracks: &[VideoTrack<'_>],
+        out: &mut BytesMut,
+    ) -> Result<(), FlvError> {
+        let tracks = match kind {
+            MultitrackType::OneTrack => tracks.get(..1).unwrap_or(tracks),
+            _ => tracks,
+        };
+        let four_cc = |codec: VideoCodec| codec.four_cc().unwrap_or(FourCc([0; 4]));
+        let shared = match kind {
+            MultitrackType::ManyTracksManyCodecs => None,
+            _ => Some(tracks.first().map_or(FourCc([0; 4]), |t| four_cc(t.codec))),
+        };
+        let packet_type = wire_packet_type(self.packet, tracks.iter().copied());
+        self.put_enhanced(self.frame_type, packet_type::MULTITRACK, out);
+        put_multitrack(kind, packet_type, shared, out);
+        for track in tracks {
+            let time = si24(track.composition_time_ms);
+            let timed =
+                packet_type == packet_type::CODED_FRAMES && track.codec.has_composition_time();
+            let head: &[u8] = if timed { &time } else { &[] };
+            put_track(kind, four_cc(track.codec), track.id, head, track.data, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the first byte, and ModEx when there are nanoseconds.
+    fn put_enhanced(&self, frame_type: FrameType, packet_type: u8, out: &mut BytesMut) {
+        let first = |packet_type| 0x80 | frame_type.bits() << 4 | packet_type & 0x0f;
+        match self.nanosecond_offset {
+            Some(nanoseconds) => {
+                out.put_u8(first(MOD_EX));
+                put_nanoseconds(nanoseconds, packet_type, out);
+            }
+            None => out.put_u8(first(packet_type)),
+        }
+    }
+}
+
+/// The packet type of the enhanced header. Frames whose composition times are
+/// all zero leave them away.
+fn wire_packet_type<'a>(
+    packet: VideoPacket,
+    mut tracks: impl Iterator<Item = VideoTrack<'a>>,
+) -> u8 {
+    match packet {
+        VideoPacket::SequenceHeader => packet_type::SEQUENCE_START,
+        VideoPacket::Mpeg2TsSequenceHeader => packet_type::MPEG2_TS_SEQUENCE_START,
+        VideoPacket::CodedFrame => {
+            let untimed = tracks
+                .all(|track| track.codec.has_composition_time() && track.composition_time_ms == 0);
+            match untimed {
+                true => packet_type::CODED_FRAMES_X,
+                false => packet_type::CODED_FRAMES,
+            }
+        }
+        VideoPacket::SequenceEnd => packet_type::SEQUENCE_END,
+        VideoPacket::Metadata => packet_type::METADATA,
+        VideoPacket::Command(_) => packet_type::SEQUENCE_START,
+        VideoPacket::Unknown(packet_type) => packet_type,
+    }
+}
+
+/// A signed 24-bit integer, cut to the nearest that fits.
+fn si24(value: i32) -> [u8; 3] {
+    let [_, high, middle, low] = value.clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
+    [high, middle, low]
+}
