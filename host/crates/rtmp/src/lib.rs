@@ -14,7 +14,9 @@
 
 pub mod aggregate;
 pub mod chunk;
+pub mod command;
 pub mod control;
+pub mod data;
 pub mod handshake;
 pub mod message;
 pub mod session;

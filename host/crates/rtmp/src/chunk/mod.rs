@@ -14,6 +14,8 @@ mod writer;
 
 use thiserror::Error;
 
+use crate::control::ControlError;
+
 pub use reader::Reader;
 pub use writer::{Writer, encode_absolute};
 
@@ -56,18 +58,27 @@ impl Default for ReaderLimits {
     }
 }
 
-/// Why a chunk stream can't be read on. All are fatal to the connection: the
-/// place of the next chunk is no longer known, or a limit was passed.
+/// Why a chunk stream can't be read on, and where. Always fatal to the
+/// connection: the place of the next chunk is no longer known, or a limit was
+/// passed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ChunkError {
+#[error("byte {offset} of the chunk stream: {kind}")]
+pub struct ChunkError {
+    /// Bytes read up to and including the one that showed the problem.
+    pub offset: u64,
+    /// What is wrong.
+    pub kind: ChunkErrorKind,
+}
+
+/// What is wrong with a chunk stream.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChunkErrorKind {
     /// A format 2 or 3 header on a chunk stream without a message before it.
     #[error(
-        "byte {offset}: expected a format 0 or 1 header to open chunk stream {chunk_stream_id}, \
-         found format {format}, which leaves the message length unknown"
+        "expected a format 0 or 1 header to open chunk stream {chunk_stream_id}, found format \
+         {format}, which leaves the message length unknown"
     )]
     NoPreviousHeader {
-        /// Bytes received before the error.
-        offset: u64,
         /// The chunk stream.
         chunk_stream_id: u32,
         /// 2 or 3.
@@ -75,11 +86,9 @@ pub enum ChunkError {
     },
     /// More chunk streams than [`ReaderLimits::max_chunk_streams`].
     #[error(
-        "byte {offset}: expected at most {limit} chunk streams, found chunk stream {chunk_stream_id} beyond them"
+        "expected at most {limit} chunk streams, found chunk stream {chunk_stream_id} beyond them"
     )]
     TooManyChunkStreams {
-        /// Bytes received before the error.
-        offset: u64,
         /// The one too many.
         chunk_stream_id: u32,
         /// The limit.
@@ -87,11 +96,10 @@ pub enum ChunkError {
     },
     /// A message longer than [`ReaderLimits::max_message_size`].
     #[error(
-        "byte {offset}: expected messages of at most {limit} bytes, found one of {length} on chunk stream {chunk_stream_id}"
+        "expected messages of at most {limit} bytes, found one of {length} bytes on chunk stream \
+         {chunk_stream_id}"
     )]
     MessageTooLong {
-        /// Bytes received before the error.
-        offset: u64,
         /// The chunk stream.
         chunk_stream_id: u32,
         /// Announced length in bytes.
@@ -102,11 +110,10 @@ pub enum ChunkError {
     /// Half-received messages add up to more than
     /// [`ReaderLimits::max_partial_bytes`].
     #[error(
-        "byte {offset}: expected at most {limit} bytes of unfinished messages, found more with chunk stream {chunk_stream_id}"
+        "expected at most {limit} bytes of unfinished messages, found more with chunk stream \
+         {chunk_stream_id}"
     )]
     TooMuchUnfinished {
-        /// Bytes received before the error.
-        offset: u64,
         /// The chunk stream that passed the limit.
         chunk_stream_id: u32,
         /// The limit in bytes.
@@ -114,21 +121,14 @@ pub enum ChunkError {
     },
     /// A Set Chunk Size of 0, with the top bit set, or above
     /// [`ReaderLimits::max_chunk_size`].
-    #[error("byte {offset}: expected a chunk size of 1 to {limit} bytes, found {found}")]
+    #[error("expected a chunk size of 1 to {limit} bytes, found {found}")]
     ChunkSize {
-        /// Bytes received before the error.
-        offset: u64,
         /// The size asked for.
         found: u32,
         /// The limit in bytes.
         limit: u32,
     },
     /// A Set Chunk Size or Abort message of fewer than four bytes.
-    #[error("byte {offset}: {source}")]
-    Control {
-        /// Bytes received before the error.
-        offset: u64,
-        /// What is wrong with it.
-        source: crate::control::ControlError,
-    },
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }

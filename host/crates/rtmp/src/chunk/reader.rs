@@ -1,7 +1,45 @@
 //! Received bytes in, whole messages out.
+//!
+//! Where the specification and real encoders differ, or it is silent:
+//!
+//! - **Extended timestamp on format 3** (section 5.3.1.3): FMLE, FFmpeg and
+//!   OBS repeat the four bytes on every format 3 chunk, rtmpdump does not. The
+//!   bytes are compared, one by one, with the value they would repeat; the
+//!   first that differs makes all of them payload.
+//! - **Format 3 that starts a message** (section 5.3.1.2.4): the last delta
+//!   again. After a format 0 header its timestamp is the delta, as the
+//!   specification says and FFmpeg, librtmp and SRS read it; unless that
+//!   timestamp was extended: a jump of hours is never meant, so it is 0 then.
+//! - **Extended field of formats 1 and 2**: a delta; but some encoders write
+//!   the absolute time. A value within a minute of the stream's clock is taken
+//!   as absolute (as a delta it would double the clock, after 4.66 hours or
+//!   more).
+//! - **Format 1 on a new chunk stream** (librtmp's ping response): starts from
+//!   timestamp 0, message stream 0. Formats 2 and 3 there leave the length
+//!   unknown: an error, since it always means that framing was lost.
+//! - **A format 0 to 2 header before the last message of that chunk stream is
+//!   complete**: the unfinished message is dropped, the new one starts.
+//! - **Empty messages**: complete with their header.
 
-use super::{ChunkError, DEFAULT_CHUNK_SIZE, ReaderLimits};
-use crate::message::Message;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, ReaderLimits};
+use crate::{
+    control::ProtocolControl,
+    message::{Message, type_id},
+};
+
+/// Longest basic plus message header, in bytes.
+const MAX_HEADER: usize = 3 + 11;
+
+/// First allocation for a payload, in bytes; it then grows with what arrives.
+const FIRST_RESERVE: usize = 4096;
+
+/// How close to the clock an extended delta must be to be taken as an absolute
+/// timestamp, in milliseconds.
+const ABSOLUTE_WINDOW: u32 = 60_000;
 
 /// Reassembles messages from one direction of a connection.
 #[derive(Debug)]
@@ -9,6 +47,49 @@ pub struct Reader {
     limits: ReaderLimits,
     chunk_size: u32,
     bytes_received: u64,
+    state: State,
+    /// Header bytes of the chunk that is being read.
+    header: Header,
+    /// Bytes read as an extended timestamp that turned out to be payload.
+    returned: Returned,
+    streams: BTreeMap<u32, ChunkStream>,
+    /// Sum of the lengths of all `ChunkStream::payload`.
+    partial_bytes: usize,
+}
+
+/// What the next byte is part of.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// The basic or message header.
+    Header,
+    /// The extended timestamp of a format 0, 1 or 2 chunk.
+    Extended {
+        chunk_stream_id: u32,
+        format: u8,
+        value: u32,
+        have: u8,
+    },
+    /// What may be a repeated extended timestamp of a format 3 chunk, of which
+    /// `matched` bytes were as expected so far.
+    MaybeExtended { chunk_stream_id: u32, matched: u8 },
+    /// Payload of the chunk, `left` bytes of it to come.
+    Payload { chunk_stream_id: u32, left: usize },
+}
+
+/// The last header of a chunk stream, and its message in the making.
+#[derive(Debug, Default)]
+struct ChunkStream {
+    timestamp: u32,
+    /// Added to `timestamp` by a format 3 chunk that starts a message.
+    delta: u32,
+    length: u32,
+    type_id: u8,
+    message_stream_id: u32,
+    /// The extended field of the last format 0, 1 or 2 header, if it had one.
+    extended: Option<u32>,
+    /// Whether a message was started and isn't complete.
+    open: bool,
+    payload: Vec<u8>,
 }
 
 impl Reader {
@@ -18,6 +99,11 @@ impl Reader {
             limits,
             chunk_size: DEFAULT_CHUNK_SIZE,
             bytes_received: 0,
+            state: State::Header,
+            header: Header::default(),
+            returned: Returned::default(),
+            streams: BTreeMap::new(),
+            partial_bytes: 0,
         }
     }
 
@@ -36,14 +122,422 @@ impl Reader {
         self.bytes_received
     }
 
+    /// Bytes held of messages that aren't complete.
+    pub fn partial_bytes(&self) -> usize {
+        self.partial_bytes
+    }
+
     /// Consumes from the front of `input` until a message is complete (then
-    /// more input may be left) or `input` is empty (then `None`).
+    /// more input may be left) or `input` is empty (then `None`). Nothing needs
+    /// to be kept by the caller: a header cut in two is remembered here.
+    ///
+    /// Set Chunk Size and Abort take effect here, and are returned as well.
+    /// Call until `None`: a message can be complete with `input` empty.
     ///
     /// # Errors
-    /// Any [`ChunkError`] ends the connection.
+    /// Any [`ChunkError`] ends the connection: what follows can't be framed.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
-        self.bytes_received += input.len() as u64;
-        *input = &[];
-        Ok(None)
+        let before = input.len();
+        let result = self.advance(input);
+        let consumed = before - input.len();
+        self.bytes_received = self.bytes_received.saturating_add(consumed as u64);
+        result.map_err(|kind| ChunkError {
+            offset: self.bytes_received,
+            kind,
+        })
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkErrorKind> {
+        loop {
+            match self.state {
+                State::Header => {
+                    let Some(byte) = self.take_byte(input) else {
+                        return Ok(None);
+                    };
+                    self.header.push(byte);
+                    if let Some(fields) = self.header.fields() {
+                        self.header = Header::default();
+                        self.open_chunk(fields)?;
+                    }
+                }
+                State::Extended {
+                    chunk_stream_id,
+                    format,
+                    value,
+                    have,
+                } => {
+                    let Some(byte) = self.take_byte(input) else {
+                        return Ok(None);
+                    };
+                    let value = value << 8 | u32::from(byte);
+                    if have < 3 {
+                        self.state = State::Extended {
+                            chunk_stream_id,
+                            format,
+                            value,
+                            have: have + 1,
+                        };
+                    } else {
+                        let stream = self.streams.entry(chunk_stream_id).or_default();
+                        stream.extended = Some(value);
+                        stream.start(format, value);
+                        self.begin_payload(chunk_stream_id);
+                    }
+                }
+                State::MaybeExtended {
+                    chunk_stream_id,
+                    matched,
+                } => {
+                    let Some(byte) = self.take_byte(input) else {
+                        return Ok(None);
+                    };
+                    self.match_extended(chunk_stream_id, matched, byte);
+                }
+                State::Payload {
+                    chunk_stream_id,
+                    left,
+                } => {
+                    let left = self.take_payload(chunk_stream_id, left, input)?;
+                    if left > 0 {
+                        self.state = State::Payload {
+                            chunk_stream_id,
+                            left,
+                        };
+                        return Ok(None);
+                    }
+                    self.state = State::Header;
+                    if let Some(message) = self.finish_chunk(chunk_stream_id)? {
+                        return Ok(Some(message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next byte, of those returned first, then of the input.
+    fn take_byte(&mut self, input: &mut &[u8]) -> Option<u8> {
+        if let Some(byte) = self.returned.pop() {
+            return Some(byte);
+        }
+        let (&byte, rest) = input.split_first()?;
+        *input = rest;
+        Some(byte)
+    }
+
+    /// Acts on a complete basic and message header.
+    fn open_chunk(&mut self, fields: Fields) -> Result<(), ChunkErrorKind> {
+        let Fields {
+            format,
+            chunk_stream_id,
+            ..
+        } = fields;
+        if !self.streams.contains_key(&chunk_stream_id) {
+            if format > 1 {
+                return Err(ChunkErrorKind::NoPreviousHeader {
+                    chunk_stream_id,
+                    format,
+                });
+            }
+            if self.streams.len() >= self.limits.max_chunk_streams {
+                return Err(ChunkErrorKind::TooManyChunkStreams {
+                    chunk_stream_id,
+                    limit: self.limits.max_chunk_streams,
+                });
+            }
+        }
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        if format < 3 && stream.open {
+            stream.open = false;
+            self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
+            stream.payload = Vec::new();
+        }
+        if let Some((length, type_id)) = fields.length_and_type {
+            if length > self.limits.max_message_size {
+                return Err(ChunkErrorKind::MessageTooLong {
+                    chunk_stream_id,
+                    length,
+                    limit: self.limits.max_message_size,
+                });
+            }
+            stream.length = length;
+            stream.type_id = type_id;
+        }
+        if let Some(message_stream_id) = fields.message_stream_id {
+            stream.message_stream_id = message_stream_id;
+        }
+        match fields.timestamp {
+            Some(EXTENDED) => {
+                self.state = State::Extended {
+                    chunk_stream_id,
+                    format,
+                    value: 0,
+                    have: 0,
+                };
+            }
+            Some(field) => {
+                stream.extended = None;
+                stream.start(format, field);
+                self.begin_payload(chunk_stream_id);
+            }
+            None if stream.extended.is_some() => {
+                self.state = State::MaybeExtended {
+                    chunk_stream_id,
+                    matched: 0,
+                };
+            }
+            None => {
+                stream.go_on();
+                self.begin_payload(chunk_stream_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// One more byte of what may be a repeated extended timestamp.
+    fn match_extended(&mut self, chunk_stream_id: u32, matched: u8, byte: u8) {
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        let expected = stream.extended.unwrap_or_default().to_be_bytes();
+        if expected.get(usize::from(matched)) == Some(&byte) {
+            if matched < 3 {
+                self.state = State::MaybeExtended {
+                    chunk_stream_id,
+                    matched: matched + 1,
+                };
+                return;
+            }
+        } else {
+            let same = expected.get(..usize::from(matched)).unwrap_or_default();
+            self.returned.give_back(same, byte);
+        }
+        stream.go_on();
+        self.begin_payload(chunk_stream_id);
+    }
+
+    /// The header is complete: payload follows, up to the chunk size.
+    fn begin_payload(&mut self, chunk_stream_id: u32) {
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        let missing = (stream.length as usize).saturating_sub(stream.payload.len());
+        self.state = State::Payload {
+            chunk_stream_id,
+            left: missing.min(self.chunk_size as usize),
+        };
+    }
+
+    /// Takes up to `left` bytes of payload; returns how many are still left.
+    fn take_payload(
+        &mut self,
+        chunk_stream_id: u32,
+        left: usize,
+        input: &mut &[u8],
+    ) -> Result<usize, ChunkErrorKind> {
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        let before = stream.payload.len();
+        while stream.payload.len() - before < left
+            && let Some(byte) = self.returned.pop()
+        {
+            stream.append(&[byte]);
+        }
+        let wanted = left - (stream.payload.len() - before);
+        let (taken, rest) = input.split_at(wanted.min(input.len()));
+        let count = stream.payload.len() - before + taken.len();
+        self.partial_bytes += count;
+        if self.partial_bytes > self.limits.max_partial_bytes {
+            return Err(ChunkErrorKind::TooMuchUnfinished {
+                chunk_stream_id,
+                limit: self.limits.max_partial_bytes,
+            });
+        }
+        stream.append(taken);
+        *input = rest;
+        Ok(left - count)
+    }
+
+    /// The payload of a chunk is complete; yields the message if that is too.
+    fn finish_chunk(&mut self, chunk_stream_id: u32) -> Result<Option<Message>, ChunkErrorKind> {
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        if stream.payload.len() < stream.length as usize {
+            return Ok(None);
+        }
+        stream.open = false;
+        self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
+        let message = Message {
+            chunk_stream_id,
+            timestamp: stream.timestamp,
+            type_id: stream.type_id,
+            message_stream_id: stream.message_stream_id,
+            payload: Bytes::from(std::mem::take(&mut stream.payload)),
+        };
+        self.apply(&message)?;
+        Ok(Some(message))
+    }
+
+    /// Does what Set Chunk Size and Abort ask for.
+    fn apply(&mut self, message: &Message) -> Result<(), ChunkErrorKind> {
+        if !matches!(message.type_id, type_id::SET_CHUNK_SIZE | type_id::ABORT) {
+            return Ok(());
+        }
+        match ProtocolControl::decode(message.type_id, &message.payload)? {
+            ProtocolControl::SetChunkSize(size) => {
+                let limit = self.limits.max_chunk_size.min(0x7FFF_FFFF);
+                if size == 0 || size > limit {
+                    return Err(ChunkErrorKind::ChunkSize { found: size, limit });
+                }
+                self.chunk_size = size;
+            }
+            ProtocolControl::Abort(chunk_stream_id) => {
+                if let Some(stream) = self.streams.get_mut(&chunk_stream_id) {
+                    stream.open = false;
+                    self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
+                    stream.payload = Vec::new();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl ChunkStream {
+    /// A header of format 0, 1 or 2 starts a message; `field` is its timestamp
+    /// field or what extends it.
+    fn start(&mut self, format: u8, field: u32) {
+        let extended = self.extended.is_some();
+        if format == 0 {
+            self.timestamp = field;
+            self.delta = if extended { 0 } else { field };
+        } else if extended && field.abs_diff(self.timestamp) <= ABSOLUTE_WINDOW {
+            self.delta = field.wrapping_sub(self.timestamp);
+            self.timestamp = field;
+        } else {
+            self.delta = field;
+            self.timestamp = self.timestamp.wrapping_add(field);
+        }
+        self.open = true;
+    }
+
+    /// A header of format 3 starts the next message, or goes on with this one.
+    fn go_on(&mut self) {
+        if !self.open {
+            self.timestamp = self.timestamp.wrapping_add(self.delta);
+            self.open = true;
+        }
+    }
+
+    /// Appends to the payload: memory grows with what arrived, not with what
+    /// was announced, and never beyond the message's length.
+    fn append(&mut self, bytes: &[u8]) {
+        let have = self.payload.len();
+        if self.payload.capacity() - have < bytes.len() {
+            let missing = (self.length as usize).saturating_sub(have);
+            let wanted = bytes.len().max(have).max(FIRST_RESERVE).min(missing);
+            self.payload.reserve_exact(wanted);
+        }
+        self.payload.extend_from_slice(bytes);
+    }
+}
+
+/// A basic and message header in the making.
+#[derive(Debug, Default)]
+struct Header {
+    bytes: [u8; MAX_HEADER],
+    len: usize,
+}
+
+/// What a basic and message header say; what its format leaves out is `None`.
+#[derive(Debug)]
+struct Fields {
+    format: u8,
+    chunk_stream_id: u32,
+    timestamp: Option<u32>,
+    length_and_type: Option<(u32, u8)>,
+    message_stream_id: Option<u32>,
+}
+
+impl Header {
+    fn push(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    /// The fields, once all bytes of the header are there.
+    fn fields(&self) -> Option<Fields> {
+        let (first, rest) = self.bytes.get(..self.len)?.split_first()?;
+        let format = first >> 6;
+        // Section 5.3.1.1: ids 0 and 1 announce one and two more bytes.
+        let (chunk_stream_id, rest) = match (first & 0x3F, rest) {
+            (0, [low, rest @ ..]) => (64 + u32::from(*low), rest),
+            (1, [low, high, rest @ ..]) => (64 + u32::from(*low) + (u32::from(*high) << 8), rest),
+            (0 | 1, _) => return None,
+            (id, rest) => (u32::from(id), rest),
+        };
+        let mut fields = Fields {
+            format,
+            chunk_stream_id,
+            timestamp: None,
+            length_and_type: None,
+            message_stream_id: None,
+        };
+        if format == 3 {
+            return Some(fields);
+        }
+        let (timestamp, rest) = rest.split_first_chunk::<3>()?;
+        fields.timestamp = Some(be24(*timestamp));
+        if format == 2 {
+            return Some(fields);
+        }
+        let (length, rest) = rest.split_first_chunk::<3>()?;
+        let (type_id, rest) = rest.split_first()?;
+        fields.length_and_type = Some((be24(*length), *type_id));
+        if format == 1 {
+            return Some(fields);
+        }
+        // The one little-endian field of the protocol (section 5.3.1.2.1).
+        fields.message_stream_id = Some(u32::from_le_bytes(*rest.first_chunk::<4>()?));
+        Some(fields)
+    }
+}
+
+fn be24([high, middle, low]: [u8; 3]) -> u32 {
+    u32::from_be_bytes([0, high, middle, low])
+}
+
+/// At most four bytes to be read again before the input.
+#[derive(Debug, Default)]
+struct Returned {
+    bytes: [u8; 4],
+    start: usize,
+    end: usize,
+}
+
+impl Returned {
+    /// Puts `first`, then `last`, in front of whatever is left (which is
+    /// nothing, unless they came from here: then they fit as before).
+    fn give_back(&mut self, first: &[u8], last: u8) {
+        let mut bytes = [0; 4];
+        let mut end = 0;
+        let left = self.as_slice().to_owned();
+        for byte in first.iter().chain([&last]).chain(&left) {
+            if let Some(slot) = bytes.get_mut(end) {
+                *slot = *byte;
+                end += 1;
+            }
+        }
+        *self = Self {
+            bytes,
+            start: 0,
+            end,
+        };
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn pop(&mut self) -> Option<u8> {
+        let byte = self.as_slice().first().copied()?;
+        self.start += 1;
+        Some(byte)
     }
 }

@@ -1,14 +1,37 @@
 //! Messages in, chunks out.
+//!
+//! Headers are compressed against the last message of their chunk stream, but
+//! never into what receivers read in two ways: a delta of 0xFFFFFF or more, or
+//! a timestamp that goes back, makes a format 0 header; format 3 starts a
+//! message only when it repeats a delta of a format 1 or 2 header, or 0 after 0.
+//! Extended timestamps are repeated on format 3 chunks (section 5.3.1.3).
 
-use bytes::{Bytes, BytesMut};
+use std::collections::BTreeMap;
 
-use super::DEFAULT_CHUNK_SIZE;
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_STREAM_ID, MAX_MESSAGE_LENGTH};
 use crate::message::Message;
+
+/// Longest header of a chunk, in bytes: basic, message, extended timestamp.
+const MAX_CHUNK_HEADER: usize = 3 + 11 + 4;
 
 /// Writes the messages for one peer.
 #[derive(Debug)]
 pub struct Writer {
     chunk_size: u32,
+    streams: BTreeMap<u32, Previous>,
+}
+
+/// The last message of a chunk stream, as its receiver remembers it.
+#[derive(Debug, Clone, Copy)]
+struct Previous {
+    timestamp: u32,
+    /// What a format 3 header would add, where all receivers agree on it.
+    delta: Option<u32>,
+    length: usize,
+    type_id: u8,
+    message_stream_id: u32,
 }
 
 impl Default for Writer {
@@ -22,6 +45,7 @@ impl Writer {
     pub fn new() -> Self {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
+            streams: BTreeMap::new(),
         }
     }
 
@@ -30,19 +54,136 @@ impl Writer {
         self.chunk_size
     }
 
-    /// Sets the chunk size for what is written from now on; the caller has
-    /// just written the Set Chunk Size message that says so.
+    /// Sets the chunk size for what is written from now on, 1 to 2^31 - 1
+    /// bytes; the caller has just written the Set Chunk Size message that says
+    /// so.
     pub fn set_chunk_size(&mut self, bytes: u32) {
         self.chunk_size = bytes.clamp(1, 0x7FFF_FFFF);
     }
 
+    /// Forgets what was written on a chunk stream: its next message gets a
+    /// full header. Needed when chunks of [`encode_absolute`] went to the same
+    /// peer on the same chunk stream in between.
+    pub fn forget(&mut self, chunk_stream_id: u32) {
+        self.streams.remove(&chunk_stream_id);
+    }
+
     /// Appends `message` to `out`, as chunks.
+    ///
+    /// A chunk stream id outside 2 to 65599 is brought into that range and a
+    /// payload beyond 2^24 - 1 bytes is cut: the format can't say them.
     pub fn write(&mut self, message: &Message, out: &mut BytesMut) {
-        out.extend_from_slice(&encode_absolute(message, self.chunk_size));
+        let (id, payload) = sayable(message);
+        let current = |delta| Previous {
+            timestamp: message.timestamp,
+            delta,
+            length: payload.len(),
+            type_id: message.type_id,
+            message_stream_id: message.message_stream_id,
+        };
+        let delta_from = |previous: &Previous| {
+            let delta = message.timestamp.checked_sub(previous.timestamp)?;
+            (delta < EXTENDED && previous.message_stream_id == message.message_stream_id)
+                .then_some(delta)
+        };
+        let previous = self.streams.get(&id);
+        let relative = previous.and_then(|previous| Some((previous, delta_from(previous)?)));
+        let Some((previous, delta)) = relative else {
+            // Receivers differ on what format 3 adds after format 0, except
+            // after timestamp 0.
+            let known = (message.timestamp == 0).then_some(0);
+            self.streams.insert(id, current(known));
+            return write_absolute(id, payload, message, self.chunk_size, out);
+        };
+        let same_shape = previous.length == payload.len() && previous.type_id == message.type_id;
+        let format = match (same_shape, previous.delta == Some(delta)) {
+            (false, _) => 1,
+            (true, false) => 2,
+            (true, true) => 3,
+        };
+        put_basic_header(out, format, id);
+        if format < 3 {
+            out.put_uint(u64::from(delta), 3);
+        }
+        if format < 2 {
+            out.put_uint(payload.len() as u64, 3);
+            out.put_u8(message.type_id);
+        }
+        self.streams.insert(id, current(Some(delta)));
+        put_payload(out, id, payload, None, self.chunk_size);
     }
 }
 
-/// `message` as one format 0 chunk and format 3 continuations.
-pub fn encode_absolute(message: &Message, _chunk_size: u32) -> Bytes {
-    message.payload.clone()
+/// `message` as one format 0 chunk and the format 3 chunks that continue it:
+/// right for every receiver of chunk size `chunk_size`, whatever it got before.
+/// So a media message is chunked once for all players.
+///
+/// The limits on ids and lengths are those of [`Writer::write`].
+pub fn encode_absolute(message: &Message, chunk_size: u32) -> Bytes {
+    let (id, payload) = sayable(message);
+    let chunk_size = chunk_size.clamp(1, 0x7FFF_FFFF);
+    let chunks = payload.len() / chunk_size as usize + 1;
+    let headers = MAX_CHUNK_HEADER + chunks.saturating_mul(3 + 4);
+    let mut out = BytesMut::with_capacity(payload.len() + headers);
+    write_absolute(id, payload, message, chunk_size, &mut out);
+    out.freeze()
+}
+
+fn write_absolute(id: u32, payload: &[u8], message: &Message, chunk_size: u32, out: &mut BytesMut) {
+    let extended = (message.timestamp >= EXTENDED).then_some(message.timestamp);
+    put_basic_header(out, 0, id);
+    out.put_uint(u64::from(message.timestamp.min(EXTENDED)), 3);
+    out.put_uint(payload.len() as u64, 3);
+    out.put_u8(message.type_id);
+    out.put_u32_le(message.message_stream_id);
+    if let Some(timestamp) = extended {
+        out.put_u32(timestamp);
+    }
+    put_payload(out, id, payload, extended, chunk_size);
+}
+
+/// The id and payload that the format can express.
+fn sayable(message: &Message) -> (u32, &[u8]) {
+    let id = message.chunk_stream_id.clamp(2, MAX_CHUNK_STREAM_ID);
+    let payload = message
+        .payload
+        .get(..MAX_MESSAGE_LENGTH)
+        .unwrap_or(&message.payload);
+    (id, payload)
+}
+
+/// The payload, with format 3 headers where a new chunk begins.
+fn put_payload(
+    out: &mut BytesMut,
+    id: u32,
+    payload: &[u8],
+    extended: Option<u32>,
+    chunk_size: u32,
+) {
+    for (index, part) in payload.chunks(chunk_size.max(1) as usize).enumerate() {
+        if index > 0 {
+            put_basic_header(out, 3, id);
+            if let Some(timestamp) = extended {
+                out.put_u32(timestamp);
+            }
+        }
+        out.extend_from_slice(part);
+    }
+}
+
+/// Section 5.3.1.1: one byte for ids 2 to 63, two up to 319, three beyond.
+fn put_basic_header(out: &mut BytesMut, format: u8, id: u32) {
+    let format = format << 6;
+    match id {
+        0..64 => out.put_u8(format | id.to_le_bytes()[0]),
+        64..320 => {
+            out.put_u8(format);
+            out.put_u8((id - 64).to_le_bytes()[0]);
+        }
+        _ => {
+            out.put_u8(format | 1);
+            let [low, high, ..] = (id - 64).to_le_bytes();
+            out.put_slice(&[low, high]);
+        }
+    }
 }

@@ -1,10 +1,38 @@
-//! The handshake, RTMP 1.0 section 5.2: 1 + 1536 + 1536 bytes each way.
+//! The handshake that opens every connection: 1 + 1536 + 1536 bytes each way.
+//!
+//! In: the first received bytes. Out: the bytes to send, and the point where
+//! the chunk stream begins. RTMP 1.0 section 5.2 describes the simple
+//! handshake (random bytes, echoed). The digest handshake of Flash Player 9 and
+//! later is in no specification; [`digest`] says what it is.
+//!
+//! The random bytes are an argument: nothing in this crate makes any.
 
-use bytes::BytesMut;
+mod client;
+mod digest;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
+
+pub use client::ClientHandshake;
+pub use server::ServerHandshake;
 
 /// How many random bytes each end of a handshake is given.
 pub const RANDOM_LEN: usize = 3072;
+
+/// Bytes that a completed handshake consumed and sent at each end.
+pub const HANDSHAKE_LEN: usize = 1 + 2 * PACKET_LEN;
+
+/// Length of C1, S1, C2 and S2 (section 5.2.3).
+const PACKET_LEN: usize = 1536;
+
+/// The version in C0 and S0 (section 5.2.2).
+const VERSION: u8 = 3;
+
+/// C1, S1, C2 or S2.
+type Packet = [u8; PACKET_LEN];
 
 /// How far a handshake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,32 +56,87 @@ pub enum HandshakeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HandshakeError {
     /// C0 asks for encrypted RTMP (6, 8 or 9).
-    #[error("C0: expected version 3, found {found}: RTMPE not enabled on this chain")]
+    #[error("C0 (byte 0): expected version 3, found {found}: RTMPE not enabled on this chain")]
     RtmpeNotEnabled {
         /// The version byte.
         found: u8,
     },
+    /// The first byte is no RTMP version that anyone uses.
+    #[error("{packet} (byte 0): expected version 3, found 0x{found:02x}{}", looks_like(*found))]
+    Version {
+        /// "C0" or "S0".
+        packet: &'static str,
+        /// The byte found.
+        found: u8,
+    },
+    /// The echo of our random bytes isn't one (checked on request only).
+    #[error("{packet}: expected {expected}, found other bytes")]
+    Echo {
+        /// "C2" or "S2".
+        packet: &'static str,
+        /// What it must hold.
+        expected: &'static str,
+    },
 }
 
-/// The server's end.
+/// A guess at what sent a first byte that isn't RTMP.
+fn looks_like(byte: u8) -> &'static str {
+    match byte {
+        0x16 => " (looks like TLS)",
+        b'A'..=b'Z' => " (looks like HTTP or another text protocol)",
+        _ => "",
+    }
+}
+
+/// Collects packets of known length from input in pieces.
 #[derive(Debug)]
-pub struct ServerHandshake;
+struct Collector {
+    packet: Box<Packet>,
+    len: usize,
+}
 
-impl ServerHandshake {
-    /// `random`: bytes from a good source; `epoch_ms`: this server's clock.
-    pub fn new(_random: &[u8; RANDOM_LEN], _epoch_ms: u32) -> Self {
-        Self
+impl Collector {
+    fn new() -> Self {
+        Self {
+            packet: Box::new([0; PACKET_LEN]),
+            len: 0,
+        }
     }
 
-    /// Consumes from the front of `input` and appends what to send to `out`.
-    ///
-    /// # Errors
-    /// Any [`HandshakeError`] ends the connection.
-    pub fn handle_input(
-        &mut self,
-        _input: &mut &[u8],
-        _out: &mut BytesMut,
-    ) -> Result<Progress, HandshakeError> {
-        Ok(Progress::NeedMore)
+    /// Takes from `input`; the packet once it is complete, after which the
+    /// next one begins.
+    fn take(&mut self, input: &mut &[u8]) -> Option<&Packet> {
+        let free = self.packet.get_mut(self.len..)?;
+        let (taken, rest) = input.split_at(free.len().min(input.len()));
+        for (slot, byte) in free.iter_mut().zip(taken) {
+            *slot = *byte;
+        }
+        *input = rest;
+        self.len += taken.len();
+        if self.len < PACKET_LEN {
+            return None;
+        }
+        self.len = 0;
+        Some(&self.packet)
     }
+}
+
+/// C1 or S1: time, version, random bytes (section 5.2.3).
+fn first_packet(epoch_ms: u32, version: [u8; 4], random: &[u8]) -> Packet {
+    let mut packet = [0; PACKET_LEN];
+    let header = epoch_ms.to_be_bytes().into_iter().chain(version);
+    for (slot, byte) in packet.iter_mut().zip(header.chain(random.iter().copied())) {
+        *slot = byte;
+    }
+    packet
+}
+
+/// The part of the given random bytes that C1 and S1 use.
+fn first_random(random: &[u8; RANDOM_LEN]) -> &[u8] {
+    random.get(..PACKET_LEN - 8).unwrap_or_default()
+}
+
+/// The part of the given random bytes that a digest C2 or S2 uses.
+fn second_random(random: &[u8; RANDOM_LEN]) -> &[u8] {
+    random.get(PACKET_LEN - 8..).unwrap_or_default()
 }

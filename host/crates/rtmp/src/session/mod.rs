@@ -13,7 +13,9 @@ use thiserror::Error;
 
 pub(crate) use link::Link;
 
-use crate::{chunk::ChunkError, handshake::HandshakeError};
+use crate::{
+    aggregate::AggregateError, chunk::ChunkError, command::CommandError, handshake::HandshakeError,
+};
 
 /// What a session wants done, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,12 @@ pub enum SessionError {
     /// The chunk stream can't be read.
     #[error("chunk stream: {0}")]
     Chunk(#[from] ChunkError),
+    /// A message can't be understood.
+    #[error("message: {0}")]
+    Command(#[from] CommandError),
+    /// An aggregate message can't be taken apart.
+    #[error("message: {0}")]
+    Aggregate(#[from] AggregateError),
     /// The peer did something its state doesn't allow.
     #[error("expected {expected}, found {found}")]
     Violation {
