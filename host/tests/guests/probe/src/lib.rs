@@ -1,1 +1,209 @@
+//! A test guest: behaves well or badly, as its configuration or one client's
+//! query asks.
+//!
+//! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
+//! decision with `mode=...` in the query. Modes are `accept`, `reject`,
+//! `rename`, `version`, `tell-version`, those made of a [`Fault`] and a hook
+//! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
+//! ...), `refuse-configure` and `refuse-start`.
+//!
+//! The bytes behind [`MARKER`] are the version: tests patch the digits in the
+//! compiled file and so get a new version without a compiler.
 
+mod commands;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use livehost_sdk::{
+    App, Client, ConnectDecision, ConnectRequest, Handoff, PlayDecision, PublishDecision,
+    PublishGrant, Rejection, SessionEnd, StartReason, StopReason, StreamInfo, StreamRequest,
+    accept, deny, kv, log,
+};
+
+/// The digits are patched by tests.
+#[used]
+static MARKER: [u8; 29] = *b"LIVEHOST-PROBE-VERSION=000000";
+
+/// The marker's six digits, read so that the compiler can't know them.
+fn version() -> String {
+    MARKER
+        .iter()
+        .skip(23)
+        // SAFETY: the pointer comes from a reference; volatile only keeps the
+        // compiler from folding the value.
+        .map(|byte| char::from(unsafe { std::ptr::read_volatile(byte) }))
+        .collect()
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    mode: String,
+}
+
+struct Probe {
+    mode: String,
+}
+
+/// Misbehaves when `mode` is `<fault>-on-<hook>`.
+fn misbehave(mode: &str, hook: &str) {
+    let Some((fault, at)) = mode.split_once("-on-") else {
+        return;
+    };
+    if at != hook {
+        return;
+    }
+    match fault {
+        "panic" => panic!("asked to panic in {hook}"),
+        "trap" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "loop" => loop {
+            black_box(());
+        },
+        "alloc" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(black_box(vec![1_u8; 1 << 20]));
+            }
+        }
+        "sleep" => std::thread::sleep(Duration::from_secs(600)),
+        // Long enough to be seen running, shorter than any deadline.
+        "doze" => std::thread::sleep(Duration::from_millis(300)),
+        "chatter" => {
+            for line in 0..1000 {
+                log::info(format!("chatter {line}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Probe {
+    fn mode<'a>(&'a self, asked: Option<&'a str>) -> &'a str {
+        asked.unwrap_or(&self.mode)
+    }
+
+    /// The rejection that a mode asks for.
+    fn refusal(mode: &str, asked_version: Option<&str>) -> Option<Rejection> {
+        let version = version();
+        match mode {
+            "reject" => Some(Rejection::new("asked to reject").code("Probe.Rejected")),
+            "version" if asked_version == Some(version.as_str()) => None,
+            "version" | "tell-version" => Some(Rejection::new(format!("version {version}"))),
+            "verbose" => Some(Rejection::new("x".repeat(100_000))),
+            _ => None,
+        }
+    }
+}
+
+impl App for Probe {
+    fn configure(config: &str) -> Result<Self, String> {
+        let Config { mode } = livehost_sdk::parse_config(config)?;
+        misbehave(&mode, "configure");
+        if mode == "refuse-configure" {
+            return Err("asked to refuse its configuration".into());
+        }
+        Ok(Self { mode })
+    }
+
+    fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
+        let mode = self.mode(req.param("mode"));
+        misbehave(mode, "connect");
+        match Self::refusal(mode, req.param("v")) {
+            Some(rejection) => rejection.into(),
+            None if mode == "redirect" => {
+                ConnectDecision::Redirect("rtmp://elsewhere.example/live".into())
+            }
+            None => livehost_sdk::ConnectGrant::default()
+                .attr("version", version())
+                .into(),
+        }
+    }
+
+    fn on_publish(&self, req: &StreamRequest) -> PublishDecision {
+        let mode = self.mode(req.param("mode"));
+        misbehave(mode, "publish");
+        match Self::refusal(mode, req.param("v")) {
+            Some(rejection) => rejection.into(),
+            None if mode == "rename" => PublishGrant::default()
+                .name(format!("renamed-{}", req.name))
+                .into(),
+            None => accept(),
+        }
+    }
+
+    fn on_play(&self, req: &StreamRequest) -> PlayDecision {
+        let mode = self.mode(req.param("mode"));
+        misbehave(mode, "play");
+        match Self::refusal(mode, req.param("v")) {
+            Some(rejection) => rejection.into(),
+            None if mode == "no-play" => deny("asked not to play"),
+            None => accept(),
+        }
+    }
+
+    fn on_start(&self, reason: StartReason, from_old: Option<Handoff>) -> Result<(), String> {
+        misbehave(&self.mode, "start");
+        if self.mode == "refuse-start" {
+            return Err("asked to refuse to start".into());
+        }
+        let old = from_old.map_or_else(String::new, |handoff| {
+            format!(" after {}", String::from_utf8_lossy(&handoff.data))
+        });
+        log::info(format!("start {reason:?} {}{old}", version()));
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Option<Handoff> {
+        misbehave(&self.mode, "snapshot");
+        let data = if self.mode == "huge-snapshot" {
+            vec![0; 2 << 20]
+        } else {
+            version().into_bytes()
+        };
+        Some(Handoff {
+            format: "version".into(),
+            data,
+        })
+    }
+
+    fn on_stop(&self, reason: StopReason) {
+        misbehave(&self.mode, "stop");
+        log::info(format!("stop {reason:?} {}", version()));
+    }
+
+    fn on_timer(&self, key: &str) {
+        misbehave(&self.mode, "timer");
+        log::info(format!("timer {key}"));
+        let _ = kv::incr(&format!("timer:{key}"), 1, None);
+    }
+
+    fn on_published(&self, info: &StreamInfo) {
+        misbehave(&self.mode, "published");
+        log::info(format!("event published {}", info.name));
+    }
+
+    fn on_ready(&self, info: &StreamInfo) {
+        log::info(format!("event ready {}", info.name));
+    }
+
+    fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
+        log::info(format!("event unpublished {} {}", info.name, end.reason));
+    }
+
+    fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {
+        log::info(format!("event play-ended {} {}", req.name, end.reason));
+    }
+
+    fn on_disconnected(&self, who: &Client, end: &SessionEnd) {
+        log::info(format!("event disconnected {} {}", who.conn, end.reason));
+    }
+
+    fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {
+        let args = String::from_utf8_lossy(amf0);
+        commands::run(method, &args).map(String::into_bytes)
+    }
+}
+
+livehost_sdk::export!(Probe);

@@ -1,0 +1,88 @@
+//! The host's imports as remote procedure calls: `method` names the import,
+//! the argument bytes are plain words (no AMF0: the host passes bytes on
+//! unread), and so is the answer.
+
+use livehost_sdk::{control, http_client, kv, log, registry, timers};
+
+/// Runs one command; errors are the import's, as their debug text.
+pub fn run(method: &str, args: &str) -> Result<String, String> {
+    let words: Vec<&str> = args.split(' ').collect();
+    let word = |index: usize| words.get(index).copied().unwrap_or_default();
+    let number = |index: usize| word(index).parse::<u64>().unwrap_or_default();
+    let ttl = |index: usize| word(index).parse::<u64>().ok();
+    match method {
+        "kv-get" => match kv::get(word(0)).map_err(debug)? {
+            Some(entry) => Ok(format!(
+                "{} {}",
+                entry.version,
+                String::from_utf8_lossy(&entry.value)
+            )),
+            None => Ok("none".into()),
+        },
+        "kv-set" => kv::set(word(0), word(1).as_bytes(), ttl(2))
+            .map(|version| version.to_string())
+            .map_err(debug),
+        "kv-fill" => kv::set(word(0), &vec![7; number(1) as usize], None)
+            .map(|version| version.to_string())
+            .map_err(debug),
+        "kv-cas" => kv::cas(word(0), word(1).as_bytes(), number(2), ttl(3))
+            .map(|swapped| swapped.to_string())
+            .map_err(debug),
+        "kv-incr" => kv::incr(word(0), word(1).parse().unwrap_or_default(), ttl(2))
+            .map(|value| value.to_string())
+            .map_err(debug),
+        "kv-delete" => kv::delete(word(0)).map(|()| "deleted".into()).map_err(debug),
+        "timer-set" => {
+            timers::set(word(0), number(1), ttl(2));
+            Ok("set".into())
+        }
+        "timer-cancel" => {
+            timers::cancel(word(0));
+            Ok("cancelled".into())
+        }
+        "registry-get" => Ok(registry::get(word(0)).map_or("none".into(), |info| info.name)),
+        "registry-count" => Ok(registry::count(word(0)).to_string()),
+        "registry-find" => Ok(registry::find(word(0), 10)
+            .into_iter()
+            .map(|info| info.name)
+            .collect::<Vec<_>>()
+            .join(",")),
+        "disconnect" => control::disconnect(number(0), word(1))
+            .map(|()| "queued".into())
+            .map_err(debug),
+        "http-get" => http_client::send(&http_client::Request {
+            method: "GET".into(),
+            url: word(0).into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout_ms: 1000,
+        })
+        .map(|response| response.status.to_string())
+        .map_err(debug),
+        "print" => {
+            println!("{args}");
+            Ok("printed".into())
+        }
+        "log" => {
+            log::info(args);
+            Ok("logged".into())
+        }
+        "env" => Ok(std::env::vars().count().to_string()),
+        "read-file" => std::fs::read_to_string(word(0)).map_err(debug),
+        "tcp" => std::net::TcpStream::connect(word(0))
+            .map(|_| "connected".into())
+            .map_err(debug),
+        "udp" => std::net::UdpSocket::bind(word(0))
+            .map(|_| "bound".into())
+            .map_err(debug),
+        "resolve" => std::net::ToSocketAddrs::to_socket_addrs(word(0))
+            .map(|addresses| addresses.count().to_string())
+            .map_err(debug),
+        "panic" => panic!("asked to panic in a call"),
+        _ => Err("unknown".into()),
+    }
+}
+
+fn debug(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
+}

@@ -1,0 +1,256 @@
+//! Constructors and builders of decisions.
+
+use std::time::Duration;
+
+use crate::{
+    ConnectDecision, ConnectGrant, ConnectRequest, DuplicateRule, PlayDecision, PlayGrant,
+    PublishDecision, PublishGrant, Recording, Rejection, StreamRequest,
+};
+
+/// A decision that [`accept`] and [`deny`] can make.
+pub trait Decision: From<Rejection> {
+    /// Yes, with the defaults of the grant.
+    fn accepted() -> Self;
+}
+
+/// Yes, with the defaults of the grant.
+///
+/// ```
+/// # use livehost_sdk::*;
+/// let yes: PublishDecision = accept();
+/// assert_eq!(yes, PublishDecision::Accept(PublishGrant::default()));
+/// ```
+pub fn accept<D: Decision>() -> D {
+    D::accepted()
+}
+
+/// No, with a reason that encoders and players show to their user.
+///
+/// ```
+/// # use livehost_sdk::*;
+/// let no: PlayDecision = deny("members only");
+/// assert!(matches!(no, PlayDecision::Reject(r) if r.description == "members only"));
+/// ```
+pub fn deny<D: Decision>(description: impl Into<String>) -> D {
+    Rejection::new(description).into()
+}
+
+macro_rules! decision {
+    ($decision:ident, $grant:ident) => {
+        impl Decision for $decision {
+            fn accepted() -> Self {
+                Self::Accept($grant::default())
+            }
+        }
+
+        impl From<$grant> for $decision {
+            fn from(grant: $grant) -> Self {
+                Self::Accept(grant)
+            }
+        }
+
+        impl From<Rejection> for $decision {
+            fn from(rejection: Rejection) -> Self {
+                Self::Reject(rejection)
+            }
+        }
+
+        impl From<Result<$grant, Rejection>> for $decision {
+            fn from(result: Result<$grant, Rejection>) -> Self {
+                match result {
+                    Ok(grant) => Self::Accept(grant),
+                    Err(rejection) => Self::Reject(rejection),
+                }
+            }
+        }
+    };
+}
+
+decision!(ConnectDecision, ConnectGrant);
+decision!(PublishDecision, PublishGrant);
+decision!(PlayDecision, PlayGrant);
+
+impl Rejection {
+    /// A refusal with the command's usual status code.
+    pub fn new(description: impl Into<String>) -> Self {
+        Self {
+            code: String::new(),
+            description: description.into(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// Sends another status code, such as `NetStream.Publish.Denied`.
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = code.into();
+        self
+    }
+
+    /// Says when trying again makes sense.
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after_ms = Some(millis(delay));
+        self
+    }
+}
+
+impl ConnectGrant {
+    /// Keeps `key` = `value` with the connection: every later hook sees it in
+    /// [`crate::Client::attrs`].
+    pub fn attr(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attrs.push((key.into(), value.into()));
+        self
+    }
+}
+
+impl PublishGrant {
+    /// Publishes under another name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What happens when the name already has a publisher.
+    pub fn on_duplicate(mut self, rule: DuplicateRule) -> Self {
+        self.on_duplicate = rule;
+        self
+    }
+
+    /// An earlier publisher of the name is closed; its players stay.
+    pub fn replace(self) -> Self {
+        self.on_duplicate(DuplicateRule::Replace)
+    }
+
+    /// Waits behind an earlier publisher of the name and takes over when that
+    /// is lost.
+    pub fn standby(self) -> Self {
+        self.on_duplicate(DuplicateRule::Standby)
+    }
+
+    /// Keeps the name and its players for so long after the publisher is lost.
+    pub fn hold(mut self, time: Duration) -> Self {
+        self.hold_ms = Some(millis(time));
+        self
+    }
+
+    /// Closes a publisher that is silent for so long.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout_ms = Some(millis(time));
+        self
+    }
+
+    /// Closes a publisher that sends more than so many kilobits a second.
+    pub fn max_kbps(mut self, kbps: u32) -> Self {
+        self.max_kbps = Some(kbps);
+        self
+    }
+
+    /// Records the stream into `path`, below the application's media folder.
+    pub fn record(mut self, container: impl Into<String>, path: impl Into<String>) -> Self {
+        self.record_to = Some(Recording {
+            container: container.into(),
+            path: path.into(),
+            split_seconds: None,
+        });
+        self
+    }
+
+    /// Pushes the stream to `url`, too.
+    pub fn forward(mut self, url: impl Into<String>) -> Self {
+        self.forward_to.push(url.into());
+        self
+    }
+}
+
+impl PlayGrant {
+    /// Plays another stream.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Waits so long for a publisher.
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait_ms = Some(millis(time));
+        self
+    }
+
+    /// Ends the playback after so long; fractions of a second count as one.
+    pub fn max_duration(mut self, time: Duration) -> Self {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        self.max_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// Pulls the stream from `url` when it is absent.
+    pub fn pull_from(mut self, url: impl Into<String>) -> Self {
+        self.pull_from = Some(url.into());
+        self
+    }
+}
+
+impl ConnectRequest {
+    /// The first value of a query parameter.
+    pub fn param(&self, key: &str) -> Option<&str> {
+        first(&self.query, key)
+    }
+}
+
+impl StreamRequest {
+    /// The first value of a query parameter of the stream's name.
+    pub fn param(&self, key: &str) -> Option<&str> {
+        first(&self.query, key)
+    }
+}
+
+impl crate::Client {
+    /// What `on_connect` kept with [`ConnectGrant::attr`].
+    pub fn attr(&self, key: &str) -> Option<&str> {
+        first(&self.attrs, key)
+    }
+}
+
+fn first<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(k, _)| k == key)
+        .map(|(_, value)| value.as_str())
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_build_up() {
+        let grant = PublishGrant::default()
+            .name("cam1-hd")
+            .replace()
+            .hold(Duration::from_secs(5))
+            .forward("rtmp://a/b/c");
+        assert_eq!(grant.name.as_deref(), Some("cam1-hd"));
+        assert_eq!(grant.on_duplicate, DuplicateRule::Replace);
+        assert_eq!(grant.hold_ms, Some(5000));
+        assert_eq!(grant.forward_to, ["rtmp://a/b/c"]);
+    }
+
+    #[test]
+    fn durations_saturate_and_round_up() {
+        let grant = PublishGrant::default().hold(Duration::MAX);
+        assert_eq!(grant.hold_ms, Some(u32::MAX));
+        let grant = PlayGrant::default().max_duration(Duration::from_millis(1500));
+        assert_eq!(grant.max_seconds, Some(2));
+    }
+
+    #[test]
+    fn results_become_decisions() {
+        let no: Result<PublishGrant, _> = Err(Rejection::new("wrong key").code("X"));
+        let PublishDecision::Reject(rejection) = no.into() else {
+            panic!("accepted");
+        };
+        assert_eq!(rejection.code, "X");
+    }
+}
