@@ -6,6 +6,7 @@
 //! - [`flv`]: the FLV file and tag headers, and the audio and video tag
 //!   headers (legacy and Enhanced RTMP) at the front of every RTMP media
 //!   message.
+//! - [`codec`]: the codec configuration records inside sequence headers.
 //!
 //! Nothing here reads a socket, a clock or randomness. Every decoder is meant
 //! for bytes of an untrusted peer: it returns an error rather than panic, and
@@ -15,8 +16,11 @@
 mod amf;
 pub mod amf0;
 pub mod amf3;
+pub mod codec;
 mod cursor;
 pub mod flv;
+#[doc(hidden)]
+pub mod fuzz;
 mod properties;
 
 pub use properties::Properties;
