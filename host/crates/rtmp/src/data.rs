@@ -43,11 +43,11 @@ impl DataMessage {
             }
         };
         let (mut handler, mut values) = named_values(&message.payload, amf3)?;
-        if handler == "@setDataFrame" && values.first().is_some_and(|name| name.as_str().is_some())
+        if handler == "@setDataFrame"
+            && let Some(Value::String(inner)) = values.first_mut()
         {
-            if let Value::String(inner) = values.remove(0) {
-                handler = inner;
-            }
+            handler = std::mem::take(inner);
+            values.remove(0);
         }
         Ok(Self { handler, values })
     }

@@ -10,6 +10,8 @@
 //! "chunk size" bytes of payload.
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use thiserror::Error;

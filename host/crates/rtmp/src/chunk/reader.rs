@@ -127,6 +127,14 @@ impl Reader {
         self.partial_bytes
     }
 
+    /// Memory held for messages that aren't complete, in bytes.
+    pub fn allocated_bytes(&self) -> usize {
+        self.streams
+            .values()
+            .map(|stream| stream.payload.capacity())
+            .sum()
+    }
+
     /// Consumes from the front of `input` until a message is complete (then
     /// more input may be left) or `input` is empty (then `None`). Nothing needs
     /// to be kept by the caller: a header cut in two is remembered here.

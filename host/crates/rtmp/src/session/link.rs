@@ -10,7 +10,6 @@ use super::SessionError;
 use crate::{
     chunk::{Reader, ReaderLimits, Writer},
     control::{LimitType, ProtocolControl, UserControl},
-    handshake::HANDSHAKE_LEN,
     message::Message,
 };
 
@@ -37,13 +36,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link that begins where the handshake ended.
-    pub(crate) fn new(limits: ReaderLimits) -> Self {
+    /// A link whose handshake took `handshake_bytes` of input.
+    pub(crate) fn new(limits: ReaderLimits, handshake_bytes: u64) -> Self {
         Self {
             reader: Reader::new(limits),
             writer: Writer::new(),
             out: BytesMut::new(),
-            handshake_bytes: HANDSHAKE_LEN as u64,
+            handshake_bytes,
             peer_window: None,
             acknowledged: 0,
             own_window: None,
@@ -188,7 +187,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 writer: Writer::new(),
-                link: Link::new(ReaderLimits::default()),
+                link: Link::new(ReaderLimits::default(), 3073),
                 reader: Reader::new(ReaderLimits::default()),
             }
         }
