@@ -1,0 +1,544 @@
+//! Reads a configuration: from a file to the checked [`Config`].
+//!
+//! Flows in: a path, or text with the path it belongs to. Flows out: a
+//! [`Config`], or a [`ConfigError`] with every problem and its place. The
+//! defaults are those of the [`super::schema`] types; the ranges are here.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    error::{ConfigError, Problem, Report},
+    json::to_json,
+    node::{Node, Shape},
+    reader::{FieldDoc, Fields, Findings, suggest},
+    schema::{
+        Acceptor, Application, Chain, Config, Join, Limits, Log, LogFormat, Media, PluginLimits,
+    },
+};
+use crate::policy::OnError;
+
+/// No configuration is longer, bytes; a device or a stream would never end.
+const MAX_FILE: u64 = 1 << 20;
+/// Characters of an application name.
+const MAX_NAME: usize = 255;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MS: Duration = Duration::from_millis(1);
+const SEC: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Levels of a log filter.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// Beyond [`Config::parse`] it wants every plugin's file to exist.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] without a readable file of up to 1 MiB,
+    /// [`ConfigError::Invalid`] with every problem found in it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE {
+            let message = "it is longer than 1 MiB, so it is no configuration";
+            return Err(unreadable(io::Error::other(message)));
+        }
+        let folder = std::path::absolute(path).map_err(unreadable)?;
+        let base = folder.parent().unwrap_or(&folder).to_owned();
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let message = "expected UTF-8 text; found other bytes".to_owned();
+            invalid(path, &text, vec![problem(valid, message)])
+        })?;
+        read(path, &base, &text, true).map(|(config, _)| config)
+    }
+
+    /// Checks `text`, the content of the file called `path` in messages.
+    /// Relative paths in it start at the folder of `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every problem found.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        let base = std::path::absolute(&base).unwrap_or(base);
+        read(path, &base, text, false).map(|(config, _)| config)
+    }
+}
+
+/// Every field of a configuration, in the order of its documentation, with
+/// `NAME` as the application's name and `N` as the acceptor's number.
+#[must_use]
+pub fn fields() -> Vec<FieldDoc> {
+    let text = r#"(applications: {"NAME": (plugin: "p")}, acceptors: [(listen: "[::1]:0")])"#;
+    let read = read(Path::new(""), Path::new(""), text, false);
+    let mut fields = read.map(|(_, fields)| fields).unwrap_or_default();
+    for field in &mut fields {
+        field.path = field.path.replace("acceptors[0]", "acceptors[N]");
+    }
+    fields
+}
+
+fn problem(at: usize, message: String) -> Problem {
+    Problem {
+        span: at..at + 1,
+        field: String::new(),
+        message,
+        help: None,
+    }
+}
+
+fn invalid(path: &Path, text: &str, problems: Vec<Problem>) -> ConfigError {
+    ConfigError::Invalid(Report::new(path, text, problems))
+}
+
+/// Reads `text`; `files` says whether plugins' files must exist.
+fn read(
+    path: &Path,
+    base: &Path,
+    text: &str,
+    files: bool,
+) -> Result<(Config, Vec<FieldDoc>), ConfigError> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let root = Node::whole(text).map_err(|error| {
+        let problem = super::syntax::problem(text, &error);
+        invalid(path, text, vec![problem])
+    })?;
+    let mut findings = Findings::default();
+    let reading = Reading { base, files };
+    let config = Fields::read(
+        &mut findings,
+        String::new(),
+        "Config",
+        Some(root),
+        |fields| reading.config(fields),
+    );
+    if findings.problems.is_empty() {
+        Ok((config, findings.fields))
+    } else {
+        Err(invalid(path, text, findings.problems))
+    }
+}
+
+struct Reading<'r> {
+    base: &'r Path,
+    files: bool,
+}
+
+impl Reading<'_> {
+    fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
+        let log = fields.section("log", "Log", log);
+        let applications = self.applications(fields);
+        let acceptors = acceptors(fields, &applications);
+        Config {
+            log,
+            applications,
+            acceptors,
+            limits: fields.section("limits", "Limits", limits),
+            base: self.base.to_owned(),
+        }
+    }
+
+    fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, Application> {
+        let mut applications = BTreeMap::new();
+        let allowed = "{\"name\": (plugin: \"...\")}, at least one";
+        let Some(node) = fields.require("applications", allowed) else {
+            return applications;
+        };
+        let Some(entries) = node.entries() else {
+            let expected = "a map, like {\"live\": (plugin: \"...\")}";
+            fields.findings.expected(node, "applications", expected);
+            return applications;
+        };
+        if entries.is_empty() {
+            let expected = "at least one application";
+            fields.findings.expected(node, "applications", expected);
+        }
+        for (key, value) in entries {
+            let name: String = key.scalar().unwrap_or_default();
+            let path = format!("applications.\"{}\"", name.escape_debug());
+            if key.shape() != Shape::Text {
+                let expected = "an application's name in quotes";
+                fields.findings.expected(key, "applications", expected);
+            } else if let Err(expected) = check_name(&name) {
+                fields.findings.expected(key, "applications", expected);
+            } else if applications.contains_key(&name) {
+                let expected = "each application once";
+                fields.findings.expected(key, "applications", expected);
+            }
+            let application =
+                Fields::read(fields.findings, path, "Application", Some(value), |f| {
+                    self.application(f)
+                });
+            applications.insert(name, application);
+        }
+        applications
+    }
+
+    fn application(&self, fields: &mut Fields<'_, '_>) -> Application {
+        Application {
+            plugin: self.plugin(fields),
+            config: plugin_config(fields),
+            on_error: fields.choice(
+                "on_error",
+                OnError::default(),
+                &[("Reject", OnError::Reject), ("Allow", OnError::Allow)],
+            ),
+            limits: fields.section("limits", "Limits", plugin_limits),
+            media: fields.section("media", "Media", media),
+        }
+    }
+
+    fn plugin(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
+        let allowed = "the path of a .wasm component";
+        let Some(node) = fields.require("plugin", allowed) else {
+            return PathBuf::new();
+        };
+        let path = fields.path_of("plugin");
+        let text: String = node.scalar().unwrap_or_default();
+        if text.is_empty() {
+            fields
+                .findings
+                .expected(node, &path, "the path of a .wasm component in quotes");
+            return PathBuf::new();
+        }
+        let file = self.base.join(text);
+        if self.files && !file.is_file() {
+            let message = format!("expected a plugin's file; found none at {}", file.display());
+            let help = "`make plugins` builds the plugins that ship, into target/plugins";
+            let help = Some(help.to_owned());
+            fields
+                .findings
+                .problem_with_help(node.span(), &path, message, help);
+        }
+        file
+    }
+}
+
+/// What is wrong with an application's name. It is one segment of a URL.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        Err("a name of at least one character")
+    } else if name.chars().count() > MAX_NAME {
+        Err("a name of up to 255 characters")
+    } else if name.contains(['/', '\\', '?', '#', '&']) {
+        Err("a name without / \\ ? # &, which have a meaning in URLs")
+    } else if name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        Err("a name without spaces and control characters")
+    } else {
+        Ok(())
+    }
+}
+
+fn log(fields: &mut Fields<'_, '_>) -> Log {
+    let default = Log::default();
+    let level = log_level(fields).unwrap_or(default.level);
+    let formats = [("Text", LogFormat::Text), ("Json", LogFormat::Json)];
+    Log {
+        level,
+        format: fields.choice("format", default.format, &formats),
+    }
+}
+
+fn log_level(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let node = fields.take("level", "\"info\"", "a filter like `RUST_LOG`")?;
+    let path = fields.path_of("level");
+    let Some(level) = node.scalar::<String>() else {
+        let expected = "a log filter in quotes, like \"info\"";
+        fields.findings.expected(node, &path, expected);
+        return None;
+    };
+    // The filter takes any word for a module that logs everything: a slip in
+    // a level would silence the log.
+    let slip = level.split(',').map(str::trim).find(|part| {
+        !part.contains(['=', '[', ':']) && !LEVELS.contains(&part.to_lowercase().as_str())
+    });
+    if let Some(word) = slip {
+        let message = format!(
+            "expected a level ({}) or module=level; found \"{}\"",
+            LEVELS.join(", "),
+            word.escape_debug()
+        );
+        let help = suggest(word, &LEVELS);
+        fields
+            .findings
+            .problem_with_help(node.span(), &path, message, help);
+        return None;
+    }
+    if let Err(error) = EnvFilter::builder().parse(&level) {
+        let message = format!(
+            "expected a log filter, like \"info,livehost::session=debug\"; found {}: {error}",
+            node.describe()
+        );
+        fields.findings.problem(node.span(), &path, message);
+        return None;
+    }
+    Some(level)
+}
+
+/// The plugin's own configuration as JSON text.
+fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
+    const EMPTY: &str = "{}";
+    let Some(node) = fields.take("config", EMPTY, "what the plugin documents") else {
+        return EMPTY.to_owned();
+    };
+    // `()` is a struct without fields here, and nothing else makes sense.
+    if node.shape() == Shape::Parens && node.fields().is_some_and(|fields| fields.is_empty()) {
+        return EMPTY.to_owned();
+    }
+    let mut errors = Vec::new();
+    let value = to_json(node, &mut errors);
+    let path = fields.path_of("config");
+    for error in errors {
+        fields
+            .findings
+            .problem_with_help(error.node.span(), &path, error.message, error.help);
+    }
+    value.to_string()
+}
+
+fn plugin_limits(fields: &mut Fields<'_, '_>) -> PluginLimits {
+    let default = PluginLimits::default();
+    let limits = PluginLimits {
+        instances: fields.number("instances", default.instances, 1..=1024),
+        cpu: fields.duration("cpu", default.cpu, MS..=10 * SEC),
+        decision: fields.duration("decision", default.decision, 10 * MS..=MIN),
+        memory: fields.size("memory", default.memory, MIB..=4 * GIB),
+        kv: fields.size("kv", default.kv, 0..=4 * GIB),
+    };
+    if limits.cpu > limits.decision {
+        fields.refuse("cpu", "at most the time of the whole decision (`decision`)");
+    }
+    limits
+}
+
+fn media(fields: &mut Fields<'_, '_>) -> Media {
+    let default = Media::default();
+    let joins = [
+        ("Keyframe", Join::Keyframe),
+        ("NextKeyframe", Join::NextKeyframe),
+    ];
+    Media {
+        keyframe_cache: fields.size("keyframe_cache", default.keyframe_cache, 0..=GIB),
+        join: fields.choice("join", default.join, &joins),
+        queue_bytes: fields.size("queue_bytes", default.queue_bytes, 64 * KIB..=GIB),
+        queue_time: fields.duration("queue_time", default.queue_time, 100 * MS..=5 * MIN),
+        slow_close: fields.duration("slow_close", default.slow_close, SEC..=HOUR),
+        publisher_timeout: fields.duration(
+            "publisher_timeout",
+            default.publisher_timeout,
+            SEC..=HOUR,
+        ),
+        wait_for_publisher: fields.duration(
+            "wait_for_publisher",
+            default.wait_for_publisher,
+            Duration::ZERO..=24 * HOUR,
+        ),
+    }
+}
+
+fn limits(fields: &mut Fields<'_, '_>) -> Limits {
+    let default = Limits::default();
+    Limits {
+        connections: fields.number("connections", default.connections, 1..=1_000_000),
+        connections_per_address: fields.number(
+            "connections_per_address",
+            default.connections_per_address,
+            0..=1_000_000,
+        ),
+        handshake: fields.duration("handshake", default.handshake, 100 * MS..=5 * MIN),
+        idle: fields.duration("idle", default.idle, 100 * MS..=24 * HOUR),
+        streams_per_connection: fields.number(
+            "streams_per_connection",
+            default.streams_per_connection,
+            1..=1024,
+        ),
+        // A message's length has 24 bits: RTMP 1.0 section 5.3.1.2.1.
+        message: fields.size("message", default.message, 64 * KIB..=16 * MIB),
+        // 128 is what a chunk stream starts with: RTMP 1.0 section 5.4.1.
+        // Clients exist that refuse more than 65536.
+        chunk: fields.number("chunk", default.chunk, 128..=65_536),
+        drain: fields.duration("drain", default.drain, Duration::ZERO..=10 * MIN),
+    }
+}
+
+fn acceptors(
+    fields: &mut Fields<'_, '_>,
+    applications: &BTreeMap<String, Application>,
+) -> Vec<Acceptor> {
+    let mut acceptors: Vec<Acceptor> = Vec::new();
+    let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
+    let Some(node) = fields.require("acceptors", allowed) else {
+        return acceptors;
+    };
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list, like [(listen: \"127.0.0.1:1935\")]";
+        fields.findings.expected(node, "acceptors", expected);
+        return acceptors;
+    };
+    if items.is_empty() {
+        let expected = "at least one acceptor";
+        fields.findings.expected(node, "acceptors", expected);
+    }
+    for (index, item) in items.into_iter().enumerate() {
+        let path = format!("acceptors[{index}]");
+        let acceptor = Fields::read(fields.findings, path, "Acceptor", Some(item), |f| {
+            let listen = listen(f, &acceptors)?;
+            Some(Acceptor {
+                listen,
+                chain: chain(f),
+                applications: served(f, applications),
+            })
+        });
+        acceptors.extend(acceptor);
+    }
+    acceptors
+}
+
+fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<SocketAddr> {
+    let node = fields.require("listen", "\"address:port\"")?;
+    let path = fields.path_of("listen");
+    let text: String = node.scalar().unwrap_or_default();
+    let Ok(listen) = text.parse::<SocketAddr>() else {
+        let message = format!(
+            "expected an IP address and a port in quotes, like \"127.0.0.1:1935\"; found {}",
+            node.describe()
+        );
+        fields
+            .findings
+            .problem_with_help(node.span(), &path, message, listen_help(&text));
+        return None;
+    };
+    if let Some(other) = others.iter().find(|other| collide(other.listen, listen)) {
+        let message = format!(
+            "expected an address that is free; found {listen}, taken by another acceptor with {}",
+            other.listen
+        );
+        fields.findings.problem(node.span(), &path, message);
+    }
+    Some(listen)
+}
+
+/// Whether the second bind of two would fail.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_family && overlap
+}
+
+/// What an address that was not understood may have meant.
+fn listen_help(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, "1935"));
+    let port = port.parse().unwrap_or(1935_u16);
+    let ip: std::net::IpAddr = match host {
+        "localhost" => std::net::Ipv4Addr::LOCALHOST.into(),
+        "" | "*" => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        // An IPv6 address without brackets, with or without a port.
+        _ => text.parse().or_else(|_| host.parse()).ok()?,
+    };
+    Some(format!("write \"{}\"", SocketAddr::new(ip, port)))
+}
+
+fn chain(fields: &mut Fields<'_, '_>) -> Chain {
+    const PROTOCOLS: [&str; 2] = ["Tcp", "Rtmp"];
+    let allowed = "[Tcp, Rtmp]";
+    let Some(node) = fields.take("chain", allowed, allowed) else {
+        return Chain::Rtmp;
+    };
+    let path = fields.path_of("chain");
+    let items = match node.shape() {
+        Shape::List => node.items().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let words: Vec<&str> = items
+        .iter()
+        .map(|item| match item.shape() {
+            Shape::Word(word) => word,
+            _ => item.text(),
+        })
+        .collect();
+    if words == PROTOCOLS {
+        return Chain::Rtmp;
+    }
+    let help = words
+        .iter()
+        .find(|word| !PROTOCOLS.contains(word))
+        .and_then(|word| suggest(word.trim_matches('"'), &PROTOCOLS));
+    let message = match node.shape() {
+        Shape::List => format!(
+            "expected a chain that exists: {allowed}; found [{}]",
+            words.join(", ")
+        ),
+        _ => format!(
+            "expected a list of protocols: {allowed}; found {}",
+            node.describe()
+        ),
+    };
+    fields
+        .findings
+        .problem_with_help(node.span(), &path, message, help);
+    Chain::Rtmp
+}
+
+fn served(
+    fields: &mut Fields<'_, '_>,
+    applications: &BTreeMap<String, Application>,
+) -> Vec<String> {
+    let mut served = Vec::new();
+    let allowed = "names of applications; [] for all";
+    let Some(node) = fields.take("applications", "[]", allowed) else {
+        return served;
+    };
+    let path = fields.path_of("applications");
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list of applications' names, like [\"live\"]";
+        fields.findings.expected(node, &path, expected);
+        return served;
+    };
+    let names: Vec<&str> = applications.keys().map(String::as_str).collect();
+    for item in items {
+        let Some(name) = item.scalar::<String>() else {
+            let expected = "an application's name in quotes";
+            fields.findings.expected(item, &path, expected);
+            continue;
+        };
+        if served.contains(&name) {
+            fields
+                .findings
+                .expected(item, &path, "each application once");
+        } else if !applications.contains_key(&name) {
+            let message = format!(
+                "expected an application of this file ({}); found {}",
+                names.join(", "),
+                item.describe()
+            );
+            let help = suggest(&name, &names);
+            fields
+                .findings
+                .problem_with_help(item.span(), &path, message, help);
+        }
+        served.push(name);
+    }
+    served
+}
