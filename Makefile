@@ -1,0 +1,133 @@
+# livehost: every command does its own set-up.
+#
+#   make run    build everything, serve config.ron
+#   make test   build everything, fetch the test clients, run every test
+#   make help   all commands
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# A fresh rustup is found even in a shell that was opened before it came.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CONFIG ?= config.ron
+WASM := wasm32-wasip2
+# Where cargo builds. What tests and config.ron refer to by path (plugins,
+# clients) is always below ./target.
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+GUESTS := $(BUILD)/$(WASM)/plugin
+# Crates that never build wasmtime: quick in the dev profile.
+LIGHT := livehost-wire livehost-rtmp livehost-sdk static-keys allow-all
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+PYTHON ?= python3
+# Carries a static FFmpeg 9.
+IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
+FFMPEG9 := target/clients/ffmpeg9
+FETCHED := target/clients/.$(IMAGEIO_FFMPEG)
+
+say = @printf '\n== %s\n' '$(1)'
+packages = $(addprefix -p ,$(1))
+
+##@ Serve
+
+.PHONY: run
+run: host plugins ## Build everything, then serve CONFIG (config.ron)
+	$(call say,host run $(CONFIG))
+	@exec $(BUILD)/release/host run $(CONFIG)
+
+.PHONY: host
+host: toolchain ## Build the server: target/release/host
+	$(call say,building the server; the first time takes some minutes)
+	cargo build --release -p livehost --bin host
+
+.PHONY: plugins
+plugins: toolchain ## Build the plugins that ship: target/plugins/*.wasm
+	$(call say,building the plugins)
+	cargo build --profile plugin --target $(WASM) -p allow-all -p static-keys
+	@mkdir -p target/plugins
+	@$(call place,allow_all,target/plugins/allow-all.wasm)
+	@$(call place,static_keys,target/plugins/static-keys.wasm)
+
+##@ Verify
+
+.PHONY: test
+test: plugins test-guests clients ## Run every test
+	$(call say,testing protocols$(,) SDK and plugins)
+	cargo test $(call packages,$(LIGHT))
+	$(call say,testing the server)
+	cargo test --release -p livehost
+
+.PHONY: check
+check: toolchain ## Formatting, lints and documentation, warnings denied
+	$(call say,cargo fmt)
+	cargo fmt --all --check
+	$(call say,clippy)
+	cargo clippy $(call packages,$(LIGHT) probe-guest) --all-targets -- -D warnings
+	cargo clippy --release -p livehost --all-targets -- -D warnings
+	$(call say,rustdoc)
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --release -p livehost --lib
+
+.PHONY: test-guests
+test-guests: toolchain ## Build the plugin that tests misbehave with
+	cargo build --profile plugin --target $(WASM) -p probe-guest
+	@mkdir -p target/plugins/test
+	@$(call place,probe_guest,target/plugins/test/probe.wasm)
+
+.PHONY: clients
+clients: $(FETCHED) ## Fetch the clients that tests use: target/clients
+
+##@ Other
+
+.PHONY: clean
+clean: ## Remove everything that was built or fetched
+	cargo clean
+	rm -rf target
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+
+# Replaces $(2) by what cargo built as $(1), if it differs: by rename, so that
+# a running host never reads half a file.
+place = cmp -s $(GUESTS)/$(1).wasm $(2) || \
+	{ cp $(GUESTS)/$(1).wasm $(2).new && mv $(2).new $(2) && echo "new: $(2)"; }
+, := ,
+
+.PHONY: toolchain
+toolchain:
+	@command -v cargo >/dev/null && command -v rustc >/dev/null || { \
+		echo "error: Rust is missing. Install it with rustup: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+		echo "error: a C compiler is missing (on Debian: apt install gcc libc6-dev)" >&2; exit 1; }
+	@have=$$(rustc --version | cut -d' ' -f2 | cut -d- -f1); \
+	printf '%s\n' $(RUST_VERSION) $$have | sort --check=quiet --version-sort || { \
+		echo "error: Rust $(RUST_VERSION) or later is needed, this is $$have: run rustup update" >&2; exit 1; }
+	@test -d "$$(rustc --print target-libdir --target $(WASM))" || { \
+		command -v rustup >/dev/null || { \
+			echo "error: Rust's $(WASM) target is missing, and rustup, which would install it" >&2; exit 1; }; \
+		printf '\n== adding the Rust target %s\n' $(WASM); \
+		rustup target add $(WASM); }
+
+# One stable path to the FFmpeg of the Python package, whatever its own name.
+# Without it the tests that need it say so; in CI it must be there.
+$(FETCHED):
+	$(call say,fetching FFmpeg 9 ($(IMAGEIO_FFMPEG)) into target/venv)
+	@mkdir -p $(@D)
+	@if $(PYTHON) -m venv target/venv && \
+		target/venv/bin/pip install --quiet --disable-pip-version-check '$(IMAGEIO_FFMPEG)' && \
+		exe=$$(target/venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())'); \
+	then \
+		ln -sfnr "$$exe" $(FFMPEG9); \
+		$(FFMPEG9) -version | sed -n 1p; \
+		touch $@; \
+	else \
+		echo "warning: no FFmpeg 9: it needs python3 with venv (on Debian: apt install python3-venv) and PyPI" >&2; \
+		test -z "$${LIVEHOST_CI:-}$${CI:-}"; \
+	fi
