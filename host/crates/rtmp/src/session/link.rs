@@ -10,7 +10,8 @@ use super::SessionError;
 use crate::{
     chunk::{Reader, ReaderLimits, Writer},
     control::{LimitType, ProtocolControl, UserControl},
-    message::Message,
+    handshake::HANDSHAKE_LEN,
+    message::{Message, type_id},
 };
 
 /// Shortest distance between two acknowledgements, in bytes: an absurdly small
@@ -36,13 +37,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link whose handshake took `handshake_bytes` of input.
-    pub(crate) fn new(limits: ReaderLimits, handshake_bytes: u64) -> Self {
+    /// A link that begins where the handshake ended.
+    pub(crate) fn new(limits: ReaderLimits) -> Self {
         Self {
             reader: Reader::new(limits),
             writer: Writer::new(),
             out: BytesMut::new(),
-            handshake_bytes,
+            handshake_bytes: HANDSHAKE_LEN as u64,
             peer_window: None,
             acknowledged: 0,
             own_window: None,
@@ -73,16 +74,19 @@ impl Link {
         Ok(message)
     }
 
-    /// Queues `message`.
+    /// Queues `message`. A window size is remembered, to tell whether the peer
+    /// asks for another; for a chunk size use [`Link::set_out_chunk_size`].
     pub(crate) fn send(&mut self, message: &Message) {
+        if message.type_id == type_id::WINDOW_ACK_SIZE
+            && let Ok(ProtocolControl::WindowAckSize(size)) =
+                ProtocolControl::decode(message.type_id, &message.payload)
+        {
+            self.own_window = Some(size);
+        }
         self.writer.write(message, &mut self.out);
     }
 
-    /// Queues a control message; a window size is remembered.
-    pub(crate) fn send_control(&mut self, control: &ProtocolControl) {
-        if let ProtocolControl::WindowAckSize(size) = control {
-            self.own_window = Some(*size);
-        }
+    fn send_control(&mut self, control: &ProtocolControl) {
         self.send(&control.to_message());
     }
 
@@ -157,7 +161,6 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::type_id;
 
     /// What `link` has queued, as messages.
     fn sent(link: &mut Link, reader: &mut Reader) -> Vec<Message> {
@@ -187,7 +190,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 writer: Writer::new(),
-                link: Link::new(ReaderLimits::default(), 3073),
+                link: Link::new(ReaderLimits::default()),
                 reader: Reader::new(ReaderLimits::default()),
             }
         }
@@ -296,6 +299,18 @@ mod tests {
         assert_eq!(ask(7000, LimitType::Dynamic), window(7000));
         assert_eq!(ask(4000, LimitType::Soft), window(4000));
         assert_eq!(ask(7000, LimitType::Dynamic), []);
+    }
+
+    #[test]
+    fn a_window_we_announced_is_not_announced_again() {
+        let mut pair = Pair::new();
+        pair.link
+            .send(&ProtocolControl::WindowAckSize(5000).to_message());
+        controls(&mut pair.link, &mut pair.reader);
+        let limit = LimitType::Hard;
+        let mut ask = |size| pair.control(&ProtocolControl::SetPeerBandwidth { size, limit });
+        assert_eq!(ask(5000), []);
+        assert_eq!(ask(4000), [ProtocolControl::WindowAckSize(4000)]);
     }
 
     #[test]
