@@ -10,8 +10,17 @@
 //! Only [`supervisor`] names [`plugin`]; a session knows the trait
 //! [`policy::Policy`], and the hub never names a session.
 
+pub mod application;
+pub mod chain;
 pub mod cli;
 pub mod config;
-pub mod policy;
+pub mod control;
+pub mod hub;
+pub mod logging;
+pub mod net;
+pub mod output;
 pub mod plugin;
+pub mod policy;
+pub mod session;
+pub mod supervisor;
 pub mod watch;

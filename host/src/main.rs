@@ -1,1 +1,36 @@
-fn main() {}
+//! `host`: the command line of livehost.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use livehost::cli::{Cli, Command};
+use livehost::supervisor;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the async runtime could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Run { config } => supervisor::run(&config).await,
+            Command::Check { config } => supervisor::check(&config).await,
+        }
+    });
+    // A plugin that is being compiled must not hold the exit up.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,269 @@
 //! The server's end of a connection.
+//!
+//! Flows in: received bytes ([`ServerSession::handle_input`]) and the owner's
+//! answers (`accept_*`, `reject_*`, ...). Flows out, through
+//! [`ServerSession::poll_output`]: bytes to send, and events to act on.
+//!
+//! An event that asks for a decision ([`ServerEvent::is_question`]) stops the
+//! reading: input is not consumed until it is answered, so commands that a
+//! client sends ahead are handled in order and cost the server nothing but
+//! the bytes that the owner agrees to hold.
+
+mod commands;
+mod event;
+mod replies;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+pub use event::{Connect, Media, MediaKind, Play, Publish, ServerEvent, StopReason};
+
+use super::{Link, Output, SessionError};
+use crate::aggregate;
+use crate::chunk::ReaderLimits;
+use crate::command::Command;
+use crate::control::{ProtocolControl, UserControl};
+use crate::data;
+use crate::handshake::{Progress, ServerHandshake};
+use crate::message::{Message, type_id};
+
+/// What the server tells and allows its clients.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerConfig {
+    /// Limits on what is read.
+    pub limits: ReaderLimits,
+    /// Outbound chunk size in bytes, unless a connection is granted another.
+    pub chunk_size: u32,
+    /// The client acknowledges after so many bytes, and the server's own
+    /// sending is announced as limited to the same (RTMP 1.0 section 5.4.4).
+    pub window_ack_size: u32,
+    /// Message streams a client may hold at once.
+    pub max_streams: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            limits: ReaderLimits::default(),
+            chunk_size: 60_000,
+            window_ack_size: 2_500_000,
+            max_streams: 32,
+        }
+    }
+}
+
+/// The server's end of a connection: see the module's page.
+#[derive(Debug)]
+pub struct ServerSession {
+    config: ServerConfig,
+    phase: Phase,
+    connection: Connection,
+    streams: BTreeMap<u32, StreamState>,
+    next_stream: u32,
+    /// The answer the client waits for; nothing is read until it is given.
+    question: Option<Question>,
+    events: VecDeque<ServerEvent>,
+    out: BytesMut,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Handshake(Box<ServerHandshake>),
+    Messages(Box<Link>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Unconnected,
+    Connected,
+    Closed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StreamState {
+    Idle,
+    Publishing { name: String },
+    Playing,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Question {
+    Connect {
+        transaction: f64,
+        object_encoding: f64,
+    },
+    Publish {
+        stream: u32,
+        name: String,
+    },
+    Play {
+        stream: u32,
+        name: String,
+        reset: bool,
+    },
+    Call {
+        transaction: f64,
+        name: String,
+    },
+}
+
+impl ServerSession {
+    /// A session that waits for C0. `random` seeds the handshake, `epoch_ms`
+    /// is the server's timestamp in S1.
+    pub fn new(
+        config: ServerConfig,
+        random: &[u8; crate::handshake::RANDOM_LEN],
+        epoch_ms: u32,
+    ) -> Self {
+        Self {
+            config,
+            phase: Phase::Handshake(Box::new(ServerHandshake::new(random, epoch_ms))),
+            connection: Connection::Unconnected,
+            streams: BTreeMap::new(),
+            next_stream: 1,
+            question: None,
+            events: VecDeque::new(),
+            out: BytesMut::new(),
+        }
+    }
+
+    /// Reads from the front of `input` until it is used up or a question is
+    /// open. What is left belongs to the caller, to be given again.
+    ///
+    /// # Errors
+    /// The connection must be closed: its bytes can't be understood any more.
+    pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<(), SessionError> {
+        while self.question.is_none() && self.connection != Connection::Closed {
+            match &mut self.phase {
+                Phase::Handshake(handshake) => {
+                    match handshake.handle_input(input, &mut self.out)? {
+                        Progress::NeedMore => return Ok(()),
+                        Progress::Done => {
+                            self.phase = Phase::Messages(Box::new(Link::new(self.config.limits)));
+                        }
+                    }
+                }
+                Phase::Messages(link) => match link.handle_input(input)? {
+                    Some(message) => self.handle_message(message)?,
+                    None => return Ok(()),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing to do. Bytes come first.
+    pub fn poll_output(&mut self) -> Option<Output<ServerEvent>> {
+        if let Some(bytes) = self.poll_bytes() {
+            return Some(Output::Send(bytes));
+        }
+        self.events.pop_front().map(Output::Event)
+    }
+
+    /// The bytes to send, without the events: what the owner's own answers
+    /// and notifications have just queued.
+    pub fn poll_bytes(&mut self) -> Option<Bytes> {
+        if !self.out.is_empty() {
+            return Some(self.out.split().freeze());
+        }
+        match &mut self.phase {
+            Phase::Handshake(_) => None,
+            Phase::Messages(link) => link.take_output(),
+        }
+    }
+
+    /// True once the handshake is done.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Messages(_))
+    }
+
+    /// True once `connect` was accepted.
+    pub fn is_connected(&self) -> bool {
+        self.connection == Connection::Connected
+    }
+
+    /// True while an answer is due.
+    pub fn is_waiting(&self) -> bool {
+        self.question.is_some()
+    }
+
+    fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {
+        match message.type_id {
+            type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => {
+                let command = Command::decode(&message)?;
+                self.handle_command(message.message_stream_id, command)
+            }
+            type_id::AUDIO => {
+                self.handle_media(MediaKind::Audio, &message, message.payload.clone());
+                Ok(())
+            }
+            type_id::VIDEO => {
+                self.handle_media(MediaKind::Video, &message, message.payload.clone());
+                Ok(())
+            }
+            type_id::DATA_AMF0 | type_id::DATA_AMF3 => {
+                self.handle_data(&message);
+                Ok(())
+            }
+            type_id::AGGREGATE => {
+                for part in aggregate::split(&message)? {
+                    // An aggregate holds media only: no recursion, no commands.
+                    if part.type_id != type_id::AGGREGATE {
+                        self.handle_message_of_aggregate(&part);
+                    }
+                }
+                Ok(())
+            }
+            type_id::USER_CONTROL => {
+                if let Ok(ProtocolControl::UserControl(control)) =
+                    ProtocolControl::decode(message.type_id, &message.payload)
+                {
+                    self.handle_user_control(&control);
+                }
+                Ok(())
+            }
+            // Protocol control was applied by the link; shared objects and
+            // types nobody defined are passed over.
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_message_of_aggregate(&mut self, part: &Message) {
+        match part.type_id {
+            type_id::AUDIO => self.handle_media(MediaKind::Audio, part, part.payload.clone()),
+            type_id::VIDEO => self.handle_media(MediaKind::Video, part, part.payload.clone()),
+            type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.handle_data(part),
+            _ => {}
+        }
+    }
+
+    fn handle_data(&mut self, message: &Message) {
+        self.handle_media(MediaKind::Data, message, data::relayed_payload(message));
+    }
+
+    fn handle_media(&mut self, kind: MediaKind, message: &Message, payload: Bytes) {
+        // Encoders may go on sending for a moment after their publish ended.
+        if let Some(StreamState::Publishing { .. }) = self.streams.get(&message.message_stream_id) {
+            self.events.push_back(ServerEvent::Media(Media {
+                stream: message.message_stream_id,
+                kind,
+                timestamp: message.timestamp,
+                payload,
+            }));
+        }
+    }
+
+    fn handle_user_control(&mut self, control: &UserControl) {
+        match control {
+            UserControl::PingResponse(_) => self.events.push_back(ServerEvent::Pong),
+            UserControl::SetBufferLength { stream, millis } => {
+                self.events.push_back(ServerEvent::BufferLength {
+                    stream: *stream,
+                    millis: *millis,
+                });
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What the owner answers, in the order that real clients wait for it.
+
+use livehost_wire::amf0::{Properties, Value};
+
+use super::{Connection, Phase, Question, ServerSession, StreamState};
+use crate::command::{Command, status};
+use crate::control::{LimitType, ProtocolControl, UserControl};
+use crate::message::{Message, type_id};
+
+/// Chunk stream of commands; 2 is for protocol control (section 5.4).
+const COMMAND_CHUNK_STREAM: u32 = 3;
+
+impl ServerSession {
+    /// Lets the client in. `chunk_size` and `window_ack_size` in bytes, none
+    /// for the server's own.
+    pub fn accept_connect(&mut self, chunk_size: Option<u32>, window_ack_size: Option<u32>) {
+        let Some(Question::Connect {
+            transaction,
+            object_encoding,
+        }) = self.question.take()
+        else {
+            return;
+        };
+        self.connection = Connection::Connected;
+        let chunk_size = chunk_size.unwrap_or(self.config.chunk_size);
+        let window = window_ack_size.unwrap_or(self.config.window_ack_size);
+        self.send_control(&ProtocolControl::WindowAckSize(window));
+        self.send_control(&ProtocolControl::SetPeerBandwidth {
+            size: window,
+            limit: LimitType::Dynamic,
+        });
+        if let Phase::Messages(link) = &mut self.phase {
+            link.set_out_chunk_size(chunk_size);
+        }
+        self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(0)));
+        let server = Properties::from([
+            ("fmsVer", Value::from("FMS/3,5,7,7009")),
+            ("capabilities", Value::Number(31.0)),
+            ("mode", Value::Number(1.0)),
+        ]);
+        let info = with(
+            status(
+                "status",
+                "NetConnection.Connect.Success",
+                "Connection succeeded.",
+            ),
+            "objectEncoding",
+            Value::Number(object_encoding),
+        );
+        self.reply_result(transaction, Value::Object(server), info);
+        self.send_command(0, &Command::new("onBWDone", 0.0, Vec::new()));
+    }
+
+    /// Refuses the connection. Nothing more is read; close when the bytes are sent.
+    pub fn reject_connect(&mut self, code: &str, description: &str) {
+        let info = status("error", code, description);
+        self.refuse_connect(info);
+    }
+
+    /// Sends the client to another URL, as Adobe's servers did (`ex.redirect`)
+    /// and Enhanced RTMP keeps it. Close when the bytes are sent.
+    pub fn redirect(&mut self, url: &str, description: &str) {
+        let info = status("error", "NetConnection.Connect.Rejected", description);
+        let ex = Properties::from([
+            ("code", Value::Number(302.0)),
+            ("redirect", Value::from(url)),
+        ]);
+        self.refuse_connect(with(info, "ex", Value::Object(ex)));
+    }
+
+    fn refuse_connect(&mut self, info: Value) {
+        if let Some(Question::Connect { transaction, .. }) = self.question.take() {
+            self.send_command(0, &Command::error(transaction, info));
+        }
+        self.connection = Connection::Closed;
+    }
+
+    /// The name is claimed: media may come.
+    pub fn accept_publish(&mut self) {
+        let Some(Question::Publish { stream, name }) = self.question.take() else {
+            return;
+        };
+        let text = format!("{} is now published.", shown(&name));
+        self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
+        self.streams
+            .insert(stream, StreamState::Publishing { name });
+        self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
+            stream,
+        )));
+        self.send_status(stream, "status", "NetStream.Publish.Start", &text);
+    }
+
+    /// Refuses a publish; the connection stays.
+    pub fn reject_publish(&mut self, code: &str, description: &str) {
+        if let Some(Question::Publish { stream, .. }) = self.question.take() {
+            self.send_status(stream, "error", code, description);
+        }
+    }
+
+    /// The player is subscribed, or waits for a publisher.
+    pub fn accept_play(&mut self) {
+        let Some(Question::Play {
+            stream,
+            name,
+            reset,
+        }) = self.question.take()
+        else {
+            return;
+        };
+        self.streams.insert(stream, StreamState::Playing);
+        self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
+            stream,
+        )));
+        let name = shown(&name);
+        if reset {
+            self.send_status(
+                stream,
+                "status",
+                "NetStream.Play.Reset",
+                &format!("Playing and resetting {name}."),
+            );
+        }
+        self.send_status(
+            stream,
+            "status",
+            "NetStream.Play.Start",
+            &format!("Started playing {name}."),
+        );
+        // Flash shows nothing without it.
+        self.send_data(
+            stream,
+            &[
+                Value::from("|RtmpSampleAccess"),
+                Value::Boolean(true),
+                Value::Boolean(true),
+            ],
+        );
+    }
+
+    /// Refuses a playback; the connection stays.
+    pub fn reject_play(&mut self, code: &str, description: &str) {
+        if let Some(Question::Play { stream, .. }) = self.question.take() {
+            self.send_status(stream, "error", code, description);
+        }
+    }
+
+    /// Answers a call: the values of its result, or what was wrong.
+    pub fn answer_call(&mut self, answer: Result<Vec<Value>, String>) {
+        let Some(Question::Call {
+            transaction, name, ..
+        }) = self.question.take()
+        else {
+            return;
+        };
+        // Transaction 0 asks for no answer (section 7.2.1.2).
+        if transaction == 0.0 {
+            return;
+        }
+        match answer {
+            Ok(values) => {
+                self.send_command(0, &Command::result(transaction, Value::Null, values));
+            }
+            Err(why) => self.reply_error(
+                transaction,
+                "NetConnection.Call.Failed",
+                &format!("{}: {why}", shown(&name)),
+            ),
+        }
+    }
+
+    /// Tells a waiting player that its publisher has appeared.
+    pub fn notify_published(&mut self, stream: u32, name: &str) {
+        self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
+            stream,
+        )));
+        self.send_status(
+            stream,
+            "status",
+            "NetStream.Play.PublishNotify",
+            &format!("{} is now published.", shown(name)),
+        );
+    }
+
+    /// Tells a player that its publisher has left. It goes on waiting.
+    pub fn notify_unpublished(&mut self, stream: u32, name: &str) {
+        self.send_status(
+            stream,
+            "status",
+            "NetStream.Play.UnpublishNotify",
+            &format!("{} is no longer published.", shown(name)),
+        );
+        self.send_control(&ProtocolControl::UserControl(UserControl::StreamEof(
+            stream,
+        )));
+    }
+
+    /// Ends a publish or a playback from the server's side.
+    pub fn end_stream(&mut self, stream: u32, level: &str, code: &str, description: &str) {
+        let Some(state) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let was = std::mem::replace(state, StreamState::Idle);
+        self.send_status(stream, level, code, description);
+        if was == StreamState::Playing {
+            self.send_control(&ProtocolControl::UserControl(UserControl::StreamEof(
+                stream,
+            )));
+        }
+    }
+
+    /// Says that the server is about to close the connection, and why.
+    pub fn announce_close(&mut self, code: &str, description: &str) {
+        if self.connection == Connection::Connected {
+            self.send_status(0, "status", code, description);
+        }
+        self.connection = Connection::Closed;
+    }
+
+    /// Asks the client for a sign of life; `millis` comes back in its answer.
+    pub fn send_ping(&mut self, millis: u32) {
+        if let Phase::Messages(link) = &mut self.phase {
+            link.send_ping(millis);
+        }
+    }
+
+    pub(super) fn reply_result(&mut self, transaction: f64, object: Value, info: Value) {
+        self.send_command(0, &Command::result(transaction, object, vec![info]));
+    }
+
+    pub(super) fn reply_error(&mut self, transaction: f64, code: &str, description: &str) {
+        let info = status("error", code, description);
+        self.send_command(0, &Command::error(transaction, info));
+    }
+
+    /// `onStatus` on a message stream (section 7.2.2).
+    pub(super) fn send_status(&mut self, stream: u32, level: &str, code: &str, text: &str) {
+        self.send_command(stream, &Command::on_status(status(level, code, text)));
+    }
+
+    /// `onFCPublish` and its kin: without the transaction id and the null some
+    /// hardware encoders fail.
+    pub(super) fn send_on_fc(&mut self, name: &str, code: &str, text: &str) {
+        let info = status("status", code, text);
+        self.send_command(0, &Command::new(name, 0.0, vec![info]));
+    }
+
+    fn send_command(&mut self, stream: u32, command: &Command) {
+        self.send(&command.to_message(COMMAND_CHUNK_STREAM, stream));
+    }
+
+    fn send_data(&mut self, stream: u32, values: &[Value]) {
+        self.send(&Message {
+            chunk_stream_id: COMMAND_CHUNK_STREAM,
+            timestamp: 0,
+            type_id: type_id::DATA_AMF0,
+            message_stream_id: stream,
+            payload: livehost_wire::amf0::encode_all(values),
+        });
+    }
+
+    fn send_control(&mut self, control: &ProtocolControl) {
+        self.send(&control.to_message());
+    }
+
+    fn send(&mut self, message: &Message) {
+        if let Phase::Messages(link) = &mut self.phase {
+            link.send(message);
+        }
+    }
+}
+
+/// An info object with one more property.
+fn with(mut info: Value, name: &str, value: Value) -> Value {
+    if let Value::Object(properties) = &mut info {
+        properties.push(name, value);
+    }
+    info
+}
+
+/// A name as a status text shows it: its query may hold a key and is cut off.
+fn shown(name: &str) -> &str {
+    name.split('?').next().unwrap_or_default()
+}

@@ -1,0 +1,75 @@
+//! Orders to the media plane, from plugins now, from operators later.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::hub::Hub;
+use crate::policy::{ConnId, ControlError, MediaControl, Recording};
+use crate::session::Directory;
+
+/// Carries orders out on hub and sessions.
+#[derive(Debug)]
+pub struct Desk {
+    hub: Arc<Hub>,
+    directory: Arc<Directory>,
+}
+
+impl Desk {
+    /// Orders for the streams of `hub` and the sessions of `directory`.
+    pub fn new(hub: Arc<Hub>, directory: Arc<Directory>) -> Arc<Self> {
+        Arc::new(Self { hub, directory })
+    }
+}
+
+fn done(found: bool) -> Result<(), ControlError> {
+    if found {
+        Ok(())
+    } else {
+        Err(ControlError::NotFound)
+    }
+}
+
+fn not_available(app: &str, order: &str) -> Result<(), ControlError> {
+    warn!(
+        app,
+        order, "not available yet: the plugin's order is refused"
+    );
+    Err(ControlError::Denied)
+}
+
+impl MediaControl for Desk {
+    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
+        done(self.directory.disconnect(app, conn, reason))
+    }
+
+    fn stop_stream(&self, app: &str, name: &str, reason: &str) -> Result<(), ControlError> {
+        done(self.hub.stop(app, name, reason))
+    }
+
+    fn start_record(&self, app: &str, _: &str, _: Recording) -> Result<(), ControlError> {
+        not_available(app, "start-record")
+    }
+
+    fn stop_record(&self, app: &str, _: &str) -> Result<(), ControlError> {
+        not_available(app, "stop-record")
+    }
+
+    fn start_forward(&self, app: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        not_available(app, "start-forward")
+    }
+
+    fn stop_forward(&self, app: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        not_available(app, "stop-forward")
+    }
+
+    fn send_data(
+        &self,
+        app: &str,
+        name: &str,
+        handler: &str,
+        amf0: &[u8],
+    ) -> Result<(), ControlError> {
+        done(self.hub.send_data(app, name, handler, amf0))
+    }
+}

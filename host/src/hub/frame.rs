@@ -1,0 +1,242 @@
+//! One audio, video or data message of a stream, shared by all its players.
+//!
+//! It is classified and chunked once, when it enters the hub; a player then
+//! costs one reference.
+
+use bytes::Bytes;
+use livehost_rtmp::chunk;
+use livehost_rtmp::message::{Message, type_id};
+use livehost_wire::flv;
+
+/// Message stream id that the shared chunks are written for: what
+/// `createStream` answers to a connection's first call.
+pub const SHARED_MESSAGE_STREAM: u32 = 1;
+
+/// The AMF0 string that starts a stream's metadata.
+const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+
+/// Audio, video or data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// RTMP message type 8.
+    Audio,
+    /// RTMP message type 9.
+    Video,
+    /// RTMP message type 18 (AMF0 data).
+    Data,
+}
+
+impl Kind {
+    fn type_id(self) -> u8 {
+        match self {
+            Self::Audio => type_id::AUDIO,
+            Self::Video => type_id::VIDEO,
+            Self::Data => type_id::DATA_AMF0,
+        }
+    }
+
+    /// Media has chunk streams of its own, apart from commands, since its
+    /// headers are written without regard to what went before.
+    fn chunk_stream(self) -> u32 {
+        match self {
+            Self::Audio => 4,
+            Self::Data => 5,
+            Self::Video => 6,
+        }
+    }
+}
+
+/// What a frame means to a player that joins or has fallen behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A codec configuration record; every player needs the newest.
+    Header,
+    /// `onMetaData`; every player needs the newest.
+    Metadata,
+    /// Decoding can start here.
+    Keyframe,
+    /// Decodable only after the frames before it, or audio, or data.
+    Dependent,
+}
+
+/// One message, parsed and chunked once.
+#[derive(Debug)]
+pub struct Frame {
+    kind: Kind,
+    role: Role,
+    /// First track of a multitrack message, else 0.
+    track: u8,
+    codec: Option<&'static str>,
+    timestamp: u32,
+    payload: Bytes,
+    chunks: Bytes,
+}
+
+/// Why a message is not forwarded. The session that sent it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAFrame {
+    /// Some encoders send zero-byte messages; they carry nothing.
+    #[error("the message is empty")]
+    Empty,
+    /// The tag header does not parse.
+    #[error(transparent)]
+    Flv(#[from] flv::FlvError),
+}
+
+impl Frame {
+    /// Classifies a message body and cuts it into chunks of `chunk_size` bytes.
+    /// `timestamp` is in milliseconds on the stream's timeline.
+    pub fn new(
+        kind: Kind,
+        timestamp: u32,
+        payload: Bytes,
+        chunk_size: u32,
+    ) -> Result<Self, NotAFrame> {
+        if payload.is_empty() {
+            return Err(NotAFrame::Empty);
+        }
+        let (role, track, codec) = match kind {
+            Kind::Audio => classify_audio(&payload)?,
+            Kind::Video => classify_video(&payload)?,
+            Kind::Data => (classify_data(&payload), 0, None),
+        };
+        let chunks = chunk::encode_absolute(
+            &message(kind, timestamp, SHARED_MESSAGE_STREAM, payload.clone()),
+            chunk_size,
+        );
+        Ok(Self {
+            kind,
+            role,
+            track,
+            codec,
+            timestamp,
+            payload,
+            chunks,
+        })
+    }
+
+    /// Audio, video or data.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What it means to a joining player.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// First track of a multitrack message, else 0.
+    pub fn track(&self) -> u8 {
+        self.track
+    }
+
+    /// Codec name of audio and video.
+    pub fn codec(&self) -> Option<&'static str> {
+        self.codec
+    }
+
+    /// Milliseconds on the stream's timeline; DTS for video.
+    pub fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// Bytes of the message body.
+    pub fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Always false: empty messages are not frames.
+    pub fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// The message body.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The chunks for a player on message stream 1 that was told the shared
+    /// chunk size: the same bytes for all of them.
+    pub fn shared_chunks(&self) -> &Bytes {
+        &self.chunks
+    }
+
+    /// The chunks for a player on another message stream or chunk size.
+    pub fn chunks_for(&self, message_stream_id: u32, chunk_size: u32) -> Bytes {
+        chunk::encode_absolute(
+            &message(
+                self.kind,
+                self.timestamp,
+                message_stream_id,
+                self.payload.clone(),
+            ),
+            chunk_size,
+        )
+    }
+
+    /// The same body at another time: headers for a player that joins late.
+    pub(super) fn restamped(&self, timestamp: u32, chunk_size: u32) -> Self {
+        let at = message(
+            self.kind,
+            timestamp,
+            SHARED_MESSAGE_STREAM,
+            self.payload.clone(),
+        );
+        Self {
+            timestamp,
+            payload: self.payload.clone(),
+            chunks: chunk::encode_absolute(&at, chunk_size),
+            ..*self
+        }
+    }
+}
+
+fn message(kind: Kind, timestamp: u32, message_stream_id: u32, payload: Bytes) -> Message {
+    Message {
+        chunk_stream_id: kind.chunk_stream(),
+        timestamp,
+        type_id: kind.type_id(),
+        message_stream_id,
+        payload,
+    }
+}
+
+type Classified = (Role, u8, Option<&'static str>);
+
+fn classify_audio(payload: &[u8]) -> Result<Classified, NotAFrame> {
+    let tag = flv::parse_audio(payload)?;
+    let role = if tag.is_sequence_header() {
+        Role::Header
+    } else {
+        Role::Dependent
+    };
+    Ok((
+        role,
+        tag.tracks().next().map_or(0, |track| track.id),
+        Some(tag.codec.name()),
+    ))
+}
+
+fn classify_video(payload: &[u8]) -> Result<Classified, NotAFrame> {
+    let tag = flv::parse_video(payload)?;
+    let role = if tag.is_sequence_header() {
+        Role::Header
+    } else if tag.is_keyframe() {
+        Role::Keyframe
+    } else {
+        Role::Dependent
+    };
+    Ok((
+        role,
+        tag.tracks().next().map_or(0, |track| track.id),
+        Some(tag.codec.name()),
+    ))
+}
+
+fn classify_data(payload: &[u8]) -> Role {
+    if payload.starts_with(ON_METADATA) {
+        Role::Metadata
+    } else {
+        Role::Dependent
+    }
+}

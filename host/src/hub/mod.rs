@@ -1,0 +1,203 @@
+//! The registry of live streams: links publishers to players.
+//!
+//! Flows in: frames, through the [`Publication`] that holds a name. Flows out:
+//! the same frames, through every [`Subscription`] to that name. The hub never
+//! names a session; it wakes one through a [`Wake`].
+//!
+//! A name is claimed atomically and process-wide. Lock order is hub, stream,
+//! player queue; the path of a frame takes only the last two.
+
+mod cache;
+mod frame;
+mod publication;
+mod queue;
+mod registry;
+mod stream;
+mod subscription;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
+pub use publication::{Publication, Pushed, Revocation};
+pub use queue::{Item, PlayerEnd};
+pub use subscription::Subscription;
+
+use crate::policy::{Client, DuplicateRule, StreamId};
+use publication::Publisher;
+use stream::Stream;
+
+/// Wakes the session that owns a publication or a subscription.
+pub type Wake = Arc<Notify>;
+
+/// The identity of a stream: process-wide unique while claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamKey {
+    /// The application's name.
+    pub app: Arc<str>,
+    /// The application instance, if the client asked for one.
+    pub instance: Option<Arc<str>>,
+    /// The stream's name as granted.
+    pub name: Arc<str>,
+}
+
+impl StreamKey {
+    /// `instance/name`, or the name alone: what an application calls it.
+    pub fn path(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("{instance}/{}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.instance {
+            Some(instance) => write!(f, "{}/{instance}/{}", self.app, self.name),
+            None => write!(f, "{}/{}", self.app, self.name),
+        }
+    }
+}
+
+/// Where a joining player starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// At the cached keyframe: a picture at once, some latency.
+    #[default]
+    Keyframe,
+    /// At the next keyframe: lowest latency, a wait for the first picture.
+    NextKeyframe,
+}
+
+/// An application's media settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of frames kept since the last keyframe; 0 keeps none.
+    pub keyframe_cache: usize,
+    /// Where a joining player starts.
+    pub join: Join,
+    /// Bytes that may wait for one player before it drops to a keyframe.
+    pub queue_bytes: usize,
+    /// Media time that may wait for one player before it drops to a keyframe.
+    pub queue_time: Duration,
+    /// A player that never catches up for so long after a drop is closed.
+    pub slow_close: Duration,
+    /// RTMP chunk size that frames are cut for, in bytes.
+    pub chunk_size: u32,
+}
+
+/// What a publisher asks the hub for, after the policy has granted it.
+#[derive(Debug)]
+pub struct Claim {
+    /// The name to claim.
+    pub key: StreamKey,
+    /// What happens when it is taken.
+    pub on_duplicate: DuplicateRule,
+    /// How long players are kept after this publisher is lost.
+    pub hold: Duration,
+    /// Who publishes.
+    pub client: Client,
+    /// The application's media settings.
+    pub settings: Settings,
+    /// Woken when the publication is revoked.
+    pub wake: Wake,
+}
+
+/// Why a name could not be claimed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// Someone publishes under the name and the rule is to refuse.
+    #[error("{key} is already being published by {publisher} (connection {conn})")]
+    Busy {
+        /// The name.
+        key: StreamKey,
+        /// Remote address of its publisher.
+        publisher: String,
+        /// Connection of its publisher.
+        conn: u64,
+    },
+    /// Too many publishers wait behind the current one.
+    #[error("{key} already has {waiting} publishers standing by, the most that are allowed")]
+    StandbyFull {
+        /// The name.
+        key: StreamKey,
+        /// How many wait.
+        waiting: usize,
+    },
+}
+
+/// The process-wide registry of streams.
+#[derive(Debug, Default)]
+pub struct Hub {
+    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    next_id: AtomicU64,
+    /// Owns the timers of held streams.
+    tasks: TaskTracker,
+}
+
+impl Hub {
+    /// An empty registry.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Claims a name for a publisher, by the duplicate rule of its grant.
+    pub fn publish(self: &Arc<Self>, claim: Claim) -> Result<Publication, ClaimError> {
+        let id: StreamId = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let publisher = Arc::new(Publisher::new(id, &claim));
+        let mut streams = self.streams.lock();
+        let stream = Self::entry(&mut streams, &claim.key);
+        stream.claim(&publisher, claim.on_duplicate)?;
+        drop(streams);
+        Ok(Publication::new(self.clone(), stream, publisher))
+    }
+
+    /// Subscribes a player. Without a publisher the player waits.
+    pub fn play(self: &Arc<Self>, key: &StreamKey, settings: Settings, wake: Wake) -> Subscription {
+        let mut streams = self.streams.lock();
+        let stream = Self::entry(&mut streams, key);
+        let queue = stream.join(settings, wake);
+        drop(streams);
+        Subscription::new(self.clone(), stream, queue)
+    }
+
+    fn entry(streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
+        streams
+            .entry(key.clone())
+            .or_insert_with(|| Arc::new(Stream::new(key.clone())))
+            .clone()
+    }
+
+    /// Forgets a stream that has neither publisher nor players.
+    fn sweep(&self, stream: &Stream) {
+        let mut streams = self.streams.lock();
+        let current = streams
+            .get(stream.key())
+            .is_some_and(|entry| std::ptr::eq(&**entry, stream));
+        if current && stream.is_abandoned() {
+            streams.remove(stream.key());
+        }
+    }
+
+    /// Ends the hold of a stream at its deadline, unless a publisher returned.
+    fn end_hold_later(self: &Arc<Self>, stream: Arc<Stream>, id: StreamId, hold: Duration) {
+        let hub = self.clone();
+        self.tasks.spawn(async move {
+            tokio::time::sleep(hold).await;
+            stream.end_hold(id);
+            hub.sweep(&stream);
+        });
+    }
+}

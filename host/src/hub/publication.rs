@@ -1,0 +1,187 @@
+//! The publisher's side: an accepted publish, from claim to release.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::cache::Cache;
+use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::stream::Stream;
+use super::{Claim, Hub, Settings, StreamKey, Wake};
+use crate::policy::{Client, StreamId, StreamInfo};
+
+/// Why the hub or an operator took a publication away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Revocation {
+    /// Another publisher took the name, as its grant allowed.
+    #[error("replaced by another publisher")]
+    Replaced,
+    /// Someone ordered it.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// Cached and queued for every player.
+    Forwarded(Role),
+    /// The publisher stands by, or was revoked: only headers are remembered.
+    Waiting,
+}
+
+/// A publisher as its stream knows it.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    id: StreamId,
+    client: Client,
+    settings: Settings,
+    hold: Duration,
+    wake: Wake,
+    started: SystemTime,
+    bytes_in: AtomicU64,
+    revoked: Mutex<Option<Revocation>>,
+    /// Metadata and codec headers sent while standing by.
+    headers: Mutex<Cache>,
+}
+
+impl Publisher {
+    pub(super) fn new(id: StreamId, claim: &Claim) -> Self {
+        Self {
+            id,
+            client: claim.client.clone(),
+            settings: claim.settings,
+            hold: claim.hold,
+            wake: claim.wake.clone(),
+            started: SystemTime::now(),
+            bytes_in: AtomicU64::new(0),
+            revoked: Mutex::default(),
+            headers: Mutex::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> StreamId {
+        self.id
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn hold(&self) -> Duration {
+        self.hold
+    }
+
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn started_unix_ms(&self) -> u64 {
+        self.started
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| {
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            })
+    }
+
+    /// Takes the publication away; its session learns why. The first reason counts.
+    pub(super) fn revoke(&self, why: Revocation) {
+        self.revoked.lock().get_or_insert(why);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn remember_header(&self, frame: Frame) {
+        if matches!(frame.role(), Role::Header | Role::Metadata) {
+            self.headers.lock().push(&Arc::new(frame), 0);
+        }
+    }
+
+    pub(super) fn take_headers(&self) -> Cache {
+        std::mem::take(&mut self.headers.lock())
+    }
+}
+
+/// A claimed name. Dropping it releases the name at once.
+#[derive(Debug)]
+pub struct Publication {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+    publisher: Arc<Publisher>,
+    claimed: Instant,
+    lost: bool,
+}
+
+impl Publication {
+    pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>, publisher: Arc<Publisher>) -> Self {
+        Self {
+            hub,
+            stream,
+            publisher,
+            claimed: Instant::now(),
+            lost: true,
+        }
+    }
+
+    /// The claimed name.
+    pub fn key(&self) -> &StreamKey {
+        self.stream.key()
+    }
+
+    /// Forwards one message; `timestamp` in the publisher's milliseconds.
+    pub fn push(&self, kind: Kind, timestamp: u32, payload: Bytes) -> Result<Pushed, NotAFrame> {
+        self.publisher
+            .bytes_in
+            .fetch_add(payload.len() as u64, Ordering::Relaxed);
+        self.stream.push(&self.publisher, kind, timestamp, payload)
+    }
+
+    /// False while another publisher is ahead of this one.
+    pub fn is_active(&self) -> bool {
+        self.stream.is_active(self.publisher.id)
+    }
+
+    /// Why the publication was taken away, if it was.
+    pub fn revoked(&self) -> Option<Revocation> {
+        self.publisher.revoked.lock().clone()
+    }
+
+    /// Bytes of message bodies received.
+    pub fn bytes_in(&self) -> u64 {
+        self.publisher.bytes_in()
+    }
+
+    /// Time since the claim.
+    pub fn age(&self) -> Duration {
+        self.claimed.elapsed()
+    }
+
+    /// The stream as it is now.
+    pub fn info(&self) -> StreamInfo {
+        self.stream.info_for(&self.publisher)
+    }
+
+    /// Ends it. A publisher that is `lost`, rather than one that says it is
+    /// done, leaves its name and players held as its grant says.
+    pub fn finish(mut self, lost: bool) {
+        self.lost = lost;
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        match self.stream.release(&self.publisher, self.lost) {
+            Some(hold) => {
+                self.hub
+                    .end_hold_later(self.stream.clone(), self.publisher.id, hold);
+            }
+            None => self.hub.sweep(&self.stream),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The bounded queue between a stream and one player.
+//!
+//! Flows in: every frame of the stream. Flows out: those the player can
+//! decode, in order. A player that falls behind loses what waits for it and
+//! goes on at the next keyframe; one that never catches up is ended.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::frame::{Frame, Kind, Role};
+use super::{Settings, Wake};
+
+/// What a player's session takes from its queue, in order.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A publisher has appeared; its frames follow.
+    Published,
+    /// The publisher has left; the player is waiting again.
+    Unpublished,
+    /// A frame to send.
+    Frame(Arc<Frame>),
+}
+
+/// Why the hub ended a playback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlayerEnd {
+    /// The player stayed behind for longer than its application allows.
+    #[error("the player was behind for more than {} s", .0.as_secs())]
+    TooSlow(Duration),
+}
+
+#[derive(Debug)]
+struct Entry {
+    item: Item,
+    /// Counted against the limits; the first burst from the cache is not.
+    counted: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    /// Bytes of counted frames.
+    bytes: usize,
+    /// The player has a keyframe to build on.
+    synced: bool,
+    dropped: u64,
+    behind_since: Option<Instant>,
+    end: Option<PlayerEnd>,
+    /// The session was woken and has not looked yet.
+    woken: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct PlayerQueue {
+    settings: Settings,
+    wake: Wake,
+    state: Mutex<State>,
+}
+
+impl PlayerQueue {
+    pub(super) fn new(settings: Settings, wake: Wake) -> Self {
+        Self {
+            settings,
+            wake,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tells the session that a publisher came or went.
+    pub(super) fn announce(&self, item: Item) {
+        let mut state = self.state.lock();
+        state.entries.push_back(Entry {
+            item,
+            counted: false,
+        });
+        self.wake(&mut state);
+    }
+
+    /// Frames that may exceed the limits: headers, and the cached group of
+    /// pictures of a player that joins.
+    pub(super) fn push_uncounted(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+        let mut state = self.state.lock();
+        for frame in frames {
+            state.synced |= frame.role() == Role::Keyframe;
+            state.entries.push_back(Entry {
+                item: Item::Frame(frame),
+                counted: false,
+            });
+        }
+        self.wake(&mut state);
+    }
+
+    /// One live frame. `has_video` says whether the stream has video, so that
+    /// audio waits for the keyframe.
+    pub(super) fn push(&self, frame: &Arc<Frame>, has_video: bool, now: Instant) {
+        let mut state = self.state.lock();
+        if state.end.is_some() {
+            return;
+        }
+        let essential = matches!(frame.role(), Role::Header | Role::Metadata);
+        if !essential && self.overflows(&state, frame) {
+            Self::drop_waiting(&mut state, now);
+        }
+        if let Some(since) = state.behind_since
+            && now.saturating_duration_since(since) > self.settings.slow_close
+        {
+            state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
+            state.entries.clear();
+            state.bytes = 0;
+            self.wake(&mut state);
+            return;
+        }
+        match frame.role() {
+            Role::Keyframe => state.synced = true,
+            Role::Dependent if !state.synced && (has_video || frame.kind() == Kind::Video) => {
+                if state.behind_since.is_some() {
+                    state.dropped = state.dropped.saturating_add(1);
+                }
+                return;
+            }
+            _ => {}
+        }
+        state.bytes = state.bytes.saturating_add(frame.len());
+        state.entries.push_back(Entry {
+            item: Item::Frame(frame.clone()),
+            counted: true,
+        });
+        self.wake(&mut state);
+    }
+
+    /// What the player has is no base for what follows: another publisher.
+    pub(super) fn desync(&self) {
+        self.state.lock().synced = false;
+    }
+
+    fn overflows(&self, state: &State, frame: &Frame) -> bool {
+        if state.bytes.saturating_add(frame.len()) > self.settings.queue_bytes && state.bytes > 0 {
+            return true;
+        }
+        let oldest = state.entries.iter().find_map(|entry| match &entry.item {
+            Item::Frame(oldest) if oldest.role() != Role::Header => {
+                Some(entry.counted.then(|| oldest.timestamp()))
+            }
+            _ => None,
+        });
+        // While the first burst is going out only bytes count.
+        let Some(Some(oldest)) = oldest else {
+            return false;
+        };
+        let waiting = frame.timestamp().wrapping_sub(oldest);
+        waiting < u32::MAX / 2 && u128::from(waiting) > self.settings.queue_time.as_millis()
+    }
+
+    /// Drops media that waits; headers and announcements stay.
+    fn drop_waiting(state: &mut State, now: Instant) {
+        let before = state.entries.len();
+        state.entries.retain(|entry| match &entry.item {
+            Item::Frame(frame) => matches!(frame.role(), Role::Header | Role::Metadata),
+            Item::Published | Item::Unpublished => true,
+        });
+        state.bytes = state
+            .entries
+            .iter()
+            .filter(|entry| entry.counted)
+            .map(|entry| match &entry.item {
+                Item::Frame(frame) => frame.len(),
+                _ => 0,
+            })
+            .sum();
+        let dropped = before.saturating_sub(state.entries.len());
+        state.dropped = state.dropped.saturating_add(dropped as u64);
+        state.synced = false;
+        state.behind_since.get_or_insert(now);
+    }
+
+    /// The oldest item. `None` means that the session will be woken for the next.
+    pub(super) fn pop(&self) -> Option<Item> {
+        let mut state = self.state.lock();
+        state.woken = false;
+        let entry = state.entries.pop_front();
+        match &entry {
+            Some(Entry {
+                item: Item::Frame(frame),
+                counted: true,
+            }) => state.bytes = state.bytes.saturating_sub(frame.len()),
+            Some(_) => {}
+            None if state.synced => state.behind_since = None,
+            None => {}
+        }
+        entry.map(|entry| entry.item)
+    }
+
+    pub(super) fn end(&self) -> Option<PlayerEnd> {
+        self.state.lock().end
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.state.lock().dropped
+    }
+
+    fn wake(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.woken, true) {
+            self.wake.notify_one();
+        }
+    }
+}

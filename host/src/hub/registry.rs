@@ -1,0 +1,84 @@
+//! Snapshot reads and operators' commands on live streams.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use livehost_wire::amf0;
+
+use super::publication::Revocation;
+use super::stream::Stream;
+use super::{Hub, StreamKey};
+use crate::policy::{StreamInfo, StreamRegistry};
+
+impl Hub {
+    /// Ends the publisher of the application's stream `path`. False when
+    /// nobody publishes it.
+    pub fn stop(&self, app: &str, path: &str, reason: &str) -> bool {
+        let publisher = self.find_one(app, path).and_then(|stream| stream.active());
+        publisher
+            .map(|publisher| publisher.revoke(Revocation::Stopped(reason.to_owned())))
+            .is_some()
+    }
+
+    /// Sends a data message (AMF0 values behind `handler`) to the players of
+    /// the application's stream `path`. False when nobody publishes it.
+    pub fn send_data(&self, app: &str, path: &str, handler: &str, values: &[u8]) -> bool {
+        let Some(stream) = self.find_one(app, path).filter(|stream| stream.is_live()) else {
+            return false;
+        };
+        let mut payload = BytesMut::new();
+        amf0::encode(&amf0::Value::from(handler), &mut payload);
+        payload.put_slice(values);
+        stream.push_data(payload.freeze()).is_ok()
+    }
+
+    fn find_one(&self, app: &str, path: &str) -> Option<Arc<Stream>> {
+        let streams = self.streams.lock();
+        let key = |instance: Option<&str>, name: &str| StreamKey {
+            app: app.into(),
+            instance: instance.map(Into::into),
+            name: name.into(),
+        };
+        // Instances and names may both hold slashes, so each cut is tried.
+        let cuts = path
+            .match_indices('/')
+            .filter_map(|(at, _)| Some((path.get(..at)?, path.get(at.checked_add(1)?..)?)));
+        std::iter::once(key(None, path))
+            .chain(cuts.map(|(instance, name)| key(Some(instance), name)))
+            .find_map(|key| streams.get(&key).cloned())
+    }
+
+    fn of_app(&self, app: &str, prefix: &str) -> Vec<(String, Arc<Stream>)> {
+        let mut found: Vec<_> = self
+            .streams
+            .lock()
+            .iter()
+            .filter(|(key, _)| &*key.app == app)
+            .map(|(key, stream)| (key.path(), stream.clone()))
+            .filter(|(path, _)| path.starts_with(prefix))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+}
+
+impl StreamRegistry for Hub {
+    fn get(&self, app: &str, name: &str) -> Option<StreamInfo> {
+        self.find_one(app, name)?.info()
+    }
+
+    fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
+        self.of_app(app, prefix)
+            .into_iter()
+            .filter_map(|(_, stream)| stream.info())
+            .take(limit)
+            .collect()
+    }
+
+    fn count(&self, app: &str, prefix: &str) -> usize {
+        self.of_app(app, prefix)
+            .into_iter()
+            .filter(|(_, stream)| stream.active().is_some())
+            .count()
+    }
+}

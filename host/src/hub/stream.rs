@@ -1,0 +1,303 @@
+//! One name: its publisher, those that stand by, its players, its cache.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tracing::info;
+
+use super::cache::Cache;
+use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::publication::{Publisher, Pushed, Revocation};
+use super::queue::{Item, PlayerQueue};
+use super::timeline::Timeline;
+use super::{ClaimError, Join, Settings, StreamKey, Wake};
+use crate::policy::{DuplicateRule, StreamId, StreamInfo};
+
+/// Publishers that may wait behind the active one.
+const MAX_STANDBY: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    key: StreamKey,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    active: Option<Arc<Publisher>>,
+    standby: VecDeque<Arc<Publisher>>,
+    /// The lost publisher for whose return name and players are kept.
+    held: Option<StreamId>,
+    players: Vec<Arc<PlayerQueue>>,
+    cache: Cache,
+    /// The cache's headers came from a standby publisher: players get them
+    /// with its first keyframe.
+    preamble_due: bool,
+    timeline: Timeline,
+}
+
+impl Stream {
+    pub(super) fn new(key: StreamKey) -> Self {
+        Self {
+            key,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn key(&self) -> &StreamKey {
+        &self.key
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        let state = self.state.lock();
+        state.active.is_none()
+            && state.standby.is_empty()
+            && state.held.is_none()
+            && state.players.is_empty()
+    }
+
+    /// Makes `publisher` the active one, or lets it stand by, or refuses.
+    pub(super) fn claim(
+        &self,
+        publisher: &Arc<Publisher>,
+        rule: DuplicateRule,
+    ) -> Result<(), ClaimError> {
+        let mut state = self.state.lock();
+        match (&state.active, rule) {
+            (None, _) => {
+                if state.held.take().is_some() {
+                    state.take_over();
+                } else {
+                    state.timeline.restart();
+                    state.announce(&Item::Published);
+                }
+            }
+            (Some(active), DuplicateRule::Reject) => {
+                return Err(ClaimError::Busy {
+                    key: self.key.clone(),
+                    publisher: active.client().remote.clone(),
+                    conn: active.client().conn,
+                });
+            }
+            (Some(active), DuplicateRule::Replace) => {
+                active.revoke(Revocation::Replaced);
+                state.take_over();
+            }
+            (Some(_), DuplicateRule::Standby) => {
+                if state.standby.len() >= MAX_STANDBY {
+                    return Err(ClaimError::StandbyFull {
+                        key: self.key.clone(),
+                        waiting: state.standby.len(),
+                    });
+                }
+                state.standby.push_back(publisher.clone());
+                return Ok(());
+            }
+        }
+        state.active = Some(publisher.clone());
+        Ok(())
+    }
+
+    /// Gives the name up. Returns the hold to time, if one begins.
+    pub(super) fn release(&self, publisher: &Publisher, lost: bool) -> Option<Duration> {
+        let mut state = self.state.lock();
+        state.standby.retain(|other| other.id() != publisher.id());
+        if state.active.as_ref()?.id() != publisher.id() {
+            return None;
+        }
+        state.active = None;
+        if let Some(next) = state.standby.pop_front() {
+            info!(stream = %self.key, publisher = %next.client().remote, conn = next.client().conn,
+                "the publisher standing by takes over");
+            state.take_over();
+            state.cache = next.take_headers();
+            state.preamble_due = true;
+            state.active = Some(next);
+            return None;
+        }
+        if lost && !publisher.hold().is_zero() {
+            state.held = Some(publisher.id());
+            return Some(publisher.hold());
+        }
+        state.publisher_is_gone();
+        None
+    }
+
+    /// The hold of publisher `id` is over.
+    pub(super) fn end_hold(&self, id: StreamId) {
+        let mut state = self.state.lock();
+        if state.held == Some(id) {
+            state.held = None;
+            state.publisher_is_gone();
+        }
+    }
+
+    /// One message of a publisher: cached, and queued for every player.
+    pub(super) fn push(
+        &self,
+        publisher: &Publisher,
+        kind: Kind,
+        timestamp: u32,
+        payload: Bytes,
+    ) -> Result<Pushed, NotAFrame> {
+        let settings = *publisher.settings();
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if !state.is_active(publisher.id()) {
+            drop(state);
+            let frame = Frame::new(kind, timestamp, payload, settings.chunk_size)?;
+            publisher.remember_header(frame);
+            return Ok(Pushed::Waiting);
+        }
+        let timestamp = state.timeline.place(timestamp, now);
+        let frame = Arc::new(Frame::new(kind, timestamp, payload, settings.chunk_size)?);
+        state.cache.push(&frame, settings.keyframe_cache);
+        let starts = frame.role() == Role::Keyframe || !state.cache.has_video();
+        let preamble = if state.preamble_due && starts {
+            state.preamble_due = false;
+            state.cache.preamble(timestamp, settings.chunk_size)
+        } else {
+            Vec::new()
+        };
+        let has_video = state.cache.has_video();
+        for player in &state.players {
+            if !preamble.is_empty() {
+                player.push_uncounted(preamble.iter().cloned());
+            }
+            player.push(&frame, has_video, now);
+        }
+        Ok(Pushed::Forwarded(frame.role()))
+    }
+
+    /// A data message of the host's own making, for the players of now.
+    pub(super) fn push_data(&self, payload: Bytes) -> Result<(), NotAFrame> {
+        let now = Instant::now();
+        let state = self.state.lock();
+        let Some(active) = &state.active else {
+            return Ok(());
+        };
+        let chunk_size = active.settings().chunk_size;
+        let timestamp = state.timeline.newest();
+        let frame = Arc::new(Frame::new(Kind::Data, timestamp, payload, chunk_size)?);
+        let has_video = state.cache.has_video();
+        for player in &state.players {
+            player.push(&frame, has_video, now);
+        }
+        Ok(())
+    }
+
+    /// Adds a player; a live stream gives it the cache first.
+    pub(super) fn join(&self, settings: Settings, wake: Wake) -> Arc<PlayerQueue> {
+        let queue = Arc::new(PlayerQueue::new(settings, wake));
+        let mut state = self.state.lock();
+        let first = match settings.join {
+            Join::Keyframe => state.cache.frames(),
+            Join::NextKeyframe => &[],
+        };
+        let timestamp = first
+            .first()
+            .map_or_else(|| state.timeline.newest(), |frame| frame.timestamp());
+        let mut burst = state.cache.preamble(timestamp, queue.settings().chunk_size);
+        burst.extend(first.iter().cloned());
+        if !burst.is_empty() {
+            queue.push_uncounted(burst);
+        }
+        state.players.push(queue.clone());
+        queue
+    }
+
+    pub(super) fn leave(&self, queue: &Arc<PlayerQueue>) {
+        let mut state = self.state.lock();
+        if let Some(at) = state
+            .players
+            .iter()
+            .position(|other| Arc::ptr_eq(other, queue))
+        {
+            state.players.swap_remove(at);
+        }
+    }
+
+    /// True while someone publishes, or the name is held for a return.
+    pub(super) fn is_live(&self) -> bool {
+        let state = self.state.lock();
+        state.active.is_some() || state.held.is_some()
+    }
+
+    pub(super) fn is_active(&self, id: StreamId) -> bool {
+        self.state.lock().is_active(id)
+    }
+
+    pub(super) fn active(&self) -> Option<Arc<Publisher>> {
+        self.state.lock().active.clone()
+    }
+
+    /// The stream as its active publisher has it.
+    pub(super) fn info(&self) -> Option<StreamInfo> {
+        let state = self.state.lock();
+        let active = state.active.as_ref()?;
+        Some(state.info(&self.key, active))
+    }
+
+    /// The stream as `publisher` has it, active or not.
+    pub(super) fn info_for(&self, publisher: &Publisher) -> StreamInfo {
+        self.state.lock().info(&self.key, publisher)
+    }
+}
+
+impl State {
+    fn is_active(&self, id: StreamId) -> bool {
+        self.active.as_ref().is_some_and(|active| active.id() == id)
+    }
+
+    /// Another publisher continues for the players that are here.
+    fn take_over(&mut self) {
+        self.cache.clear();
+        self.preamble_due = false;
+        self.timeline.splice();
+        for player in &self.players {
+            player.desync();
+        }
+    }
+
+    fn publisher_is_gone(&mut self) {
+        self.cache.clear();
+        self.preamble_due = false;
+        self.timeline.restart();
+        for player in &self.players {
+            player.desync();
+        }
+        self.announce(&Item::Unpublished);
+    }
+
+    fn announce(&self, item: &Item) {
+        for player in &self.players {
+            player.announce(item.clone());
+        }
+    }
+
+    fn info(&self, key: &StreamKey, publisher: &Publisher) -> StreamInfo {
+        let active = self.is_active(publisher.id());
+        let codec = |kind| {
+            active
+                .then(|| self.cache.codec(kind))
+                .flatten()
+                .map(str::to_owned)
+        };
+        StreamInfo {
+            id: publisher.id(),
+            app: key.app.to_string(),
+            instance: key.instance.as_deref().map(str::to_owned),
+            name: key.name.to_string(),
+            publisher: publisher.client().clone(),
+            video: codec(Kind::Video),
+            audio: codec(Kind::Audio),
+            started_unix_ms: publisher.started_unix_ms(),
+            bytes_in: publisher.bytes_in(),
+            players: u32::try_from(self.players.len()).unwrap_or(u32::MAX),
+            extra: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The player's side: one playback, from join to leave.
+
+use std::sync::Arc;
+
+use super::queue::{Item, PlayerEnd, PlayerQueue};
+use super::stream::Stream;
+use super::{Hub, StreamKey};
+
+/// A player of a stream. Dropping it leaves the stream.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+    queue: Arc<PlayerQueue>,
+}
+
+impl Subscription {
+    pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>, queue: Arc<PlayerQueue>) -> Self {
+        Self { hub, stream, queue }
+    }
+
+    /// The name that is played.
+    pub fn key(&self) -> &StreamKey {
+        self.stream.key()
+    }
+
+    /// False while the player waits for a publisher.
+    pub fn is_live(&self) -> bool {
+        self.stream.is_live()
+    }
+
+    /// The oldest item that waits. After `None` the session is woken for the next.
+    #[allow(clippy::should_implement_trait, reason = "not an end: more may come")]
+    pub fn next(&mut self) -> Option<Item> {
+        self.queue.pop()
+    }
+
+    /// Why the hub ended the playback, if it did.
+    pub fn end(&self) -> Option<PlayerEnd> {
+        self.queue.end()
+    }
+
+    /// Goes on at the next keyframe: some frames were left out.
+    pub fn resync(&self) {
+        self.queue.desync();
+    }
+
+    /// Frames dropped because the player was behind.
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.stream.leave(&self.queue);
+        self.hub.sweep(&self.stream);
+    }
+}

@@ -1,0 +1,161 @@
+//! A listening address and its accept loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, warn};
+
+use super::admission::Admission;
+use crate::chain;
+use crate::config::Chain;
+use crate::session::{Entrance, Shared};
+
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+/// A peer whose machine is gone is noticed by the kernel after about
+/// 60 + 4 x 15 seconds, whatever the protocol above does.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+/// Pause after an accept that failed for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process, or another acceptor, has it.
+    #[error("cannot listen on {0}: the address is in use; is another server running there?")]
+    InUse(SocketAddr),
+    /// Ports below 1024 want a privilege; other machines' addresses can't be had.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+}
+
+/// A listening address with its chain.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    address: SocketAddr,
+    chain: Chain,
+    entrance: Entrance,
+}
+
+impl Acceptor {
+    /// Listens on `address`; clients may use `applications` (empty: all).
+    pub fn bind(
+        address: SocketAddr,
+        chain: Chain,
+        applications: &[String],
+    ) -> Result<Self, BindError> {
+        let listener = listen(address).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse(address),
+            _ => BindError::Other { address, source },
+        })?;
+        let address = listener.local_addr().unwrap_or(address);
+        Ok(Self {
+            listener,
+            address,
+            chain,
+            entrance: Entrance {
+                protocol: chain::protocol(chain),
+                applications: applications.into(),
+            },
+        })
+    }
+
+    /// The bound address, its port known.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The chain its connections pass.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Accepts until `stop`; sessions run on as tasks of `sessions`.
+    pub async fn run(
+        self,
+        shared: Arc<Shared>,
+        admission: Arc<Admission>,
+        sessions: TaskTracker,
+        stop: CancellationToken,
+    ) {
+        let mut refused = 0_u64;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let (carrier, remote) = match accepted {
+                Ok(accepted) => accepted,
+                // The client left between its connect and our accept.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => {
+                    error!(address = %self.address, %error, "cannot accept; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let permit = match admission.admit(remote.ip()) {
+                Ok(permit) => permit,
+                Err(reason) => {
+                    refused = refused.saturating_add(1);
+                    // Lines at 1, 2, 4, 8, ...: a flood must not fill the log.
+                    if refused.is_power_of_two() {
+                        warn!(%remote, %reason, refused, "connection refused");
+                    }
+                    continue;
+                }
+            };
+            tune(&carrier);
+            let connection = chain::run(
+                self.chain,
+                carrier,
+                remote,
+                self.entrance.clone(),
+                shared.clone(),
+            );
+            sessions.spawn(async move {
+                connection.await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    // A restarted server must not wait for old connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn tune(carrier: &TcpStream) {
+    let (idle, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(interval)
+        .with_retries(retries);
+    let tuned = carrier
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(carrier).set_tcp_keepalive(&keepalive));
+    if let Err(error) = tuned {
+        debug!(%error, "socket options were not taken");
+    }
+}

@@ -1,0 +1,110 @@
+//! How many connections there may be, in all and from one address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Limits on connections.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionLimits {
+    /// In all.
+    pub connections: usize,
+    /// From one address; 0 for no limit.
+    pub per_address: usize,
+}
+
+/// Counts connections and refuses those above the limits.
+#[derive(Debug)]
+pub struct Admission {
+    limits: AdmissionLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One admitted connection; dropping it makes room.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+/// Why a connection is closed as soon as it was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// `limits.connections` is reached.
+    #[error("the server holds {0} connections, its limit")]
+    Full(usize),
+    /// `limits.connections_per_address` is reached.
+    #[error("the address holds {0} connections, its limit")]
+    AddressFull(usize),
+}
+
+impl Admission {
+    /// An empty count.
+    pub fn new(limits: AdmissionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Admits one more connection from `address`.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
+        let mut state = self.state.lock();
+        if state.total >= self.limits.connections {
+            return Err(Refused::Full(self.limits.connections));
+        }
+        let here = state.by_address.entry(address).or_insert(0);
+        if self.limits.per_address > 0 && *here >= self.limits.per_address {
+            return Err(Refused::AddressFull(self.limits.per_address));
+        }
+        *here = here.saturating_add(1);
+        state.total = state.total.saturating_add(1);
+        Ok(Permit {
+            admission: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.admission.state.lock();
+        state.total = state.total.saturating_sub(1);
+        if let Some(here) = state.by_address.get_mut(&self.address) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                state.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_and_leaving_makes_room() {
+        let admission = Admission::new(AdmissionLimits {
+            connections: 3,
+            per_address: 2,
+        });
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let first = admission.admit(a).unwrap();
+        let _second = admission.admit(a).unwrap();
+        assert_eq!(admission.admit(a).unwrap_err(), Refused::AddressFull(2));
+        let _third = admission.admit(b).unwrap();
+        assert_eq!(admission.admit(b).unwrap_err(), Refused::Full(3));
+        drop(first);
+        let _fourth = admission.admit(a).unwrap();
+        assert_eq!(admission.state.lock().by_address.len(), 2);
+    }
+}

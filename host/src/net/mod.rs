@@ -1,0 +1,7 @@
+//! Sockets: listening, accepting, limits on connections.
+
+mod acceptor;
+mod admission;
+
+pub use acceptor::{Acceptor, BindError};
+pub use admission::{Admission, AdmissionLimits};

@@ -1,0 +1,224 @@
+//! An RTMP player: items of its queue in, chunks for its socket out.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use livehost_rtmp::session::server::{MediaKind, ServerSession};
+use tracing::{Span, info};
+
+use super::SendQueue;
+use crate::hub::{Frame, Item, Kind, PlayerEnd, Subscription};
+use crate::policy::{Event, Gate, SessionEnd, StreamRequest};
+
+/// How a player's bytes are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// The message stream of the playback.
+    pub stream: u32,
+    /// The chunk size the connection was told, bytes.
+    pub chunk_size: u32,
+    /// Frames are in the hub chunked for this.
+    pub shares_chunks: bool,
+}
+
+/// How long a playback may go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Without a publisher.
+    pub wait: Duration,
+    /// In all.
+    pub total: Option<Duration>,
+}
+
+/// An accepted playback with the duty to say exactly once that it ended.
+#[derive(Debug)]
+pub struct Player {
+    /// Taken when it ends.
+    subscription: Option<Subscription>,
+    request: StreamRequest,
+    gate: Gate,
+    span: Span,
+    format: Format,
+    patience: Patience,
+    started: Instant,
+    /// Since when there is no publisher.
+    waiting_since: Option<Instant>,
+    paused: bool,
+    wants_audio: bool,
+    wants_video: bool,
+    bytes_out: u64,
+}
+
+impl Player {
+    /// Starts to play.
+    pub fn start(
+        subscription: Subscription,
+        request: StreamRequest,
+        gate: Gate,
+        span: Span,
+        format: Format,
+        patience: Patience,
+    ) -> Self {
+        let now = Instant::now();
+        let is_live = subscription.is_live();
+        span.in_scope(|| {
+            if is_live {
+                info!("playing");
+            } else {
+                info!("playing: waiting for a publisher");
+            }
+        });
+        Self {
+            subscription: Some(subscription),
+            request,
+            gate,
+            span,
+            format,
+            patience,
+            started: now,
+            waiting_since: (!is_live).then_some(now),
+            paused: false,
+            wants_audio: true,
+            wants_video: true,
+            bytes_out: 0,
+        }
+    }
+
+    /// Moves what waits into `out` as far as there is room. False when the
+    /// socket has to take some first.
+    pub fn fill(&mut self, machine: &mut ServerSession, out: &mut SendQueue) -> bool {
+        while out.has_room() {
+            let Some(item) = self.subscription.as_mut().and_then(Subscription::next) else {
+                return true;
+            };
+            match item {
+                Item::Frame(frame) => {
+                    if let Some(chunks) = self.chunks_of(&frame) {
+                        self.bytes_out = self.bytes_out.saturating_add(chunks.len() as u64);
+                        out.push(chunks);
+                    }
+                }
+                Item::Published => {
+                    self.waiting_since = None;
+                    self.span.in_scope(|| info!("the publisher has appeared"));
+                    machine.notify_published(self.format.stream, &self.request.name);
+                }
+                Item::Unpublished => {
+                    self.waiting_since = Some(Instant::now());
+                    self.span
+                        .in_scope(|| info!("the publisher has left; waiting for another"));
+                    machine.notify_unpublished(self.format.stream, &self.request.name);
+                }
+            }
+            while let Some(bytes) = machine.poll_bytes() {
+                out.push(bytes);
+            }
+        }
+        false
+    }
+
+    fn chunks_of(&self, frame: &Frame) -> Option<Bytes> {
+        let wanted = match frame.kind() {
+            Kind::Audio => self.wants_audio,
+            Kind::Video => self.wants_video,
+            Kind::Data => true,
+        };
+        if self.paused || !wanted {
+            return None;
+        }
+        Some(if self.format.shares_chunks {
+            frame.shared_chunks().clone()
+        } else {
+            frame.chunks_for(self.format.stream, self.format.chunk_size)
+        })
+    }
+
+    /// Stops or goes on; going on starts at the next keyframe.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        if let (false, Some(subscription)) = (paused, &self.subscription) {
+            subscription.resync();
+        }
+    }
+
+    /// Leaves audio or video out, or in again.
+    pub fn receive(&mut self, kind: MediaKind, wanted: bool) {
+        match kind {
+            MediaKind::Audio => self.wants_audio = wanted,
+            MediaKind::Video => {
+                self.wants_video = wanted;
+                if let (true, Some(subscription)) = (wanted, &self.subscription) {
+                    subscription.resync();
+                }
+            }
+            MediaKind::Data => {}
+        }
+    }
+
+    /// When something is due if nothing changes.
+    pub fn deadline(&self) -> Option<Instant> {
+        let wait = self.waiting_since.map(|since| since + self.patience.wait);
+        let total = self.patience.total.map(|total| self.started + total);
+        wait.into_iter().chain(total).min()
+    }
+
+    /// Status code and text, if the playback is over at `now`.
+    pub fn over(&self, now: Instant) -> Option<(&'static str, String)> {
+        if let Some(end) = self.subscription.as_ref().and_then(Subscription::end) {
+            let PlayerEnd::TooSlow(_) = end;
+            return Some(("NetStream.Play.InsufficientBW", end.to_string()));
+        }
+        if let Some(since) = self.waiting_since
+            && now.saturating_duration_since(since) >= self.patience.wait
+        {
+            let text = format!(
+                "nobody published within {} s",
+                self.patience.wait.as_secs_f32()
+            );
+            return Some(("NetStream.Play.StreamNotFound", text));
+        }
+        if let Some(total) = self.patience.total
+            && now.saturating_duration_since(self.started) >= total
+        {
+            let text = format!("the granted {} s are over", total.as_secs());
+            return Some(("NetStream.Play.Stop", text));
+        }
+        None
+    }
+
+    /// Ends it.
+    pub fn end(mut self, reason: &str) {
+        self.finish(reason);
+    }
+
+    fn finish(&mut self, reason: &str) {
+        let Some(subscription) = self.subscription.take() else {
+            return;
+        };
+        let end = SessionEnd {
+            reason: reason.to_owned(),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            bytes_in: 0,
+            bytes_out: self.bytes_out,
+            frames_dropped: subscription.dropped(),
+        };
+        drop(subscription);
+        self.span.in_scope(|| {
+            info!(
+                reason,
+                duration_ms = end.duration_ms,
+                bytes_out = end.bytes_out,
+                frames_dropped = end.frames_dropped,
+                "play ended"
+            );
+        });
+        self.gate
+            .notify(Event::PlayEnded(self.request.clone(), end));
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.finish("aborted");
+    }
+}

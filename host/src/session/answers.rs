@@ -1,0 +1,250 @@
+//! What a decision does: grants applied, refusals told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::{Span, info, warn};
+
+use super::client::{ClientSession, Slot};
+use super::end::SessionEnd;
+use super::publishing::Publishing;
+use crate::application::Application;
+use crate::hub::{Claim, StreamKey};
+use crate::output::play::{Format, Patience, Player};
+use crate::policy::{
+    CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
+    StreamRequest,
+};
+
+/// Outbound chunk sizes a grant may ask for, bytes.
+const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
+
+/// What the policy answered, with what the question was about.
+pub(super) enum Answer {
+    Connect {
+        application: Arc<Application>,
+        instance: Option<Arc<str>>,
+        decision: ConnectDecision,
+    },
+    Publish {
+        stream: u32,
+        request: StreamRequest,
+        span: Span,
+        decision: PublishDecision,
+    },
+    Play {
+        stream: u32,
+        request: StreamRequest,
+        span: Span,
+        decision: PlayDecision,
+    },
+    Call {
+        name: String,
+        answer: Result<Bytes, CallError>,
+    },
+}
+
+impl ClientSession {
+    pub(super) fn handle_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Connect {
+                application,
+                instance,
+                decision,
+            } => self.connect_decided(application, instance, decision),
+            Answer::Publish {
+                stream,
+                request,
+                span,
+                decision,
+            } => {
+                let entered = span.clone();
+                let _entered = entered.enter();
+                match decision {
+                    PublishDecision::Accept(grant) => {
+                        self.publish_granted(stream, request, span, grant);
+                    }
+                    PublishDecision::Reject(rejection) => {
+                        self.refuse_publish(&rejection, "NetStream.Publish.Denied");
+                    }
+                }
+            }
+            Answer::Play {
+                stream,
+                request,
+                span,
+                decision,
+            } => {
+                let entered = span.clone();
+                let _entered = entered.enter();
+                match decision {
+                    PlayDecision::Accept(grant) => self.play_granted(stream, request, span, grant),
+                    PlayDecision::Reject(rejection) => self.refuse_play(&rejection),
+                }
+            }
+            Answer::Call { name, answer } => {
+                if let Err(error) = &answer {
+                    info!(method = name, %error, "call without a result");
+                }
+                self.answer_call(answer.map_err(|error| match error {
+                    CallError::Policy(_) => "the server could not answer".to_owned(),
+                    told => told.to_string(),
+                }));
+            }
+        }
+        self.deadlines_changed = true;
+    }
+
+    fn connect_decided(
+        &mut self,
+        application: Arc<Application>,
+        instance: Option<Arc<str>>,
+        decision: ConnectDecision,
+    ) {
+        match decision {
+            ConnectDecision::Accept(grant) => {
+                let chunk_size = grant.chunk_size.filter(|size| {
+                    let fits = CHUNK_SIZES.contains(size);
+                    if !fits {
+                        warn!(
+                            size,
+                            "the granted chunk size is outside 128 to 16777215 bytes and ignored"
+                        );
+                    }
+                    fits
+                });
+                self.client.attrs = grant.attrs;
+                self.chunk_size = chunk_size.unwrap_or(self.shared.limits.chunk);
+                self.machine
+                    .accept_connect(chunk_size, grant.window_ack.filter(|window| *window > 0));
+                self.registration.enter(&application.name);
+                self.application = Some(application);
+                self.instance = instance;
+                self.idle_since = std::time::Instant::now();
+                info!("connected");
+            }
+            ConnectDecision::Reject(rejection) => {
+                let code = code_or(&rejection, "NetConnection.Connect.Rejected");
+                self.refuse_connect(code, &rejection.description);
+            }
+            ConnectDecision::Redirect(url) => {
+                info!("redirected");
+                self.machine.redirect(&url, "Connect to the other server.");
+                self.end = Some(SessionEnd::Refused);
+            }
+        }
+    }
+
+    fn publish_granted(
+        &mut self,
+        stream: u32,
+        request: StreamRequest,
+        span: Span,
+        grant: PublishGrant,
+    ) {
+        let Some(application) = self.application.clone() else {
+            return;
+        };
+        for (asked, what) in [
+            (grant.record_to.is_some(), "record-to"),
+            (!grant.forward_to.is_empty(), "forward-to"),
+            (grant.max_kbps.is_some(), "max-kbps"),
+        ] {
+            if asked {
+                warn!(
+                    grant = what,
+                    "not available yet: this part of the grant is ignored"
+                );
+            }
+        }
+        let name = grant.name.unwrap_or(request.name);
+        let claim = Claim {
+            key: self.key(&application, &name),
+            on_duplicate: grant.on_duplicate,
+            hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
+            client: self.client.clone(),
+            settings: application.media,
+            wake: self.wake.clone(),
+        };
+        match self.shared.hub.publish(claim) {
+            Ok(publication) => {
+                let silence =
+                    ClientSession::millis_or(grant.idle_timeout_ms, application.publisher_timeout);
+                self.machine.accept_publish();
+                let gate = application.gate.clone();
+                let publishing = Publishing::start(publication, gate, span, silence);
+                self.insert(stream, Slot::Publish(publishing));
+            }
+            Err(error) => {
+                let rejection = Rejection::new(error.to_string());
+                self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+            }
+        }
+    }
+
+    fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
+        let code = code_or(rejection, usual);
+        warn!(code, reason = rejection.description, "publish refused");
+        self.machine.reject_publish(code, &rejection.description);
+    }
+
+    fn play_granted(&mut self, stream: u32, request: StreamRequest, span: Span, grant: PlayGrant) {
+        let Some(application) = self.application.clone() else {
+            return;
+        };
+        if grant.pull_from.is_some() {
+            warn!(
+                grant = "pull-from",
+                "not available yet: this part of the grant is ignored"
+            );
+        }
+        let mut request = request;
+        if let Some(name) = grant.name {
+            request.name = name;
+        }
+        let key = self.key(&application, &request.name);
+        let subscription = self
+            .shared
+            .hub
+            .play(&key, application.media, self.wake.clone());
+        let format = Format {
+            stream,
+            chunk_size: self.chunk_size,
+            shares_chunks: stream == crate::hub::SHARED_MESSAGE_STREAM
+                && self.chunk_size == application.media.chunk_size,
+        };
+        let patience = Patience {
+            wait: ClientSession::millis_or(grant.wait_ms, application.wait_for_publisher),
+            total: grant
+                .max_seconds
+                .map(|seconds| Duration::from_secs(seconds.into())),
+        };
+        self.machine.accept_play();
+        let gate = application.gate.clone();
+        let player = Player::start(subscription, request, gate, span, format, patience);
+        self.insert(stream, Slot::Play(player));
+    }
+
+    fn refuse_play(&mut self, rejection: &Rejection) {
+        let code = code_or(rejection, "NetStream.Play.Failed");
+        warn!(code, reason = rejection.description, "play refused");
+        self.machine.reject_play(code, &rejection.description);
+    }
+
+    fn key(&self, application: &Application, name: &str) -> StreamKey {
+        StreamKey {
+            app: application.name.clone(),
+            instance: self.instance.clone(),
+            name: name.into(),
+        }
+    }
+}
+
+fn code_or<'a>(rejection: &'a Rejection, usual: &'a str) -> &'a str {
+    if rejection.code.is_empty() {
+        usual
+    } else {
+        &rejection.code
+    }
+}

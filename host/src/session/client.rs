@@ -1,0 +1,539 @@
+//! A client's state and what its commands do.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use livehost_rtmp::chunk::ReaderLimits;
+use livehost_rtmp::handshake::RANDOM_LEN;
+use livehost_rtmp::session::server::{
+    Connect, Play, Publish, ServerConfig, ServerEvent, ServerSession, StopReason,
+};
+use livehost_wire::amf0::{self, Properties, Value};
+use tokio::sync::Notify;
+use tracing::{Instrument, Span, debug, info, info_span, warn};
+
+use super::answers::Answer;
+use super::directory::Registration;
+use super::end::SessionEnd;
+use super::names::{parse_app, parse_stream};
+use super::publishing::Publishing;
+use super::{Entrance, Shared};
+use crate::application::Application;
+use crate::hub::Wake;
+use crate::output::SendQueue;
+use crate::output::play::Player;
+use crate::policy::{self, Client, ConnectRequest, Event, Scalar, StreamRequest};
+
+/// Command-object properties shown to the policy.
+const MAX_PROPS: usize = 64;
+
+/// What runs on a message stream.
+#[derive(Debug)]
+pub(super) enum Slot {
+    Publish(Publishing),
+    Play(Player),
+}
+
+/// One client: see the module's page.
+pub(super) struct ClientSession {
+    pub(super) shared: Arc<Shared>,
+    pub(super) registration: Registration,
+    pub(super) entrance: Entrance,
+    pub(super) client: Client,
+    pub(super) machine: ServerSession,
+    /// Set by an accepted connect.
+    pub(super) application: Option<Arc<Application>>,
+    pub(super) instance: Option<Arc<str>>,
+    /// Outbound chunk size, bytes.
+    pub(super) chunk_size: u32,
+    pub(super) slots: BTreeMap<u32, Slot>,
+    /// The decision that the client waits for.
+    pub(super) decision: Option<BoxFuture<'static, Answer>>,
+    pub(super) wake: Wake,
+    /// Deadlines may have come nearer.
+    pub(super) deadlines_changed: bool,
+    /// Set when the session is to end once its bytes are out.
+    pub(super) end: Option<SessionEnd>,
+    started: Instant,
+    /// Since when nothing is published or played.
+    pub(super) idle_since: Instant,
+}
+
+impl ClientSession {
+    pub(super) fn new(
+        registration: Registration,
+        remote: SocketAddr,
+        entrance: Entrance,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let config = ServerConfig {
+            limits: ReaderLimits {
+                max_message_size: u32::try_from(shared.limits.message).unwrap_or(u32::MAX),
+                ..ReaderLimits::default()
+            },
+            chunk_size: shared.limits.chunk,
+            max_streams: shared.limits.streams,
+            ..ServerConfig::default()
+        };
+        let mut random = [0; RANDOM_LEN];
+        if let Err(error) = getrandom::fill(&mut random) {
+            // The handshake's random bytes protect nothing.
+            debug!(%error, "no random bytes for the handshake");
+        }
+        let client = Client {
+            conn: registration.conn,
+            remote: remote.to_string(),
+            protocol: entrance.protocol.to_owned(),
+            ..Client::default()
+        };
+        let now = Instant::now();
+        Self {
+            machine: ServerSession::new(config, &random, 0),
+            chunk_size: shared.limits.chunk,
+            shared,
+            registration,
+            entrance,
+            client,
+            application: None,
+            instance: None,
+            slots: BTreeMap::new(),
+            decision: None,
+            wake: Arc::new(Notify::new()),
+            deadlines_changed: true,
+            end: None,
+            started: now,
+            idle_since: now,
+        }
+    }
+
+    /// Acts on one event of the state machine.
+    pub(super) fn handle_event(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Connect(connect) => self.ask_connect(&connect),
+            ServerEvent::Publish(publish) => self.ask_publish(publish),
+            ServerEvent::Play(play) => self.ask_play(play),
+            ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
+            ServerEvent::Media(media) => {
+                if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&media.stream) {
+                    publishing.push(media);
+                }
+            }
+            ServerEvent::Unpublish { stream, reason }
+            | ServerEvent::StopPlay { stream, reason } => {
+                self.stop(stream, reason);
+            }
+            ServerEvent::Pause { stream, paused } => {
+                if let Some(Slot::Play(player)) = self.slots.get_mut(&stream) {
+                    player.pause(paused);
+                }
+            }
+            ServerEvent::Receive {
+                stream,
+                kind,
+                wanted,
+            } => {
+                if let Some(Slot::Play(player)) = self.slots.get_mut(&stream) {
+                    player.receive(kind, wanted);
+                }
+            }
+            ServerEvent::BufferLength { stream, millis } => {
+                debug!(stream, millis, "the player told its buffer length");
+            }
+            ServerEvent::Pong => {}
+        }
+    }
+
+    fn ask_connect(&mut self, connect: &Connect) {
+        let name = match parse_app(&connect.app, &connect.tc_url) {
+            Ok(name) => name,
+            Err(error) => {
+                return self.refuse_connect("NetConnection.Connect.InvalidApp", &error.to_string());
+            }
+        };
+        let application = self
+            .shared
+            .applications
+            .get(&name.app)
+            .filter(|_| self.entrance.serves(&name.app));
+        let Some(application) = application else {
+            let text = format!("no application {:?} is served here", name.app);
+            return self.refuse_connect("NetConnection.Connect.InvalidApp", &text);
+        };
+        Span::current().record("app", &*application.name);
+        let request = ConnectRequest {
+            client: self.client.clone(),
+            app: name.app,
+            instance: name.instance.clone(),
+            query: name.query,
+            tc_url: connect.tc_url.clone(),
+            flash_ver: connect.flash_ver.clone(),
+            props: flatten(&connect.properties),
+        };
+        let gate = application.gate.clone();
+        let instance = name.instance.map(Into::into);
+        self.decide(async move {
+            let decision = gate.connect(request).await;
+            Answer::Connect {
+                application,
+                instance,
+                decision,
+            }
+        });
+    }
+
+    fn ask_publish(&mut self, publish: Publish) {
+        let Some((application, request, span)) =
+            self.stream_request(&publish.name, publish.mode, "NetStream.Publish.BadName")
+        else {
+            return;
+        };
+        let gate = application.gate.clone();
+        let stream = publish.stream;
+        let deciding = span.clone();
+        self.decide(
+            async move {
+                let decision = gate.publish(request.clone()).await;
+                Answer::Publish {
+                    stream,
+                    request,
+                    span,
+                    decision,
+                }
+            }
+            .instrument(deciding),
+        );
+    }
+
+    fn ask_play(&mut self, play: Play) {
+        // -2 live or recorded, -1 live, from 0 recorded (section 7.2.2.1).
+        let mode = match play.start {
+            start if start >= 0.0 => "vod",
+            start if start > -2.0 => "live",
+            _ => "any",
+        };
+        let Some((application, request, span)) =
+            self.stream_request(&play.name, mode.to_owned(), "NetStream.Play.StreamNotFound")
+        else {
+            return;
+        };
+        let gate = application.gate.clone();
+        let stream = play.stream;
+        let deciding = span.clone();
+        self.decide(
+            async move {
+                let decision = gate.play(request.clone()).await;
+                Answer::Play {
+                    stream,
+                    request,
+                    span,
+                    decision,
+                }
+            }
+            .instrument(deciding),
+        );
+    }
+
+    fn ask_call(&mut self, name: String, arguments: &[Value]) {
+        let Some(application) = self.application.clone() else {
+            return self.machine.answer_call(Err("not connected".to_owned()));
+        };
+        let who = self.client.clone();
+        let amf0 = amf0::encode_all(arguments);
+        self.decide(async move {
+            let answer = application.gate.call(who, name.clone(), amf0).await;
+            Answer::Call { name, answer }
+        });
+    }
+
+    /// What the policy is asked about a stream; answers the client itself when
+    /// the name can't be one.
+    fn stream_request(
+        &mut self,
+        name: &str,
+        mode: String,
+        code: &str,
+    ) -> Option<(Arc<Application>, StreamRequest, Span)> {
+        let application = self.application.clone()?;
+        let parsed = match parse_stream(name) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                warn!(%error, "refused a stream name");
+                let text = error.to_string();
+                self.machine.reject_publish(code, &text);
+                self.machine.reject_play(code, &text);
+                return None;
+            }
+        };
+        let span = info_span!("stream", stream = %parsed.name);
+        let request = StreamRequest {
+            client: self.client.clone(),
+            app: application.name.to_string(),
+            instance: self.instance.as_deref().map(str::to_owned),
+            name: parsed.name,
+            query: parsed.query,
+            mode,
+        };
+        Some((application, request, span))
+    }
+
+    fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
+        self.decision = Some(Box::pin(decision));
+    }
+
+    pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
+        warn!(code, reason, "connect refused");
+        self.machine.reject_connect(code, reason);
+        self.end = Some(SessionEnd::Refused);
+    }
+
+    /// The client ended a stream.
+    fn stop(&mut self, stream: u32, reason: StopReason) {
+        match self.remove(stream) {
+            Some(Slot::Publish(publishing)) => publishing.end(reason.as_str(), false),
+            Some(Slot::Play(player)) => player.end(reason.as_str()),
+            None => {}
+        }
+    }
+
+    pub(super) fn insert(&mut self, stream: u32, slot: Slot) {
+        self.slots.insert(stream, slot);
+        self.deadlines_changed = true;
+    }
+
+    fn remove(&mut self, stream: u32) -> Option<Slot> {
+        let slot = self.slots.remove(&stream)?;
+        self.idle_since = Instant::now();
+        self.deadlines_changed = true;
+        Some(slot)
+    }
+
+    /// Looks at what the hub has for this session: frames, and what it took away.
+    pub(super) fn collect(&mut self, out: &mut SendQueue) {
+        let mut revoked = None;
+        for (stream, slot) in &mut self.slots {
+            match slot {
+                Slot::Publish(publishing) => {
+                    if let Some(why) = publishing.revoked() {
+                        revoked = Some((*stream, why));
+                    }
+                }
+                Slot::Play(player) => {
+                    player.fill(&mut self.machine, out);
+                }
+            }
+        }
+        if let Some((stream, why)) = revoked {
+            let text = why.to_string();
+            self.machine
+                .end_stream(stream, "error", "NetStream.Publish.BadName", &text);
+            if let Some(Slot::Publish(publishing)) = self.remove(stream) {
+                let reason = match why {
+                    crate::hub::Revocation::Replaced => "replaced",
+                    crate::hub::Revocation::Stopped(_) => "kicked",
+                };
+                publishing.end(reason, false);
+            }
+            // Encoders do not look for a status while they send: only the end
+            // of the connection stops them.
+            if self.slots.is_empty() {
+                self.end = Some(SessionEnd::Revoked);
+            }
+        }
+    }
+
+    /// Ends what is overdue at `now`.
+    pub(super) fn check_deadlines(&mut self, now: Instant) {
+        let limits = self.shared.limits;
+        if self.application.is_none() && now >= self.started + limits.handshake {
+            self.end = Some(SessionEnd::HandshakeTimeout(limits.handshake.as_secs()));
+            return;
+        }
+        if self.is_idle() && self.application.is_some() && now >= self.idle_since + limits.idle {
+            self.end = Some(SessionEnd::Idle(limits.idle.as_secs()));
+            return;
+        }
+        let mut over = Vec::new();
+        for (stream, slot) in &self.slots {
+            match slot {
+                Slot::Publish(publishing) if now >= publishing.deadline() => {
+                    let text = format!("no media for {} s", publishing.silence().as_secs_f32());
+                    over.push((*stream, "NetStream.Publish.Idle", text));
+                }
+                Slot::Publish(_) => {}
+                Slot::Play(player) => {
+                    if let Some((code, text)) = player.over(now) {
+                        over.push((*stream, code, text));
+                    }
+                }
+            }
+        }
+        for (stream, code, text) in over {
+            match self.remove(stream) {
+                Some(Slot::Publish(publishing)) => {
+                    self.machine.end_stream(stream, "error", code, &text);
+                    publishing.end("timeout", true);
+                    if self.slots.is_empty() {
+                        self.end = Some(SessionEnd::Ordered(text));
+                    }
+                }
+                Some(Slot::Play(player)) => {
+                    let (level, reason) = match code {
+                        "NetStream.Play.Stop" => ("status", "limit"),
+                        "NetStream.Play.InsufficientBW" => ("error", "too-slow"),
+                        _ => ("error", "timeout"),
+                    };
+                    self.machine.end_stream(stream, level, code, &text);
+                    player.end(reason);
+                    if self.slots.is_empty() {
+                        self.end = Some(SessionEnd::Ordered(text));
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// When `check_deadlines` has something to do, if nothing changes before.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let limits = self.shared.limits;
+        let own = if self.application.is_none() {
+            Some(self.started + limits.handshake)
+        } else if self.is_idle() {
+            Some(self.idle_since + limits.idle)
+        } else {
+            None
+        };
+        self.slots
+            .values()
+            .filter_map(|slot| match slot {
+                Slot::Publish(publishing) => Some(publishing.deadline()),
+                Slot::Play(player) => player.deadline(),
+            })
+            .chain(own)
+            .min()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.slots.is_empty() && self.decision.is_none()
+    }
+
+    /// Tells the client that the server ends the connection.
+    pub(super) fn say_goodbye(&mut self, end: &SessionEnd) {
+        let text = end.to_string();
+        let code = match end {
+            SessionEnd::Shutdown => "NetConnection.Connect.AppShutdown",
+            _ => "NetConnection.Connect.Closed",
+        };
+        for (stream, slot) in &self.slots {
+            match slot {
+                Slot::Publish(_) => {
+                    self.machine
+                        .end_stream(*stream, "status", "NetStream.Unpublish.Success", &text)
+                }
+                Slot::Play(_) => {
+                    self.machine
+                        .end_stream(*stream, "status", "NetStream.Play.Stop", &text);
+                }
+            }
+        }
+        self.machine.announce_close(code, &text);
+    }
+
+    /// Releases everything the session holds and says that it is over.
+    pub(super) fn finish(mut self, end: &SessionEnd, bytes_in: u64, bytes_out: u64) {
+        self.decision = None;
+        let reason = end.reason();
+        for (_, slot) in std::mem::take(&mut self.slots) {
+            match slot {
+                Slot::Publish(publishing) => {
+                    publishing.end(reason, !matches!(end, SessionEnd::Shutdown));
+                }
+                Slot::Play(player) => player.end(reason),
+            }
+        }
+        let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if end.is_failure() {
+            warn!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+        } else {
+            info!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+        }
+        if let Some(application) = &self.application {
+            let end = policy::SessionEnd {
+                reason: reason.to_owned(),
+                duration_ms: duration,
+                bytes_in,
+                bytes_out,
+                frames_dropped: 0,
+            };
+            application
+                .gate
+                .notify(Event::Disconnected(self.client.clone(), end));
+        }
+    }
+
+    /// Feeds received bytes; returns how many were used.
+    pub(super) fn handle_input(&mut self, input: &[u8]) -> Result<usize, SessionEnd> {
+        let mut rest = input;
+        self.machine.handle_input(&mut rest)?;
+        Ok(input.len().saturating_sub(rest.len()))
+    }
+
+    /// Moves the machine's bytes to `out` and acts on its events.
+    pub(super) fn drain(&mut self, out: &mut SendQueue) {
+        use livehost_rtmp::session::Output;
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Send(bytes) => out.push(bytes),
+                Output::Event(event) => self.handle_event(event),
+            }
+        }
+    }
+
+    /// Bytes of a call's result, decoded for the machine.
+    pub(super) fn answer_call(&mut self, result: Result<Bytes, String>) {
+        let values = result.and_then(|amf0| {
+            amf0::decode_all(&amf0).map_err(|error| {
+                warn!(%error, "the plugin's result of a call is not AMF0");
+                "the server's answer could not be encoded".to_owned()
+            })
+        });
+        self.machine.answer_call(values);
+    }
+
+    /// A grant's time in milliseconds, or the application's.
+    pub(super) fn millis_or(granted: Option<u32>, otherwise: Duration) -> Duration {
+        granted.map_or(otherwise, |millis| Duration::from_millis(millis.into()))
+    }
+}
+
+/// The command object as flat pairs, nested names joined with dots.
+fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
+    let mut flat = Vec::new();
+    flatten_into(&mut flat, "", properties);
+    flat
+}
+
+fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
+    for (name, value) in properties.iter() {
+        if flat.len() >= MAX_PROPS {
+            return;
+        }
+        let name = format!("{prefix}{name}");
+        let scalar = match value {
+            Value::Null | Value::Undefined => Scalar::Null,
+            Value::Boolean(value) => Scalar::Boolean(*value),
+            Value::Number(value) => Scalar::Number(*value),
+            Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
+            Value::Object(inner) | Value::EcmaArray(inner) => {
+                flatten_into(flat, &format!("{name}."), inner);
+                continue;
+            }
+            other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
+        };
+        flat.push((name, scalar));
+    }
+}

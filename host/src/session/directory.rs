@@ -1,0 +1,96 @@
+//! The sessions of the process, so that one can be ended by its number.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::policy::ConnId;
+
+#[derive(Debug)]
+struct Entry {
+    app: Option<Arc<str>>,
+    /// Taken by the first order to leave.
+    leave: Option<oneshot::Sender<String>>,
+}
+
+/// Every connection, by its number.
+#[derive(Debug, Default)]
+pub struct Directory {
+    next: AtomicU64,
+    sessions: Mutex<HashMap<ConnId, Entry>>,
+}
+
+/// A session's entry; dropping it removes the entry.
+#[derive(Debug)]
+pub(super) struct Registration {
+    directory: Arc<Directory>,
+    pub(super) conn: ConnId,
+    /// Resolves with the reason when the session is told to end.
+    pub(super) leave: oneshot::Receiver<String>,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    pub(super) fn register(self: &Arc<Self>) -> Registration {
+        let conn = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let (sender, leave) = oneshot::channel();
+        let entry = Entry {
+            app: None,
+            leave: Some(sender),
+        };
+        self.sessions.lock().insert(conn, entry);
+        Registration {
+            directory: self.clone(),
+            conn,
+            leave,
+        }
+    }
+
+    /// Tells a session of `app` to end. False when there is none.
+    pub fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> bool {
+        let mut sessions = self.sessions.lock();
+        let Some(entry) = sessions
+            .get_mut(&conn)
+            .filter(|entry| entry.app.as_deref() == Some(app))
+        else {
+            return false;
+        };
+        if let Some(leave) = entry.leave.take() {
+            // A session that no longer listens is ending already.
+            let _ = leave.send(reason.to_owned());
+        }
+        true
+    }
+
+    /// Connections now.
+    pub fn len(&self) -> usize {
+        self.sessions.lock().len()
+    }
+
+    /// True when nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Registration {
+    /// The session belongs to an application from now on.
+    pub(super) fn enter(&self, app: &Arc<str>) {
+        if let Some(entry) = self.directory.sessions.lock().get_mut(&self.conn) {
+            entry.app = Some(app.clone());
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.directory.sessions.lock().remove(&self.conn);
+    }
+}

@@ -1,0 +1,85 @@
+//! One client: drives the RTMP state machine, asks the policy, applies grants.
+//!
+//! Flows in: bytes of a carrier, decisions of the application's
+//! [`Gate`](crate::policy::Gate), wakes and frames of the hub. Flows out:
+//! bytes, claims and frames for the hub, events for the application. A session
+//! knows nothing of plugins and nothing of other sessions.
+
+mod answers;
+mod client;
+mod directory;
+mod driver;
+mod end;
+mod names;
+mod publishing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
+
+pub use directory::Directory;
+
+use crate::application::Applications;
+use crate::hub::Hub;
+use client::ClientSession;
+
+/// Limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From accept to an accepted `connect`.
+    pub handshake: Duration,
+    /// Connected without publishing or playing.
+    pub idle: Duration,
+    /// Message streams at once.
+    pub streams: usize,
+    /// Bytes of one message.
+    pub message: usize,
+    /// Outbound chunk size, bytes.
+    pub chunk: u32,
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Live streams.
+    pub hub: Arc<Hub>,
+    /// The applications that serve.
+    pub applications: Arc<Applications>,
+    /// Every connection.
+    pub directory: Arc<Directory>,
+    /// Limits of a connection.
+    pub limits: Limits,
+    /// Cancelled when the server stops: sessions tell their clients and end.
+    pub shutdown: CancellationToken,
+}
+
+/// Where a client came in.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// `rtmp`, later `rtmps`, ...
+    pub protocol: &'static str,
+    /// Applications served here; empty: all.
+    pub applications: Arc<[String]>,
+}
+
+impl Entrance {
+    fn serves(&self, application: &str) -> bool {
+        self.applications.is_empty() || self.applications.iter().any(|name| name == application)
+    }
+}
+
+/// Serves one client until it leaves or is told to.
+pub async fn serve<S>(carrier: S, remote: SocketAddr, entrance: Entrance, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send,
+{
+    let registration = shared.directory.register();
+    let span =
+        info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
+    let session = ClientSession::new(registration, remote, entrance, shared);
+    driver::run(session, carrier).instrument(span).await;
+}

@@ -1,0 +1,172 @@
+//! An accepted publish: frames to the hub, events to the application.
+
+use std::time::{Duration, Instant};
+
+use livehost_rtmp::session::server::{Media, MediaKind};
+use tracing::{Span, debug, info, warn};
+
+use crate::hub::{Kind, Publication, Pushed, Revocation, Role};
+use crate::policy::{Event, Gate, SessionEnd};
+
+/// How long `on-ready` waits for the codec of a second kind of media.
+const READY_AFTER: Duration = Duration::from_secs(1);
+
+/// A publication with the duty to say exactly once that it ended.
+#[derive(Debug)]
+pub(super) struct Publishing {
+    /// Taken when it ends.
+    publication: Option<Publication>,
+    gate: Gate,
+    span: Span,
+    silence: Duration,
+    last_media: Instant,
+    first_media: Option<Instant>,
+    is_ready: bool,
+    is_active: bool,
+    refused: u64,
+}
+
+impl Publishing {
+    /// Announces the publish. `silence`: without media for so long it is lost.
+    pub(super) fn start(
+        publication: Publication,
+        gate: Gate,
+        span: Span,
+        silence: Duration,
+    ) -> Self {
+        let is_active = publication.is_active();
+        span.in_scope(|| {
+            if is_active {
+                info!("publishing");
+            } else {
+                info!("standing by behind the stream's publisher");
+            }
+        });
+        gate.notify(Event::Published(publication.info()));
+        Self {
+            publication: Some(publication),
+            gate,
+            span,
+            silence,
+            last_media: Instant::now(),
+            first_media: None,
+            is_ready: false,
+            is_active,
+            refused: 0,
+        }
+    }
+
+    /// Forwards one message. A body that is no frame is counted and dropped.
+    pub(super) fn push(&mut self, media: Media) {
+        let Some(publication) = &self.publication else {
+            return;
+        };
+        let now = Instant::now();
+        self.last_media = now;
+        let kind = match media.kind {
+            MediaKind::Audio => Kind::Audio,
+            MediaKind::Video => Kind::Video,
+            MediaKind::Data => Kind::Data,
+        };
+        match publication.push(kind, media.timestamp, media.payload) {
+            Ok(Pushed::Forwarded(role)) => {
+                if !self.is_active {
+                    self.is_active = true;
+                    self.span.in_scope(|| info!("publishing"));
+                }
+                if !self.is_ready && kind != Kind::Data {
+                    self.check_ready(role, now);
+                }
+            }
+            Ok(Pushed::Waiting) => {}
+            Err(error) => {
+                // The first of a kind is worth a line; an encoder that sends
+                // them all the time would fill the log.
+                if self.refused == 0 {
+                    self.span
+                        .in_scope(|| warn!(?kind, %error, "dropping a message that is no frame"));
+                } else {
+                    self.span
+                        .in_scope(|| debug!(?kind, %error, "dropping a message that is no frame"));
+                }
+                self.refused = self.refused.saturating_add(1);
+            }
+        }
+    }
+
+    /// Codecs are known when both kinds have come, or one came and the other
+    /// did not for a while.
+    fn check_ready(&mut self, role: Role, now: Instant) {
+        let first = *self.first_media.get_or_insert(now);
+        if matches!(role, Role::Header | Role::Metadata) {
+            return;
+        }
+        let Some(publication) = &self.publication else {
+            return;
+        };
+        let stream = publication.info();
+        let both = stream.video.is_some() && stream.audio.is_some();
+        if both || now.saturating_duration_since(first) >= READY_AFTER {
+            self.is_ready = true;
+            self.span.in_scope(|| {
+                info!(
+                    video = stream.video.as_deref().unwrap_or("none"),
+                    audio = stream.audio.as_deref().unwrap_or("none"),
+                    "ready"
+                );
+            });
+            self.gate.notify(Event::Ready(stream));
+        }
+    }
+
+    /// When it is lost unless media comes.
+    pub(super) fn deadline(&self) -> Instant {
+        self.last_media + self.silence
+    }
+
+    /// Its limit of silence.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// Why the hub took it away, if it did.
+    pub(super) fn revoked(&self) -> Option<Revocation> {
+        self.publication.as_ref()?.revoked()
+    }
+
+    /// Ends it. `lost`: the publisher did not say that it is done.
+    pub(super) fn end(mut self, reason: &str, lost: bool) {
+        self.finish(reason, lost);
+    }
+
+    fn finish(&mut self, reason: &str, lost: bool) {
+        let Some(publication) = self.publication.take() else {
+            return;
+        };
+        let stream = publication.info();
+        let end = SessionEnd {
+            reason: reason.to_owned(),
+            duration_ms: u64::try_from(publication.age().as_millis()).unwrap_or(u64::MAX),
+            bytes_in: publication.bytes_in(),
+            ..SessionEnd::default()
+        };
+        // The name is free before anybody hears that it is.
+        publication.finish(lost);
+        self.span.in_scope(|| {
+            info!(
+                reason,
+                duration_ms = end.duration_ms,
+                bytes_in = end.bytes_in,
+                messages_dropped = self.refused,
+                "unpublished"
+            );
+        });
+        self.gate.notify(Event::Unpublished(stream, end));
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.finish("aborted", true);
+    }
+}

@@ -1,0 +1,99 @@
+//! What `run` and `check` print for the person at the terminal.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Application, Config};
+use crate::net::Acceptor;
+use crate::plugin::{Check, Plugin};
+
+/// Says what listens where, what decides there, and how to try it.
+pub(super) fn print(config: &Config, acceptors: &[Acceptor], plugins: &[Arc<Plugin>]) {
+    let mut text = format!("livehost {}\n", env!("CARGO_PKG_VERSION"));
+    for (acceptor, configured) in acceptors.iter().zip(&config.acceptors) {
+        let served: Vec<&str> = config
+            .applications
+            .keys()
+            .map(String::as_str)
+            .filter(|name| configured.serves(name))
+            .collect();
+        let _ = writeln!(
+            text,
+            "  listening     rtmp://{}  ({})",
+            acceptor.address(),
+            served.join(", ")
+        );
+    }
+    for plugin in plugins {
+        let about = plugin.describe();
+        let _ = writeln!(
+            text,
+            "  application   {}  decided by {} ({}, generation {})",
+            about.app,
+            shown(&about.file, &config.base),
+            about.hash,
+            about.generation
+        );
+    }
+    let first = acceptors.first().zip(config.acceptors.first());
+    if let Some((acceptor, configured)) = first
+        && let Some(name) = config
+            .applications
+            .keys()
+            .find(|name| configured.serves(name))
+    {
+        let url = format!("rtmp://{}/{name}/test", reachable(acceptor.address()));
+        let _ = writeln!(
+            text,
+            "\n  publish       ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine \
+             -c:v libx264 -preset veryfast -g 60 -pix_fmt yuv420p -c:a aac -f flv '{url}'\n  \
+             play          ffplay '{url}'\n"
+        );
+    }
+    print!("{text}");
+}
+
+/// One application's line of `check`, with a warning where strangers could
+/// publish.
+pub(super) fn print_checked(config: &Config, name: &str, application: &Application, check: &Check) {
+    println!(
+        "application {name}: {} ({}) ok",
+        shown(&application.plugin, &config.base),
+        check.hash
+    );
+    if !check.open_publish {
+        return;
+    }
+    let exposed = config
+        .acceptors
+        .iter()
+        .filter(|acceptor| acceptor.serves(name) && !acceptor.listen.ip().is_loopback());
+    for acceptor in exposed {
+        println!(
+            "warning: application {name} accepts publishers without any key, and {} can be \
+             reached from other machines; give its plugin keys, or listen on 127.0.0.1",
+            acceptor.listen
+        );
+    }
+}
+
+fn shown(file: &Path, base: &Path) -> String {
+    file.strip_prefix(base)
+        .unwrap_or(file)
+        .display()
+        .to_string()
+}
+
+/// An address that a client on this machine can use.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    address
+}
