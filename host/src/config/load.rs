@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read},
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,13 +14,13 @@ use std::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
+    acceptors::acceptors,
     error::{ConfigError, Problem, Report},
     json::to_json,
     node::{Node, Shape},
     reader::{FieldDoc, Fields, Findings, suggest},
-    schema::{
-        Acceptor, Application, Chain, Config, Join, Limits, Log, LogFormat, Media, PluginLimits,
-    },
+    schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
+    units::format_duration,
 };
 use crate::policy::OnError;
 
@@ -328,7 +327,9 @@ fn plugin_limits(fields: &mut Fields<'_, '_>) -> PluginLimits {
         kv: fields.size("kv", default.kv, 0..=4 * GIB),
     };
     if limits.cpu > limits.decision {
-        fields.refuse("cpu", "at most the time of the whole decision (`decision`)");
+        let whole = format_duration(limits.decision);
+        let expected = format!("at most the {whole} that `decision` has");
+        fields.refuse("cpu", &expected, &format_duration(limits.cpu));
     }
     limits
 }
@@ -381,164 +382,4 @@ fn limits(fields: &mut Fields<'_, '_>) -> Limits {
         chunk: fields.number("chunk", default.chunk, 128..=65_536),
         drain: fields.duration("drain", default.drain, Duration::ZERO..=10 * MIN),
     }
-}
-
-fn acceptors(
-    fields: &mut Fields<'_, '_>,
-    applications: &BTreeMap<String, Application>,
-) -> Vec<Acceptor> {
-    let mut acceptors: Vec<Acceptor> = Vec::new();
-    let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
-    let Some(node) = fields.require("acceptors", allowed) else {
-        return acceptors;
-    };
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
-        let expected = "a list, like [(listen: \"127.0.0.1:1935\")]";
-        fields.findings.expected(node, "acceptors", expected);
-        return acceptors;
-    };
-    if items.is_empty() {
-        let expected = "at least one acceptor";
-        fields.findings.expected(node, "acceptors", expected);
-    }
-    for (index, item) in items.into_iter().enumerate() {
-        let path = format!("acceptors[{index}]");
-        let acceptor = Fields::read(fields.findings, path, "Acceptor", Some(item), |f| {
-            let listen = listen(f, &acceptors)?;
-            Some(Acceptor {
-                listen,
-                chain: chain(f),
-                applications: served(f, applications),
-            })
-        });
-        acceptors.extend(acceptor);
-    }
-    acceptors
-}
-
-fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<SocketAddr> {
-    let node = fields.require("listen", "\"address:port\"")?;
-    let path = fields.path_of("listen");
-    let text: String = node.scalar().unwrap_or_default();
-    let Ok(listen) = text.parse::<SocketAddr>() else {
-        let message = format!(
-            "expected an IP address and a port in quotes, like \"127.0.0.1:1935\"; found {}",
-            node.describe()
-        );
-        fields
-            .findings
-            .problem_with_help(node.span(), &path, message, listen_help(&text));
-        return None;
-    };
-    if let Some(other) = others.iter().find(|other| collide(other.listen, listen)) {
-        let message = format!(
-            "expected an address that is free; found {listen}, taken by another acceptor with {}",
-            other.listen
-        );
-        fields.findings.problem(node.span(), &path, message);
-    }
-    Some(listen)
-}
-
-/// Whether the second bind of two would fail.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_family = a.is_ipv4() == b.is_ipv4();
-    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && same_family && overlap
-}
-
-/// What an address that was not understood may have meant.
-fn listen_help(text: &str) -> Option<String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, "1935"));
-    let port = port.parse().unwrap_or(1935_u16);
-    let ip: std::net::IpAddr = match host {
-        "localhost" => std::net::Ipv4Addr::LOCALHOST.into(),
-        "" | "*" => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        // An IPv6 address without brackets, with or without a port.
-        _ => text.parse().or_else(|_| host.parse()).ok()?,
-    };
-    Some(format!("write \"{}\"", SocketAddr::new(ip, port)))
-}
-
-fn chain(fields: &mut Fields<'_, '_>) -> Chain {
-    const PROTOCOLS: [&str; 2] = ["Tcp", "Rtmp"];
-    let allowed = "[Tcp, Rtmp]";
-    let Some(node) = fields.take("chain", allowed, allowed) else {
-        return Chain::Rtmp;
-    };
-    let path = fields.path_of("chain");
-    let items = match node.shape() {
-        Shape::List => node.items().unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    let words: Vec<&str> = items
-        .iter()
-        .map(|item| match item.shape() {
-            Shape::Word(word) => word,
-            _ => item.text(),
-        })
-        .collect();
-    if words == PROTOCOLS {
-        return Chain::Rtmp;
-    }
-    let help = words
-        .iter()
-        .find(|word| !PROTOCOLS.contains(word))
-        .and_then(|word| suggest(word.trim_matches('"'), &PROTOCOLS));
-    let message = match node.shape() {
-        Shape::List => format!(
-            "expected a chain that exists: {allowed}; found [{}]",
-            words.join(", ")
-        ),
-        _ => format!(
-            "expected a list of protocols: {allowed}; found {}",
-            node.describe()
-        ),
-    };
-    fields
-        .findings
-        .problem_with_help(node.span(), &path, message, help);
-    Chain::Rtmp
-}
-
-fn served(
-    fields: &mut Fields<'_, '_>,
-    applications: &BTreeMap<String, Application>,
-) -> Vec<String> {
-    let mut served = Vec::new();
-    let allowed = "names of applications; [] for all";
-    let Some(node) = fields.take("applications", "[]", allowed) else {
-        return served;
-    };
-    let path = fields.path_of("applications");
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
-        let expected = "a list of applications' names, like [\"live\"]";
-        fields.findings.expected(node, &path, expected);
-        return served;
-    };
-    let names: Vec<&str> = applications.keys().map(String::as_str).collect();
-    for item in items {
-        let Some(name) = item.scalar::<String>() else {
-            let expected = "an application's name in quotes";
-            fields.findings.expected(item, &path, expected);
-            continue;
-        };
-        if served.contains(&name) {
-            fields
-                .findings
-                .expected(item, &path, "each application once");
-        } else if !applications.contains_key(&name) {
-            let message = format!(
-                "expected an application of this file ({}); found {}",
-                names.join(", "),
-                item.describe()
-            );
-            let help = suggest(&name, &names);
-            fields
-                .findings
-                .problem_with_help(item.span(), &path, message, help);
-        }
-        served.push(name);
-    }
-    served
 }

@@ -8,6 +8,7 @@
 //! `load` with its range, and its row in `docs/config.md` (a test says which
 //! row is missing).
 
+mod acceptors;
 mod error;
 mod json;
 mod load;
@@ -15,6 +16,8 @@ mod node;
 mod reader;
 mod schema;
 mod syntax;
+#[cfg(test)]
+mod tests;
 pub mod units;
 
 pub use error::{ConfigError, Problem, Report};

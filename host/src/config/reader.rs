@@ -304,7 +304,7 @@ impl<'f, 'a> Fields<'f, 'a> {
             return *value;
         }
         let expected = format!("expected {allowed}; found {}", node.describe());
-        let help = suggest(node.text().trim_matches('"'), &names);
+        let help = suggest_word(node.text(), &names);
         let path = self.path_of(name);
         self.findings
             .problem_with_help(node.span(), &path, expected, help);
@@ -312,14 +312,15 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// `expected …; found …` at the field `name`, whose value has been read
-    /// and makes no sense beside another's.
-    pub(super) fn refuse(&mut self, name: &str, expected: &str) {
+    /// and makes no sense beside another's. `value` is shown if it is the
+    /// default.
+    pub(super) fn refuse(&mut self, name: &str, expected: &str, value: &str) {
         let node = self.entries.iter().find(|(key, _)| key.text() == name);
         let path = self.path_of(name);
         match node {
             Some((_, node)) => self.findings.expected(*node, &path, expected),
             None => {
-                let message = format!("expected {expected}; found its default");
+                let message = format!("expected {expected}; found the default, {value}");
                 self.findings.problem(self.span.clone(), &path, message);
             }
         }
@@ -374,4 +375,13 @@ pub(super) fn suggest(found: &str, names: &[&str]) -> Option<String> {
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| format!("did you mean `{name}`?"))
+}
+
+/// Like [`suggest`] for a value that is a bare word, from its text.
+pub(super) fn suggest_word(text: &str, words: &[&str]) -> Option<String> {
+    let bare = text.trim_matches('"');
+    if bare != text && words.contains(&bare) {
+        return Some(format!("write {bare} without quotes"));
+    }
+    suggest(bare, words)
 }

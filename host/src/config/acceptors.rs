@@ -1,0 +1,182 @@
+//! Reads the listening addresses and checks them against each other and
+//! against the applications.
+//!
+//! Flows in: the fields of the file and the applications it has. Flows out:
+//! the [`Acceptor`]s; what is wrong goes to the fields' findings.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use super::{
+    node::Shape,
+    reader::{Fields, suggest, suggest_word},
+    schema::{Acceptor, Application, Chain},
+};
+
+pub(super) fn acceptors(
+    fields: &mut Fields<'_, '_>,
+    applications: &BTreeMap<String, Application>,
+) -> Vec<Acceptor> {
+    let mut acceptors: Vec<Acceptor> = Vec::new();
+    let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
+    let Some(node) = fields.require("acceptors", allowed) else {
+        return acceptors;
+    };
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list, like [(listen: \"127.0.0.1:1935\")]";
+        fields.findings.expected(node, "acceptors", expected);
+        return acceptors;
+    };
+    if items.is_empty() {
+        let expected = "at least one acceptor";
+        fields.findings.expected(node, "acceptors", expected);
+    }
+    for (index, item) in items.into_iter().enumerate() {
+        let path = format!("acceptors[{index}]");
+        let acceptor = Fields::read(fields.findings, path, "Acceptor", Some(item), |f| {
+            let listen = listen(f, &acceptors);
+            let chain = chain(f);
+            let applications = served(f, applications);
+            Some(Acceptor {
+                listen: listen?,
+                chain,
+                applications,
+            })
+        });
+        acceptors.extend(acceptor);
+    }
+    acceptors
+}
+
+fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<SocketAddr> {
+    let node = fields.require("listen", "\"address:port\"")?;
+    let path = fields.path_of("listen");
+    let text: String = node.scalar().unwrap_or_default();
+    let Ok(listen) = text.parse::<SocketAddr>() else {
+        let message = format!(
+            "expected an IP address and a port in quotes, like \"127.0.0.1:1935\"; found {}",
+            node.describe()
+        );
+        fields
+            .findings
+            .problem_with_help(node.span(), &path, message, listen_help(&text));
+        return None;
+    };
+    if let Some(other) = others.iter().find(|other| collide(other.listen, listen)) {
+        let other = other.listen;
+        let message =
+            format!("expected each address once; found {listen}, and {other} in another acceptor");
+        fields.findings.problem(node.span(), &path, message);
+    }
+    Some(listen)
+}
+
+/// Whether the second bind of two would fail.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_family && overlap
+}
+
+/// What an address that was not understood may have meant.
+fn listen_help(text: &str) -> Option<String> {
+    const PORT: u16 = 1935;
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Some("an IPv6 address has brackets, like \"[::1]:1935\"".to_owned());
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (text, PORT),
+    };
+    let ip: IpAddr = match host {
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
+        "" | "*" if !text.is_empty() => Ipv4Addr::UNSPECIFIED.into(),
+        _ => host.parse().ok()?,
+    };
+    Some(format!("write \"{}\"", SocketAddr::new(ip, port)))
+}
+
+fn chain(fields: &mut Fields<'_, '_>) -> Chain {
+    const PROTOCOLS: [&str; 2] = ["Tcp", "Rtmp"];
+    let allowed = "[Tcp, Rtmp]";
+    let Some(node) = fields.take("chain", allowed, allowed) else {
+        return Chain::Rtmp;
+    };
+    let path = fields.path_of("chain");
+    let items = match node.shape() {
+        Shape::List => node.items().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let words: Vec<&str> = items
+        .iter()
+        .map(|item| match item.shape() {
+            Shape::Word(word) => word,
+            _ => item.text(),
+        })
+        .collect();
+    if words == PROTOCOLS {
+        return Chain::Rtmp;
+    }
+    let help = words
+        .iter()
+        .find(|word| !PROTOCOLS.contains(word))
+        .and_then(|word| suggest_word(word, &PROTOCOLS));
+    let message = match node.shape() {
+        Shape::List => format!(
+            "expected a chain that exists: {allowed}; found [{}]",
+            words.join(", ")
+        ),
+        _ => format!(
+            "expected a list of protocols: {allowed}; found {}",
+            node.describe()
+        ),
+    };
+    fields
+        .findings
+        .problem_with_help(node.span(), &path, message, help);
+    Chain::Rtmp
+}
+
+fn served(
+    fields: &mut Fields<'_, '_>,
+    applications: &BTreeMap<String, Application>,
+) -> Vec<String> {
+    let mut served = Vec::new();
+    let allowed = "names of applications; [] for all";
+    let Some(node) = fields.take("applications", "[]", allowed) else {
+        return served;
+    };
+    let path = fields.path_of("applications");
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list of applications' names, like [\"live\"]";
+        fields.findings.expected(node, &path, expected);
+        return served;
+    };
+    let names: Vec<&str> = applications.keys().map(String::as_str).collect();
+    for item in items {
+        let Some(name) = item.scalar::<String>() else {
+            let expected = "an application's name in quotes";
+            fields.findings.expected(item, &path, expected);
+            continue;
+        };
+        if served.contains(&name) {
+            fields
+                .findings
+                .expected(item, &path, "each application once");
+        } else if !applications.contains_key(&name) {
+            let message = format!(
+                "expected an application of this file ({}); found {}",
+                names.join(", "),
+                item.describe()
+            );
+            let help = suggest(&name, &names);
+            fields
+                .findings
+                .problem_with_help(item.span(), &path, message, help);
+        }
+        served.push(name);
+    }
+    served
+}

@@ -1,0 +1,313 @@
+//! The loader against files: what a user sees for each mistake, and what a
+//! correct file means.
+//!
+//! `testdata/config/bad/*.ron` each have their exact message beside them;
+//! `UPDATE_EXPECT=1` writes the messages anew, for review.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::*;
+use crate::policy::OnError;
+
+fn host() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn testdata(kind: &str) -> PathBuf {
+    host().join("testdata/config").join(kind)
+}
+
+/// Reads bytes the way [`Config::load`] does, without wanting plugins.
+fn read(name: &str, bytes: &[u8]) -> Result<Config, ConfigError> {
+    let path = Path::new(name);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Config::parse(path, text),
+        Err(_) => {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(name);
+            fs::write(&file, bytes).unwrap();
+            Config::load(&file)
+        }
+    }
+}
+
+fn good(name: &str) -> Config {
+    let file = testdata("good").join(name);
+    let text = fs::read_to_string(&file).unwrap();
+    Config::parse(&file, &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_bad_file_is_explained() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut names: Vec<String> = fs::read_dir(testdata("bad"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".ron"))
+        .collect();
+    names.sort();
+    assert!(names.len() > 20, "the bad files are missing: {names:?}");
+    for name in names {
+        let file = testdata("bad").join(&name);
+        let error = read(&name, &fs::read(&file).unwrap()).expect_err(&name);
+        // A file that had to be on disk has that path in its message.
+        let shown = error.to_string();
+        let shown = shown.split_once(&name).map_or("", |(_, rest)| rest);
+        let shown = format!("{name}{shown}\n");
+        let expected = file.with_extension("txt");
+        if update {
+            fs::write(&expected, shown).unwrap();
+        } else {
+            let expected = fs::read_to_string(&expected).unwrap_or_default();
+            assert_eq!(shown, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = good("minimal.ron");
+    assert_eq!(config.log, Log::default());
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.base, testdata("good"));
+    let live = &config.applications["live"];
+    assert_eq!(live.plugin, testdata("good").join("a.wasm"));
+    assert_eq!(live.config, "{}");
+    assert_eq!(live.on_error, OnError::Reject);
+    assert_eq!(live.limits, PluginLimits::default());
+    assert_eq!(live.media, Media::default());
+    let address: SocketAddr = "127.0.0.1:1935".parse().unwrap();
+    assert_eq!(
+        config.acceptors,
+        [Acceptor {
+            listen: address,
+            chain: Chain::Rtmp,
+            applications: vec![],
+        }]
+    );
+    assert!(config.acceptors[0].serves("live"));
+}
+
+#[test]
+fn every_field_is_read() {
+    let config = good("full.ron");
+    assert_eq!(
+        config.log,
+        Log {
+            level: "warn,livehost::session=debug".to_owned(),
+            format: LogFormat::Json,
+        }
+    );
+    let live = &config.applications["live"];
+    assert_eq!(live.plugin, Path::new("/opt/a.wasm"));
+    assert_eq!(
+        live.config,
+        r#"{"levels":{"a":1.5},"on":true,"open":null,"publish":{"Keys":["kéy"]}}"#
+    );
+    assert_eq!(live.on_error, OnError::Allow);
+    assert_eq!(
+        live.limits,
+        PluginLimits {
+            instances: 1024,
+            cpu: Duration::from_millis(1),
+            decision: Duration::from_secs(60),
+            memory: 4 << 30,
+            kv: 0,
+        }
+    );
+    assert_eq!(
+        live.media,
+        Media {
+            keyframe_cache: 0,
+            join: Join::NextKeyframe,
+            queue_bytes: 64 << 10,
+            queue_time: Duration::from_millis(100),
+            slow_close: Duration::from_secs(3600),
+            publisher_timeout: Duration::from_secs(1),
+            wait_for_publisher: Duration::ZERO,
+        }
+    );
+    let other = &config.applications["ünïcode"];
+    assert_eq!(other.plugin, testdata("good").join("../b.wasm"));
+    assert_eq!(config.acceptors.len(), 4);
+    assert!(config.acceptors[0].serves("live") && !config.acceptors[0].serves("ünïcode"));
+    assert_eq!(
+        config.limits,
+        Limits {
+            connections: 1,
+            connections_per_address: 1,
+            handshake: Duration::from_millis(500),
+            idle: Duration::from_secs(24 * 3600),
+            streams_per_connection: 1,
+            message: 16 << 20,
+            chunk: 128,
+            drain: Duration::ZERO,
+        }
+    );
+}
+
+#[test]
+fn names_attributes_byte_order_mark_and_carriage_returns_are_fine() {
+    let config = good("windows.ron");
+    assert_eq!(config.applications["live"].limits, PluginLimits::default());
+    assert_eq!(config.acceptors[0].listen, "[::1]:0".parse().unwrap());
+}
+
+#[test]
+fn shipped_file_is_valid_and_open_on_loopback_only() {
+    let file = host().join("../config.ron");
+    let text = fs::read_to_string(&file).unwrap();
+    let config = Config::parse(&file, &text).unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.applications.contains_key("live"));
+    for acceptor in &config.acceptors {
+        assert!(acceptor.listen.ip().is_loopback(), "{acceptor:?}");
+    }
+}
+
+#[test]
+fn shipped_file_states_defaults_as_they_are() {
+    // What it writes out to teach must not differ from leaving it out.
+    let file = host().join("../config.ron");
+    let config = Config::parse(&file, &fs::read_to_string(&file).unwrap()).unwrap();
+    let live = &config.applications["live"];
+    assert_eq!(config.log, Log::default());
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(live.limits, PluginLimits::default());
+    assert_eq!(live.media, Media::default());
+    assert_eq!(live.on_error, OnError::default());
+}
+
+#[test]
+fn loading_wants_the_file_and_its_plugins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.ron");
+    let missing = Config::load(&file).unwrap_err().to_string();
+    assert!(
+        missing.starts_with("cannot read the configuration ") && missing.contains("config.ron"),
+        "{missing}"
+    );
+
+    let text = fs::read_to_string(testdata("good").join("minimal.ron")).unwrap();
+    fs::write(&file, text).unwrap();
+    let without = Config::load(&file).unwrap_err().to_string();
+    assert!(
+        without.contains("config.ron:2:37: applications.\"live\".plugin: expected a plugin's file"),
+        "{without}"
+    );
+
+    fs::write(folder.path().join("a.wasm"), "").unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(config.base, folder.path());
+    assert_eq!(
+        config.applications["live"].plugin,
+        folder.path().join("a.wasm")
+    );
+}
+
+#[test]
+fn endless_file_is_refused() {
+    let error = Config::load(Path::new("/dev/zero"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("longer than 1 MiB"), "{error}");
+}
+
+#[test]
+fn debug_output_hides_the_plugins_configuration() {
+    let shown = format!("{:?}", good("full.ron"));
+    assert!(!shown.contains("kéy"), "{shown}");
+}
+
+#[test]
+fn problems_carry_their_place_as_data() {
+    let text =
+        "(\n    applications: {\"live\": (plugin: \"a\")},\n    acceptors: [(listen: \"x\")],\n)";
+    let Err(ConfigError::Invalid(report)) = Config::parse(Path::new("c.ron"), text) else {
+        panic!("expected a report");
+    };
+    let [problem] = report.problems() else {
+        panic!("expected one problem: {report}");
+    };
+    assert_eq!(&text[problem.span.clone()], "\"x\"");
+    assert_eq!(problem.field, "acceptors[0].listen");
+}
+
+/// The rows of the tables in `docs/config.md` begin with the field, its
+/// default and what is allowed.
+#[test]
+fn documentation_lists_every_field_with_default_and_range() {
+    let documentation = fs::read_to_string(host().join("../docs/config.md")).unwrap();
+    let documented: Vec<String> = documentation
+        .lines()
+        .map(|line| line.replace('`', ""))
+        .filter(|line| {
+            ["| log.", "| applications", "| acceptors", "| limits."]
+                .iter()
+                .any(|start| line.starts_with(start))
+        })
+        .collect();
+    let actual: Vec<String> = fields()
+        .iter()
+        .map(|field| {
+            let allowed = field.allowed.replace('`', "");
+            format!("| {} | {} | {allowed} | ", field.path, field.default)
+        })
+        .collect();
+    assert_eq!(documented.len(), actual.len(), "rows of docs/config.md");
+    for (documented, actual) in documented.iter().zip(&actual) {
+        assert!(
+            documented.starts_with(actual),
+            "docs/config.md has the row\n{documented}\ninstead of\n{actual}..."
+        );
+    }
+}
+
+mod arbitrary {
+    use proptest::prelude::*;
+
+    use super::super::Config;
+
+    proptest! {
+        /// Whatever is in a file: a configuration or a message, no panic.
+        #[test]
+        fn text_is_read_or_explained(text in "\\PC{0,60}") {
+            let _ = Config::parse("f".as_ref(), &text).map_err(|error| error.to_string());
+        }
+
+        #[test]
+        fn ron_like_text_is_read_or_explained(
+            tokens in prop::collection::vec(
+                prop::sample::select(vec![
+                    "(", ")", "[", "]", "{", "}", ":", ",", "\"", "'", "applications", "acceptors",
+                    "listen", "plugin", "config", "limits", "log", "\"live\"", "\"1 s\"", "1", "-2.5",
+                    "Tcp", "Rtmp", "None", "Some", "r#\"", "b\"", "/*", "*/", "//", "\n", " ", "é", "\\",
+                    "#![enable(", "..", "inf", "()",
+                ]),
+                0..40,
+            ),
+        ) {
+            let text = tokens.concat();
+            let _ = Config::parse("f".as_ref(), &text).map_err(|error| error.to_string());
+        }
+
+        /// A valid file with one part replaced: valid, or explained at a
+        /// place that is on the file's lines.
+        #[test]
+        fn damaged_file_is_read_or_explained(at in 0..2000_usize, len in 0..30_usize, with in "\\PC{0,6}") {
+            let text = include_str!("../../testdata/config/good/full.ron");
+            let from = text.floor_char_boundary(at);
+            let to = text.ceil_char_boundary((at + len).min(text.len())).max(from);
+            let damaged = format!("{}{with}{}", &text[..from], &text[to..]);
+            if let Err(error) = Config::parse("f".as_ref(), &damaged) {
+                let shown = error.to_string();
+                let line: usize = shown.split(':').nth(1).unwrap().parse().unwrap();
+                prop_assert!(line <= damaged.matches('\n').count() + 1, "{}", shown);
+            }
+        }
+    }
+}
