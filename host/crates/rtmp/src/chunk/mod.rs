@@ -9,6 +9,7 @@
 //! timestamp of 4 bytes when the 24-bit field says 0xFFFFFF, and at most
 //! "chunk size" bytes of payload.
 
+mod header;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! In: the first received bytes. Out: the bytes to send, and the point where
 //! the chunk stream begins. RTMP 1.0 section 5.2 describes the simple
 //! handshake (random bytes, echoed). The digest handshake of Flash Player 9 and
-//! later is in no specification; [`digest`] says what it is.
+//! later is in no specification; `digest.rs` says what it is.
 //!
 //! The random bytes are an argument: nothing in this crate makes any.
 
