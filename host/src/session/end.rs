@@ -52,7 +52,14 @@ impl SessionEnd {
     pub(super) fn is_failure(&self) -> bool {
         !matches!(
             self,
-            Self::Closed | Self::Refused | Self::Revoked | Self::Ordered(_) | Self::Shutdown
+            // Many clients leave with a reset; what it cost is in the lines
+            // of their streams.
+            Self::Closed
+                | Self::Lost(_)
+                | Self::Refused
+                | Self::Revoked
+                | Self::Ordered(_)
+                | Self::Shutdown
         )
     }
 }
