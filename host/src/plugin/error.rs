@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::policy::PolicyError;
+
 /// A plugin that can't be loaded, reloaded or checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("application {app:?}, plugin {}: {fault}", file.display())]
@@ -90,4 +92,63 @@ pub enum Fault {
     /// The plugin was shut down.
     #[error("has been shut down")]
     ShutDown,
+}
+
+impl Fault {
+    /// The file's content (with this configuration) can't ever serve, so it
+    /// need not be tried again before one of them changes.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::CoreModule
+            | Self::NotAComponent(_)
+            | Self::MissingExport { .. }
+            | Self::WrongShape { .. }
+            | Self::UnknownImport { .. }
+            | Self::ConfigRefused(_) => true,
+            Self::Unreadable(_)
+            | Self::StartRefused(_)
+            | Self::Trapped { .. }
+            | Self::TimedOut { .. }
+            | Self::Runtime(_)
+            | Self::ShutDown => false,
+        }
+    }
+}
+
+impl From<PolicyError> for Fault {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::Trapped { hook, reason } => Self::Trapped { hook, reason },
+            PolicyError::TimedOut {
+                hook,
+                budget,
+                limit_ms,
+            } => Self::TimedOut {
+                hook,
+                budget,
+                limit_ms,
+            },
+            other @ PolicyError::Busy { .. } => Self::Runtime(other.to_string()),
+            PolicyError::Unavailable(reason) => Self::Runtime(reason),
+        }
+    }
+}
+
+/// For an instance that is made while others serve already.
+impl From<Fault> for PolicyError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Trapped { hook, reason } => Self::Trapped { hook, reason },
+            Fault::TimedOut {
+                hook,
+                budget,
+                limit_ms,
+            } => Self::TimedOut {
+                hook,
+                budget,
+                limit_ms,
+            },
+            other => Self::Unavailable(format!("a new instance {other}")),
+        }
+    }
 }

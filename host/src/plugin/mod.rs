@@ -3,34 +3,55 @@
 //! Flows in: a file, its configuration, and a session's questions. Flows out:
 //! decisions, and the guest's commands to the media plane ([`Services`]).
 
+mod application;
+mod bindings;
+mod breaker;
+mod budget;
+mod check;
+mod compile;
+mod convert;
+
+mod engine;
 mod error;
+mod events;
+mod generation;
+mod imports;
+mod instance;
 mod limits;
+mod pool;
+mod reload;
+mod serve;
+mod wasi;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
 
+pub use check::Check;
+pub use engine::{Runtime, RuntimeError};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
 
+use self::application::Application;
+use self::bindings::exports::livehost::app::lifecycle::StartReason;
+use self::breaker::Breaker;
+use self::events::EventQueue;
+use self::instance::Instance;
+use self::reload::Loader;
+use self::serve::Core;
 use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Event, MediaControl, PlayDecision, Policy,
     PolicyError, PublishDecision, StreamRegistry, StreamRequest,
 };
-
-/// Compiles and runs the plugins of all applications.
-#[derive(Debug)]
-pub struct Runtime {}
-
-impl Runtime {
-    /// Starts the runtime: the compiler's settings and the thread that
-    /// measures CPU budgets, which ends when the runtime is dropped.
-    pub fn new() -> Result<Arc<Self>, PluginError> {
-        Ok(Arc::new(Self {}))
-    }
-}
 
 /// Which plugin an application runs, and how.
 #[derive(Debug, Clone)]
@@ -105,24 +126,20 @@ pub struct Description {
     pub calls: bool,
 }
 
-/// What a check found out about a plugin that would serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// The first 12 hexadecimal digits of its content's SHA-256.
-    pub hash: String,
-    /// It accepts a publisher that shows no credential at all.
-    pub open_publish: bool,
-    /// It exports `events`.
-    pub events: bool,
-    /// It exports `calls`.
-    pub calls: bool,
-}
-
 /// One application's plugin: its serving generation and everything that
 /// outlives generations (state, timers, queued events).
-#[derive(Debug)]
 pub struct Plugin {
-    spec: PluginSpec,
+    core: Arc<Core>,
+    /// Ends the tasks that would go on for ever.
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+    deliveries: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Plugin").field(&self.describe()).finish()
+    }
 }
 
 impl Plugin {
@@ -131,72 +148,215 @@ impl Plugin {
     /// Must run inside a tokio runtime: the plugin's event and timer tasks
     /// live there until [`Plugin::shutdown`] or drop.
     pub async fn load(
-        _runtime: &Arc<Runtime>,
+        runtime: &Arc<Runtime>,
         spec: PluginSpec,
-        _services: Services,
+        services: Services,
     ) -> Result<Arc<Self>, PluginError> {
-        Ok(Arc::new(Self { spec }))
+        let app = Application::new(&spec, services);
+        let number = 1;
+        let generation = reload::prepare(runtime, &app, spec.config.clone(), number)
+            .await
+            .map_err(|fault| app.fault(fault))?;
+        let started = generation.start(StartReason::Boot, None).await;
+        started.map_err(|fault| app.fault(fault))?;
+        let generation = Arc::new(generation.begin());
+        reload::announce(&app, &generation);
+        let core = Arc::new(Core {
+            runtime: Arc::clone(runtime),
+            serving: ArcSwap::new(generation),
+            events: EventQueue::new(app.name.clone(), app.limits.event_queue),
+            breaker: Breaker::default(),
+            loader: Mutex::new(Loader {
+                config: spec.config,
+                next_number: number + 1,
+                known_bad: None,
+                previous: None,
+                retiring: TaskTracker::new(),
+            }),
+            roll_back: Notify::new(),
+            stopped: AtomicBool::new(false),
+            app,
+        });
+        let plugin = Self {
+            core,
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            deliveries: std::sync::Mutex::new(None),
+        };
+        plugin.spawn_tasks();
+        Ok(Arc::new(plugin))
+    }
+
+    fn spawn_tasks(&self) {
+        let core = Arc::clone(&self.core);
+        let delivery = self.cancel.child_token();
+        let deliveries = self.tasks.spawn(async move {
+            delivery
+                .run_until_cancelled_owned(core.deliver_events())
+                .await;
+        });
+        *self
+            .deliveries
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(deliveries);
+        let core = Arc::clone(&self.core);
+        let timers = self.cancel.child_token();
+        self.tasks
+            .spawn(async move { timers.run_until_cancelled_owned(core.fire_timers()).await });
+        let core = Arc::clone(&self.core);
+        let roll_back = self.cancel.child_token();
+        self.tasks.spawn(async move {
+            roll_back
+                .run_until_cancelled_owned(reload::roll_back_on_demand(&core))
+                .await
+        });
     }
 
     /// Everything [`Plugin::load`] does up to `configure`, on a throw-away
     /// generation that never starts or serves.
-    pub async fn check(_runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
-        Err(PluginError {
-            app: spec.app,
-            file: spec.file,
-            fault: Fault::Runtime("not built yet".into()),
-        })
+    pub async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
+        check::check(runtime, spec).await
     }
 
     /// Reads the file again; other content replaces the serving generation
     /// once it has proved itself. An error leaves the old one serving and has
     /// been logged.
     pub async fn reload(&self) -> Result<Reload, PluginError> {
-        Ok(Reload::Unchanged)
+        reload::reload(&self.core, None).await
     }
 
     /// Like [`Plugin::reload`], with another configuration (JSON text). An
     /// error leaves the old generation serving with the old configuration.
-    pub async fn reconfigure(&self, _config: String) -> Result<Reload, PluginError> {
-        Ok(Reload::Unchanged)
+    pub async fn reconfigure(&self, config: String) -> Result<Reload, PluginError> {
+        reload::reload(&self.core, Some(config)).await
     }
 
     /// What serves now.
     pub fn describe(&self) -> Description {
+        let serving = self.core.serving.load();
         Description {
-            app: self.spec.app.clone(),
-            file: self.spec.file.clone(),
-            generation: 0,
-            hash: String::new(),
-            events: false,
-            calls: false,
+            app: self.core.app.name.clone(),
+            file: self.core.app.file.clone(),
+            generation: serving.number,
+            hash: serving.compiled.hash.short(),
+            events: serving.compiled.events.is_some(),
+            calls: serving.compiled.calls.is_some(),
         }
     }
 
     /// The component's file, as given.
     pub fn file(&self) -> &Path {
-        &self.spec.file
+        &self.core.app.file
     }
 
     /// Delivers queued events, ends the tasks and calls `on-stop`; takes at
-    /// most the drain limit plus the start limit. Later calls answer
+    /// most twice the drain limit plus the start limit. Later calls answer
     /// [`PolicyError::Unavailable`].
-    pub async fn shutdown(&self, _reason: StopReason) {}
+    pub async fn shutdown(&self, reason: StopReason) {
+        let core = &self.core;
+        let drain = core.app.limits.drain;
+        core.events.close();
+        let deliveries = {
+            let mut deliveries = self
+                .deliveries
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            deliveries.take()
+        };
+        if let Some(deliveries) = deliveries
+            && tokio::time::timeout(drain, deliveries).await.is_err()
+        {
+            warn!(
+                app = core.app.name,
+                "plugin did not take its events in time"
+            );
+        }
+        self.cancel.cancel();
+        // A reload that is under way ends first, and none follows.
+        let loader = core.loader.lock().await;
+        if core.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let serving = core.serving.load_full();
+        serving.close();
+        serving.retire(reason).await;
+        loader.retiring.close();
+        self.tasks.close();
+        let rest = async {
+            loader.retiring.wait().await;
+            self.tasks.wait().await;
+        };
+        if tokio::time::timeout(drain, rest).await.is_err() {
+            warn!(app = core.app.name, "plugin left calls behind at its end");
+        }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
 }
 
 #[async_trait]
 impl Policy for Plugin {
-    async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        Err(PolicyError::Unavailable("not built yet".into()))
+    async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
+        let request = request.into();
+        let decision = self.core.call("on-connect", |i| {
+            let Instance { store, policy, .. } = i;
+            Box::pin(async move { policy.call_on_connect(store, &request).await })
+        });
+        decision.await.map(Into::into)
     }
-    async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        Err(PolicyError::Unavailable("not built yet".into()))
+
+    async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
+        let request = request.into();
+        let decision = self.core.call("on-publish", |i| {
+            let Instance { store, policy, .. } = i;
+            Box::pin(async move { policy.call_on_publish(store, &request).await })
+        });
+        decision.await.map(Into::into)
     }
-    async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        Err(PolicyError::Unavailable("not built yet".into()))
+
+    async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
+        let request = request.into();
+        let decision = self.core.call("on-play", |i| {
+            let Instance { store, policy, .. } = i;
+            Box::pin(async move { policy.call_on_play(store, &request).await })
+        });
+        decision.await.map(Into::into)
     }
-    async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-        Err(PolicyError::Unavailable("not built yet".into()).into())
+
+    async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
+        if self.core.serving.load().compiled.calls.is_none() {
+            return Err(CallError::Unknown(method));
+        }
+        let who = who.into();
+        let name = method.clone();
+        let answer = self
+            .core
+            .call("on-call", |i| {
+                let Instance { store, calls, .. } = i;
+                Box::pin(async move {
+                    match calls {
+                        Some(calls) => calls.call_on_call(store, &who, &name, &amf0).await,
+                        // The generation has changed to one without calls.
+                        None => Ok(Err(UNKNOWN_METHOD.into())),
+                    }
+                })
+            })
+            .await?;
+        match answer {
+            Ok(amf0) => Ok(amf0.into()),
+            Err(text) if text == UNKNOWN_METHOD => Err(CallError::Unknown(method)),
+            Err(text) => Err(CallError::Refused(instance::one_line(&text))),
+        }
     }
-    fn notify(&self, _: Event) {}
+
+    fn notify(&self, event: Event) {
+        self.core.events.push(event);
+    }
 }
+
+/// What a guest answers to a method that it doesn't have.
+const UNKNOWN_METHOD: &str = "unknown";

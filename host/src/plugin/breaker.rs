@@ -1,0 +1,258 @@
+//! Stops calling a plugin that keeps failing.
+//!
+//! Flows in: how calls ended, with the time. Flows out: whether the next call
+//! may be made. Five failures in a minute, at least as many as successes in
+//! that time, open the breaker; after a back-off one call is tried, and its end
+//! decides. Failures alone don't open it while most calls go well: otherwise
+//! one client that has found a way to trap the plugin could close the
+//! application for all.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many failures...
+const FAILURES: usize = 5;
+/// ... within this time open the breaker.
+const WINDOW: Duration = Duration::from_secs(60);
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// One application's breaker.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// There is something to look up: no call in good times takes the lock.
+    troubled: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// The right to one call; report how it ended.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    breaker: &'a Breaker,
+    trial: bool,
+    reported: bool,
+}
+
+/// The breaker is open for so much longer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Open(pub(super) Duration);
+
+impl Breaker {
+    /// May a call be made?
+    pub(super) fn admit(&self, now: Instant) -> Result<Ticket<'_>, Open> {
+        let trial = if self.troubled.load(Ordering::Acquire) {
+            self.state().admit(now)?
+        } else {
+            false
+        };
+        Ok(Ticket {
+            breaker: self,
+            trial,
+            reported: false,
+        })
+    }
+
+    /// Forgets everything: another generation serves.
+    pub(super) fn reset(&self) {
+        let mut state = self.state();
+        *state = State::default();
+        self.troubled.store(false, Ordering::Release);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket<'_> {
+    /// The call was answered.
+    pub(super) fn succeeded(mut self, now: Instant) {
+        self.reported = true;
+        if self.breaker.troubled.load(Ordering::Acquire) {
+            let mut state = self.breaker.state();
+            if state.succeed(self.trial, now) {
+                self.breaker.troubled.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    /// The call trapped or timed out. The back-off, when that opened the
+    /// breaker.
+    pub(super) fn failed(mut self, now: Instant) -> Option<Duration> {
+        self.reported = true;
+        let mut state = self.breaker.state();
+        self.breaker.troubled.store(true, Ordering::Release);
+        state.fail(self.trial, now)
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        // The call was dropped, its client has left: the next one tries.
+        if self.trial && !self.reported {
+            self.breaker.state().trying = false;
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: VecDeque<Instant>,
+    /// Since the first of `failures`.
+    successes: usize,
+    /// Open until then.
+    open: Option<Instant>,
+    back_off: Duration,
+    /// A trial call is on its way.
+    trying: bool,
+}
+
+impl State {
+    /// True: the call is a trial.
+    fn admit(&mut self, now: Instant) -> Result<bool, Open> {
+        match self.open {
+            None => Ok(false),
+            Some(until) if now < until => Err(Open(until - now)),
+            Some(_) if self.trying => Err(Open(Duration::ZERO)),
+            Some(_) => {
+                self.trying = true;
+                Ok(true)
+            }
+        }
+    }
+
+    /// True: nothing is left to remember.
+    fn succeed(&mut self, trial: bool, now: Instant) -> bool {
+        if trial {
+            *self = Self::default();
+            return true;
+        }
+        self.forget(now);
+        self.successes = self.successes.saturating_add(1);
+        self.failures.is_empty() && self.open.is_none()
+    }
+
+    fn fail(&mut self, trial: bool, now: Instant) -> Option<Duration> {
+        if trial {
+            self.trying = false;
+            return Some(self.open_for((self.back_off * 2).min(MAX_BACK_OFF), now));
+        }
+        if self.open.is_some() {
+            // A call from before it opened.
+            return None;
+        }
+        self.forget(now);
+        self.failures.push_back(now);
+        let failing = self.failures.len() >= FAILURES && self.failures.len() >= self.successes;
+        failing.then(|| self.open_for(FIRST_BACK_OFF, now))
+    }
+
+    fn open_for(&mut self, back_off: Duration, now: Instant) -> Duration {
+        self.back_off = back_off;
+        self.open = Some(now + back_off);
+        self.failures.clear();
+        self.successes = 0;
+        back_off
+    }
+
+    /// Drops what lies outside the window.
+    fn forget(&mut self, now: Instant) {
+        while let Some(oldest) = self.failures.front() {
+            if now.saturating_duration_since(*oldest) < WINDOW {
+                break;
+            }
+            self.failures.pop_front();
+        }
+        if self.failures.is_empty() {
+            self.successes = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn fail(breaker: &Breaker, now: Instant) -> Option<Duration> {
+        breaker.admit(now).expect("closed").failed(now)
+    }
+
+    fn succeed(breaker: &Breaker, now: Instant) {
+        breaker.admit(now).expect("closed").succeeded(now);
+    }
+
+    #[test]
+    fn the_fifth_failure_in_a_minute_opens_it() {
+        let breaker = Breaker::default();
+        let now = Instant::now();
+        for _ in 0..4 {
+            assert_eq!(fail(&breaker, now), None);
+        }
+        assert_eq!(fail(&breaker, now + 59 * SECOND), Some(SECOND));
+        let Err(Open(left)) = breaker.admit(now + 59 * SECOND) else {
+            panic!("still closed");
+        };
+        assert_eq!(left, SECOND);
+    }
+
+    #[test]
+    fn old_failures_are_forgotten() {
+        let breaker = Breaker::default();
+        let now = Instant::now();
+        for _ in 0..4 {
+            fail(&breaker, now);
+        }
+        assert_eq!(fail(&breaker, now + 60 * SECOND), None);
+        succeed(&breaker, now + 121 * SECOND);
+        assert!(!breaker.troubled.load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn a_few_failures_among_many_successes_do_not_open_it() {
+        let breaker = Breaker::default();
+        let now = Instant::now();
+        for _ in 0..100 {
+            fail(&breaker, now);
+            succeed(&breaker, now);
+            succeed(&breaker, now);
+        }
+        assert!(breaker.admit(now).is_ok());
+    }
+
+    #[test]
+    fn one_call_tries_after_the_back_off() {
+        let breaker = Breaker::default();
+        let mut now = Instant::now();
+        for _ in 0..5 {
+            fail(&breaker, now);
+        }
+        now += SECOND;
+        let trial = breaker.admit(now).expect("a trial");
+        assert!(breaker.admit(now).is_err(), "one trial at a time");
+        assert_eq!(trial.failed(now), Some(2 * SECOND));
+        assert!(breaker.admit(now + SECOND).is_err());
+        now += 2 * SECOND;
+        drop(breaker.admit(now).expect("a trial whose client leaves"));
+        breaker.admit(now).expect("another").succeeded(now);
+        assert!(breaker.admit(now).is_ok() && breaker.admit(now).is_ok());
+    }
+
+    #[test]
+    fn the_back_off_grows_to_a_minute() {
+        let breaker = Breaker::default();
+        let mut now = Instant::now();
+        for _ in 0..5 {
+            fail(&breaker, now);
+        }
+        let mut back_off = SECOND;
+        for _ in 0..10 {
+            now += back_off;
+            back_off = fail(&breaker, now).expect("opens again");
+        }
+        assert_eq!(back_off, MAX_BACK_OFF);
+    }
+}

@@ -1,0 +1,163 @@
+//! Looks at a plugin without letting it serve.
+//!
+//! Flows in: a file and a configuration. Flows out: whether it would load, and
+//! whether it lets anybody publish.
+
+use std::sync::Arc;
+
+use super::application::Application;
+use super::engine::Runtime;
+use super::error::PluginError;
+use super::generation::{Generation, NoLease, run};
+use super::instance::{Budget, Instance};
+use super::{PluginSpec, Services, reload};
+use crate::policy::{
+    Client, ConnId, ConnectDecision, ConnectRequest, ControlError, MediaControl, PolicyError,
+    PublishDecision, Recording, StreamInfo, StreamRegistry, StreamRequest,
+};
+
+/// What a check found out about a plugin that would serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The first 12 hexadecimal digits of its content's SHA-256.
+    pub hash: String,
+    /// It accepts a publisher that shows no credential at all. When asking it
+    /// failed (a trap, a deadline) this is false.
+    pub open_publish: bool,
+    /// It exports `events`.
+    pub events: bool,
+    /// It exports `calls`.
+    pub calls: bool,
+}
+
+/// Loads and configures; asks about one publisher.
+pub(super) async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
+    let nothing = Arc::new(Nothing);
+    let services = Services {
+        registry: Arc::clone(&nothing) as Arc<dyn StreamRegistry>,
+        control: nothing,
+    };
+    let app = Application::new(&spec, services);
+    let generation = reload::prepare(runtime, &app, spec.config, 0)
+        .await
+        .map_err(|fault| app.fault(fault))?;
+    let hash = generation.compiled.hash.short();
+    let open_publish = accepts_anybody(&app, &generation, &hash)
+        .await
+        .unwrap_or(false);
+    Ok(Check {
+        open_publish,
+        events: generation.compiled.events.is_some(),
+        calls: generation.compiled.calls.is_some(),
+        hash,
+    })
+}
+
+/// Asks about a client without any credential: an address reserved for
+/// documentation (RFC 5737), a name nobody would configure.
+async fn accepts_anybody(
+    app: &Application,
+    generation: &Generation,
+    hash: &str,
+) -> Result<bool, PolicyError> {
+    let mut client = Client {
+        conn: 0,
+        remote: "192.0.2.1:49152".into(),
+        protocol: "rtmp".into(),
+        tls_name: None,
+        attrs: Vec::new(),
+    };
+    let connect = ConnectRequest {
+        client: client.clone(),
+        app: app.name.clone(),
+        instance: None,
+        query: Vec::new(),
+        tc_url: format!("rtmp://192.0.2.1/{}", app.name),
+        flash_ver: String::new(),
+        props: Vec::new(),
+    };
+    let connect = connect.into();
+    let decision = ask(app, generation, "on-connect", |i| {
+        let Instance { store, policy, .. } = i;
+        Box::pin(async move { policy.call_on_connect(store, &connect).await })
+    });
+    match decision.await?.into() {
+        ConnectDecision::Accept(grant) => client.attrs = grant.attrs,
+        ConnectDecision::Reject(_) | ConnectDecision::Redirect(_) => return Ok(false),
+    }
+    let publish = StreamRequest {
+        client,
+        app: app.name.clone(),
+        instance: None,
+        name: format!("open-publish-check-{hash}"),
+        query: Vec::new(),
+        mode: "live".into(),
+    };
+    let publish = publish.into();
+    let decision = ask(app, generation, "on-publish", |i| {
+        let Instance { store, policy, .. } = i;
+        Box::pin(async move { policy.call_on_publish(store, &publish).await })
+    });
+    Ok(matches!(decision.await?.into(), PublishDecision::Accept(_)))
+}
+
+async fn ask<R: Send>(
+    app: &Application,
+    generation: &Generation,
+    hook: &'static str,
+    call: impl for<'a> FnOnce(&'a mut Instance) -> super::instance::Call<'a, R> + Send,
+) -> Result<R, PolicyError> {
+    let budget = Budget::new(app.limits.cpu, app.limits.wall);
+    match generation.lease(hook, budget).await {
+        Ok(lease) => run(lease, hook, budget, call).await,
+        Err(NoLease::Failed(error)) => Err(error),
+        Err(NoLease::Closed) => Err(PolicyError::Unavailable("it is closed".into())),
+    }
+}
+
+/// A media plane without streams.
+struct Nothing;
+
+impl StreamRegistry for Nothing {
+    fn get(&self, _: &str, _: &str) -> Option<StreamInfo> {
+        None
+    }
+
+    fn find(&self, _: &str, _: &str, _: usize) -> Vec<StreamInfo> {
+        Vec::new()
+    }
+
+    fn count(&self, _: &str, _: &str) -> usize {
+        0
+    }
+}
+
+impl MediaControl for Nothing {
+    fn disconnect(&self, _: &str, _: ConnId, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn stop_stream(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn start_record(&self, _: &str, _: &str, _: Recording) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn stop_record(&self, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn start_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+
+    fn send_data(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), ControlError> {
+        Err(ControlError::NotFound)
+    }
+}

@@ -1,0 +1,182 @@
+//! From a file's bytes to a component that can be instantiated.
+//!
+//! Flows in: bytes. Flows out: compiled code linked to this host's imports
+//! with the exports looked up, or what is wrong with the file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, InstancePre};
+
+use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
+use super::engine::Runtime;
+use super::error::Fault;
+use super::instance::{State, one_line};
+
+/// The track of the interface in `wit/` that this host offers.
+pub(super) const TRACK: &str = "0.1";
+/// The version of that track; any `0.1.x` of a guest matches.
+const VERSION: &str = "0.1.0";
+/// A larger file is not read.
+const MAX_FILE: u64 = 256 << 20;
+
+/// SHA-256 of a component's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first 12 hexadecimal digits: enough for people.
+    pub(super) fn short(&self) -> String {
+        self.0.iter().take(6).map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// A component, compiled and linked.
+pub(super) struct Compiled {
+    pub(super) hash: ContentHash,
+    pub(super) pre: InstancePre<State>,
+    pub(super) lifecycle: lifecycle::GuestIndices,
+    pub(super) policy: policy::GuestIndices,
+    pub(super) events: Option<events::GuestIndices>,
+    pub(super) calls: Option<calls::GuestIndices>,
+}
+
+/// Reads a component's file.
+pub(super) async fn read(file: &Path) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+    let size = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
+    if size > MAX_FILE {
+        return Err(Fault::Unreadable(format!(
+            "it has {size} bytes, expected at most {MAX_FILE}"
+        )));
+    }
+    tokio::fs::read(file).await.map_err(unreadable)
+}
+
+/// Compiles `bytes`, whose hash is `hash`, unless some application runs the
+/// same content already.
+pub(super) async fn compile(
+    runtime: &Arc<Runtime>,
+    bytes: Vec<u8>,
+    hash: ContentHash,
+) -> Result<Arc<Compiled>, Fault> {
+    let broken = |reason: &str| Fault::Runtime(reason.to_owned());
+    let _turn = runtime
+        .compiler
+        .acquire()
+        .await
+        .map_err(|_| broken("the compiler is closed"))?;
+    if let Some(compiled) = runtime.find_compiled(&hash) {
+        return Ok(compiled);
+    }
+    let worker = Arc::clone(runtime);
+    let compiled = tokio::task::spawn_blocking(move || build(&worker, &bytes, hash))
+        .await
+        .map_err(|_| broken("the compiler panicked"))??;
+    let compiled = Arc::new(compiled);
+    runtime.keep_compiled(&compiled);
+    Ok(compiled)
+}
+
+fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled, Fault> {
+    check_preamble(bytes)?;
+    let component = Component::from_binary(&runtime.engine, bytes)
+        .map_err(|error| Fault::NotAComponent(one_line(&format!("{error:#}"))))?;
+    require(runtime, &component, "lifecycle")?;
+    require(runtime, &component, "policy")?;
+    let pre = runtime
+        .linker
+        .instantiate_pre(&component)
+        .map_err(|error| Fault::UnknownImport {
+            track: TRACK,
+            reason: one_line(&format!("{error:#}")),
+        })?;
+    let shape = |name| move |error: wasmtime::Error| wrong_shape(name, &error);
+    let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(shape("lifecycle"))?;
+    let policy = policy::GuestIndices::new(&pre).map_err(shape("policy"))?;
+    let events = match component.get_export_index(None, &interface("events")) {
+        Some(_) => Some(events::GuestIndices::new(&pre).map_err(shape("events"))?),
+        None => None,
+    };
+    let calls = match component.get_export_index(None, &interface("calls")) {
+        Some(_) => Some(calls::GuestIndices::new(&pre).map_err(shape("calls"))?),
+        None => None,
+    };
+    Ok(Compiled {
+        hash,
+        pre,
+        lifecycle,
+        policy,
+        events,
+        calls,
+    })
+}
+
+fn interface(name: &str) -> String {
+    format!("livehost:app/{name}@{VERSION}")
+}
+
+/// An exported interface that has other functions or types than this host's.
+pub(super) fn wrong_shape(name: &str, error: &wasmtime::Error) -> Fault {
+    Fault::WrongShape {
+        interface: interface(name),
+        track: TRACK,
+        reason: one_line(&format!("{error:#}")),
+    }
+}
+
+/// The first eight bytes tell components from core modules (component model,
+/// Binary.md, "Component Definitions": version 13, layer 1).
+fn check_preamble(bytes: &[u8]) -> Result<(), Fault> {
+    let not = |reason: String| Err(Fault::NotAComponent(reason));
+    if bytes.is_empty() {
+        return not("the file is empty".into());
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return not(format!(
+            "expected it to begin with \\0asm, its {} bytes begin with \"{}\"",
+            bytes.len(),
+            bytes
+                .iter()
+                .take(4)
+                .copied()
+                .collect::<Vec<u8>>()
+                .escape_ascii()
+        ));
+    }
+    match bytes.get(4..8) {
+        Some([1, 0, 0, 0]) => Err(Fault::CoreModule),
+        Some([13, 0, 1, 0]) => Ok(()),
+        Some(other) => not(format!(
+            "expected the component format 0d 00 01 00 at offset 4, found {other:02x?}"
+        )),
+        None => not(format!("it ends after {} bytes", bytes.len())),
+    }
+}
+
+/// Semver-compatible versions match, so a guest may be of any `0.1.x`.
+fn require(runtime: &Runtime, component: &Component, name: &str) -> Result<(), Fault> {
+    let interface = interface(name);
+    if component.get_export_index(None, &interface).is_some() {
+        return Ok(());
+    }
+    let component_type = component.component_type();
+    let exports: Vec<String> = component_type
+        .exports(&runtime.engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    Err(Fault::MissingExport {
+        interface,
+        track: TRACK,
+        found: if exports.is_empty() {
+            "nothing".into()
+        } else {
+            one_line(&exports.join(", "))
+        },
+    })
+}

@@ -1,0 +1,200 @@
+//! Between the interface's types and the policy's: the same fields.
+//!
+//! Flows in: requests, by value. Flows out: decisions, with what a guest may
+//! say to a client bounded here.
+
+use super::bindings::exports::livehost::app::lifecycle as wit_life;
+use super::bindings::livehost::app::types as wit;
+use super::{StopReason, instance::one_line};
+use crate::policy;
+
+/// What a client is told may be long, but not without bound.
+const MAX_DESCRIPTION: usize = 512;
+/// Status codes are short words with dots.
+const MAX_CODE: usize = 128;
+
+impl From<policy::Client> for wit::Client {
+    fn from(client: policy::Client) -> Self {
+        Self {
+            conn: client.conn,
+            remote: client.remote,
+            protocol: client.protocol,
+            tls_name: client.tls_name,
+            attrs: client.attrs,
+        }
+    }
+}
+
+impl From<policy::Scalar> for wit::Scalar {
+    fn from(scalar: policy::Scalar) -> Self {
+        match scalar {
+            policy::Scalar::Null => Self::Null,
+            policy::Scalar::Boolean(value) => Self::Boolean(value),
+            policy::Scalar::Number(value) => Self::Number(value),
+            policy::Scalar::Text(value) => Self::Text(value),
+        }
+    }
+}
+
+impl From<policy::ConnectRequest> for wit::ConnectRequest {
+    fn from(request: policy::ConnectRequest) -> Self {
+        Self {
+            client: request.client.into(),
+            app: request.app,
+            instance: request.instance,
+            query: request.query,
+            tc_url: request.tc_url,
+            flash_ver: request.flash_ver,
+            props: request
+                .props
+                .into_iter()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+        }
+    }
+}
+
+impl From<policy::StreamRequest> for wit::StreamRequest {
+    fn from(request: policy::StreamRequest) -> Self {
+        Self {
+            client: request.client.into(),
+            app: request.app,
+            instance: request.instance,
+            name: request.name,
+            query: request.query,
+            mode: request.mode,
+        }
+    }
+}
+
+impl From<policy::StreamInfo> for wit::StreamInfo {
+    fn from(info: policy::StreamInfo) -> Self {
+        Self {
+            id: info.id,
+            app: info.app,
+            instance: info.instance,
+            name: info.name,
+            publisher: info.publisher.into(),
+            video: info.video,
+            audio: info.audio,
+            started_unix_ms: info.started_unix_ms,
+            bytes_in: info.bytes_in,
+            players: info.players,
+            extra: info.extra,
+        }
+    }
+}
+
+impl From<policy::SessionEnd> for wit::SessionEnd {
+    fn from(end: policy::SessionEnd) -> Self {
+        Self {
+            reason: end.reason,
+            duration_ms: end.duration_ms,
+            bytes_in: end.bytes_in,
+            bytes_out: end.bytes_out,
+            frames_dropped: end.frames_dropped,
+        }
+    }
+}
+
+impl From<policy::Recording> for wit::Recording {
+    fn from(recording: policy::Recording) -> Self {
+        Self {
+            container: recording.container,
+            path: recording.path,
+            split_seconds: recording.split_seconds,
+        }
+    }
+}
+
+impl From<StopReason> for wit_life::StopReason {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Shutdown => Self::Shutdown,
+            StopReason::Reload => Self::Reload,
+            StopReason::Removed => Self::Removed,
+        }
+    }
+}
+
+impl From<wit::Recording> for policy::Recording {
+    fn from(recording: wit::Recording) -> Self {
+        Self {
+            container: recording.container,
+            path: recording.path,
+            split_seconds: recording.split_seconds,
+        }
+    }
+}
+
+impl From<wit::Rejection> for policy::Rejection {
+    fn from(rejection: wit::Rejection) -> Self {
+        Self {
+            code: bounded(&rejection.code, MAX_CODE),
+            description: bounded(&rejection.description, MAX_DESCRIPTION),
+            retry_after_ms: rejection.retry_after_ms,
+        }
+    }
+}
+
+fn bounded(text: &str, max: usize) -> String {
+    one_line(text).chars().take(max).collect()
+}
+
+impl From<wit::ConnectDecision> for policy::ConnectDecision {
+    fn from(decision: wit::ConnectDecision) -> Self {
+        match decision {
+            wit::ConnectDecision::Accept(grant) => Self::Accept(policy::ConnectGrant {
+                attrs: grant.attrs,
+                chunk_size: grant.chunk_size,
+                window_ack: grant.window_ack,
+                extra: grant.extra,
+            }),
+            wit::ConnectDecision::Reject(rejection) => Self::Reject(rejection.into()),
+            wit::ConnectDecision::Redirect(url) => Self::Redirect(url),
+        }
+    }
+}
+
+impl From<wit::DuplicateRule> for policy::DuplicateRule {
+    fn from(rule: wit::DuplicateRule) -> Self {
+        match rule {
+            wit::DuplicateRule::Reject => Self::Reject,
+            wit::DuplicateRule::Replace => Self::Replace,
+            wit::DuplicateRule::Standby => Self::Standby,
+        }
+    }
+}
+
+impl From<wit::PublishDecision> for policy::PublishDecision {
+    fn from(decision: wit::PublishDecision) -> Self {
+        match decision {
+            wit::PublishDecision::Accept(grant) => Self::Accept(policy::PublishGrant {
+                name: grant.name,
+                on_duplicate: grant.on_duplicate.into(),
+                record_to: grant.record_to.map(Into::into),
+                forward_to: grant.forward_to,
+                max_kbps: grant.max_kbps,
+                idle_timeout_ms: grant.idle_timeout_ms,
+                hold_ms: grant.hold_ms,
+                extra: grant.extra,
+            }),
+            wit::PublishDecision::Reject(rejection) => Self::Reject(rejection.into()),
+        }
+    }
+}
+
+impl From<wit::PlayDecision> for policy::PlayDecision {
+    fn from(decision: wit::PlayDecision) -> Self {
+        match decision {
+            wit::PlayDecision::Accept(grant) => Self::Accept(policy::PlayGrant {
+                name: grant.name,
+                pull_from: grant.pull_from,
+                wait_ms: grant.wait_ms,
+                max_seconds: grant.max_seconds,
+                extra: grant.extra,
+            }),
+            wit::PlayDecision::Reject(rejection) => Self::Reject(rejection.into()),
+        }
+    }
+}

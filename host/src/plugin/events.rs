@@ -1,0 +1,212 @@
+//! Events on their way to the plugin: one ordered, bounded queue for each
+//! application.
+//!
+//! Flows in: events, from whoever saw them, without waiting. Flows out: the
+//! same events in order, to the one task that delivers them.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::policy::{Event, StreamId};
+
+/// One application's queue.
+#[derive(Debug)]
+pub(super) struct EventQueue {
+    app: String,
+    queue: Mutex<Queue>,
+    changed: Notify,
+}
+
+impl EventQueue {
+    pub(super) fn new(app: String, limit: usize) -> Self {
+        Self {
+            app,
+            queue: Mutex::new(Queue::new(limit)),
+            changed: Notify::new(),
+        }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        f(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Queues `event`, or drops it when the queue is full and says so once a
+    /// jam.
+    pub(super) fn push(&self, event: Event) {
+        match self.with(|queue| queue.push(event)) {
+            Pushed::Queued => self.changed.notify_one(),
+            Pushed::FirstDropped => warn!(
+                app = self.app,
+                "event queue full: events are dropped until the plugin keeps up"
+            ),
+            Pushed::Dropped => {}
+        }
+    }
+
+    /// The next event; none once the queue is closed and empty. One task calls
+    /// this.
+    pub(super) async fn next(&self) -> Option<Event> {
+        loop {
+            let (event, dropped, closed) = self.with(|queue| {
+                let (event, dropped) = queue.pop();
+                (event, dropped, queue.closed)
+            });
+            if dropped > 0 {
+                warn!(app = self.app, dropped, "event queue keeps up again");
+            }
+            if event.is_some() || closed {
+                return event;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Takes no more events; those queued are still delivered.
+    pub(super) fn close(&self) {
+        self.with(|queue| queue.closed = true);
+        self.changed.notify_one();
+    }
+}
+
+/// The queue itself: no lock, no waiting.
+#[derive(Debug)]
+struct Queue {
+    limit: usize,
+    events: VecDeque<Event>,
+    /// Streams whose `published` was queued and whose `unpublished` was not
+    /// yet. For these the end is always queued, and for others never, so that
+    /// a plugin's accounting stays right. They are live, so there are no more
+    /// of them than live streams.
+    announced: HashSet<StreamId>,
+    /// Dropped since the last event that was taken in.
+    dropped: u64,
+    closed: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Pushed {
+    Queued,
+    FirstDropped,
+    Dropped,
+}
+
+impl Queue {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            events: VecDeque::new(),
+            announced: HashSet::new(),
+            dropped: 0,
+            closed: false,
+        }
+    }
+
+    fn push(&mut self, event: Event) -> Pushed {
+        let full = self.events.len() >= self.limit;
+        let wanted = !self.closed
+            && match &event {
+                Event::Published(info) => !full && self.announced.insert(info.id),
+                Event::Unpublished(info, _) => self.announced.remove(&info.id),
+                Event::Ready(info) => !full && self.announced.contains(&info.id),
+                Event::PlayEnded(..) | Event::Disconnected(..) | Event::Recorded(..) => !full,
+            };
+        if wanted {
+            self.events.push_back(event);
+            return Pushed::Queued;
+        }
+        self.dropped = self.dropped.saturating_add(1);
+        if self.dropped == 1 && !self.closed {
+            Pushed::FirstDropped
+        } else {
+            Pushed::Dropped
+        }
+    }
+
+    /// The oldest event; how many were dropped, once the jam is over.
+    fn pop(&mut self) -> (Option<Event>, u64) {
+        let event = self.events.pop_front();
+        let over = self.events.len() <= self.limit / 2;
+        let dropped = if over {
+            std::mem::take(&mut self.dropped)
+        } else {
+            0
+        };
+        (event, dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Client, SessionEnd, StreamInfo};
+
+    fn info(id: StreamId) -> StreamInfo {
+        StreamInfo {
+            id,
+            app: "live".into(),
+            instance: None,
+            name: format!("s{id}"),
+            publisher: Client::default(),
+            video: None,
+            audio: None,
+            started_unix_ms: 0,
+            bytes_in: 0,
+            players: 0,
+            extra: Vec::new(),
+        }
+    }
+
+    fn published(id: StreamId) -> Event {
+        Event::Published(info(id))
+    }
+
+    fn unpublished(id: StreamId) -> Event {
+        Event::Unpublished(info(id), SessionEnd::default())
+    }
+
+    #[test]
+    fn every_announced_stream_ends_even_in_a_full_queue() {
+        let mut queue = Queue::new(2);
+        assert_eq!(queue.push(published(1)), Pushed::Queued);
+        assert_eq!(queue.push(published(2)), Pushed::Queued);
+        assert_eq!(queue.push(published(3)), Pushed::FirstDropped);
+        assert_eq!(queue.push(Event::Ready(info(1))), Pushed::Dropped);
+        assert_eq!(queue.push(unpublished(3)), Pushed::Dropped);
+        assert_eq!(queue.push(unpublished(1)), Pushed::Queued);
+        assert_eq!(queue.push(unpublished(1)), Pushed::Dropped, "once");
+        assert_eq!(queue.push(unpublished(2)), Pushed::Queued);
+        let mut out = Vec::new();
+        while let (Some(event), _) = queue.pop() {
+            out.push(event);
+        }
+        assert_eq!(
+            out,
+            [published(1), published(2), unpublished(1), unpublished(2)]
+        );
+        assert!(queue.announced.is_empty());
+    }
+
+    #[test]
+    fn what_was_dropped_is_counted() {
+        let mut queue = Queue::new(1);
+        queue.push(published(1));
+        for id in 2..5 {
+            queue.push(published(id));
+        }
+        assert_eq!(queue.pop(), (Some(published(1)), 3));
+        assert_eq!(queue.pop(), (None, 0));
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_delivers_what_it_holds() {
+        let queue = EventQueue::new("live".into(), 8);
+        queue.push(published(1));
+        queue.close();
+        queue.push(published(2));
+        assert_eq!(queue.next().await, Some(published(1)));
+        assert_eq!(queue.next().await, None);
+    }
+}

@@ -1,0 +1,232 @@
+//! One loaded version of a plugin with its configuration.
+//!
+//! Flows in: compiled code and a configuration. Flows out: a generation that
+//! has proved `configure`, then answers of its instances. Loading, serving and
+//! draining are the states of its life; [`super::reload`] moves it along.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::StopReason;
+use super::application::Application;
+use super::bindings::exports::livehost::app::lifecycle::StartReason;
+use super::bindings::livehost::app::types::Handoff;
+use super::compile::Compiled;
+use super::engine::Runtime;
+use super::error::Fault;
+use super::instance::{Budget, Call, Instance, one_line};
+use super::pool::{Closed, Lease, Pool};
+use crate::policy::PolicyError;
+
+/// A version of a plugin with a configuration, and its instances.
+pub(super) struct Generation {
+    runtime: Arc<Runtime>,
+    app: Arc<Application>,
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) config: String,
+    pub(super) number: u64,
+    /// When it began to serve, for the roll-back of young ones.
+    pub(super) born: Instant,
+    pool: Arc<Pool>,
+}
+
+/// Why a call could not be given an instance.
+pub(super) enum NoLease {
+    /// This generation is done; ask the one that serves.
+    Closed,
+    /// It could, but there is none.
+    Failed(PolicyError),
+}
+
+impl Generation {
+    /// A generation whose first instance took the configuration.
+    pub(super) async fn prepare(
+        runtime: &Arc<Runtime>,
+        app: &Arc<Application>,
+        compiled: Arc<Compiled>,
+        config: String,
+        number: u64,
+    ) -> Result<Self, Fault> {
+        let generation = Self {
+            runtime: Arc::clone(runtime),
+            app: Arc::clone(app),
+            compiled,
+            config,
+            number,
+            born: Instant::now(),
+            pool: Pool::new(&app.limits),
+        };
+        let instance = generation.new_instance(generation.start_budget()).await?;
+        generation.pool.put_idle(instance);
+        Ok(generation)
+    }
+
+    /// The budget of a call that belongs to starting or stopping.
+    fn start_budget(&self) -> Budget {
+        Budget::new(self.app.limits.start_cpu, self.app.limits.start)
+    }
+
+    async fn new_instance(&self, budget: Budget) -> Result<Box<Instance>, Fault> {
+        let mut instance = Instance::new(&self.runtime, &self.compiled, &self.app, budget).await?;
+        let config = self.config.clone();
+        let configured = instance
+            .call("configure", budget, |i| {
+                let Instance {
+                    store, lifecycle, ..
+                } = i;
+                Box::pin(async move { lifecycle.call_configure(store, &config).await })
+            })
+            .await?;
+        configured.map_err(|text| Fault::ConfigRefused(one_line(&text)))?;
+        Ok(instance)
+    }
+
+    /// Gives a call an instance: idle, new, or the next that is given back
+    /// before `budget` ends.
+    pub(super) async fn lease(&self, hook: &'static str, budget: Budget) -> Result<Lease, NoLease> {
+        let mut lease = match tokio::time::timeout_at(budget.deadline, self.pool.lease()).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(Closed)) => return Err(NoLease::Closed),
+            Err(_) => {
+                return Err(NoLease::Failed(PolicyError::Busy {
+                    hook,
+                    waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),
+                    limit: self.app.limits.max_instances,
+                }));
+            }
+        };
+        if lease.instance.is_none() {
+            let limits = &self.app.limits;
+            let start = Budget {
+                cpu: limits.start_cpu,
+                ..budget
+            };
+            let made = self.new_instance(start).await;
+            lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
+        }
+        Ok(lease)
+    }
+
+    /// A call of the life cycle. It does not queue behind decisions: it takes
+    /// an idle instance or makes one.
+    async fn call<R: Send>(
+        &self,
+        hook: &'static str,
+        call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
+    ) -> Result<R, Fault> {
+        let budget = self.start_budget();
+        let mut instance = match self.pool.take_idle() {
+            Some(instance) => instance,
+            None => self.new_instance(budget).await?,
+        };
+        let answer = instance.call(hook, budget, call).await?;
+        self.pool.put_idle(instance);
+        Ok(answer)
+    }
+
+    /// It serves from now on.
+    pub(super) fn begin(mut self) -> Self {
+        self.born = Instant::now();
+        self
+    }
+
+    /// `on-start`: the last thing a generation proves before it serves.
+    pub(super) async fn start(
+        &self,
+        reason: StartReason,
+        from_old: Option<Handoff>,
+    ) -> Result<(), Fault> {
+        let answer = self
+            .call("on-start", |i| {
+                let Instance {
+                    store, lifecycle, ..
+                } = i;
+                Box::pin(async move {
+                    lifecycle
+                        .call_on_start(store, reason, from_old.as_ref())
+                        .await
+                })
+            })
+            .await?;
+        answer.map_err(|text| Fault::StartRefused(one_line(&text)))
+    }
+
+    /// `snapshot`, while this generation serves. A failure costs the handoff,
+    /// not the reload.
+    pub(super) async fn snapshot(&self) -> Option<Handoff> {
+        let answer = self
+            .call("snapshot", |i| {
+                let Instance {
+                    store, lifecycle, ..
+                } = i;
+                Box::pin(lifecycle.call_snapshot(store))
+            })
+            .await;
+        let (app, generation) = (self.app.name.as_str(), self.number);
+        match answer {
+            Ok(Some(handoff)) if handoff.data.len() > self.app.limits.handoff_bytes => {
+                let (bytes, limit) = (handoff.data.len(), self.app.limits.handoff_bytes);
+                warn!(
+                    app,
+                    generation, bytes, limit, "plugin snapshot too large: left out"
+                );
+                None
+            }
+            Ok(handoff) => handoff,
+            Err(error) => {
+                warn!(app, generation, %error, "plugin snapshot failed: left out");
+                None
+            }
+        }
+    }
+
+    /// Takes no more calls. Those that wait for an instance ask the serving
+    /// generation; those that run may finish until [`Generation::retire`] ends.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
+    /// After [`Generation::close`]: waits for the running calls, at most the
+    /// drain limit, then calls `on-stop`.
+    pub(super) async fn retire(&self, reason: StopReason) {
+        let limits = &self.app.limits;
+        let (app, generation) = (self.app.name.as_str(), self.number);
+        let drained = tokio::time::timeout(limits.drain, self.pool.drained()).await;
+        if drained.is_err() {
+            warn!(
+                app,
+                generation, "plugin generation has calls left after its drain"
+            );
+        }
+        let stopped = self
+            .call("on-stop", |i| {
+                let Instance {
+                    store, lifecycle, ..
+                } = i;
+                Box::pin(lifecycle.call_on_stop(store, reason.into()))
+            })
+            .await;
+        if let Err(error) = stopped {
+            warn!(app, generation, %error, "plugin on-stop failed");
+        }
+        info!(app, generation, "plugin generation drained");
+    }
+}
+
+/// Makes the call a lease is for. The instance goes back to its pool only when
+/// that went well.
+pub(super) async fn run<R: Send>(
+    mut lease: Lease,
+    hook: &'static str,
+    budget: Budget,
+    call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
+) -> Result<R, PolicyError> {
+    let Some(instance) = lease.instance.as_mut() else {
+        return Err(PolicyError::Unavailable("no instance".into()));
+    };
+    let answer = instance.call(hook, budget, call).await?;
+    lease.give_back();
+    Ok(answer)
+}

@@ -1,0 +1,260 @@
+//! One instance of a plugin: its store, its exports, and the way it is called.
+//!
+//! Flows in: a call with its budgets. Flows out: the guest's answer, or why
+//! there is none, in one line. After a failure the instance must be dropped: a
+//! component refuses re-entry after a trap.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+
+use super::application::Application;
+use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
+use super::budget::{CpuMeter, MemoryLimit, Metered};
+use super::compile::{self, Compiled};
+use super::engine::Runtime;
+use super::error::Fault;
+use super::wasi::{self, LastWords};
+use crate::policy::PolicyError;
+
+/// What the imports of an instance work on.
+pub(super) struct State {
+    pub(super) app: Arc<Application>,
+    memory: MemoryLimit,
+    table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// An instantiated component; [`Instance::new`] has not configured it yet.
+pub(super) struct Instance {
+    pub(super) store: Store<State>,
+    pub(super) lifecycle: lifecycle::Guest,
+    pub(super) policy: policy::Guest,
+    pub(super) events: Option<events::Guest>,
+    pub(super) calls: Option<calls::Guest>,
+    runtime: Arc<Runtime>,
+    meter: Arc<CpuMeter>,
+    last_words: LastWords,
+    /// Calls made so far.
+    pub(super) calls_made: u64,
+}
+
+/// The time one call may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// On a CPU.
+    pub(super) cpu: Duration,
+    /// In all, from `started` to `deadline`.
+    pub(super) wall: Duration,
+    pub(super) started: Instant,
+    /// When the wall time is over.
+    pub(super) deadline: Instant,
+}
+
+impl Budget {
+    /// Starts now.
+    pub(super) fn new(cpu: Duration, wall: Duration) -> Self {
+        let started = Instant::now();
+        Self {
+            cpu,
+            wall,
+            started,
+            deadline: started + wall,
+        }
+    }
+}
+
+/// A call in progress.
+pub(super) type Call<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>>;
+
+const MAX_HANDLES: usize = 4096;
+
+impl Instance {
+    /// Instantiates `compiled` with an empty WASI context and the imports of
+    /// `app`. Its start code runs inside `budget`.
+    pub(super) async fn new(
+        runtime: &Arc<Runtime>,
+        compiled: &Compiled,
+        app: &Arc<Application>,
+        budget: Budget,
+    ) -> Result<Box<Self>, Fault> {
+        const HOOK: &str = "instantiation";
+        let (wasi, last_words) = wasi::context(&app.log);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let state = State {
+            app: Arc::clone(app),
+            memory: MemoryLimit::new(app.limits.memory_bytes),
+            table,
+            wasi,
+        };
+        let mut store = Store::new(&runtime.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(app.limits.transfer_bytes);
+
+        let meter = CpuMeter::new();
+        let callback_meter = Arc::clone(&meter);
+        store.epoch_deadline_callback(move |_| {
+            Ok(if callback_meter.exceeded() {
+                UpdateDeadline::Interrupt
+            } else {
+                // Other tasks of this worker run first.
+                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+            })
+        });
+
+        meter.start(budget.cpu);
+        store.set_epoch_deadline(1);
+        let running = runtime.ticker.run();
+        let instance = {
+            let store = &mut store;
+            let call: Call<'_, _> = Box::pin(compiled.pre.instantiate_async(store));
+            let metered = Metered {
+                meter: Arc::clone(&meter),
+                call,
+            };
+            tokio::time::timeout_at(budget.deadline, metered).await
+        };
+        drop(running);
+        let instance = match instance {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => {
+                let memory = &mut store.data_mut().memory;
+                return Err(failure(HOOK, &error, budget, memory, &last_words).into());
+            }
+            Err(_) => return Err(wall_exceeded(HOOK, budget).into()),
+        };
+        let shape =
+            |interface| move |error: wasmtime::Error| compile::wrong_shape(interface, &error);
+        let lifecycle = compiled.lifecycle.load(&mut store, &instance);
+        let policy = compiled.policy.load(&mut store, &instance);
+        let events = compiled
+            .events
+            .as_ref()
+            .map(|i| i.load(&mut store, &instance));
+        let calls = compiled
+            .calls
+            .as_ref()
+            .map(|i| i.load(&mut store, &instance));
+        Ok(Box::new(Self {
+            lifecycle: lifecycle.map_err(shape("lifecycle"))?,
+            policy: policy.map_err(shape("policy"))?,
+            events: events.transpose().map_err(shape("events"))?,
+            calls: calls.transpose().map_err(shape("calls"))?,
+            store,
+            runtime: Arc::clone(runtime),
+            meter,
+            last_words,
+            calls_made: 0,
+        }))
+    }
+
+    /// Calls an export. After an error the instance must not be used again.
+    pub(super) async fn call<R: Send>(
+        &mut self,
+        hook: &'static str,
+        budget: Budget,
+        call: impl for<'a> FnOnce(&'a mut Self) -> Call<'a, R> + Send,
+    ) -> Result<R, PolicyError> {
+        let running = self.runtime.ticker.run();
+        let meter = Arc::clone(&self.meter);
+        self.calls_made = self.calls_made.saturating_add(1);
+        self.last_words.clear();
+        self.store.set_epoch_deadline(1);
+        meter.start(budget.cpu);
+        let metered = Metered {
+            meter,
+            call: call(self),
+        };
+        let answer = tokio::time::timeout_at(budget.deadline, metered).await;
+        drop(running);
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let memory = &mut self.store.data_mut().memory;
+                Err(failure(hook, &error, budget, memory, &self.last_words))
+            }
+            Err(_) => Err(wall_exceeded(hook, budget)),
+        }
+    }
+
+    /// Bytes of linear memory in use.
+    pub(super) fn memory_used(&self) -> usize {
+        self.store.data().memory.used()
+    }
+}
+
+fn wall_exceeded(hook: &'static str, budget: Budget) -> PolicyError {
+    PolicyError::TimedOut {
+        hook,
+        budget: "wall deadline",
+        limit_ms: millis(budget.wall),
+    }
+}
+
+/// Says in one line what went wrong: the trap, where if known, and the likely
+/// cause.
+fn failure(
+    hook: &'static str,
+    error: &wasmtime::Error,
+    budget: Budget,
+    memory: &mut MemoryLimit,
+    last_words: &LastWords,
+) -> PolicyError {
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::Interrupt) {
+        return PolicyError::TimedOut {
+            hook,
+            budget: "CPU budget",
+            limit_ms: millis(budget.cpu),
+        };
+    }
+    let mut reason = if let Some(trap) = trap {
+        trap.to_string()
+    } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        format!("it exited with status {}", exit.0)
+    } else {
+        one_line(&error.root_cause().to_string())
+    };
+    let function = error
+        .downcast_ref::<WasmBacktrace>()
+        .and_then(|trace| trace.frames().iter().find_map(|frame| frame.func_name()));
+    if let Some(function) = function {
+        reason = format!("{reason} in {}", one_line(function));
+    }
+    if let Some(limit) = memory.take_refused() {
+        reason = format!("{reason}, after it asked for more than its {limit} bytes of memory");
+    }
+    let last_words = last_words.take();
+    if !last_words.is_empty() {
+        reason = format!("{reason}: {}", one_line(&last_words));
+    }
+    PolicyError::Trapped { hook, reason }
+}
+
+/// A text of the guest or of wasmtime, fit for one line of a log.
+pub(super) fn one_line(text: &str) -> String {
+    const MAX: usize = 512;
+    text.chars()
+        .take(MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

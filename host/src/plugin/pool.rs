@@ -1,0 +1,108 @@
+//! The instances of one generation.
+//!
+//! Flows in: a wish to call. Flows out: an instance, for one call. The most
+//! recently used is taken first, so its memory is warm; when all are busy the
+//! call waits inside its own deadline. An instance that failed, or whose call
+//! was dropped half-way, is thrown away: only [`Lease::give_back`] returns one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::Limits;
+use super::instance::Instance;
+
+/// Idle instances, and the right to make more.
+pub(super) struct Pool {
+    idle: Mutex<Vec<Box<Instance>>>,
+    permits: Arc<Semaphore>,
+    leases: TaskTracker,
+    max_instances: usize,
+    recycle_after_calls: u64,
+    recycle_above_bytes: usize,
+}
+
+/// The right to one call on one instance of a pool.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    /// None: the caller makes one. Dropped, like all fields, before the next
+    /// waiting call gets its turn with `permit`.
+    pub(super) instance: Option<Box<Instance>>,
+    _permit: OwnedSemaphorePermit,
+    _token: TaskTrackerToken,
+}
+
+/// The pool is closed: another generation serves.
+pub(super) struct Closed;
+
+impl Pool {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let max_instances = limits.max_instances.max(1);
+        Arc::new(Self {
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(max_instances)),
+            leases: TaskTracker::new(),
+            max_instances,
+            recycle_after_calls: limits.recycle_after_calls,
+            recycle_above_bytes: limits.memory_bytes / 4 * 3,
+        })
+    }
+
+    /// Waits for its turn. The caller bounds the time.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Closed> {
+        let token = self.leases.token();
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| Closed)?;
+        let instance = self.idle().pop();
+        Ok(Lease {
+            pool: Arc::clone(self),
+            instance,
+            _permit: permit,
+            _token: token,
+        })
+    }
+
+    /// Takes no more calls and sends those that wait away; those that run go
+    /// on.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.leases.close();
+    }
+
+    /// Waits until no call runs. Only after [`Pool::close`].
+    pub(super) async fn drained(&self) {
+        self.leases.wait().await;
+    }
+
+    /// Takes an idle instance without a turn: for calls of the life cycle.
+    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
+        self.idle().pop()
+    }
+
+    /// Keeps an instance whose call went well, unless it is due for recycling.
+    pub(super) fn put_idle(&self, instance: Box<Instance>) {
+        let worn = instance.calls_made >= self.recycle_after_calls
+            || instance.memory_used() > self.recycle_above_bytes;
+        let mut idle = self.idle();
+        if !worn && idle.len() < self.max_instances {
+            idle.push(instance);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<Instance>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Returns the instance after a call that went well.
+    pub(super) fn give_back(mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.pool.put_idle(instance);
+        }
+    }
+}

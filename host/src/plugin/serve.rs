@@ -1,0 +1,195 @@
+//! One application's plugin at work: every question goes to the generation
+//! that serves at that moment.
+//!
+//! Flows in: a session's questions, queued events, due timers. Flows out:
+//! answers, each by exactly one generation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify};
+use tracing::warn;
+
+use super::application::Application;
+use super::breaker::{Breaker, Open};
+use super::engine::Runtime;
+use super::events::EventQueue;
+use super::generation::{Generation, NoLease, run};
+use super::instance::{Budget, Call, Instance};
+use super::pool::Lease;
+use super::reload::Loader;
+use crate::policy::{Event, PolicyError};
+
+/// A swap between the look at the serving generation and the lease sends a
+/// call to the next one; so many swaps in a row don't happen.
+const MAX_SWAPS: u32 = 16;
+
+/// A generation younger than this that opens the breaker is rolled back.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// What a plugin's tasks and its callers share.
+pub(super) struct Core {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) app: Arc<Application>,
+    pub(super) serving: ArcSwap<Generation>,
+    pub(super) events: EventQueue,
+    pub(super) breaker: Breaker,
+    pub(super) loader: Mutex<Loader>,
+    /// Wakes the task that rolls back.
+    pub(super) roll_back: Notify,
+    pub(super) stopped: AtomicBool,
+}
+
+impl Core {
+    /// Calls an export of the serving generation within a decision's budgets.
+    pub(super) async fn call<R: Send>(
+        &self,
+        hook: &'static str,
+        call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
+    ) -> Result<R, PolicyError> {
+        let limits = &self.app.limits;
+        let budget = Budget::new(limits.cpu, limits.wall);
+        let ticket = match self.breaker.admit(budget.started.into_std()) {
+            Ok(ticket) => ticket,
+            Err(Open(left)) => {
+                return Err(PolicyError::Unavailable(format!(
+                    "it kept failing and is not called for another {} ms",
+                    left.as_millis()
+                )));
+            }
+        };
+        let (lease, generation) = self.lease(hook, budget).await?;
+        let answer = match lease {
+            Ok(lease) => run(lease, hook, budget, call).await,
+            Err(error) => Err(error),
+        };
+        match &answer {
+            Ok(_) => ticket.succeeded(budget.started.into_std()),
+            Err(PolicyError::Trapped { .. } | PolicyError::TimedOut { .. }) => {
+                if let Some(back_off) = ticket.failed(std::time::Instant::now()) {
+                    self.opened(&generation, back_off);
+                }
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// An instance of the generation that serves, and that generation.
+    async fn lease(
+        &self,
+        hook: &'static str,
+        budget: Budget,
+    ) -> Result<(Result<Lease, PolicyError>, Arc<Generation>), PolicyError> {
+        for _ in 0..MAX_SWAPS {
+            if self.stopped.load(Ordering::Acquire) {
+                break;
+            }
+            let generation = self.serving.load_full();
+            match generation.lease(hook, budget).await {
+                Ok(lease) => return Ok((Ok(lease), generation)),
+                Err(NoLease::Failed(error)) => return Ok((Err(error), generation)),
+                // The successor is in place before a generation closes.
+                Err(NoLease::Closed) => {}
+            }
+        }
+        Err(PolicyError::Unavailable("it has been shut down".into()))
+    }
+
+    fn opened(&self, generation: &Generation, back_off: Duration) {
+        let app = self.app.name.as_str();
+        let back_off_ms = back_off.as_millis();
+        let young = generation.born.elapsed() < YOUNG;
+        warn!(
+            app,
+            generation = generation.number,
+            back_off_ms,
+            "plugin keeps failing and is not called for a while"
+        );
+        if young && self.serving.load().number == generation.number {
+            self.roll_back.notify_one();
+        }
+    }
+
+    /// Delivers queued events in order, until the queue is closed and empty.
+    pub(super) async fn deliver_events(&self) {
+        while let Some(event) = self.events.next().await {
+            self.deliver(event).await;
+        }
+    }
+
+    async fn deliver(&self, event: Event) {
+        if self.serving.load().compiled.events.is_none() {
+            return;
+        }
+        let hook = hook_of(&event);
+        let delivered = self
+            .call(hook, |i| {
+                let Instance { store, events, .. } = i;
+                Box::pin(async move {
+                    // The generation may have changed to one without events.
+                    let Some(events) = events else { return Ok(()) };
+                    match event {
+                        Event::Published(info) => {
+                            events.call_on_published(store, &info.into()).await
+                        }
+                        Event::Ready(info) => events.call_on_ready(store, &info.into()).await,
+                        Event::Unpublished(info, end) => {
+                            let (info, end) = (info.into(), end.into());
+                            events.call_on_unpublished(store, &info, &end).await
+                        }
+                        Event::PlayEnded(request, end) => {
+                            let (request, end) = (request.into(), end.into());
+                            events.call_on_play_ended(store, &request, &end).await
+                        }
+                        Event::Disconnected(who, end) => {
+                            let (who, end) = (who.into(), end.into());
+                            events.call_on_disconnected(store, &who, &end).await
+                        }
+                        Event::Recorded(info, file, bytes, duration_ms) => {
+                            let (info, file) = (info.into(), file.into());
+                            events
+                                .call_on_recorded(store, &info, &file, bytes, duration_ms)
+                                .await
+                        }
+                    }
+                })
+            })
+            .await;
+        if let Err(error) = delivered {
+            warn!(app = self.app.name, %error, "plugin missed an event");
+        }
+    }
+
+    /// Calls `on-timer` for every timer that is due. Ends only when dropped.
+    pub(super) async fn fire_timers(&self) {
+        loop {
+            let key = self.app.timers.next().await;
+            let due = key.clone();
+            let fired = self
+                .call("on-timer", |i| {
+                    let Instance {
+                        store, lifecycle, ..
+                    } = i;
+                    Box::pin(async move { lifecycle.call_on_timer(store, &due).await })
+                })
+                .await;
+            if let Err(error) = fired {
+                warn!(app = self.app.name, key, %error, "plugin missed a timer");
+            }
+        }
+    }
+}
+
+fn hook_of(event: &Event) -> &'static str {
+    match event {
+        Event::Published(_) => "on-published",
+        Event::Ready(_) => "on-ready",
+        Event::Unpublished(..) => "on-unpublished",
+        Event::PlayEnded(..) => "on-play-ended",
+        Event::Disconnected(..) => "on-disconnected",
+        Event::Recorded(..) => "on-recorded",
+    }
+}
