@@ -253,6 +253,24 @@ mod tests {
     }
 
     #[test]
+    fn scaling_lists_are_skipped_and_4_2_2_is_cropped_by_rows() {
+        // High 4:2:2, 8 bits, scaling lists 0 (16 entries) and 6 (64) given,
+        // 120x68 macroblocks, crop of one chroma column left and 8 rows below.
+        let lists = format!("1 {} 00000 1 {} 0", "1".repeat(16), "1".repeat(64));
+        let set = bits_to_bytes(&format!(
+            "01100111 01111010 00000000 00101000 1 011 1 1 0 1 {lists} 1 011 010 0 \
+             0000001111000 0000001000100 1 1 1 010 1 1 0001001 0 1",
+        ));
+        assert_eq!(
+            dimensions(&set),
+            Ok(Dimensions {
+                width: 1918,
+                height: 1080
+            })
+        );
+    }
+
+    #[test]
     fn interlaced_pictures_count_two_fields() {
         // Main 3.0, 45x18 macroblocks per field: 720x576.
         let set = bits_to_bytes(
