@@ -162,6 +162,13 @@ impl Player {
         wait.into_iter().chain(total).min()
     }
 
+    /// True when the hub has ended the playback.
+    pub fn is_ended(&self) -> bool {
+        self.subscription
+            .as_ref()
+            .is_some_and(|subscription| subscription.end().is_some())
+    }
+
     /// Status code and text, if the playback is over at `now`.
     pub fn over(&self, now: Instant) -> Option<(&'static str, String)> {
         if let Some(end) = self.subscription.as_ref().and_then(Subscription::end) {

@@ -186,7 +186,7 @@ impl ClientSession {
     fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
         let code = code_or(rejection, usual);
         warn!(code, reason = rejection.description, "publish refused");
-        self.machine.reject_publish(code, &rejection.description);
+        self.machine.reject_stream(code, &rejection.description);
     }
 
     fn play_granted(&mut self, stream: u32, request: StreamRequest, span: Span, grant: PlayGrant) {
@@ -229,7 +229,7 @@ impl ClientSession {
     fn refuse_play(&mut self, rejection: &Rejection) {
         let code = code_or(rejection, "NetStream.Play.Failed");
         warn!(code, reason = rejection.description, "play refused");
-        self.machine.reject_play(code, &rejection.description);
+        self.machine.reject_stream(code, &rejection.description);
     }
 
     fn key(&self, application: &Application, name: &str) -> StreamKey {

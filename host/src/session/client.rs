@@ -262,9 +262,7 @@ impl ClientSession {
             Ok(parsed) => parsed,
             Err(error) => {
                 warn!(%error, "refused a stream name");
-                let text = error.to_string();
-                self.machine.reject_publish(code, &text);
-                self.machine.reject_play(code, &text);
+                self.machine.reject_stream(code, &error.to_string());
                 return None;
             }
         };
@@ -314,6 +312,7 @@ impl ClientSession {
     /// Looks at what the hub has for this session: frames, and what it took away.
     pub(super) fn collect(&mut self, out: &mut SendQueue) {
         let mut revoked = None;
+        let mut overdue = false;
         for (stream, slot) in &mut self.slots {
             match slot {
                 Slot::Publish(publishing) => {
@@ -323,8 +322,14 @@ impl ClientSession {
                 }
                 Slot::Play(player) => {
                     player.fill(&mut self.machine, out);
+                    if player.is_ended() {
+                        overdue = true;
+                    }
                 }
             }
+        }
+        if overdue {
+            self.check_deadlines(Instant::now());
         }
         if let Some((stream, why)) = revoked {
             let text = why.to_string();
@@ -339,9 +344,7 @@ impl ClientSession {
             }
             // Encoders do not look for a status while they send: only the end
             // of the connection stops them.
-            if self.slots.is_empty() {
-                self.end = Some(SessionEnd::Revoked);
-            }
+            self.end_when_empty("revoked", text);
         }
     }
 
@@ -376,9 +379,7 @@ impl ClientSession {
                 Some(Slot::Publish(publishing)) => {
                     self.machine.end_stream(stream, "error", code, &text);
                     publishing.end("timeout", true);
-                    if self.slots.is_empty() {
-                        self.end = Some(SessionEnd::Ordered(text));
-                    }
+                    self.end_when_empty("timeout", text);
                 }
                 Some(Slot::Play(player)) => {
                     let (level, reason) = match code {
@@ -388,12 +389,17 @@ impl ClientSession {
                     };
                     self.machine.end_stream(stream, level, code, &text);
                     player.end(reason);
-                    if self.slots.is_empty() {
-                        self.end = Some(SessionEnd::Ordered(text));
-                    }
+                    self.end_when_empty(reason, text);
                 }
                 None => {}
             }
+        }
+    }
+
+    /// A client whose last stream the server ended has nothing more to do here.
+    fn end_when_empty(&mut self, reason: &'static str, text: String) {
+        if self.slots.is_empty() {
+            self.end = Some(SessionEnd::StreamOver { reason, text });
         }
     }
 
@@ -450,7 +456,7 @@ impl ClientSession {
         for (_, slot) in std::mem::take(&mut self.slots) {
             match slot {
                 Slot::Publish(publishing) => {
-                    publishing.end(reason, !matches!(end, SessionEnd::Shutdown));
+                    publishing.end(reason, end.is_loss());
                 }
                 Slot::Play(player) => player.end(reason),
             }

@@ -23,8 +23,9 @@ pub(super) enum SessionEnd {
     WriteStalled(u64),
     #[error("refused")]
     Refused,
-    #[error("the publication was taken away")]
-    Revoked,
+    /// The server ended the last stream the client had.
+    #[error("{text}")]
+    StreamOver { reason: &'static str, text: String },
     #[error("disconnected by the server: {0}")]
     Ordered(String),
     #[error("the server is shutting down")]
@@ -42,24 +43,34 @@ impl SessionEnd {
             Self::HandshakeTimeout(_) | Self::Idle(_) | Self::Silent(_) => "timeout",
             Self::WriteStalled(_) => "stalled",
             Self::Refused => "refused",
-            Self::Revoked => "revoked",
+            Self::StreamOver { reason, .. } => reason,
             Self::Ordered(_) => "kicked",
             Self::Shutdown => "shutdown",
         }
     }
 
-    /// Ends that an operator should look at.
+    /// Ends that an operator should look at. Many clients leave with a reset:
+    /// what that cost is in the lines of their streams.
     pub(super) fn is_failure(&self) -> bool {
-        !matches!(
+        matches!(
             self,
-            // Many clients leave with a reset; what it cost is in the lines
-            // of their streams.
+            Self::Protocol(_)
+                | Self::HandshakeTimeout(_)
+                | Self::Silent(_)
+                | Self::WriteStalled(_)
+                | Self::StreamOver { .. }
+        )
+    }
+
+    /// The client did not mean to leave: its publications are lost, not over.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(
+            self,
             Self::Closed
                 | Self::Lost(_)
-                | Self::Refused
-                | Self::Revoked
-                | Self::Ordered(_)
-                | Self::Shutdown
+                | Self::Protocol(_)
+                | Self::Silent(_)
+                | Self::WriteStalled(_)
         )
     }
 }

@@ -109,13 +109,13 @@ impl Owner {
                 assert!(!self.playing.contains(&publish.stream), "played as well");
                 server.accept_publish();
             }
-            ServerEvent::Publish(_) => server.reject_publish("NetStream.Publish.BadName", ""),
+            ServerEvent::Publish(_) => server.reject_stream("NetStream.Publish.BadName", ""),
             ServerEvent::Play(play) if accept => {
                 assert!(self.playing.insert(play.stream), "played twice");
                 assert!(!self.publishing.contains(&play.stream), "published as well");
                 server.accept_play();
             }
-            ServerEvent::Play(_) => server.reject_play("NetStream.Play.Failed", ""),
+            ServerEvent::Play(_) => server.reject_stream("NetStream.Play.Failed", ""),
             ServerEvent::Call { .. } => server.answer_call(Err("no".into())),
             ServerEvent::Unpublish { stream, .. } => {
                 assert!(self.publishing.remove(stream), "unpublished unasked");

@@ -194,7 +194,7 @@ fn a_refused_publish_gives_the_reason_and_the_next_can_start() {
     pair.client.publish("wrong", "live");
     pair.run().unwrap();
     pair.server
-        .reject_publish("NetStream.Publish.BadName", "wrong key");
+        .reject_stream("NetStream.Publish.BadName", "wrong key");
     pair.run().unwrap();
     let (client, _) = pair.take_events();
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {
@@ -294,7 +294,7 @@ fn a_refused_play_gives_the_reason() {
     pair.client.play("none", PlayOptions::default());
     pair.run().unwrap();
     pair.server
-        .reject_play("NetStream.Play.StreamNotFound", "no such stream");
+        .reject_stream("NetStream.Play.StreamNotFound", "no such stream");
     pair.run().unwrap();
     let (client, _) = pair.take_events();
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {

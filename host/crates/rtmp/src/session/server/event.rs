@@ -8,9 +8,9 @@ use livehost_wire::amf0::{Properties, Value};
 pub enum ServerEvent {
     /// Asks: `accept_connect`, `reject_connect` or `redirect`.
     Connect(Connect),
-    /// Asks: `accept_publish` or `reject_publish`.
+    /// Asks: `accept_publish` or `reject_stream`.
     Publish(Publish),
-    /// Asks: `accept_play` or `reject_play`.
+    /// Asks: `accept_play` or `reject_stream`.
     Play(Play),
     /// Asks: `answer_call`. A command the protocol does not define.
     Call {

@@ -90,9 +90,11 @@ impl ServerSession {
         self.send_status(stream, "status", "NetStream.Publish.Start", &text);
     }
 
-    /// Refuses a publish; the connection stays.
-    pub fn reject_publish(&mut self, code: &str, description: &str) {
-        if let Some(Question::Publish { stream, .. }) = self.question.take() {
+    /// Refuses a publish or a playback; the connection stays.
+    pub fn reject_stream(&mut self, code: &str, description: &str) {
+        if let Some(Question::Publish { stream, .. } | Question::Play { stream, .. }) =
+            self.question.take()
+        {
             self.send_status(stream, "error", code, description);
         }
     }
@@ -135,13 +137,6 @@ impl ServerSession {
                 Value::Boolean(true),
             ],
         );
-    }
-
-    /// Refuses a playback; the connection stays.
-    pub fn reject_play(&mut self, code: &str, description: &str) {
-        if let Some(Question::Play { stream, .. }) = self.question.take() {
-            self.send_status(stream, "error", code, description);
-        }
     }
 
     /// Answers a call: the values of its result, or what was wrong.
