@@ -1,0 +1,202 @@
+//! The policy as a session sees it: requests in, decisions out.
+
+use livehost_sdk::Pairs;
+
+use super::*;
+
+fn policy(json: &str) -> StaticKeys {
+    StaticKeys::configure(json).expect("a valid configuration")
+}
+
+fn refused(json: &str) -> String {
+    match StaticKeys::configure(json) {
+        Ok(_) => panic!("accepted: {json}"),
+        Err(error) => error,
+    }
+}
+
+fn pairs(query: &[(&str, &str)]) -> Pairs {
+    query
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn client(attrs: Pairs) -> Client {
+    Client {
+        conn: 1,
+        remote: "203.0.113.7:51234".into(),
+        protocol: "rtmp".into(),
+        tls_name: None,
+        attrs,
+    }
+}
+
+fn request(name: &str, query: &[(&str, &str)], attrs: Pairs) -> StreamRequest {
+    StreamRequest {
+        client: client(attrs),
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        query: pairs(query),
+        mode: "live".into(),
+    }
+}
+
+/// What `on_connect` keeps of a connection's query.
+fn connected(policy: &StaticKeys, query: &[(&str, &str)]) -> Pairs {
+    let request = ConnectRequest {
+        client: client(Vec::new()),
+        app: "live".into(),
+        instance: None,
+        query: pairs(query),
+        tc_url: String::new(),
+        flash_ver: String::new(),
+        props: Vec::new(),
+    };
+    match policy.on_connect(&request) {
+        ConnectDecision::Accept(grant) => grant.attrs,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `Ok`, or the refusal's text.
+fn publish(policy: &StaticKeys, req: &StreamRequest) -> Result<PublishGrant, String> {
+    match policy.on_publish(req) {
+        PublishDecision::Accept(grant) => Ok(grant),
+        PublishDecision::Reject(rejection) => {
+            assert_eq!(rejection.code, "NetStream.Publish.Denied");
+            Err(rejection.description)
+        }
+    }
+}
+
+fn play(policy: &StaticKeys, req: &StreamRequest) -> Result<(), String> {
+    match policy.on_play(req) {
+        PlayDecision::Accept(_) => Ok(()),
+        PlayDecision::Reject(rejection) => Err(rejection.description),
+    }
+}
+
+const KEYS: &str =
+    r#"{"publish": {"keys": ["k1", "k2"], "streams": {"cam1": ["c1"], "room/cam": ["r1"]}}}"#;
+
+#[test]
+fn a_key_opens_the_streams_it_is_for() {
+    let policy = policy(KEYS);
+    let with = |name, key| publish(&policy, &request(name, &[("key", key)], Vec::new()));
+    assert!(with("any", "k1").is_ok());
+    assert!(with("any", "k2").is_ok());
+    assert!(with("cam1", "c1").is_ok());
+    assert_eq!(
+        with("cam1", "k1"),
+        Err("publish key for \"cam1\" is wrong".into()),
+        "a stream with keys of its own is not opened by the others"
+    );
+    assert_eq!(
+        with("any", "c1"),
+        Err("publish key for \"any\" is wrong".into())
+    );
+    for wrong in ["", "k", "k11", "K1"] {
+        assert!(with("any", wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn without_a_key_the_refusal_says_how_to_give_one() {
+    assert_eq!(
+        publish(&policy(KEYS), &request("any", &[], Vec::new())),
+        Err("a publish key is required: use NAME?key=KEY".into())
+    );
+}
+
+#[test]
+fn the_key_may_come_with_the_connection() {
+    let policy = policy(KEYS);
+    let attrs = connected(&policy, &[("key", "k1")]);
+    assert!(attrs.iter().all(|(_, value)| !value.contains("k1")));
+    assert!(publish(&policy, &request("any", &[], attrs.clone())).is_ok());
+    assert!(publish(&policy, &request("cam1", &[], attrs.clone())).is_err());
+    // The stream's own key counts first.
+    let both = request("cam1", &[("key", "c1")], attrs.clone());
+    assert!(publish(&policy, &both).is_ok());
+    let wrong = request("any", &[("key", "x")], attrs);
+    assert!(publish(&policy, &wrong).is_err());
+}
+
+#[test]
+fn a_stream_of_an_application_instance_has_the_instance_in_its_name() {
+    let policy = policy(KEYS);
+    let mut req = request("cam", &[("key", "r1")], Vec::new());
+    assert!(publish(&policy, &req).is_err());
+    req.instance = Some("room".into());
+    assert!(publish(&policy, &req).is_ok());
+}
+
+#[test]
+fn open_is_open_and_playing_is_open_unless_said_otherwise() {
+    let open = policy(r#"{"publish": "open"}"#);
+    let anybody = request("any", &[], Vec::new());
+    assert!(publish(&open, &anybody).is_ok());
+    assert_eq!(play(&open, &anybody), Ok(()));
+    assert_eq!(play(&policy(KEYS), &anybody), Ok(()));
+}
+
+#[test]
+fn tokens_guard_playing() {
+    let policy =
+        policy(r#"{"publish": "open", "play": {"tokens": ["t1"], "streams": {"vip": ["v1"]}}}"#);
+    let with = |name, query| play(&policy, &request(name, query, Vec::new()));
+    assert_eq!(with("any", &[("token", "t1")]), Ok(()));
+    assert_eq!(with("vip", &[("token", "v1")]), Ok(()));
+    assert_eq!(
+        with("vip", &[("token", "t1")]),
+        Err("play token for \"vip\" is wrong".into())
+    );
+    assert_eq!(
+        with("any", &[("key", "t1")]),
+        Err("a play token is required: use NAME?token=TOKEN".into())
+    );
+    let attrs = connected(&policy, &[("token", "t1")]);
+    assert_eq!(play(&policy, &request("any", &[], attrs)), Ok(()));
+}
+
+#[test]
+fn the_duplicate_rule_comes_from_the_configuration() {
+    let rule = |json| {
+        let grant = publish(&policy(json), &request("any", &[], Vec::new()));
+        grant.expect("open").on_duplicate
+    };
+    assert_eq!(rule(r#"{"publish": "open"}"#), DuplicateRule::Reject);
+    assert_eq!(
+        rule(r#"{"publish": "open", "on_duplicate": "standby"}"#),
+        DuplicateRule::Standby
+    );
+    assert_eq!(
+        rule(r#"{"publish": "open", "on_duplicate": "replace"}"#),
+        DuplicateRule::Replace
+    );
+}
+
+#[test]
+fn mistakes_are_refused_and_named() {
+    for (json, named) in [
+        ("{}", "missing field `publish`"),
+        (r#"{"publish": "opne"}"#, "expected \"open\", or an object"),
+        (
+            r#"{"publish": "open", "plays": "open"}"#,
+            "unknown field `plays`",
+        ),
+        (r#"{"publish": {"key": ["a"]}}"#, "unknown field `key`"),
+        (r#"{"publish": {}}"#, "no key is listed"),
+        (r#"{"publish": {"keys": [""]}}"#, "a key is empty"),
+        (
+            r#"{"publish": "open", "on_duplicate": "kick"}"#,
+            "`replace`",
+        ),
+    ] {
+        let error = refused(json);
+        assert!(error.contains(named), "{json}: {error}");
+        assert!(error.contains("line 1"), "{json}: {error}");
+    }
+}
