@@ -1,0 +1,132 @@
+//! Plugins that misbehave: their own client waits no longer than the limit,
+//! nobody else notices.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    App, Config, Host, Witness, alone,
+    rtmp::{Client, Failure},
+};
+
+/// The wall limit of a decision in these tests.
+const DECISION: Duration = Duration::from_secs(1);
+const LIMITS: &str = "decision: \"1 s\"";
+
+/// Connects to `app`; returns what it was told, and after how long.
+fn attempt(host: &Host, app: &str) -> (Failure, Duration) {
+    let begin = Instant::now();
+    match Client::connect(host.addr, app) {
+        Ok(_) => panic!("{app} was accepted"),
+        Err(refused) => (refused, begin.elapsed()),
+    }
+}
+
+/// Good clients, one after the other until `over`; returns how many and the
+/// longest that one had to wait for its connect.
+fn good_clients(host: &Host, over: impl Fn() -> bool) -> (u32, Duration) {
+    let (mut count, mut worst) = (0, Duration::ZERO);
+    while !over() {
+        let begin = Instant::now();
+        Client::connect(host.addr, "live").expect("a good client is let in");
+        worst = worst.max(begin.elapsed());
+        count += 1;
+        thread::sleep(Duration::from_millis(10));
+    }
+    (count, worst)
+}
+
+#[test]
+fn bad_plugins_harm_only_their_own_clients() {
+    let _guard = alone();
+    let faults = ["loop", "panic", "alloc", "sleep"];
+    let mut config = Config::live(App::probe("accept").limits(LIMITS));
+    for fault in faults {
+        let app = App::probe(&format!("{fault}-on-connect")).limits(LIMITS);
+        config = config.and(fault, app);
+    }
+    let host = Host::start(&config);
+    let witness = Witness::start(host.addr, "live", "watched");
+    for fault in faults {
+        let (host, fault) = (&host, fault);
+        let (refusals, good) = thread::scope(|scope| {
+            let bad: Vec<_> = (0..4)
+                .map(|_| scope.spawn(move || attempt(host, fault)))
+                .collect();
+            let good = good_clients(host, || bad.iter().all(|bad| bad.is_finished()));
+            let join = |bad: thread::ScopedJoinHandle<'_, _>| bad.join().expect("a bad client");
+            (bad.into_iter().map(join).collect::<Vec<_>>(), good)
+        });
+        let slowest = refusals.iter().map(|(_, took)| *took).max();
+        let slowest = slowest.expect("four attempts");
+        let told = refusals[0].0.description();
+        eprintln!(
+            "{fault}-on-connect: 4 clients refused ({told:?}), the last after {:.0} ms; \
+             {} good clients meanwhile, the slowest connected in {:.1} ms",
+            slowest.as_secs_f64() * 1e3,
+            good.0,
+            good.1.as_secs_f64() * 1e3,
+        );
+        for (refused, took) in &refusals {
+            assert_eq!(
+                refused.code(),
+                "NetConnection.Connect.Rejected",
+                "{refused:?}"
+            );
+            assert!(*took < DECISION + Duration::from_millis(500), "{took:?}");
+        }
+        assert!(good.1 < Duration::from_millis(300), "good: {:?}", good.1);
+        let said = host
+            .log
+            .wait_until(crate::support::log::START, DECISION, |entry| {
+                entry.message() == "no decision from the plugin"
+                    && entry.field("app").as_deref() == Some(fault)
+            });
+        assert!(said.is_some(), "the log says why {fault} was refused");
+    }
+    let report = witness.finish();
+    eprintln!("the running stream beside bad plugins: {report}");
+    assert!(report.lateness <= Duration::from_millis(50), "{report}");
+    host.stop();
+}
+
+#[test]
+fn one_bad_call_harms_no_other_call_of_the_same_plugin() {
+    let _guard = alone();
+    let host = Host::start(&Config::live(App::probe("accept").limits(LIMITS)));
+    let witness = Witness::start(host.addr, "live", "watched");
+    let (host, begin) = (&host, Instant::now());
+    let good = thread::scope(|scope| {
+        let connect = scope.spawn(|| attempt(host, "live?mode=sleep-on-connect").0);
+        let publish = scope.spawn(|| {
+            Client::publish(host.addr, "live", "a?mode=panic-on-publish").expect_err("refused")
+        });
+        let play = scope.spawn(|| {
+            let mut client = Client::connect(host.addr, "live").expect("may connect");
+            client.start_play("b?mode=loop-on-play").expect("sent");
+            client
+                .status(DECISION * 3, "NetStream.Play.Start")
+                .expect_err("refused")
+        });
+        let ended = || connect.is_finished() && publish.is_finished() && play.is_finished();
+        let good = good_clients(host, ended);
+        let codes = [connect, publish, play].map(|bad| {
+            let refused = bad.join().expect("a bad client");
+            assert!(matches!(refused, Failure::Refused { .. }), "{refused:?}");
+            refused.code().to_owned()
+        });
+        eprintln!("refused with {codes:?} after {:?}", begin.elapsed());
+        good
+    });
+    assert!(begin.elapsed() < DECISION * 2, "bounded time");
+    eprintln!(
+        "{} good clients meanwhile, the slowest in {:?}",
+        good.0, good.1
+    );
+    assert!(good.1 < Duration::from_millis(300), "good: {:?}", good.1);
+    let report = witness.finish();
+    eprintln!("the running stream beside bad calls: {report}");
+    assert!(report.lateness <= Duration::from_millis(50), "{report}");
+}

@@ -1,0 +1,192 @@
+//! Publishers that leave, in every way: the name is free at once, or at the
+//! timeout, and whoever comes back may publish.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    App, Config, Encoder, Host, Tool,
+    amf::Amf,
+    clients, fixture,
+    log::{Mark, START},
+    process::Signal,
+    rtmp::{self, Client},
+    together,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn killed_encoder_frees_the_name_and_may_come_back_within_1_s() {
+    let _guard = together();
+    let tools = clients::present(&[Tool::Ffmpeg9, Tool::Ffmpeg5]);
+    if !tools.contains(&Tool::Ffmpeg9) {
+        return;
+    }
+    let film = fixture::film(20, 0);
+    let host = Host::start(&Config::live(App::open("reject")));
+    let url = host.url("live/cam");
+    for tool in tools {
+        let mark = host.log.mark();
+        let mut first = Encoder(tool).publish(&film, &url);
+        host.log.wait(mark, "publishing", &[], SOON);
+        let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+        let mark = host.log.mark();
+        let killed = Instant::now();
+        first.signal(Signal::Kill);
+        let mut second = Encoder(tool).publish(&film, &url);
+        let freed = host.log.wait(mark, "unpublished", &[], SOON);
+        let back = host.log.wait(mark, "publishing", &[], SOON);
+        eprintln!(
+            "{tool} killed: the name was free after {:.1} ms, published again after {:.0} ms",
+            (freed.at - killed).as_secs_f64() * 1e3,
+            (back.at - killed).as_secs_f64() * 1e3,
+        );
+        assert!(back.at - killed < Duration::from_secs(1));
+        told_the_end(&mut player);
+        first.kill();
+        second.kill();
+        host.log
+            .wait(mark, "unpublished", &[("reason", "eof")], SOON);
+    }
+    host.stop();
+}
+
+/// The player hears of the end of its stream.
+fn told_the_end(player: &mut Client) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let message = player.next(deadline).expect("the player is told");
+        if rtmp::is_end(&message) {
+            return;
+        }
+    }
+}
+
+/// Publishes, leaves as `leave` does, and publishes again.
+fn comes_back(host: &Host, how: &str, leave: impl FnOnce(Client) -> Option<Client>) {
+    let mut player = Client::play(host.addr, "live", how).expect("may play");
+    let first = Client::publish(host.addr, "live", how).expect("may publish");
+    let begin = Instant::now();
+    // Kept, so that a connection that is still open stays so.
+    let _left = leave(first);
+    let (_second, attempts) = retry(host, how, begin);
+    eprintln!(
+        "{how}: published again after {:.1} ms, attempt {attempts}",
+        begin.elapsed().as_secs_f64() * 1e3
+    );
+    assert!(begin.elapsed() < Duration::from_secs(1), "{how}");
+    told_the_end(&mut player);
+}
+
+/// Publishes as a reconnecting encoder does: again until it succeeds.
+fn retry(host: &Host, name: &str, begin: Instant) -> (Client, u32) {
+    for attempt in 1.. {
+        match Client::publish(host.addr, "live", name) {
+            Ok(client) => return (client, attempt),
+            Err(refused) => {
+                assert!(begin.elapsed() < SOON, "{name}: {refused:?}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    unreachable!("attempts don't run out");
+}
+
+#[test]
+fn every_way_to_leave_frees_the_name() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::probe("accept")));
+    comes_back(&host, "fin", |first| {
+        drop(first);
+        None
+    });
+    comes_back(&host, "reset", |first| {
+        first.reset();
+        None
+    });
+    comes_back(&host, "fcunpublish", |mut first| {
+        let arguments = ["fcunpublish".into()];
+        first
+            .command(0, "FCUnpublish", 6.0, Amf::Null, &arguments)
+            .expect("sent");
+        Some(first)
+    });
+    comes_back(&host, "deletestream", |mut first| {
+        let id = f64::from(first.stream);
+        first
+            .command(0, "deleteStream", 0.0, Amf::Null, &[id.into()])
+            .expect("sent");
+        Some(first)
+    });
+    comes_back(&host, "closestream", |mut first| {
+        first
+            .command(first.stream, "closeStream", 0.0, Amf::Null, &[])
+            .expect("sent");
+        Some(first)
+    });
+    // The plugin heard of each end once, after its beginning.
+    let ways = ["fin", "reset", "fcunpublish", "deletestream", "closestream"];
+    for name in ways {
+        // Twice each: the publisher that left, and the one that came back.
+        for _ in 0..2 {
+            host.log
+                .wait_until(START, SOON, |entry| {
+                    entry
+                        .message()
+                        .starts_with(&format!("event unpublished {name} "))
+                })
+                .unwrap_or_else(|| panic!("no event for {name}"));
+        }
+        let events = events(&host, START, name);
+        let expected = ["published", "unpublished", "published", "unpublished"];
+        assert_eq!(events, expected, "{name}");
+    }
+    host.stop();
+}
+
+/// The published and unpublished events of a stream that the probe logged.
+fn events(host: &Host, since: Mark, name: &str) -> Vec<String> {
+    host.log
+        .all(since)
+        .iter()
+        .filter_map(|entry| {
+            let mut words = entry.message().split(' ');
+            let event = (words.next()? == "event").then(|| words.next())??;
+            (words.next()? == name && event.ends_with("published")).then(|| event.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn silent_encoder_loses_the_name_at_the_timeout() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9]) {
+        return;
+    }
+    let film = fixture::film(20, 0);
+    let app = App::open("reject").media("publisher_timeout: \"2 s\"");
+    let host = Host::start(&Config::live(app));
+    let silent = Encoder(Tool::Ffmpeg9).publish(&film, &host.url("live/cam"));
+    host.log.wait(START, "publishing", &[], SOON);
+    let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+    // Its socket stays open: only the silence tells.
+    silent.signal(Signal::Stop);
+    let stopped = Instant::now();
+    let early = Client::publish(host.addr, "live", "cam").expect_err("the name is taken");
+    assert_eq!(early.code(), "NetStream.Publish.BadName");
+    let freed = host
+        .log
+        .wait(START, "unpublished", &[("reason", "timeout")], SOON);
+    let after = freed.at - stopped;
+    eprintln!("a stopped encoder lost its name after {after:?} (limit 2 s)");
+    assert!(
+        (Duration::from_millis(1500)..Duration::from_millis(2500)).contains(&after),
+        "{after:?}"
+    );
+    told_the_end(&mut player);
+    Client::publish(host.addr, "live", "cam").expect("the name is free");
+    host.stop();
+}

@@ -1,0 +1,182 @@
+//! When a player joins: before its publisher, late, beside others.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    publish_play::{assert_whole, sent},
+    support::{
+        App, Config, Encoder, Host, Player, Tool, Witness, alone, clients,
+        compare::{self, By},
+        fixture,
+        flv::{self, Packet, Role, VIDEO},
+        rtmp::Client,
+        together,
+    },
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn players_that_came_3_s_before_the_publisher_miss_nothing() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9]) {
+        return;
+    }
+    let film = fixture::film(6, 0);
+    let host = Host::start(&Config::live(App::open("reject")));
+    let sent = sent(&host, Encoder(Tool::Ffmpeg9), &film);
+    let mut recordings: Vec<_> = clients::present(&Tool::ALL)
+        .into_iter()
+        .enumerate()
+        .map(|(i, tool)| {
+            let mark = host.log.mark();
+            let file = host.file(&format!("played-{i}.flv"));
+            let recording = Player(tool).record(&host.url("live/film"), file);
+            host.log
+                .wait(mark, "playing: waiting for a publisher", &[], SOON);
+            recording
+        })
+        .collect();
+    // The time is the point here: players must be patient.
+    thread::sleep(Duration::from_secs(3));
+    let mut publisher = Encoder(Tool::Ffmpeg9).publish(&film, &host.url("live/film"));
+    let exit = publisher.wait(Duration::from_secs(40));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    for recording in &mut recordings {
+        recording.ended(SOON);
+        let who = format!("{} before its publisher", recording.tool);
+        let run = compare::contiguous(&sent, &flv::packets(&recording.file), By::Hash)
+            .unwrap_or_else(|difference| panic!("{who}: {difference}"));
+        eprintln!("{who}: {run:?}");
+        assert_eq!((run.skipped, run.offset), (0, 0), "{who}: {run:?}");
+        assert_whole(recording.tool, run, &who);
+    }
+    host.stop();
+}
+
+/// Joins a running stream; returns the first video frame and how long after
+/// the TCP connect began it came.
+fn join(host: &Host) -> (Packet, Duration) {
+    let begin = Instant::now();
+    let mut client = Client::play(host.addr, "live", "film").expect("may play");
+    let mut has_header = false;
+    loop {
+        let message = client.next(begin + SOON).expect("media comes");
+        if message.kind != VIDEO || message.payload.is_empty() {
+            continue;
+        }
+        let packet = Packet::new(VIDEO, message.timestamp, &message.payload);
+        match packet.role {
+            Role::Header => has_header = true,
+            Role::Frame => {
+                assert!(has_header, "a frame came before its codec header");
+                return (packet, message.at - begin);
+            }
+            Role::End | Role::Script => {}
+        }
+    }
+}
+
+#[test]
+fn late_player_gets_a_keyframe_within_100_ms() {
+    let _guard = alone();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let witness = Witness::start(host.addr, "live", "film");
+    let mut waits = Vec::new();
+    // 40 joins spread over two groups of pictures of 2 s each.
+    for _ in 0..40 {
+        thread::sleep(Duration::from_millis(100));
+        let (first, wait) = join(&host);
+        assert!(first.keyframe, "the first frame is no keyframe: {first:?}");
+        waits.push(wait);
+    }
+    waits.sort();
+    let report = witness.finish();
+    let worst = *waits.last().expect("40 joins");
+    eprintln!(
+        "late join, TCP connect to first keyframe: median {:.1} ms, worst {:.1} ms of {}; {report}",
+        waits[waits.len() / 2].as_secs_f64() * 1e3,
+        worst.as_secs_f64() * 1e3,
+        waits.len(),
+    );
+    assert!(worst <= Duration::from_millis(100), "worst join: {worst:?}");
+    host.stop();
+}
+
+#[test]
+fn without_a_cache_a_late_player_starts_at_the_next_keyframe() {
+    let _guard = together();
+    let app = App::open("reject").media("join: NextKeyframe");
+    let host = Host::start(&Config::live(app));
+    let witness = Witness::start(host.addr, "live", "film");
+    // The clip's keyframes are 2 s apart: this is inside the first group.
+    let (first, _) = join(&host);
+    assert!(first.keyframe, "the first frame is no keyframe: {first:?}");
+    assert!(first.dts > 0, "the first keyframe was over: {first:?}");
+    witness.finish();
+    host.stop();
+}
+
+#[test]
+fn ten_applications_streams_of_one_name_do_not_mix() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9]) {
+        return;
+    }
+    let encoders = clients::present(&[Tool::Ffmpeg9, Tool::Ffmpeg5]);
+    let players = clients::present(&Tool::ALL);
+    let films: Vec<_> = (0..10).map(|look| fixture::film(6, look)).collect();
+    let mut config = Config::live(App::open("reject"));
+    for i in 1..10 {
+        config = config.and(&format!("app{i}"), App::open("reject"));
+    }
+    let host = Host::start(&config);
+    let mut running = Vec::new();
+    for (i, film) in films.iter().enumerate() {
+        let app = if i == 0 {
+            "live".into()
+        } else {
+            format!("app{i}")
+        };
+        let url = host.url(&format!("{app}/cam"));
+        let player = Player(players[i % players.len()]);
+        let mark = host.log.mark();
+        let player = player.record(&url, host.file(&format!("{app}.flv")));
+        host.log.wait(
+            mark,
+            "playing: waiting for a publisher",
+            &[("app", &app)],
+            SOON,
+        );
+        let publisher = Encoder(encoders[i % encoders.len()]).publish(film, &url);
+        running.push((app, film, player, publisher));
+    }
+    for (app, film, mut player, mut publisher) in running {
+        let exit = publisher.wait(Duration::from_secs(60));
+        assert!(exit.status.success(), "{app}: {}", exit.stderr);
+        player.ended(SOON);
+        let run = compare::contiguous(&flv::packets(film), &flv::packets(&player.file), By::Hash)
+            .unwrap_or_else(|difference| panic!("{app}: {difference}"));
+        eprintln!("{app}/cam to {}: {run:?}", player.tool);
+        assert_eq!((run.skipped, run.offset), (0, 0), "{app}: {run:?}");
+        assert_whole(player.tool, run, &app);
+    }
+    host.stop();
+}
+
+#[test]
+fn instances_of_an_application_do_not_mix() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    // One name in two instances and outside of them: three streams.
+    let apps = ["live", "live/room1", "live/room2"];
+    let witnesses = apps.map(|app| Witness::start(host.addr, app, "cam"));
+    thread::sleep(Duration::from_secs(1));
+    for (app, witness) in apps.into_iter().zip(witnesses) {
+        eprintln!("{app}/cam: {}", witness.finish());
+    }
+    host.stop();
+}

@@ -1,0 +1,282 @@
+//! Start, stop, and the errors that prevent a start.
+
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    App, Config, Encoder, Host, Player, Tool, clients, fixture, guests, host,
+    log::START,
+    process::{Exit, Signal},
+    rtmp::{Client, Failure},
+    together,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Stops a server that has clients; returns how long it took.
+fn stopped_by(signal: Signal) -> Duration {
+    let mut host = Host::start(&Config::live(App::open("reject")));
+    let mut publisher = Client::publish(host.addr, "live", "cam").expect("may publish");
+    let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+    let mut idle = Client::connect(host.addr, "live").expect("may connect");
+    player.status(SOON, "NetStream.Play.Start").expect("plays");
+    let begin = Instant::now();
+    host.process.signal(signal);
+    for (who, client, told) in [
+        ("publisher", &mut publisher, "NetStream.Unpublish.Success"),
+        ("player", &mut player, "NetStream.Play.Stop"),
+        ("idle", &mut idle, "NetConnection.Connect.AppShutdown"),
+    ] {
+        client
+            .status(SOON, told)
+            .unwrap_or_else(|failure| panic!("{who} is not told: {failure:?}"));
+        assert!(client.closed(SOON), "{who} is closed");
+    }
+    drop((publisher, player, idle));
+    let exit = host.process.wait(SOON);
+    assert!(exit.status.success(), "{signal:?}: {}", exit.status);
+    exit.at - begin
+}
+
+#[test]
+fn sigterm_and_sigint_tell_clients_and_exit_0() {
+    let _guard = together();
+    for signal in [Signal::Terminate, Signal::Interrupt] {
+        let took = stopped_by(signal);
+        eprintln!("{signal:?}: exit 0 after {took:?} with three clients");
+        assert!(took < Duration::from_secs(5), "the drain limit is 5 s");
+    }
+}
+
+#[test]
+fn real_clients_end_when_the_server_stops() {
+    let _guard = together();
+    let tools = clients::present(&Tool::ALL);
+    if !tools.contains(&Tool::Ffmpeg9) {
+        return;
+    }
+    let film = fixture::film(20, 0);
+    let host = Host::start(&Config::live(App::open("reject")));
+    let url = host.url("live/film");
+    let mut publisher = Encoder(Tool::Ffmpeg9).publish(&film, &url);
+    host.log.wait(START, "publishing", &[], SOON);
+    let mut players: Vec<_> = tools
+        .into_iter()
+        .enumerate()
+        .map(|(i, tool)| {
+            let mark = host.log.mark();
+            let player = Player(tool).record(&url, host.file(&format!("played-{i}.flv")));
+            host.log.wait(mark, "playing", &[], SOON);
+            player
+        })
+        .collect();
+    host.stop();
+    publisher.wait(SOON);
+    for player in &mut players {
+        player.ended(SOON);
+    }
+}
+
+#[test]
+fn client_that_does_not_leave_is_closed_at_the_drain_limit() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("drain: \"1 s\"");
+    let mut host = Host::start(&config);
+    // Never reads, never closes.
+    let stubborn = Client::connect(host.addr, "live").expect("may connect");
+    let begin = Instant::now();
+    host.process.signal(Signal::Terminate);
+    let exit = host.process.wait(SOON);
+    assert!(exit.status.success(), "{}", exit.status);
+    let took = exit.at - begin;
+    eprintln!("drain limit 1 s: exit 0 after {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop(stubborn);
+}
+
+#[test]
+fn connections_are_refused_while_stopping() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("drain: \"2 s\"");
+    let mut host = Host::start(&config);
+    let stubborn = Client::connect(host.addr, "live").expect("may connect");
+    host.process.signal(Signal::Terminate);
+    host.log.wait(START, "stopping", &[], SOON);
+    // The listener closes within the same moment.
+    let begin = Instant::now();
+    while Client::connect(host.addr, "live").is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(1), "still accepting");
+    }
+    assert!(host.process.wait(SOON).status.success());
+    drop(stubborn);
+}
+
+/// `host run` fails with one clear line, the only one that says "error".
+fn fails(config: &Config) -> String {
+    let folder = host::folder();
+    let exit = host::launch(folder.path(), &config.text()).wait(Duration::from_secs(30));
+    one_error(&exit)
+}
+
+fn one_error(exit: &Exit) -> String {
+    assert_eq!(exit.status.code(), Some(1), "{}", exit.stderr);
+    let mut errors = exit
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "));
+    let error = errors.next().expect("an error is told").to_owned();
+    assert_eq!(errors.next(), None, "one error line:\n{}", exit.stderr);
+    eprintln!("{error}");
+    error
+}
+
+#[test]
+fn port_in_use() {
+    let _guard = together();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = taken.local_addr().expect("bound").to_string();
+    let error = fails(&Config::live(App::open("reject")).listen(&addr));
+    assert!(error.contains(&addr) && error.contains("in use"), "{error}");
+}
+
+#[test]
+fn unreadable_plugin() {
+    let _guard = together();
+    let error = fails(&Config::live(App::new("nowhere/plugin.wasm", "{}")));
+    assert!(error.contains("nowhere/plugin.wasm"), "{error}");
+    assert!(error.contains("No such file"), "{error}");
+}
+
+/// Runs and checks with a plugin file of this content; returns run's error.
+fn fails_with_plugin(content: &[u8]) -> String {
+    let folder = host::folder();
+    let plugin = folder.path().join("plugin.wasm");
+    fs::write(plugin, content).expect("the plugin can be written");
+    let config = Config::live(App::new("plugin.wasm", "{}")).text();
+    let checked = host::check(folder.path(), &config).wait(Duration::from_secs(30));
+    assert_eq!(checked.status.code(), Some(1), "check finds it too");
+    let exit = host::launch(folder.path(), &config).wait(Duration::from_secs(30));
+    let error = one_error(&exit);
+    assert!(error.contains("plugin.wasm"), "{error}");
+    error
+}
+
+#[test]
+fn plugin_without_the_exports() {
+    let _guard = together();
+    let error = fails_with_plugin(b"\0asm\x0d\0\x01\0");
+    assert!(
+        error.contains("livehost:app/"),
+        "the missing export: {error}"
+    );
+}
+
+#[test]
+fn plugin_that_is_no_component() {
+    let _guard = together();
+    let error = fails_with_plugin(b"\0asm\x01\0\0\0");
+    assert!(error.contains("component"), "{error}");
+    fails_with_plugin(b"#!/bin/sh\n");
+}
+
+#[test]
+fn plugin_that_refuses_its_configuration() {
+    let _guard = together();
+    let app = App::new(guests::probe(), "{ \"mode\": \"refuse-configure\" }");
+    let error = fails(&Config::live(app));
+    assert!(
+        error.contains("asked to refuse its configuration"),
+        "{error}"
+    );
+}
+
+#[test]
+fn plugin_that_hangs_while_it_is_configured() {
+    let _guard = together();
+    for mode in [
+        "loop-on-configure",
+        "sleep-on-configure",
+        "panic-on-configure",
+    ] {
+        let begin = Instant::now();
+        let error = fails(&Config::live(App::probe(mode)));
+        assert!(error.contains("probe.wasm"), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(15), "{mode}: bounded");
+    }
+}
+
+#[test]
+fn bad_configuration() {
+    let _guard = together();
+    let folder = host::folder();
+    let good = Config::live(App::open("reject")).text();
+    let bad = good.replace("chain:", "chian:");
+    let exit = host::launch(folder.path(), &bad).wait(SOON);
+    assert_eq!(exit.status.code(), Some(1));
+    eprintln!("{}", exit.stderr);
+    let line = 1 + bad.lines().position(|line| line.contains("chian")).unwrap();
+    let place = format!("config.ron:{line}:");
+    for part in [place.as_str(), "chian", "chain"] {
+        assert!(exit.stderr.contains(part), "{part} in {}", exit.stderr);
+    }
+    let missing = folder.path().join("other");
+    fs::create_dir(&missing).unwrap();
+    let exit = host::check(&missing, "").wait(SOON);
+    assert_eq!(exit.status.code(), Some(1), "an empty file is no config");
+}
+
+#[test]
+fn check_accepts_what_run_would_serve() {
+    let _guard = together();
+    let folder = host::folder();
+    let config = Config::live(App::open("reject"));
+    let mut check = host::check(folder.path(), &config.text());
+    let exit = check.wait(Duration::from_secs(30));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    let said = check.stdout.text();
+    assert!(said.contains("live") && said.contains("ok"), "{said}");
+    assert!(!said.contains("warning"), "loopback is fine: {said}");
+
+    // The port isn't bound: one that is taken is no obstacle.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = taken.local_addr().expect("bound").to_string();
+    let exit = host::check(folder.path(), &config.clone().listen(&addr).text())
+        .wait(Duration::from_secs(30));
+    assert!(exit.status.success(), "{}", exit.stderr);
+
+    let mut check = host::check(folder.path(), &config.listen("0.0.0.0:0").text());
+    let exit = check.wait(Duration::from_secs(30));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    let said = check.stdout.text() + &exit.stderr;
+    assert!(said.contains("warning"), "open to the world: {said}");
+}
+
+#[test]
+fn banner_says_how_to_publish_and_play() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let banner = host.process.stdout.text();
+    let url = host.url("live/");
+    for part in ["ffmpeg", "allow-all.wasm", &host.addr.to_string(), &url] {
+        assert!(banner.contains(part), "{part} in {banner}");
+    }
+    host.stop();
+}
+
+#[test]
+fn unknown_application_is_refused_with_its_name() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let refused = Client::connect(host.addr, "nope").expect_err("no such application");
+    assert!(
+        matches!(&refused, Failure::Refused { description, .. } if description.contains("nope")),
+        "{refused:?}"
+    );
+    assert_eq!(refused.code(), "NetConnection.Connect.InvalidApp");
+    host.log
+        .wait(START, "connect refused", &[("code", refused.code())], SOON);
+    host.stop();
+}

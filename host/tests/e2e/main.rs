@@ -1,0 +1,25 @@
+//! The server as users run it: the real binary, real encoders and players, and
+//! a scripted client for what real ones don't do.
+//!
+//! Every test starts a server of its own on a free port with a configuration
+//! of its own, and prints the figures it found (`cargo test -- --nocapture`).
+//! Tests that measure lateness run alone, see [`support::alone`]. A missing
+//! client is a failure in CI and a loud skip elsewhere.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's way to fail; clippy's own allowance covers test functions only, not what they call"
+)]
+
+mod auth;
+mod bad_plugins;
+mod disconnects;
+mod duplicate;
+mod garbage;
+mod joining;
+mod lifecycle;
+mod publish_play;
+mod reload;
+mod support;

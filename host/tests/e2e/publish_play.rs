@@ -1,0 +1,110 @@
+//! Real encoders to real players: what is played is what was sent.
+
+use std::time::Duration;
+
+use crate::support::{
+    App, Config, Encoder, Host, Player, Tool, clients,
+    compare::{self, By, Run},
+    fixture, flv,
+    log::START,
+    together,
+};
+
+/// For a player to end by itself once its stream was unpublished.
+const END: Duration = Duration::from_secs(10);
+
+#[test]
+fn ffmpeg_5_publishes_20_s_to_every_player() {
+    to_every_player(Tool::Ffmpeg5);
+}
+
+#[test]
+fn ffmpeg_9_publishes_20_s_to_every_player() {
+    to_every_player(Tool::Ffmpeg9);
+}
+
+fn to_every_player(encoder: Tool) {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9, encoder]) {
+        return;
+    }
+    let film = fixture::film(20, 0);
+    let host = Host::start(&Config::live(App::open("reject")));
+    let sent = sent(&host, Encoder(encoder), &film);
+    let mut publisher = Encoder(encoder).publish(&film, &host.url("live/film"));
+    host.log
+        .wait(START, "publishing", &[("stream", "film")], END);
+    let players = clients::present(&Tool::ALL);
+    let mut recordings: Vec<_> = players
+        .into_iter()
+        .enumerate()
+        .map(|(i, tool)| {
+            let file = host.file(&format!("played-{i}.flv"));
+            Player(tool).record(&host.url("live/film"), file)
+        })
+        .collect();
+    let exit = publisher.wait(Duration::from_secs(60));
+    assert!(exit.status.success(), "{encoder}: {}", exit.stderr);
+    for recording in &mut recordings {
+        recording.ended(END);
+        let played = flv::packets(&recording.file);
+        let who = format!("{encoder} to {}", recording.tool);
+        let run = compare::contiguous(&sent, &played, By::Hash)
+            .unwrap_or_else(|difference| panic!("{who}: {difference}"));
+        eprintln!("{who}: {run:?}");
+        assert_eq!(run.offset, 0, "{who}: timestamps are the encoder's own");
+        assert!(run.video > 500, "{who}: 20 s are 600 frames: {run:?}");
+        assert_whole(recording.tool, run, &who);
+    }
+    host.stop();
+}
+
+#[test]
+fn gstreamer_publishes() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9, Tool::Gstreamer]) {
+        return;
+    }
+    let film = fixture::film(6, 0);
+    let host = Host::start(&Config::live(App::open("reject")));
+    let encoder = Encoder(Tool::Gstreamer);
+    let sent = sent(&host, encoder, &film);
+    // Waits for the publisher, so nothing is skipped.
+    let mut player = Player(Tool::Ffmpeg9).record(&host.url("live/film"), host.file("played.flv"));
+    host.log.wait(
+        START,
+        "playing: waiting for a publisher",
+        &[("stream", "film")],
+        END,
+    );
+    let mut publisher = encoder.publish(&film, &host.url("live/film"));
+    let exit = publisher.wait(Duration::from_secs(40));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    player.ended(END);
+    // Its multiplexer makes timestamps that depend on when it was started, so
+    // the coded data is compared.
+    let run = compare::contiguous(&sent, &flv::packets(&player.file), By::Essence)
+        .unwrap_or_else(|difference| panic!("GStreamer to FFmpeg 9: {difference}"));
+    eprintln!("GStreamer to FFmpeg 9: {run:?}");
+    assert_eq!(run.skipped, 0, "{run:?}");
+    assert_whole(Tool::Ffmpeg9, run, "GStreamer to FFmpeg 9");
+    host.stop();
+}
+
+/// What an encoder sends of a film.
+pub(crate) fn sent(host: &Host, encoder: Encoder, film: &std::path::Path) -> Vec<flv::Packet> {
+    let file = host.file("sent.flv");
+    encoder.sent(film, &file);
+    flv::packets(&file)
+}
+
+/// The run goes on to the last frame sent.
+pub(crate) fn assert_whole(player: Tool, run: Run, who: &str) {
+    // rtmp2src gives up what it holds when it hears that the stream ended.
+    let allowed = if player == Tool::Gstreamer { 2 } else { 0 };
+    let (video, audio) = run.missing;
+    assert!(
+        video <= allowed && audio <= allowed,
+        "{who}: the last frames are missing: {run:?}"
+    );
+}

@@ -1,0 +1,220 @@
+//! Real encoders and players.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use super::{
+    process::{Exit, Process},
+    workspace,
+};
+
+/// A program that a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// Debian 12's ffmpeg.
+    Ffmpeg5,
+    /// The static one of PyPI's imageio-ffmpeg, fetched by `make test`.
+    Ffmpeg9,
+    Rtmpdump,
+    /// With rtmp2sink, rtmp2src, flvmux and flvdemux.
+    Gstreamer,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ffmpeg5 => "ffmpeg 5.1",
+            Self::Ffmpeg9 => "FFmpeg 9",
+            Self::Rtmpdump => "rtmpdump",
+            Self::Gstreamer => "GStreamer",
+        })
+    }
+}
+
+impl Tool {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Ffmpeg5,
+        Self::Ffmpeg9,
+        Self::Rtmpdump,
+        Self::Gstreamer,
+    ];
+
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Ffmpeg5 => "ffmpeg".into(),
+            Self::Ffmpeg9 => workspace().join("target/clients/ffmpeg9"),
+            Self::Rtmpdump => "rtmpdump".into(),
+            Self::Gstreamer => "gst-launch-1.0".into(),
+        }
+    }
+
+    pub(crate) fn command(self) -> Command {
+        Command::new(self.program())
+    }
+
+    /// Why it can't be used; none if it can.
+    fn missing(self) -> Option<String> {
+        let works = |program: PathBuf, arguments: &[&str]| {
+            Command::new(&program)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .map_err(|error| format!("{} doesn't start: {error}", program.display()))
+        };
+        let outcome = match self {
+            Self::Ffmpeg5 | Self::Ffmpeg9 => works(self.program(), &["-version"]),
+            // It has no way to ask for its version that succeeds.
+            Self::Rtmpdump => return works(self.program(), &["--help"]).err(),
+            Self::Gstreamer => works(self.program(), &["--version"]).and_then(|_| {
+                ["rtmp2sink", "rtmp2src", "flvmux", "flvdemux"]
+                    .into_iter()
+                    .map(|element| works("gst-inspect-1.0".into(), &[element]))
+                    .find(|outcome| !matches!(outcome, Ok(status) if status.success()))
+                    .unwrap_or_else(|| works("true".into(), &[]))
+            }),
+        };
+        match outcome {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("{self} lacks an element ({status})")),
+            Err(error) => Some(error),
+        }
+    }
+}
+
+/// Those of `tools` that are here. The others are reported loudly.
+///
+/// # Panics
+/// In CI (`CI` or `LIVEHOST_CI` is set), if one is missing.
+pub(crate) fn present(tools: &[Tool]) -> Vec<Tool> {
+    let ci = ["CI", "LIVEHOST_CI"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    let here = |tool: &Tool| match tool.missing() {
+        None => true,
+        Some(why) if ci => panic!("{tool} is mandatory in CI: {why}"),
+        Some(why) => {
+            eprintln!("SKIPPED: what needs {tool}, because {why}");
+            false
+        }
+    };
+    tools.iter().copied().filter(here).collect()
+}
+
+/// Whether all of `tools` are here, see [`present`].
+pub(crate) fn all(tools: &[Tool]) -> bool {
+    present(tools).len() == tools.len()
+}
+
+/// A real encoder, sending a file as if it came from a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Encoder(pub(crate) Tool);
+
+impl Encoder {
+    /// Publishes `file` at its own pace.
+    pub(crate) fn publish(self, file: &Path, url: &str) -> Process {
+        let mut command = self.0.command();
+        match self.0 {
+            Tool::Gstreamer => {
+                command.args(gstreamer_remux(file));
+                command.args(["rtmp2sink", "sync=true"]);
+                command.arg(format!("location={url}"));
+                command.args(GSTREAMER_PADS);
+            }
+            _ => {
+                command.args(["-nostdin", "-hide_banner", "-loglevel", "warning", "-re"]);
+                command.arg("-i").arg(file);
+                command.args(["-c", "copy", "-f", "flv", url]);
+            }
+        }
+        Process::spawn(format!("{} publishing {url}", self.0), &mut command)
+    }
+
+    /// What [`Encoder::publish`] sends, as the same program writes it to a
+    /// file.
+    pub(crate) fn sent(self, file: &Path, out: &Path) {
+        let mut command = self.0.command();
+        match self.0 {
+            Tool::Gstreamer => {
+                command.args(gstreamer_remux(file)).arg("filesink");
+                command.arg(format!("location={}", out.display()));
+                command.args(GSTREAMER_PADS);
+            }
+            _ => {
+                command.args(["-nostdin", "-loglevel", "warning", "-y", "-i"]);
+                command.arg(file).args(["-c", "copy", "-f", "flv"]);
+                command.arg(out);
+            }
+        }
+        let exit = Process::spawn(format!("{} remuxing", self.0), &mut command)
+            .wait(Duration::from_secs(20));
+        assert!(exit.status.success(), "{}", exit.stderr);
+    }
+}
+
+fn gstreamer_remux(file: &Path) -> Vec<String> {
+    let location = format!("location={}", file.display());
+    let words = ["-q", "-e", "filesrc", &location, "!", "flvdemux", "name=d"];
+    let mux = ["flvmux", "name=m", "streamable=true", "!"];
+    words.into_iter().chain(mux).map(str::to_owned).collect()
+}
+
+const GSTREAMER_PADS: [&str; 10] = [
+    "d.video", "!", "queue", "!", "m.video", "d.audio", "!", "queue", "!", "m.audio",
+];
+
+/// A real player that records what it receives, unchanged, as FLV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Player(pub(crate) Tool);
+
+/// A player at work.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) tool: Tool,
+    pub(crate) process: Process,
+    pub(crate) file: PathBuf,
+}
+
+impl Player {
+    /// Records `url` until the stream ends.
+    pub(crate) fn record(self, url: &str, file: PathBuf) -> Recording {
+        let mut command = self.0.command();
+        match self.0 {
+            Tool::Ffmpeg5 | Tool::Ffmpeg9 => {
+                command.args(["-nostdin", "-hide_banner", "-loglevel", "warning", "-y"]);
+                // -copyts: the received timestamps, not some that start at 0.
+                command.args(["-i", url, "-c", "copy", "-copyts"]);
+                command.args(["-flush_packets", "1", "-f", "flv"]);
+                command.arg(&file);
+            }
+            Tool::Rtmpdump => {
+                command.args(["--quiet", "--live", "--rtmp", url, "--flv"]);
+                command.arg(&file);
+            }
+            Tool::Gstreamer => {
+                let sink = format!("location={}", file.display());
+                command.args(["-q", "-e", "rtmp2src", &format!("location={url}")]);
+                command.args(["!", "filesink", "buffer-mode=unbuffered", &sink]);
+            }
+        }
+        let process = Process::spawn(format!("{} playing {url}", self.0), &mut command);
+        Recording {
+            tool: self.0,
+            process,
+            file,
+        }
+    }
+}
+
+impl Recording {
+    /// Waits until the player has ended by itself, as it does when it is told
+    /// that the stream was unpublished.
+    pub(crate) fn ended(&mut self, limit: Duration) -> Exit {
+        self.process.wait(limit)
+    }
+}

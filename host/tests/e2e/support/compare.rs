@@ -1,0 +1,136 @@
+//! Is what was played what was sent?
+
+use super::flv::{AUDIO, Packet, Role, VIDEO};
+
+/// A contiguous run of what was sent, found in what was played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Video and audio frames, every one as it was sent.
+    pub(crate) video: usize,
+    pub(crate) audio: usize,
+    /// Video frames sent before the run.
+    pub(crate) skipped: usize,
+    /// Frames sent behind the run: `(video, audio)`.
+    pub(crate) missing: (usize, usize),
+    /// Played timestamp less sent timestamp, the same for every frame.
+    pub(crate) offset: i64,
+}
+
+/// What of a packet must be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Every byte and every timestamp.
+    Hash,
+    /// The coded data only: for an encoder whose multiplexer makes its own
+    /// timestamps.
+    Essence,
+}
+
+/// Compares frame by frame.
+///
+/// `played` must be a contiguous run of `sent`, from a keyframe on: none
+/// missing, none changed, none twice, each at its time, audio and video
+/// against the same clock, the codec headers in front.
+///
+/// # Errors
+/// The first difference.
+pub(crate) fn contiguous(sent: &[Packet], played: &[Packet], by: By) -> Result<Run, String> {
+    headers(sent, played)?;
+    let frames = |packets: &[Packet], kind: u8| -> Vec<Packet> {
+        packets
+            .iter()
+            .filter(|p| p.kind == kind && p.role == Role::Frame)
+            .cloned()
+            .collect()
+    };
+    let (sent_video, played_video) = (frames(sent, VIDEO), frames(played, VIDEO));
+    let first = played_video.first().ok_or("no video was played")?;
+    if !first.keyframe {
+        return Err(format!("the first frame played is no keyframe: {first:?}"));
+    }
+    let skipped = sent_video
+        .iter()
+        .position(|frame| same(frame, first, by))
+        .ok_or_else(|| format!("the first frame played was never sent: {first:?}"))?;
+    let start = sent_video.get(skipped).ok_or("no video was sent")?;
+    let offset = i64::from(first.dts) - i64::from(start.dts);
+    let (video, missing_video) = run(&sent_video, &played_video, skipped, offset, by)?;
+
+    let (sent_audio, played_audio) = (frames(sent, AUDIO), frames(played, AUDIO));
+    let (audio, missing_audio) = match played_audio.first() {
+        None if sent_audio.is_empty() => (0, 0),
+        None => return Err("no audio was played".into()),
+        Some(first) => {
+            let at = i64::from(first.dts) - offset;
+            let from = sent_audio
+                .iter()
+                .position(|frame| match by {
+                    By::Hash => i64::from(frame.dts) == at,
+                    By::Essence => same(frame, first, by),
+                })
+                .ok_or_else(|| format!("no audio was sent for {first:?}, offset {offset} ms"))?;
+            run(&sent_audio, &played_audio, from, offset, by)?
+        }
+    };
+    Ok(Run {
+        video,
+        audio,
+        skipped,
+        missing: (missing_video, missing_audio),
+        offset,
+    })
+}
+
+fn same(sent: &Packet, played: &Packet, by: By) -> bool {
+    match by {
+        By::Hash => sent.hash == played.hash && sent.cts == played.cts,
+        By::Essence => sent.essence == played.essence,
+    }
+}
+
+/// Every header played was sent, and one of each kind comes before the frames.
+fn headers(sent: &[Packet], played: &[Packet]) -> Result<(), String> {
+    let is_header = |p: &&Packet| p.role == Role::Header;
+    for header in played.iter().filter(is_header) {
+        let known = sent
+            .iter()
+            .any(|p| p.kind == header.kind && p.hash == header.hash);
+        if !known {
+            return Err(format!("a codec header that was never sent: {header:?}"));
+        }
+    }
+    for kind in [VIDEO, AUDIO] {
+        let first = played.iter().find(|p| p.kind == kind);
+        match first {
+            Some(p) if p.role == Role::Header => {}
+            Some(p) => return Err(format!("a frame came before its codec header: {p:?}")),
+            None => return Err(format!("no packet of type {kind} was played")),
+        }
+    }
+    Ok(())
+}
+
+/// How many frames match from `from` on, and how many were sent behind them.
+fn run(
+    sent: &[Packet],
+    played: &[Packet],
+    from: usize,
+    offset: i64,
+    by: By,
+) -> Result<(usize, usize), String> {
+    for (i, frame) in played.iter().enumerate() {
+        let expected = sent
+            .get(from + i)
+            .ok_or_else(|| format!("frame {i} was played behind the last one sent: {frame:?}"))?;
+        let on_time = by == By::Essence || i64::from(frame.dts) - i64::from(expected.dts) == offset;
+        if !same(expected, frame, by) || !on_time {
+            let found = sent.iter().position(|p| same(p, frame, by));
+            return Err(format!(
+                "frame {i} (sent as {}): expected {expected:?} at offset {offset} ms, \
+                 played {frame:?} (its bytes were sent as {found:?})",
+                from + i
+            ));
+        }
+    }
+    Ok((played.len(), sent.len() - from - played.len()))
+}

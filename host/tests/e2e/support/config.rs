@@ -1,0 +1,115 @@
+//! Makes `config.ron` for a test.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use super::guests;
+
+/// One application.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    plugin: PathBuf,
+    config: String,
+    limits: String,
+    media: String,
+}
+
+impl App {
+    /// Accepts everybody; a second publisher of a name meets `on_duplicate`.
+    pub(crate) fn open(on_duplicate: &str) -> Self {
+        let config = format!("{{ \"on_duplicate\": \"{on_duplicate}\" }}");
+        Self::new(guests::guest("allow-all.wasm"), config)
+    }
+
+    /// The shipped static-keys with this configuration, in RON.
+    pub(crate) fn keys(config: &str) -> Self {
+        Self::new(guests::guest("static-keys.wasm"), config)
+    }
+
+    /// The probe with this mode.
+    pub(crate) fn probe(mode: &str) -> Self {
+        Self::probe_at(guests::probe(), mode)
+    }
+
+    /// A copy of the probe in the test's own folder.
+    pub(crate) fn probe_at(plugin: impl Into<PathBuf>, mode: &str) -> Self {
+        Self::new(plugin, format!("{{ \"mode\": \"{mode}\" }}"))
+    }
+
+    pub(crate) fn new(plugin: impl Into<PathBuf>, config: impl Into<String>) -> Self {
+        Self {
+            plugin: plugin.into(),
+            config: config.into(),
+            limits: String::new(),
+            media: String::new(),
+        }
+    }
+
+    /// Fields of the application's `limits`.
+    pub(crate) fn limits(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.limits);
+        self
+    }
+
+    /// Fields of the application's `media`.
+    pub(crate) fn media(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.media);
+        self
+    }
+}
+
+/// A whole configuration; listens on any free port of 127.0.0.1.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    apps: Vec<(String, App)>,
+    limits: String,
+    listen: String,
+}
+
+impl Config {
+    /// One application, called `live`.
+    pub(crate) fn live(app: App) -> Self {
+        Self {
+            apps: vec![("live".into(), app)],
+            limits: String::new(),
+            listen: "127.0.0.1:0".into(),
+        }
+    }
+
+    /// One application more.
+    pub(crate) fn and(mut self, name: &str, app: App) -> Self {
+        self.apps.push((name.into(), app));
+        self
+    }
+
+    /// Fields of the server's `limits`.
+    pub(crate) fn limits(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.limits);
+        self
+    }
+
+    /// Another address.
+    pub(crate) fn listen(mut self, addr: &str) -> Self {
+        addr.clone_into(&mut self.listen);
+        self
+    }
+
+    /// The text of `config.ron`.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::from("(\n  log: (level: \"info\", format: Json),\n");
+        out.push_str("  applications: {\n");
+        for (name, app) in &self.apps {
+            let _ = writeln!(
+                out,
+                "    {name:?}: (plugin: {:?}, config: {}, limits: ({}), media: ({})),",
+                app.plugin, app.config, app.limits, app.media
+            );
+        }
+        let _ = writeln!(
+            out,
+            "  }},\n  acceptors: [(listen: {:?}, chain: [Tcp, Rtmp], applications: [])],",
+            self.listen
+        );
+        let _ = writeln!(out, "  limits: ({}),\n)", self.limits);
+        out
+    }
+}

@@ -1,0 +1,115 @@
+//! The server under test, as a process.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::{
+    config::Config,
+    log::{Log, START},
+    process::{Exit, Process, Signal},
+};
+
+/// How long the server may take to load its plugins and listen, on a machine
+/// that does other things too.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server. Killed when dropped; [`Host::stop`] ends it as a user
+/// would.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) process: Process,
+    pub(crate) log: Log,
+    pub(crate) addr: SocketAddr,
+    /// The test's own folder, with `config.ron`.
+    pub(crate) folder: TempDir,
+}
+
+/// `host run` on a configuration of this folder, not waited for.
+pub(crate) fn launch(folder: &Path, config: &str) -> Process {
+    command("run", folder, config)
+}
+
+/// `host check` on a configuration of this folder, not waited for.
+pub(crate) fn check(folder: &Path, config: &str) -> Process {
+    command("check", folder, config)
+}
+
+fn command(verb: &str, folder: &Path, config: &str) -> Process {
+    let file = folder.join("config.ron");
+    fs::write(&file, config).expect("config.ron can be written");
+    Process::spawn(
+        format!("host {verb}"),
+        Command::new(env!("CARGO_BIN_EXE_host"))
+            .arg(verb)
+            .arg(&file)
+            .env_remove("RUST_LOG"),
+    )
+}
+
+/// A folder of a test's own.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+impl Host {
+    /// Starts the server and waits until it serves.
+    pub(crate) fn start(config: &Config) -> Self {
+        Self::start_in(folder(), config)
+    }
+
+    /// Starts the server with its configuration in `folder`.
+    pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
+        let process = launch(folder.path(), &config.text());
+        let log = Log(process.stderr.clone());
+        let listening = log.wait(START, "listening", &[], START_LIMIT);
+        let addr = listening.field("addr").expect("listening says where");
+        let addr = addr.parse().expect("an address and a port");
+        log.wait(START, "ready", &[], START_LIMIT);
+        Self {
+            process,
+            log,
+            addr,
+            folder,
+        }
+    }
+
+    /// A URL below this server: `live/name`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("rtmp://{}/{path}", self.addr)
+    }
+
+    /// A file in the test's own folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Resident memory now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(status).expect("the server runs");
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix("kB"))
+            .and_then(|kib| kib.trim().parse::<u64>().ok());
+        kib.expect("VmRSS in kB") * 1024
+    }
+
+    /// Ends the server with SIGTERM, as a service manager does.
+    ///
+    /// # Panics
+    /// If it doesn't exit with 0 within its drain limit and 5 s.
+    pub(crate) fn stop(mut self) -> Exit {
+        self.process.signal(Signal::Terminate);
+        let exit = self.process.wait(Duration::from_secs(10));
+        assert!(exit.status.success(), "{}\n{}", exit.status, exit.stderr);
+        exit
+    }
+}

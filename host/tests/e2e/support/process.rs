@@ -1,0 +1,224 @@
+//! Child processes: their output is kept as lines with arrival times, their
+//! end is awaited with a deadline, and none outlives its test.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// One line of output.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Captured {
+    lines: Vec<Line>,
+    /// When the pipe was closed: the process has ended.
+    closed: Option<Instant>,
+}
+
+/// A pipe of a child, read by its own thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pipe(Arc<(Mutex<Captured>, Condvar)>);
+
+impl Pipe {
+    fn read(source: impl Read + Send + 'static) -> Self {
+        let pipe = Self::default();
+        let writer = pipe.clone();
+        thread::spawn(move || {
+            let mut source = BufReader::new(source);
+            let mut raw = Vec::new();
+            while source.read_until(b'\n', &mut raw).is_ok_and(|n| n > 0) {
+                let text = String::from_utf8_lossy(&raw).trim_end().to_owned();
+                writer.change(|captured| {
+                    captured.lines.push(Line {
+                        text,
+                        at: Instant::now(),
+                    });
+                });
+                raw.clear();
+            }
+            writer.change(|captured| captured.closed = Some(Instant::now()));
+        });
+        pipe
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Captured)) {
+        let (captured, changed) = &*self.0;
+        change(&mut captured.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.notify_all();
+    }
+
+    /// Waits for the first thing that `find` makes of a line at or behind
+    /// index `from`; none at the deadline or once the pipe is closed.
+    pub(crate) fn wait<T>(
+        &self,
+        mut from: usize,
+        deadline: Instant,
+        mut find: impl FnMut(&Line) -> Option<T>,
+    ) -> Option<T> {
+        let (captured, changed) = &*self.0;
+        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            while let Some(line) = captured.lines.get(from) {
+                from += 1;
+                if let Some(found) = find(line) {
+                    return Some(found);
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || captured.closed.is_some() {
+                return None;
+            }
+            captured = changed
+                .wait_timeout(captured, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Waits for the end of the process; none when it runs past `deadline`.
+    fn wait_closed(&self, deadline: Instant) -> Option<Instant> {
+        let (captured, changed) = &*self.0;
+        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+        while captured.closed.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            captured = changed
+                .wait_timeout(captured, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        captured.closed
+    }
+
+    /// Every line so far.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let captured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        captured.lines.clone()
+    }
+
+    /// How many lines there are so far.
+    pub(crate) fn len(&self) -> usize {
+        let captured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        captured.lines.len()
+    }
+
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        let lines: Vec<String> = self.lines().into_iter().map(|line| line.text).collect();
+        lines.join("\n")
+    }
+}
+
+/// A signal, by the name that `kill` knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signal {
+    Interrupt,
+    Terminate,
+    Kill,
+    Stop,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Exit {
+    pub(crate) status: ExitStatus,
+    pub(crate) at: Instant,
+    pub(crate) stderr: String,
+}
+
+/// A running child; killed and reaped when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    pub(crate) stdout: Pipe,
+    pub(crate) stderr: Pipe,
+}
+
+impl Process {
+    pub(crate) fn spawn(name: impl Into<String>, command: &mut Command) -> Self {
+        let name = name.into();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let stdout = Pipe::read(child.stdout.take().expect("stdout is piped"));
+        let stderr = Pipe::read(child.stderr.take().expect("stderr is piped"));
+        Self {
+            name,
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Interrupt => "INT",
+            Signal::Terminate => "TERM",
+            Signal::Kill => "KILL",
+            Signal::Stop => "STOP",
+        };
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Waits until the process has ended.
+    ///
+    /// # Panics
+    /// If it still runs after `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Exit {
+        let Some(at) = self.stderr.wait_closed(Instant::now() + limit) else {
+            panic!("{} still runs after {limit:?}\n{}", self.name, self.tail());
+        };
+        let status = self.child.wait().expect("the child can be waited for");
+        Exit {
+            status,
+            at,
+            stderr: self.stderr.text(),
+        }
+    }
+
+    /// Ends it at once, as `kill -9` does, and reaps it.
+    pub(crate) fn kill(&mut self) {
+        // Fails when it has ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The last lines of its output, for the message of a failed test.
+    pub(crate) fn tail(&self) -> String {
+        let lines = self.stderr.lines();
+        let from = lines.len().saturating_sub(60);
+        let tail: Vec<&str> = lines.iter().skip(from).map(|l| l.text.as_str()).collect();
+        format!("---- stderr of {}\n{}", self.name, tail.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            eprintln!("{}", self.tail());
+        }
+    }
+}
