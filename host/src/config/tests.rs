@@ -267,6 +267,20 @@ fn documentation_lists_every_field_with_default_and_range() {
     }
 }
 
+/// The first example of `docs/config.md` is a whole file.
+#[test]
+fn documented_smallest_file_is_valid() {
+    let documentation = fs::read_to_string(host().join("../docs/config.md")).unwrap();
+    let (_, rest) = documentation.split_once("```ron\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = Config::parse(Path::new("/srv/config.ron"), example)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        config.applications["live"].plugin,
+        Path::new("/srv/target/plugins/static-keys.wasm")
+    );
+}
+
 mod arbitrary {
     use proptest::prelude::*;
 
