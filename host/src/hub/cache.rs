@@ -15,7 +15,8 @@ pub(super) struct Cache {
     /// Starts with a keyframe, or is empty.
     frames: Vec<Arc<Frame>>,
     frames_bytes: usize,
-    has_video: bool,
+    audio_codec: Option<&'static str>,
+    video_codec: Option<&'static str>,
 }
 
 impl Cache {
@@ -23,7 +24,11 @@ impl Cache {
     /// pictures larger than that is not kept at all: joining players then wait
     /// for the next keyframe.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) {
-        self.has_video |= frame.kind() == Kind::Video;
+        match frame.kind() {
+            Kind::Audio => self.audio_codec = self.audio_codec.or(frame.codec()),
+            Kind::Video => self.video_codec = self.video_codec.or(frame.codec()),
+            Kind::Data => {}
+        }
         match frame.role() {
             Role::Metadata => {
                 self.metadata = Some(frame.clone());
@@ -50,8 +55,7 @@ impl Cache {
     }
 
     fn push_header(&mut self, frame: &Arc<Frame>) {
-        let same =
-            |old: &&mut Arc<Frame>| old.kind() == frame.kind() && old.track() == frame.track();
+        let same = |old: &&mut Arc<Frame>| old.slot() == frame.slot();
         if let Some(old) = self.headers.iter_mut().find(same) {
             *old = frame.clone();
         } else if self.headers.len() < MAX_HEADERS {
@@ -61,16 +65,16 @@ impl Cache {
 
     /// True once the publisher has sent video: players then start at a keyframe.
     pub(super) fn has_video(&self) -> bool {
-        self.has_video
+        self.video_codec.is_some()
     }
 
-    /// The codec of audio or video, once known.
+    /// The codec of audio or video, once a message has told.
     pub(super) fn codec(&self, kind: Kind) -> Option<&'static str> {
-        self.headers
-            .iter()
-            .chain(&self.frames)
-            .find(|frame| frame.kind() == kind)
-            .and_then(|frame| frame.codec())
+        match kind {
+            Kind::Audio => self.audio_codec,
+            Kind::Video => self.video_codec,
+            Kind::Data => None,
+        }
     }
 
     /// Metadata and headers, at the time of the first frame that follows.

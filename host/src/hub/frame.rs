@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use livehost_rtmp::chunk;
 use livehost_rtmp::message::{Message, type_id};
-use livehost_wire::flv;
+use livehost_wire::flv::{self, AudioPacket, VideoPacket};
 
 /// Message stream id that the shared chunks are written for: what
 /// `createStream` answers to a connection's first call.
@@ -59,13 +59,22 @@ pub enum Role {
     Dependent,
 }
 
+/// Which header a header replaces: there is one of each for every track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HeaderSlot {
+    kind: Kind,
+    track: u8,
+    /// The sequence header, or what Enhanced RTMP adds to it: colour
+    /// information of video, the channel order of audio.
+    is_supplement: bool,
+}
+
 /// One message, parsed and chunked once.
 #[derive(Debug)]
 pub struct Frame {
     kind: Kind,
     role: Role,
-    /// First track of a multitrack message, else 0.
-    track: u8,
+    slot: HeaderSlot,
     codec: Option<&'static str>,
     timestamp: u32,
     payload: Bytes,
@@ -95,10 +104,10 @@ impl Frame {
         if payload.is_empty() {
             return Err(NotAFrame::Empty);
         }
-        let (role, track, codec) = match kind {
+        let (role, slot, codec) = match kind {
             Kind::Audio => classify_audio(&payload)?,
             Kind::Video => classify_video(&payload)?,
-            Kind::Data => (classify_data(&payload), 0, None),
+            Kind::Data => classify_data(&payload),
         };
         let chunks = chunk::encode_absolute(
             &message(kind, timestamp, SHARED_MESSAGE_STREAM, payload.clone()),
@@ -107,7 +116,7 @@ impl Frame {
         Ok(Self {
             kind,
             role,
-            track,
+            slot,
             codec,
             timestamp,
             payload,
@@ -125,9 +134,9 @@ impl Frame {
         self.role
     }
 
-    /// First track of a multitrack message, else 0.
-    pub fn track(&self) -> u8 {
-        self.track
+    /// What it replaces among the headers, if it is one.
+    pub(super) fn slot(&self) -> HeaderSlot {
+        self.slot
     }
 
     /// Codec name of audio and video.
@@ -201,42 +210,55 @@ fn message(kind: Kind, timestamp: u32, message_stream_id: u32, payload: Bytes) -
     }
 }
 
-type Classified = (Role, u8, Option<&'static str>);
+type Classified = (Role, HeaderSlot, Option<&'static str>);
 
 fn classify_audio(payload: &[u8]) -> Result<Classified, NotAFrame> {
     let tag = flv::parse_audio(payload)?;
-    let role = if tag.is_sequence_header() {
+    let is_supplement = tag.packet == AudioPacket::MultichannelConfig;
+    let role = if tag.is_sequence_header() || is_supplement {
         Role::Header
     } else {
         Role::Dependent
     };
-    Ok((
-        role,
-        tag.tracks().next().map_or(0, |track| track.id),
-        Some(tag.codec.name()),
-    ))
+    let slot = HeaderSlot {
+        kind: Kind::Audio,
+        track: tag.tracks().next().map_or(0, |track| track.id),
+        is_supplement,
+    };
+    Ok((role, slot, Some(tag.codec.name())))
 }
 
 fn classify_video(payload: &[u8]) -> Result<Classified, NotAFrame> {
     let tag = flv::parse_video(payload)?;
-    let role = if tag.is_sequence_header() {
+    let is_supplement = tag.packet == VideoPacket::Metadata;
+    let track = tag.tracks().next().map_or(0, |track| track.id);
+    let role = if tag.is_sequence_header() || is_supplement {
         Role::Header
-    } else if tag.is_keyframe() {
+    } else if tag.is_keyframe() && track == 0 {
+        // Further tracks follow the default one in messages of their own;
+        // their keyframes belong to the group that the default's began.
         Role::Keyframe
     } else {
         Role::Dependent
     };
-    Ok((
-        role,
-        tag.tracks().next().map_or(0, |track| track.id),
-        Some(tag.codec.name()),
-    ))
+    let slot = HeaderSlot {
+        kind: Kind::Video,
+        track,
+        is_supplement,
+    };
+    Ok((role, slot, Some(tag.codec.name())))
 }
 
-fn classify_data(payload: &[u8]) -> Role {
-    if payload.starts_with(ON_METADATA) {
+fn classify_data(payload: &[u8]) -> Classified {
+    let role = if payload.starts_with(ON_METADATA) {
         Role::Metadata
     } else {
         Role::Dependent
-    }
+    };
+    let slot = HeaderSlot {
+        kind: Kind::Data,
+        track: 0,
+        is_supplement: false,
+    };
+    (role, slot, None)
 }

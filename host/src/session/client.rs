@@ -9,27 +9,21 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
-use livehost_rtmp::session::server::{
-    Connect, Play, Publish, ServerConfig, ServerEvent, ServerSession, StopReason,
-};
-use livehost_wire::amf0::{self, Properties, Value};
+use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
+use livehost_wire::amf0;
 use tokio::sync::Notify;
-use tracing::{Instrument, Span, debug, info, info_span, warn};
+use tracing::{debug, info, warn};
 
 use super::answers::Answer;
 use super::directory::Registration;
 use super::end::SessionEnd;
-use super::names::{parse_app, parse_stream};
 use super::publishing::Publishing;
 use super::{Entrance, Shared};
 use crate::application::Application;
 use crate::hub::Wake;
 use crate::output::SendQueue;
 use crate::output::play::Player;
-use crate::policy::{self, Client, ConnectRequest, Event, Scalar, StreamRequest};
-
-/// Command-object properties shown to the policy.
-const MAX_PROPS: usize = 64;
+use crate::policy::{self, Client, Event};
 
 /// What runs on a message stream.
 #[derive(Debug)]
@@ -58,7 +52,7 @@ pub(super) struct ClientSession {
     pub(super) deadlines_changed: bool,
     /// Set when the session is to end once its bytes are out.
     pub(super) end: Option<SessionEnd>,
-    started: Instant,
+    pub(super) started: Instant,
     /// Since when nothing is published or played.
     pub(super) idle_since: Instant,
 }
@@ -147,141 +141,6 @@ impl ClientSession {
         }
     }
 
-    fn ask_connect(&mut self, connect: &Connect) {
-        let name = match parse_app(&connect.app, &connect.tc_url) {
-            Ok(name) => name,
-            Err(error) => {
-                return self.refuse_connect("NetConnection.Connect.InvalidApp", &error.to_string());
-            }
-        };
-        let application = self
-            .shared
-            .applications
-            .get(&name.app)
-            .filter(|_| self.entrance.serves(&name.app));
-        let Some(application) = application else {
-            let text = format!("no application {:?} is served here", name.app);
-            return self.refuse_connect("NetConnection.Connect.InvalidApp", &text);
-        };
-        Span::current().record("app", &*application.name);
-        let request = ConnectRequest {
-            client: self.client.clone(),
-            app: name.app,
-            instance: name.instance.clone(),
-            query: name.query,
-            tc_url: connect.tc_url.clone(),
-            flash_ver: connect.flash_ver.clone(),
-            props: flatten(&connect.properties),
-        };
-        let gate = application.gate.clone();
-        let instance = name.instance.map(Into::into);
-        self.decide(async move {
-            let decision = gate.connect(request).await;
-            Answer::Connect {
-                application,
-                instance,
-                decision,
-            }
-        });
-    }
-
-    fn ask_publish(&mut self, publish: Publish) {
-        let Some((application, request, span)) =
-            self.stream_request(&publish.name, publish.mode, "NetStream.Publish.BadName")
-        else {
-            return;
-        };
-        let gate = application.gate.clone();
-        let stream = publish.stream;
-        let deciding = span.clone();
-        self.decide(
-            async move {
-                let decision = gate.publish(request.clone()).await;
-                Answer::Publish {
-                    stream,
-                    request,
-                    span,
-                    decision,
-                }
-            }
-            .instrument(deciding),
-        );
-    }
-
-    fn ask_play(&mut self, play: Play) {
-        // -2 live or recorded, -1 live, from 0 recorded (section 7.2.2.1).
-        let mode = match play.start {
-            start if start >= 0.0 => "vod",
-            start if start > -2.0 => "live",
-            _ => "any",
-        };
-        let Some((application, request, span)) =
-            self.stream_request(&play.name, mode.to_owned(), "NetStream.Play.StreamNotFound")
-        else {
-            return;
-        };
-        let gate = application.gate.clone();
-        let stream = play.stream;
-        let deciding = span.clone();
-        self.decide(
-            async move {
-                let decision = gate.play(request.clone()).await;
-                Answer::Play {
-                    stream,
-                    request,
-                    span,
-                    decision,
-                }
-            }
-            .instrument(deciding),
-        );
-    }
-
-    fn ask_call(&mut self, name: String, arguments: &[Value]) {
-        let Some(application) = self.application.clone() else {
-            return self.machine.answer_call(Err("not connected".to_owned()));
-        };
-        let who = self.client.clone();
-        let amf0 = amf0::encode_all(arguments);
-        self.decide(async move {
-            let answer = application.gate.call(who, name.clone(), amf0).await;
-            Answer::Call { name, answer }
-        });
-    }
-
-    /// What the policy is asked about a stream; answers the client itself when
-    /// the name can't be one.
-    fn stream_request(
-        &mut self,
-        name: &str,
-        mode: String,
-        code: &str,
-    ) -> Option<(Arc<Application>, StreamRequest, Span)> {
-        let application = self.application.clone()?;
-        let parsed = match parse_stream(name) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                warn!(%error, "refused a stream name");
-                self.machine.reject_stream(code, &error.to_string());
-                return None;
-            }
-        };
-        let span = info_span!("stream", stream = %parsed.name);
-        let request = StreamRequest {
-            client: self.client.clone(),
-            app: application.name.to_string(),
-            instance: self.instance.as_deref().map(str::to_owned),
-            name: parsed.name,
-            query: parsed.query,
-            mode,
-        };
-        Some((application, request, span))
-    }
-
-    fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
-        self.decision = Some(Box::pin(decision));
-    }
-
     pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
         warn!(code, reason, "connect refused");
         self.machine.reject_connect(code, reason);
@@ -302,7 +161,7 @@ impl ClientSession {
         self.deadlines_changed = true;
     }
 
-    fn remove(&mut self, stream: u32) -> Option<Slot> {
+    pub(super) fn remove(&mut self, stream: u32) -> Option<Slot> {
         let slot = self.slots.remove(&stream)?;
         self.idle_since = Instant::now();
         self.deadlines_changed = true;
@@ -346,85 +205,6 @@ impl ClientSession {
             // of the connection stops them.
             self.end_when_empty("revoked", text);
         }
-    }
-
-    /// Ends what is overdue at `now`.
-    pub(super) fn check_deadlines(&mut self, now: Instant) {
-        let limits = self.shared.limits;
-        if self.application.is_none() && now >= self.started + limits.handshake {
-            self.end = Some(SessionEnd::HandshakeTimeout(limits.handshake.as_secs()));
-            return;
-        }
-        if self.is_idle() && self.application.is_some() && now >= self.idle_since + limits.idle {
-            self.end = Some(SessionEnd::Idle(limits.idle.as_secs()));
-            return;
-        }
-        let mut over = Vec::new();
-        for (stream, slot) in &self.slots {
-            match slot {
-                Slot::Publish(publishing) if now >= publishing.deadline() => {
-                    let text = format!("no media for {} s", publishing.silence().as_secs_f32());
-                    over.push((*stream, "NetStream.Publish.Idle", text));
-                }
-                Slot::Publish(_) => {}
-                Slot::Play(player) => {
-                    if let Some((code, text)) = player.over(now) {
-                        over.push((*stream, code, text));
-                    }
-                }
-            }
-        }
-        for (stream, code, text) in over {
-            match self.remove(stream) {
-                Some(Slot::Publish(publishing)) => {
-                    self.machine.end_stream(stream, "error", code, &text);
-                    publishing.end("timeout", true);
-                    self.end_when_empty("timeout", text);
-                }
-                Some(Slot::Play(player)) => {
-                    let (level, reason) = match code {
-                        "NetStream.Play.Stop" => ("status", "limit"),
-                        "NetStream.Play.InsufficientBW" => ("error", "too-slow"),
-                        _ => ("error", "timeout"),
-                    };
-                    self.machine.end_stream(stream, level, code, &text);
-                    player.end(reason);
-                    self.end_when_empty(reason, text);
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// A client whose last stream the server ended has nothing more to do here.
-    fn end_when_empty(&mut self, reason: &'static str, text: String) {
-        if self.slots.is_empty() {
-            self.end = Some(SessionEnd::StreamOver { reason, text });
-        }
-    }
-
-    /// When `check_deadlines` has something to do, if nothing changes before.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let limits = self.shared.limits;
-        let own = if self.application.is_none() {
-            Some(self.started + limits.handshake)
-        } else if self.is_idle() {
-            Some(self.idle_since + limits.idle)
-        } else {
-            None
-        };
-        self.slots
-            .values()
-            .filter_map(|slot| match slot {
-                Slot::Publish(publishing) => Some(publishing.deadline()),
-                Slot::Play(player) => player.deadline(),
-            })
-            .chain(own)
-            .min()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.decision.is_none()
     }
 
     /// Tells the client that the server ends the connection.
@@ -513,33 +293,5 @@ impl ClientSession {
     /// A grant's time in milliseconds, or the application's.
     pub(super) fn millis_or(granted: Option<u32>, otherwise: Duration) -> Duration {
         granted.map_or(otherwise, |millis| Duration::from_millis(millis.into()))
-    }
-}
-
-/// The command object as flat pairs, nested names joined with dots.
-fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
-    let mut flat = Vec::new();
-    flatten_into(&mut flat, "", properties);
-    flat
-}
-
-fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
-    for (name, value) in properties.iter() {
-        if flat.len() >= MAX_PROPS {
-            return;
-        }
-        let name = format!("{prefix}{name}");
-        let scalar = match value {
-            Value::Null | Value::Undefined => Scalar::Null,
-            Value::Boolean(value) => Scalar::Boolean(*value),
-            Value::Number(value) => Scalar::Number(*value),
-            Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
-            Value::Object(inner) | Value::EcmaArray(inner) => {
-                flatten_into(flat, &format!("{name}."), inner);
-                continue;
-            }
-            other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
-        };
-        flat.push((name, scalar));
     }
 }

@@ -155,7 +155,8 @@ fn process(
     input: &mut BytesMut,
     out: &mut SendQueue,
 ) -> Result<(), SessionEnd> {
-    while !input.is_empty() && session.decision.is_none() && session.end.is_none() {
+    // At least once: the machine may hold the start of what it stopped before.
+    while session.decision.is_none() && session.end.is_none() {
         let result = session.handle_input(input);
         // What came before an error still counts: replies, media, questions.
         session.drain(out);

@@ -7,11 +7,13 @@
 
 mod answers;
 mod client;
+mod deadlines;
 mod directory;
 mod driver;
 mod end;
 mod names;
 mod publishing;
+mod questions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

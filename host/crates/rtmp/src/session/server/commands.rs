@@ -131,8 +131,13 @@ impl ServerSession {
             );
             return;
         }
+        // Clients may hold ids they chose themselves; there are fewer of them
+        // than ids, so this ends.
+        while self.next_stream == 0 || self.streams.contains_key(&self.next_stream) {
+            self.next_stream = self.next_stream.wrapping_add(1);
+        }
         let id = self.next_stream;
-        self.next_stream = self.next_stream.wrapping_add(1).max(1);
+        self.next_stream = id.wrapping_add(1);
         self.streams.insert(id, StreamState::Idle);
         self.reply_result(transaction, Value::Null, Value::Number(f64::from(id)));
     }
@@ -286,7 +291,6 @@ impl ServerSession {
             ));
         }
         self.streams.insert(stream, StreamState::Idle);
-        self.next_stream = self.next_stream.max(stream.wrapping_add(1)).max(1);
         Ok(())
     }
 

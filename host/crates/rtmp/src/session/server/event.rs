@@ -106,7 +106,8 @@ pub struct Play {
     /// As sent: the query is not yet cut off.
     pub name: String,
     /// -2: live, else recorded (default). -1: live. From 0: recorded, from
-    /// this position in milliseconds.
+    /// this position. The specification has seconds, FFmpeg sends
+    /// milliseconds: -2000 and -1000 mean -2 and -1.
     pub start: f64,
 }
 

@@ -1,0 +1,181 @@
+//! What the policy is asked: requests made of a client's commands.
+
+use std::sync::Arc;
+
+use livehost_rtmp::session::server::{Connect, Play, Publish};
+use livehost_wire::amf0::{self, Properties, Value};
+use tracing::{Instrument, Span, info_span, warn};
+
+use super::answers::Answer;
+use super::client::ClientSession;
+use super::names::{parse_app, parse_stream};
+use crate::application::Application;
+use crate::policy::{ConnectRequest, Scalar, StreamRequest};
+
+/// Command-object properties shown to the policy.
+const MAX_PROPS: usize = 64;
+
+impl ClientSession {
+    pub(super) fn ask_connect(&mut self, connect: &Connect) {
+        let name = match parse_app(&connect.app, &connect.tc_url) {
+            Ok(name) => name,
+            Err(error) => {
+                return self.refuse_connect("NetConnection.Connect.InvalidApp", &error.to_string());
+            }
+        };
+        let application = self
+            .shared
+            .applications
+            .get(&name.app)
+            .filter(|_| self.entrance.serves(&name.app));
+        let Some(application) = application else {
+            let text = format!("no application {:?} is served here", name.app);
+            return self.refuse_connect("NetConnection.Connect.InvalidApp", &text);
+        };
+        Span::current().record("app", &*application.name);
+        let request = ConnectRequest {
+            client: self.client.clone(),
+            app: name.app,
+            instance: name.instance.clone(),
+            query: name.query,
+            tc_url: connect.tc_url.clone(),
+            flash_ver: connect.flash_ver.clone(),
+            props: flatten(&connect.properties),
+        };
+        let gate = application.gate.clone();
+        let instance = name.instance.map(Into::into);
+        self.decide(async move {
+            let decision = gate.connect(request).await;
+            Answer::Connect {
+                application,
+                instance,
+                decision,
+            }
+        });
+    }
+
+    pub(super) fn ask_publish(&mut self, publish: Publish) {
+        let Some((application, request, span)) =
+            self.stream_request(&publish.name, publish.mode, "NetStream.Publish.BadName")
+        else {
+            return;
+        };
+        let gate = application.gate.clone();
+        let stream = publish.stream;
+        let deciding = span.clone();
+        self.decide(
+            async move {
+                let decision = gate.publish(request.clone()).await;
+                Answer::Publish {
+                    stream,
+                    request,
+                    span,
+                    decision,
+                }
+            }
+            .instrument(deciding),
+        );
+    }
+
+    pub(super) fn ask_play(&mut self, play: Play) {
+        // RTMP 1.0 section 7.2.2.1; FFmpeg multiplies by 1000.
+        let mode = match play.start {
+            start if start >= 0.0 => "vod",
+            -1.0 | -1000.0 => "live",
+            _ => "any",
+        };
+        let Some((application, request, span)) =
+            self.stream_request(&play.name, mode.to_owned(), "NetStream.Play.StreamNotFound")
+        else {
+            return;
+        };
+        let gate = application.gate.clone();
+        let stream = play.stream;
+        let deciding = span.clone();
+        self.decide(
+            async move {
+                let decision = gate.play(request.clone()).await;
+                Answer::Play {
+                    stream,
+                    request,
+                    span,
+                    decision,
+                }
+            }
+            .instrument(deciding),
+        );
+    }
+
+    pub(super) fn ask_call(&mut self, name: String, arguments: &[Value]) {
+        let Some(application) = self.application.clone() else {
+            return self.machine.answer_call(Err("not connected".to_owned()));
+        };
+        let who = self.client.clone();
+        let amf0 = amf0::encode_all(arguments);
+        self.decide(async move {
+            let answer = application.gate.call(who, name.clone(), amf0).await;
+            Answer::Call { name, answer }
+        });
+    }
+
+    /// What the policy is asked about a stream; answers the client itself when
+    /// the name can't be one.
+    fn stream_request(
+        &mut self,
+        name: &str,
+        mode: String,
+        code: &str,
+    ) -> Option<(Arc<Application>, StreamRequest, Span)> {
+        let application = self.application.clone()?;
+        let parsed = match parse_stream(name) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                warn!(%error, "refused a stream name");
+                self.machine.reject_stream(code, &error.to_string());
+                return None;
+            }
+        };
+        let span = info_span!("stream", stream = %parsed.name);
+        let request = StreamRequest {
+            client: self.client.clone(),
+            app: application.name.to_string(),
+            instance: self.instance.as_deref().map(str::to_owned),
+            name: parsed.name,
+            query: parsed.query,
+            mode,
+        };
+        Some((application, request, span))
+    }
+
+    fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
+        self.decision = Some(Box::pin(decision));
+    }
+}
+
+/// The command object as flat pairs, nested names joined with dots.
+fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
+    let mut flat = Vec::new();
+    flatten_into(&mut flat, "", properties);
+    flat
+}
+
+fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
+    for (name, value) in properties.iter() {
+        if flat.len() >= MAX_PROPS {
+            return;
+        }
+        let name = format!("{prefix}{name}");
+        let scalar = match value {
+            Value::Null | Value::Undefined => Scalar::Null,
+            Value::Boolean(value) => Scalar::Boolean(*value),
+            Value::Number(value) => Scalar::Number(*value),
+            Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
+            Value::Object(inner) | Value::EcmaArray(inner) => {
+                flatten_into(flat, &format!("{name}."), inner);
+                continue;
+            }
+            other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
+        };
+        flat.push((name, scalar));
+    }
+}
