@@ -1,8 +1,8 @@
 //! Stops calling a plugin that keeps failing.
 //!
 //! Flows in: how calls ended, with the time. Flows out: whether the next call
-//! may be made. Five failures in a minute, at least as many as successes in
-//! that time, open the breaker; after a back-off one call is tried, and its end
+//! may be made. Enough failures within a window, no fewer than successes in that
+//! time, open the breaker; after a back-off one call is tried, and its end
 //! decides. Failures alone don't open it while most calls go well: otherwise
 //! one client that has found a way to trap the plugin could close the
 //! application for all.
@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many failures...
-const FAILURES: usize = 5;
-/// ... within this time open the breaker.
-const WINDOW: Duration = Duration::from_secs(60);
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// One application's breaker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Breaker {
+    /// So many failures...
+    failures: usize,
+    /// ... within this time open it.
+    window: Duration,
     /// There is something to look up: no call in good times takes the lock.
     troubled: AtomicBool,
     state: Mutex<State>,
@@ -40,6 +40,15 @@ pub(super) struct Ticket<'a> {
 pub(super) struct Open(pub(super) Duration);
 
 impl Breaker {
+    pub(super) fn new(failures: usize, window: Duration) -> Self {
+        Self {
+            failures: failures.max(1),
+            window,
+            troubled: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
     /// May a call be made?
     pub(super) fn admit(&self, now: Instant) -> Result<Ticket<'_>, Open> {
         let trial = if self.troubled.load(Ordering::Acquire) {
@@ -72,7 +81,7 @@ impl Ticket<'_> {
         self.reported = true;
         if self.breaker.troubled.load(Ordering::Acquire) {
             let mut state = self.breaker.state();
-            if state.succeed(self.trial, now) {
+            if state.succeed(self.trial, self.breaker.window, now) {
                 self.breaker.troubled.store(false, Ordering::Release);
             }
         }
@@ -84,7 +93,7 @@ impl Ticket<'_> {
         self.reported = true;
         let mut state = self.breaker.state();
         self.breaker.troubled.store(true, Ordering::Release);
-        state.fail(self.trial, now)
+        state.fail(self.trial, self.breaker.failures, self.breaker.window, now)
     }
 }
 
@@ -124,17 +133,23 @@ impl State {
     }
 
     /// True: nothing is left to remember.
-    fn succeed(&mut self, trial: bool, now: Instant) -> bool {
+    fn succeed(&mut self, trial: bool, window: Duration, now: Instant) -> bool {
         if trial {
             *self = Self::default();
             return true;
         }
-        self.forget(now);
+        self.forget(window, now);
         self.successes = self.successes.saturating_add(1);
         self.failures.is_empty() && self.open.is_none()
     }
 
-    fn fail(&mut self, trial: bool, now: Instant) -> Option<Duration> {
+    fn fail(
+        &mut self,
+        trial: bool,
+        limit: usize,
+        window: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
         if trial {
             self.trying = false;
             return Some(self.open_for((self.back_off * 2).min(MAX_BACK_OFF), now));
@@ -143,9 +158,9 @@ impl State {
             // A call from before it opened.
             return None;
         }
-        self.forget(now);
+        self.forget(window, now);
         self.failures.push_back(now);
-        let failing = self.failures.len() >= FAILURES && self.failures.len() >= self.successes;
+        let failing = self.failures.len() >= limit && self.failures.len() >= self.successes;
         failing.then(|| self.open_for(FIRST_BACK_OFF, now))
     }
 
@@ -158,9 +173,9 @@ impl State {
     }
 
     /// Drops what lies outside the window.
-    fn forget(&mut self, now: Instant) {
+    fn forget(&mut self, window: Duration, now: Instant) {
         while let Some(oldest) = self.failures.front() {
-            if now.saturating_duration_since(*oldest) < WINDOW {
+            if now.saturating_duration_since(*oldest) < window {
                 break;
             }
             self.failures.pop_front();
@@ -187,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_fifth_failure_in_a_minute_opens_it() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(5, 60 * SECOND);
         let now = Instant::now();
         for _ in 0..4 {
             assert_eq!(fail(&breaker, now), None);
@@ -201,7 +216,7 @@ mod tests {
 
     #[test]
     fn old_failures_are_forgotten() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(5, 60 * SECOND);
         let now = Instant::now();
         for _ in 0..4 {
             fail(&breaker, now);
@@ -213,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_few_failures_among_many_successes_do_not_open_it() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(5, 60 * SECOND);
         let now = Instant::now();
         for _ in 0..100 {
             fail(&breaker, now);
@@ -225,7 +240,7 @@ mod tests {
 
     #[test]
     fn one_call_tries_after_the_back_off() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(5, 60 * SECOND);
         let mut now = Instant::now();
         for _ in 0..5 {
             fail(&breaker, now);
@@ -243,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_back_off_grows_to_a_minute() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(5, 60 * SECOND);
         let mut now = Instant::now();
         for _ in 0..5 {
             fail(&breaker, now);

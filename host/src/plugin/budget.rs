@@ -5,60 +5,82 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
+
+use super::engine::TICK;
+
+// One call at a time runs on an instance, on whatever thread; handing it over
+// orders the accesses to its meter.
+use Ordering::Relaxed;
 
 /// CPU time of the running call. Shared by the call's future, which knows when
 /// it runs, and the epoch callback, which can stop the guest.
 ///
-/// Ticks are not counted instead, since a guest that yields to other tasks
-/// would be charged for theirs.
+/// Neither ticks nor the clock on the wall would do: a guest that yields to
+/// other tasks must not be charged for theirs, and on a busy machine a call of
+/// a microsecond may be preempted for longer than its budget. The thread's CPU
+/// time costs a system call, so it is read only once a call has seen a tick;
+/// until then there is nothing worth measuring.
 #[derive(Debug)]
 pub(super) struct CpuMeter {
-    base: Instant,
-    /// Nanoseconds after `base` at which the present poll began.
-    polled_at: AtomicU64,
-    /// Nanoseconds that earlier polls of this call took.
-    spent: AtomicU64,
     /// Nanoseconds this call may take.
     budget: AtomicU64,
+    /// Nanoseconds that the call took until its last yield.
+    spent: AtomicU64,
+    /// The call has seen a tick.
+    ticked: AtomicBool,
+    /// The thread's CPU time, in nanoseconds, when the present poll began; only
+    /// after the first tick.
+    polled_at: AtomicU64,
 }
 
 impl CpuMeter {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            base: Instant::now(),
-            polled_at: AtomicU64::new(0),
-            spent: AtomicU64::new(0),
             budget: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
+            ticked: AtomicBool::new(false),
+            polled_at: AtomicU64::new(0),
         })
     }
 
-    /// Nanoseconds since this meter was made.
-    fn now(&self) -> u64 {
-        nanos(self.base.elapsed())
-    }
-
-    /// A new call starts. One call at a time runs on an instance, on whatever
-    /// thread; handing the instance over orders these accesses.
+    /// A new call starts.
     pub(super) fn start(&self, budget: Duration) {
-        self.budget.store(nanos(budget), Ordering::Relaxed);
-        self.spent.store(0, Ordering::Relaxed);
-        self.polled_at.store(self.now(), Ordering::Relaxed);
+        self.budget.store(nanos(budget), Relaxed);
+        self.spent.store(0, Relaxed);
+        self.ticked.store(false, Relaxed);
     }
 
-    /// The running call has used up its budget.
-    pub(super) fn exceeded(&self) -> bool {
-        let polled_at = self.polled_at.load(Ordering::Relaxed);
-        let used = self
-            .spent
-            .load(Ordering::Relaxed)
-            .saturating_add(self.now().saturating_sub(polled_at));
-        used >= self.budget.load(Ordering::Relaxed)
+    /// A tick while the guest runs; true when the budget is used up. Otherwise
+    /// the guest yields.
+    pub(super) fn tick(&self) -> bool {
+        if self.ticked.swap(true, Relaxed) {
+            self.charge();
+        } else {
+            self.spent.fetch_add(nanos(TICK), Relaxed);
+            self.polled_at.store(thread_cpu_time(), Relaxed);
+        }
+        self.spent.load(Relaxed) >= self.budget.load(Relaxed)
     }
+
+    /// Charges what the present poll took since it began or was last charged.
+    fn charge(&self) {
+        let now = thread_cpu_time();
+        let then = self.polled_at.swap(now, Relaxed);
+        self.spent.fetch_add(now.saturating_sub(then), Relaxed);
+    }
+}
+
+/// CPU time of this thread, in nanoseconds.
+fn thread_cpu_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -75,12 +97,13 @@ impl<F: Future + Unpin> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let started = self.meter.now();
-        self.meter.polled_at.store(started, Ordering::Relaxed);
+        if self.meter.ticked.load(Relaxed) {
+            // Perhaps another thread than last time.
+            self.meter.polled_at.store(thread_cpu_time(), Relaxed);
+        }
         let result = Pin::new(&mut self.call).poll(cx);
-        if result.is_pending() {
-            let took = self.meter.now().saturating_sub(started);
-            self.meter.spent.fetch_add(took, Ordering::Relaxed);
+        if result.is_pending() && self.meter.ticked.load(Relaxed) {
+            self.meter.charge();
         }
         result
     }

@@ -20,7 +20,7 @@ use super::instance::State;
 
 /// How often a running guest is looked at: it yields to other tasks, and is
 /// interrupted when its CPU budget is used up.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without any call after which the ticker sleeps until the next one.
 const IDLE_TICKS: u32 = 100;

@@ -109,7 +109,7 @@ impl Instance {
         let meter = CpuMeter::new();
         let callback_meter = Arc::clone(&meter);
         store.epoch_deadline_callback(move |_| {
-            Ok(if callback_meter.exceeded() {
+            Ok(if callback_meter.tick() {
                 UpdateDeadline::Interrupt
             } else {
                 // Other tasks of this worker run first.

@@ -37,6 +37,15 @@ pub struct Limits {
     pub log_lines_per_second: u32,
     /// What `snapshot` may hand to the next generation, in bytes.
     pub handoff_bytes: usize,
+    /// So many failed calls (traps, exceeded budgets) within
+    /// [`Limits::failure_window`] end the calls to the plugin for a back-off,
+    /// unless more calls than these went well in that time.
+    pub failures: usize,
+    /// See [`Limits::failures`].
+    pub failure_window: Duration,
+    /// When that happens to a generation that has served for less than this,
+    /// the one before it comes back.
+    pub roll_back_within: Duration,
     /// What one call may pass from the guest to the host, in bytes: its
     /// answer, or the arguments of one import.
     pub transfer_bytes: usize,
@@ -58,6 +67,9 @@ impl Default for Limits {
             drain: Duration::from_secs(5),
             log_lines_per_second: 100,
             handoff_bytes: 1 << 20,
+            failures: 5,
+            failure_window: Duration::from_secs(60),
+            roll_back_within: Duration::from_secs(60),
             transfer_bytes: 4 << 20,
         }
     }

@@ -165,7 +165,7 @@ impl Plugin {
             runtime: Arc::clone(runtime),
             serving: ArcSwap::new(generation),
             events: EventQueue::new(app.name.clone(), app.limits.event_queue),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(app.limits.failures, app.limits.failure_window),
             loader: Mutex::new(Loader {
                 config: spec.config,
                 next_number: number + 1,
@@ -360,3 +360,6 @@ impl Policy for Plugin {
 
 /// What a guest answers to a method that it doesn't have.
 const UNKNOWN_METHOD: &str = "unknown";
+
+#[cfg(test)]
+mod tests;

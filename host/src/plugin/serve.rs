@@ -26,9 +26,6 @@ use crate::policy::{Event, PolicyError};
 /// call to the next one; so many swaps in a row don't happen.
 const MAX_SWAPS: u32 = 16;
 
-/// A generation younger than this that opens the breaker is rolled back.
-const YOUNG: Duration = Duration::from_secs(60);
-
 /// What a plugin's tasks and its callers share.
 pub(super) struct Core {
     pub(super) runtime: Arc<Runtime>,
@@ -101,7 +98,7 @@ impl Core {
     fn opened(&self, generation: &Generation, back_off: Duration) {
         let app = self.app.name.as_str();
         let back_off_ms = back_off.as_millis();
-        let young = generation.born.elapsed() < YOUNG;
+        let young = generation.born.elapsed() < self.app.limits.roll_back_within;
         warn!(
             app,
             generation = generation.number,

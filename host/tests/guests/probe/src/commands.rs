@@ -31,7 +31,9 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "kv-incr" => kv::incr(word(0), word(1).parse().unwrap_or_default(), ttl(2))
             .map(|value| value.to_string())
             .map_err(debug),
-        "kv-delete" => kv::delete(word(0)).map(|()| "deleted".into()).map_err(debug),
+        "kv-delete" => kv::delete(word(0))
+            .map(|()| "deleted".into())
+            .map_err(debug),
         "timer-set" => {
             timers::set(word(0), number(1), ttl(2));
             Ok("set".into())

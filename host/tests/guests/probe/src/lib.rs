@@ -18,7 +18,7 @@ use std::time::Duration;
 use livehost_sdk::{
     App, Client, ConnectDecision, ConnectRequest, Handoff, PlayDecision, PublishDecision,
     PublishGrant, Rejection, SessionEnd, StartReason, StopReason, StreamInfo, StreamRequest,
-    accept, deny, kv, log,
+    accept, control, deny, kv, log,
 };
 
 /// The digits are patched by tests.
@@ -44,6 +44,13 @@ struct Config {
 
 struct Probe {
     mode: String,
+}
+
+/// Writes `line` to the log, and sends it as data to a stream named `probe`:
+/// a test without a log to read records that command.
+fn tell(line: &str) {
+    log::info(line);
+    let _ = control::send_data("probe", "tell", line.as_bytes());
 }
 
 /// Misbehaves when `mode` is `<fault>-on-<hook>`.
@@ -151,7 +158,7 @@ impl App for Probe {
         let old = from_old.map_or_else(String::new, |handoff| {
             format!(" after {}", String::from_utf8_lossy(&handoff.data))
         });
-        log::info(format!("start {reason:?} {}{old}", version()));
+        tell(&format!("start {reason:?} {}{old}", version()));
         Ok(())
     }
 
@@ -170,34 +177,34 @@ impl App for Probe {
 
     fn on_stop(&self, reason: StopReason) {
         misbehave(&self.mode, "stop");
-        log::info(format!("stop {reason:?} {}", version()));
+        tell(&format!("stop {reason:?} {}", version()));
     }
 
     fn on_timer(&self, key: &str) {
         misbehave(&self.mode, "timer");
-        log::info(format!("timer {key}"));
+        tell(&format!("timer {key}"));
         let _ = kv::incr(&format!("timer:{key}"), 1, None);
     }
 
     fn on_published(&self, info: &StreamInfo) {
         misbehave(&self.mode, "published");
-        log::info(format!("event published {}", info.name));
+        tell(&format!("event published {}", info.name));
     }
 
     fn on_ready(&self, info: &StreamInfo) {
-        log::info(format!("event ready {}", info.name));
+        tell(&format!("event ready {}", info.name));
     }
 
     fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
-        log::info(format!("event unpublished {} {}", info.name, end.reason));
+        tell(&format!("event unpublished {} {}", info.name, end.reason));
     }
 
     fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {
-        log::info(format!("event play-ended {} {}", req.name, end.reason));
+        tell(&format!("event play-ended {} {}", req.name, end.reason));
     }
 
     fn on_disconnected(&self, who: &Client, end: &SessionEnd) {
-        log::info(format!("event disconnected {} {}", who.conn, end.reason));
+        tell(&format!("event disconnected {} {}", who.conn, end.reason));
     }
 
     fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {

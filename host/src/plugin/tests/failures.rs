@@ -1,0 +1,239 @@
+//! Guests that panic, loop, allocate, sleep: the call fails in bounded time
+//! with the right reason, and the next one is answered.
+
+use std::time::Instant;
+
+use super::*;
+
+/// Short enough for a test, long enough for a busy machine.
+fn tight() -> Limits {
+    Limits {
+        cpu: Duration::from_millis(40),
+        wall: Duration::from_millis(400),
+        ..Limits::default()
+    }
+}
+
+/// Asks all three decisions with `<fault>-on-<hook>`.
+async fn fails(fixture: &Fixture, fault: &str) -> Vec<PolicyError> {
+    let plugin = &fixture.plugin;
+    let of = |hook| format!("{fault}-on-{hook}");
+    vec![
+        fixture
+            .connect(&[("mode", &of("connect"))])
+            .await
+            .unwrap_err(),
+        plugin
+            .on_publish(stream("s", &[("mode", &of("publish"))]))
+            .await
+            .unwrap_err(),
+        plugin
+            .on_play(stream("s", &[("mode", &of("play"))]))
+            .await
+            .unwrap_err(),
+    ]
+}
+
+/// A good decision between failures, which also keeps the breaker closed.
+async fn recovers(fixture: &Fixture) {
+    for _ in 0..20 {
+        assert!(matches!(
+            fixture.connect(&[]).await,
+            Ok(ConnectDecision::Accept(_))
+        ));
+    }
+}
+
+fn trap_of(error: &PolicyError) -> &str {
+    match error {
+        PolicyError::Trapped { reason, .. } => reason,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_trap_with_the_guests_words() {
+    let fixture = Fixture::probe_within("accept", tight()).await;
+    recovers(&fixture).await;
+    for error in fails(&fixture, "panic").await {
+        let reason = trap_of(&error);
+        assert!(reason.contains("asked to panic"), "{reason}");
+        assert!(!reason.contains('\n'), "one line: {reason}");
+    }
+    recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn an_abort_is_a_trap_and_an_exit_is_named() {
+    let fixture = Fixture::probe_within("accept", tight()).await;
+    recovers(&fixture).await;
+    for error in fails(&fixture, "trap").await {
+        assert!(trap_of(&error).contains("unreachable"), "{error}");
+    }
+    recovers(&fixture).await;
+    for error in fails(&fixture, "exit").await {
+        assert!(trap_of(&error).contains("exited with status"), "{error}");
+    }
+    recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn endless_allocation_hits_the_memory_limit() {
+    let fixture = Fixture::probe_within(
+        "accept",
+        Limits {
+            memory_bytes: 8 << 20,
+            ..tight()
+        },
+    )
+    .await;
+    recovers(&fixture).await;
+    for error in fails(&fixture, "alloc").await {
+        assert!(trap_of(&error).contains("8388608 bytes"), "{error}");
+    }
+    recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_loop_is_stopped_and_others_run_meanwhile() {
+    // One worker thread: a guest that did not yield would stop everything.
+    let fixture = Fixture::probe_within("accept", tight()).await;
+    recovers(&fixture).await;
+    let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&turns);
+    let bystander = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let started = Instant::now();
+    for error in fails(&fixture, "loop").await {
+        let PolicyError::TimedOut {
+            budget, limit_ms, ..
+        } = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((budget, limit_ms), ("CPU budget", 40));
+    }
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(
+        turns.load(Ordering::Relaxed) > 30,
+        "the bystander ran {turns:?} times"
+    );
+    bystander.abort();
+    recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
+    let fixture = Fixture::probe_within("accept", tight()).await;
+    recovers(&fixture).await;
+    for error in fails(&fixture, "sleep").await {
+        let PolicyError::TimedOut {
+            budget, limit_ms, ..
+        } = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((budget, limit_ms), ("wall deadline", 400));
+    }
+    recovers(&fixture).await;
+    // 300 ms of sleep are no CPU time.
+    let dozing = fixture.connect(&[("mode", "doze-on-connect")]).await;
+    assert!(
+        matches!(dozing, Ok(ConnectDecision::Accept(_))),
+        "{dozing:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
+    let limits = Limits {
+        max_instances: 1,
+        ..tight()
+    };
+    let fixture = Fixture::probe_within("accept", limits.clone()).await;
+    let generation = fixture.plugin.core.serving.load_full();
+    let budget = instance::Budget::new(limits.cpu, limits.wall);
+    let Ok(lease) = generation.lease("test", budget).await else {
+        panic!("the first call gets an instance");
+    };
+    let started = Instant::now();
+    assert_eq!(
+        fixture.connect(&[]).await,
+        Err(PolicyError::Busy {
+            hook: "on-connect",
+            waited_ms: 400,
+            limit: 1
+        })
+    );
+    assert!(started.elapsed() >= limits.wall);
+    lease.give_back();
+    recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_waiting_call_gets_the_next_free_instance() {
+    let limits = Limits {
+        max_instances: 1,
+        wall: SOON,
+        ..Limits::default()
+    };
+    let fixture = Arc::new(Fixture::probe_within("accept", limits).await);
+    let other = Arc::clone(&fixture);
+    let dozing = tokio::spawn(async move { other.connect(&[("mode", "doze-on-connect")]).await });
+    tokio::task::yield_now().await;
+    assert!(fixture.connect(&[]).await.is_ok());
+    assert!(dozing.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_its_instance() {
+    let limits = Limits {
+        max_instances: 1,
+        wall: SOON,
+        ..Limits::default()
+    };
+    let fixture = Fixture::probe_within("accept", limits).await;
+    for _ in 0..3 {
+        let sleeping = fixture.connect(&[("mode", "sleep-on-connect")]);
+        let left = tokio::time::timeout(Duration::from_millis(50), sleeping).await;
+        assert!(left.is_err(), "it sleeps");
+        let started = Instant::now();
+        assert!(fixture.connect(&[]).await.is_ok());
+        assert!(started.elapsed() < SOON / 2, "the slot was free");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_failing_is_left_alone_for_a_while() {
+    let fixture = Fixture::probe("panic-on-connect").await;
+    for _ in 0..5 {
+        trap_of(&fixture.connect(&[]).await.unwrap_err());
+    }
+    let error = fixture.connect(&[]).await.unwrap_err();
+    assert!(matches!(error, PolicyError::Unavailable(_)), "{error}");
+    // After the back-off of a second, one good call closes it again.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(fixture.connect(&[("mode", "accept")]).await.is_ok());
+    trap_of(&fixture.connect(&[]).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_failing_call_of_a_client_is_an_error_too() {
+    let fixture = Fixture::probe("accept").await;
+    let error = fixture.call("panic", "").await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CallError::Policy(PolicyError::Trapped {
+                hook: "on-call",
+                ..
+            })
+        ),
+        "{error}"
+    );
+    assert_eq!(fixture.call("log", "still here").await, Ok("logged".into()));
+}

@@ -1,0 +1,302 @@
+//! Compiled guests in the real runtime, on a media plane that records.
+//!
+//! The guests come from `make plugins`; `LIVEHOST_GUESTS` names another folder.
+
+mod broken;
+mod decide;
+mod failures;
+mod measure;
+mod reload;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::*;
+use crate::policy::{ConnId, ControlError, Recording, StreamInfo};
+
+/// For what must happen, however busy the machine is.
+const SOON: Duration = Duration::from_secs(20);
+
+/// One runtime for all tests, as in a server.
+fn runtime() -> &'static Arc<Runtime> {
+    static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().expect("the runtime starts"))
+}
+
+/// Keeps what `plugin` runs compiled: most tests use the same version.
+fn keep(plugin: &Plugin) {
+    static KEPT: Mutex<Vec<Arc<compile::Compiled>>> = Mutex::new(Vec::new());
+    let compiled = Arc::clone(&plugin.core.serving.load().compiled);
+    let mut kept = KEPT.lock().unwrap();
+    if !kept.iter().any(|other| other.hash == compiled.hash) {
+        kept.push(compiled);
+    }
+}
+
+/// A compiled guest's bytes: `allow-all`, `static-keys`, `test/probe`.
+fn guest(name: &str) -> Vec<u8> {
+    let folder = std::env::var_os("LIVEHOST_GUESTS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins")),
+        PathBuf::from,
+    );
+    let file = folder.join(format!("{name}.wasm"));
+    std::fs::read(&file).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}: build the guests with `make plugins`, or run `make test`",
+            file.display()
+        )
+    })
+}
+
+/// `bytes` with every `from` replaced by `to`, which has the same length.
+fn patched(mut bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "a patch keeps every offset");
+    let mut found = 0;
+    for at in 0..=bytes.len() - from.len() {
+        if bytes[at..].starts_with(from.as_bytes()) {
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            found += 1;
+        }
+    }
+    assert!(found > 0, "{from:?} is not in the guest");
+    bytes
+}
+
+/// The probe guest as its version `number`.
+fn probe(number: u32) -> Vec<u8> {
+    const MARKER: &str = "LIVEHOST-PROBE-VERSION=";
+    patched(
+        guest("test/probe"),
+        &format!("{MARKER}000000"),
+        &format!("{MARKER}{number:06}"),
+    )
+}
+
+fn mode(mode: &str) -> String {
+    format!(r#"{{"mode": "{mode}"}}"#)
+}
+
+/// A plugin that serves, its file, and what it told the media plane.
+struct Fixture {
+    folder: tempfile::TempDir,
+    media: Arc<Recorder>,
+    plugin: Arc<Plugin>,
+}
+
+impl Fixture {
+    /// The probe guest in `mode`.
+    async fn probe(mode: &str) -> Self {
+        Self::probe_within(mode, Limits::default()).await
+    }
+
+    async fn probe_within(mode: &str, limits: Limits) -> Self {
+        Self::try_load(&probe(0), &self::mode(mode), limits)
+            .await
+            .expect("the probe loads")
+    }
+
+    async fn try_load(bytes: &[u8], config: &str, limits: Limits) -> Result<Self, PluginError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("probe.wasm");
+        std::fs::write(&file, bytes).unwrap();
+        let media = Arc::new(Recorder::default());
+        let spec = PluginSpec {
+            app: "live".into(),
+            file,
+            config: config.into(),
+            limits,
+        };
+        let plugin = Plugin::load(runtime(), spec, media.services()).await?;
+        keep(&plugin);
+        Ok(Self {
+            folder,
+            media,
+            plugin,
+        })
+    }
+
+    /// Replaces the file as deployers do.
+    fn replace(&self, bytes: &[u8]) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, self.plugin.file()).unwrap();
+    }
+
+    async fn connect(&self, query: &[(&str, &str)]) -> Result<ConnectDecision, PolicyError> {
+        self.plugin.on_connect(connect(query)).await
+    }
+
+    /// The version that answers a connect.
+    async fn version(&self) -> String {
+        match self.connect(&[("mode", "tell-version")]).await {
+            Ok(ConnectDecision::Reject(rejection)) => rejection.description,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// One of the probe's commands, in words.
+    async fn call(&self, method: &str, args: &str) -> Result<String, CallError> {
+        let args = Bytes::copy_from_slice(args.as_bytes());
+        let answer = self.plugin.on_call(client(), method.into(), args).await?;
+        Ok(String::from_utf8(answer.to_vec()).unwrap())
+    }
+}
+
+fn client() -> Client {
+    Client {
+        conn: 7,
+        remote: "203.0.113.7:51234".into(),
+        protocol: "rtmp".into(),
+        tls_name: None,
+        attrs: Vec::new(),
+    }
+}
+
+fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    query
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn connect(query: &[(&str, &str)]) -> ConnectRequest {
+    ConnectRequest {
+        client: client(),
+        app: "live".into(),
+        instance: None,
+        query: pairs(query),
+        tc_url: "rtmp://127.0.0.1/live".into(),
+        flash_ver: "FMLE/3.0 (compatible; FMSc/1.0)".into(),
+        props: vec![("capsEx".into(), crate::policy::Scalar::Number(15.0))],
+    }
+}
+
+fn stream(name: &str, query: &[(&str, &str)]) -> StreamRequest {
+    StreamRequest {
+        client: client(),
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        query: pairs(query),
+        mode: "live".into(),
+    }
+}
+
+fn info(id: u64, name: &str) -> StreamInfo {
+    StreamInfo {
+        id,
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        publisher: client(),
+        video: Some("avc1".into()),
+        audio: None,
+        started_unix_ms: 1,
+        bytes_in: 2,
+        players: 3,
+        extra: Vec::new(),
+    }
+}
+
+/// A media plane with two streams that writes down what it is told.
+#[derive(Default)]
+struct Recorder {
+    told: Mutex<Vec<String>>,
+    more: Notify,
+}
+
+impl Recorder {
+    fn services(self: &Arc<Self>) -> Services {
+        Services {
+            registry: Arc::clone(self) as Arc<dyn StreamRegistry>,
+            control: Arc::clone(self) as Arc<dyn MediaControl>,
+        }
+    }
+
+    fn tell(&self, line: String) {
+        self.told.lock().unwrap().push(line);
+        self.more.notify_one();
+    }
+
+    /// What was told so far.
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
+
+    /// Waits until `count` lines that start with `prefix` were told.
+    async fn wait_for(&self, prefix: &str, count: usize) -> Vec<String> {
+        let waiting = async {
+            loop {
+                let mut lines = self.told();
+                lines.retain(|line| line.starts_with(prefix));
+                if lines.len() >= count {
+                    return lines;
+                }
+                self.more.notified().await;
+            }
+        };
+        tokio::time::timeout(SOON, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("{count} lines {prefix:?} expected: {:?}", self.told()))
+    }
+}
+
+impl StreamRegistry for Recorder {
+    fn get(&self, app: &str, name: &str) -> Option<StreamInfo> {
+        let mut found = self.find(app, name, 1);
+        found.retain(|info| info.name == name);
+        found.pop()
+    }
+
+    fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
+        assert_eq!(app, "live", "a plugin asks for its own application only");
+        let streams = [info(1, "cam1"), info(2, "cam2")];
+        let mut found = streams.to_vec();
+        found.retain(|info| info.name.starts_with(prefix));
+        found.truncate(limit);
+        found
+    }
+
+    fn count(&self, app: &str, prefix: &str) -> usize {
+        self.find(app, prefix, usize::MAX).len()
+    }
+}
+
+impl MediaControl for Recorder {
+    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
+        if conn != 7 {
+            return Err(ControlError::NotFound);
+        }
+        self.tell(format!("disconnect {app} {conn} {reason}"));
+        Ok(())
+    }
+
+    fn stop_stream(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::Busy)
+    }
+
+    fn start_record(&self, _: &str, _: &str, _: Recording) -> Result<(), ControlError> {
+        Err(ControlError::Denied)
+    }
+
+    fn stop_record(&self, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::Denied)
+    }
+
+    fn start_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::Denied)
+    }
+
+    fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
+        Err(ControlError::Denied)
+    }
+
+    fn send_data(&self, _: &str, _: &str, _: &str, amf0: &[u8]) -> Result<(), ControlError> {
+        self.tell(String::from_utf8_lossy(amf0).into_owned());
+        Ok(())
+    }
+}
