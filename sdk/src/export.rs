@@ -125,7 +125,7 @@ macro_rules! export {
             }
 
             type Component = $crate::__private::Exports<Slot>;
-            $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+    $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
         };
     };
 }

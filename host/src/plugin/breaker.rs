@@ -63,6 +63,15 @@ impl Breaker {
         })
     }
 
+    /// How much longer no call may be made, when so.
+    pub(super) fn open(&self, now: Instant) -> Option<Duration> {
+        if !self.troubled.load(Ordering::Acquire) {
+            return None;
+        }
+        let until = self.state().open?;
+        (now < until).then(|| until - now)
+    }
+
     /// Forgets everything: another generation serves.
     pub(super) fn reset(&self) {
         let mut state = self.state();

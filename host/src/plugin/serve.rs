@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::application::Application;
@@ -64,8 +65,11 @@ impl Core {
         };
         match &answer {
             Ok(_) => ticket.succeeded(budget.started.into_std()),
-            Err(PolicyError::Trapped { .. } | PolicyError::TimedOut { .. }) => {
-                if let Some(back_off) = ticket.failed(std::time::Instant::now()) {
+            Err(PolicyError::Trapped { .. } | PolicyError::TimedOut { .. })
+                // What an old generation does says nothing about its successor.
+                if self.serving.load().number == generation.number =>
+            {
+                if let Some(back_off) = ticket.failed(Instant::now().into_std()) {
                     self.opened(&generation, back_off);
                 }
             }
@@ -105,7 +109,7 @@ impl Core {
             back_off_ms,
             "plugin keeps failing and is not called for a while"
         );
-        if young && self.serving.load().number == generation.number {
+        if young {
             self.roll_back.notify_one();
         }
     }
@@ -113,7 +117,16 @@ impl Core {
     /// Delivers queued events in order, until the queue is closed and empty.
     pub(super) async fn deliver_events(&self) {
         while let Some(event) = self.events.next().await {
+            self.while_open().await;
             self.deliver(event).await;
+        }
+    }
+
+    /// Waits while the breaker is open: events and timers can wait, clients
+    /// can't.
+    async fn while_open(&self) {
+        while let Some(left) = self.breaker.open(Instant::now().into_std()) {
+            tokio::time::sleep(left).await;
         }
     }
 
@@ -164,6 +177,7 @@ impl Core {
     pub(super) async fn fire_timers(&self) {
         loop {
             let key = self.app.timers.next().await;
+            self.while_open().await;
             let due = key.clone();
             let fired = self
                 .call("on-timer", |i| {

@@ -5,6 +5,7 @@
 mod broken;
 mod decide;
 mod failures;
+mod logs;
 mod measure;
 mod reload;
 mod state;

@@ -167,6 +167,22 @@ async fn a_trap_in_an_event_costs_that_event_only() {
 }
 
 #[tokio::test]
+async fn events_wait_while_the_plugin_is_left_alone() {
+    let fixture = Fixture::probe("panic-on-connect").await;
+    for _ in 0..5 {
+        assert!(fixture.connect(&[]).await.is_err());
+    }
+    let refused = fixture.connect(&[]).await.unwrap_err();
+    assert!(matches!(refused, PolicyError::Unavailable(_)), "{refused}");
+    fixture.plugin.notify(Event::Published(info(1, "a")));
+    fixture
+        .plugin
+        .notify(Event::Unpublished(info(1, "a"), end("eof")));
+    let events = fixture.media.wait_for("event", 2).await;
+    assert_eq!(events, ["event published a", "event unpublished a eof"]);
+}
+
+#[tokio::test]
 async fn a_shutdown_delivers_what_was_queued() {
     let fixture = Fixture::probe("accept").await;
     for id in 0..50 {

@@ -1,0 +1,113 @@
+//! What an operator reads.
+
+use std::io::Write;
+
+use tracing::subscriber::DefaultGuard;
+
+use super::*;
+
+/// The log of this test's thread.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Captured {
+    fn start() -> (Self, DefaultGuard) {
+        let captured = Self::default();
+        let writer = captured.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        (captured, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn lines(&self, with: &str) -> Vec<String> {
+        let text = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(text).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.retain(|line| line.contains(with));
+        lines
+    }
+
+    /// The one line with `with`, which must also have all of `parts`.
+    fn one(&self, with: &str, parts: &[&str]) {
+        let lines = self.lines(with);
+        assert_eq!(lines.len(), 1, "{with}: {lines:?}");
+        for part in parts {
+            assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_is_told_step_by_step() {
+    let (log, _guard) = Captured::start();
+    let fixture = Fixture::probe("accept").await;
+    let hash = fixture.plugin.describe().hash;
+    let hash = format!("hash=\"{hash}\"");
+    let parts = ["INFO", "app=\"live\"", "generation=1", &hash, "probe.wasm"];
+    log.one("plugin generation serving", &parts);
+
+    fixture.replace(b"garbage");
+    assert!(fixture.plugin.reload().await.is_err());
+    assert_eq!(fixture.plugin.reload().await, Ok(Reload::KnownBad));
+    log.one(
+        "plugin reload failed; the old generation keeps serving",
+        &[
+            "ERROR",
+            "app=\"live\"",
+            "probe.wasm",
+            "not a WebAssembly component",
+        ],
+    );
+
+    fixture.replace(&probe(1));
+    fixture.plugin.reload().await.unwrap();
+    fixture.plugin.shutdown(StopReason::Shutdown).await;
+    assert_eq!(log.lines("plugin generation serving").len(), 2);
+    let drained = log.lines("plugin generation drained");
+    assert_eq!(drained.len(), 2, "{drained:?}");
+    assert!(drained[0].contains("generation=1") && drained[0].contains("app=\"live\""));
+}
+
+#[tokio::test]
+async fn guests_write_lines_with_their_name() {
+    let (log, _guard) = Captured::start();
+    let fixture = Fixture::probe("accept").await;
+    fixture.call("log", "hello there").await.unwrap();
+    log.one("hello there", &["INFO", "app=\"live\"", "plugin=\"probe\""]);
+    fixture.call("log", "one\ntwo").await.unwrap();
+    log.one("one\\ntwo", &["INFO"]);
+    fixture.call("print", "printed text").await.unwrap();
+    log.one("printed text", &["INFO", "plugin=\"probe\""]);
+    assert!(fixture.call("panic", "").await.is_err());
+    log.one("asked to panic in a call", &["WARN", "plugin=\"probe\""]);
+}
+
+#[tokio::test]
+async fn a_chatty_guest_is_cut_short_and_the_rest_counted() {
+    let (log, _guard) = Captured::start();
+    let limits = Limits {
+        log_lines_per_second: 10,
+        cpu: SOON,
+        ..Limits::default()
+    };
+    let fixture = Fixture::probe_within("chatter-on-connect", limits).await;
+    fixture.connect(&[]).await.unwrap();
+    let lines = log.lines("chatter ").len();
+    assert!((1..=200).contains(&lines), "{lines} of 1000 lines");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    fixture.call("log", "later").await.unwrap();
+    assert!(!log.lines("suppressed").is_empty());
+}
