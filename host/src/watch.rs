@@ -257,10 +257,7 @@ async fn debounce(
         let retry = lost.then(|| Instant::now() + RETRY);
         let wake = [next, retry].into_iter().flatten().min();
         let change = match wake {
-            Some(wake) => match tokio::time::timeout_at(wake, changes.recv()).await {
-                Ok(change) => Some(change),
-                Err(_) => None,
-            },
+            Some(wake) => tokio::time::timeout_at(wake, changes.recv()).await.ok(),
             None => Some(changes.recv().await),
         };
         let now = Instant::now();

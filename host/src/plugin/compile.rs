@@ -99,11 +99,11 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
     let shape = |name| move |error: wasmtime::Error| wrong_shape(name, &error);
     let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(shape("lifecycle"))?;
     let policy = policy::GuestIndices::new(&pre).map_err(shape("policy"))?;
-    let events = match component.get_export_index(None, &interface("events")) {
+    let events = match component.get_export_index(None, interface("events")) {
         Some(_) => Some(events::GuestIndices::new(&pre).map_err(shape("events"))?),
         None => None,
     };
-    let calls = match component.get_export_index(None, &interface("calls")) {
+    let calls = match component.get_export_index(None, interface("calls")) {
         Some(_) => Some(calls::GuestIndices::new(&pre).map_err(shape("calls"))?),
         None => None,
     };

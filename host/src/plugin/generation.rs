@@ -68,7 +68,7 @@ impl Generation {
         Budget::new(self.app.limits.start_cpu, self.app.limits.start)
     }
 
-    async fn new_instance(&self, budget: Budget) -> Result<Box<Instance>, Fault> {
+    async fn new_instance(&self, budget: Budget) -> Result<Instance, Fault> {
         let mut instance = Instance::new(&self.runtime, &self.compiled, &self.app, budget).await?;
         let config = self.config.clone();
         let configured = instance

@@ -91,7 +91,7 @@ impl Instance {
         compiled: &Compiled,
         app: &Arc<Application>,
         budget: Budget,
-    ) -> Result<Box<Self>, Fault> {
+    ) -> Result<Self, Fault> {
         const HOOK: &str = "instantiation";
         let (wasi, last_words) = wasi::context(&app.log);
         let mut table = ResourceTable::new();
@@ -150,7 +150,7 @@ impl Instance {
             .calls
             .as_ref()
             .map(|i| i.load(&mut store, &instance));
-        Ok(Box::new(Self {
+        Ok(Self {
             lifecycle: lifecycle.map_err(shape("lifecycle"))?,
             policy: policy.map_err(shape("policy"))?,
             events: events.transpose().map_err(shape("events"))?,
@@ -160,7 +160,7 @@ impl Instance {
             meter,
             last_words,
             calls_made: 0,
-        }))
+        })
     }
 
     /// Calls an export. After an error the instance must not be used again.

@@ -16,7 +16,7 @@ use super::instance::Instance;
 
 /// Idle instances, and the right to make more.
 pub(super) struct Pool {
-    idle: Mutex<Vec<Box<Instance>>>,
+    idle: Mutex<Vec<Instance>>,
     permits: Arc<Semaphore>,
     leases: TaskTracker,
     max_instances: usize,
@@ -29,7 +29,7 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     /// None: the caller makes one. Dropped, like all fields, before the next
     /// waiting call gets its turn with `permit`.
-    pub(super) instance: Option<Box<Instance>>,
+    pub(super) instance: Option<Instance>,
     _permit: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
 }
@@ -79,12 +79,12 @@ impl Pool {
     }
 
     /// Takes an idle instance without a turn: for calls of the life cycle.
-    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
+    pub(super) fn take_idle(&self) -> Option<Instance> {
         self.idle().pop()
     }
 
     /// Keeps an instance whose call went well, unless it is due for recycling.
-    pub(super) fn put_idle(&self, instance: Box<Instance>) {
+    pub(super) fn put_idle(&self, instance: Instance) {
         let worn = instance.calls_made >= self.recycle_after_calls
             || instance.memory_used() > self.recycle_above_bytes;
         let mut idle = self.idle();
@@ -93,7 +93,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<Instance>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

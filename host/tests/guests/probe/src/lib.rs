@@ -3,11 +3,11 @@
 //!
 //! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
-//! `rename`, `version`, `tell-version`, those made of a [`Fault`] and a hook
+//! `rename`, `version`, `tell-version`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `refuse-configure` and `refuse-start`.
 //!
-//! The bytes behind [`MARKER`] are the version: tests patch the digits in the
+//! The bytes behind `MARKER` are the version: tests patch the digits in the
 //! compiled file and so get a new version without a compiler.
 
 mod commands;
