@@ -33,6 +33,11 @@ impl SendQueue {
         self.chunks.is_empty()
     }
 
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// False when media should wait where it can be dropped.
     pub fn has_room(&self) -> bool {
         self.len < HIGH_WATER && self.chunks.len() < MAX_SLICES * 2

@@ -16,6 +16,9 @@ use crate::output::SendQueue;
 const READ_SIZE: usize = 16 * 1024;
 /// Unprocessed bytes held while a decision is awaited; then reading stops.
 const MAX_HELD: usize = 64 * 1024;
+/// Bytes a client has not taken; then nothing more is read from it. One that
+/// asks and never reads the answers would fill the memory.
+const MAX_UNTAKEN: usize = 1024 * 1024;
 /// A client that was silent for so long is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(20);
 /// A client that was silent for so long is gone.
@@ -106,7 +109,7 @@ where
             alarm.as_mut().reset(next.into());
         }
         let deciding = session.decision.is_some();
-        let may_read = !deciding || input.len() < MAX_HELD;
+        let may_read = (!deciding || input.len() < MAX_HELD) && out.len() < MAX_UNTAKEN;
         let decision = async {
             match &mut session.decision {
                 Some(decision) => decision.await,
