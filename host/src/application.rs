@@ -1,5 +1,8 @@
-//! An application as sessions see it: its name, its decisions, its media
-//! settings. The supervisor builds them from the configuration.
+//! An application as sessions see it: its name, its decisions, its settings.
+//!
+//! The supervisor builds them from the configuration. When that changes, what
+//! an application holds is replaced inside it, so that clients which are
+//! connected get the new settings with their next publish or play.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +16,52 @@ use crate::policy::Gate;
 /// A named unit of the configuration that clients connect to.
 #[derive(Debug)]
 pub struct Application {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// Its plugin's decisions.
-    pub gate: Gate,
+    name: Arc<str>,
+    gate: Gate,
+    settings: ArcSwap<Settings>,
+}
+
+/// How an application's streams are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
     /// How its streams are cached and queued.
     pub media: hub::Settings,
     /// A publisher that is silent for so long is lost.
     pub publisher_timeout: Duration,
     /// How long a player waits for a publisher.
     pub wait_for_publisher: Duration,
+}
+
+impl Application {
+    /// An application that clients may connect to once it is among the
+    /// [`Applications`].
+    pub fn new(name: &str, gate: Gate, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            gate,
+            settings: ArcSwap::from_pointee(settings),
+        })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its plugin's decisions.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The settings for what starts now.
+    pub fn settings(&self) -> Settings {
+        **self.settings.load()
+    }
+
+    /// Replaces the settings; what runs keeps those it started with.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
 }
 
 /// The applications that serve now; replaced as a whole when they change.

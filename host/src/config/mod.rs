@@ -9,6 +9,7 @@
 //! row is missing).
 
 mod acceptors;
+mod diff;
 mod error;
 mod json;
 mod load;
@@ -20,6 +21,7 @@ mod syntax;
 mod tests;
 pub mod units;
 
+pub use diff::{Change, Diff};
 pub use error::{ConfigError, Problem, Report};
 pub use load::fields;
 pub use reader::FieldDoc;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -40,22 +41,39 @@ pub enum BindError {
     },
 }
 
-/// A listening address with its chain.
+/// What a listening address leads to. It may be replaced while it listens;
+/// connections that are there stay as they are.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The protocols that the bytes pass.
+    pub chain: Chain,
+    entrance: Entrance,
+}
+
+impl Door {
+    /// A chain to `applications` (empty: all).
+    pub fn new(chain: Chain, applications: &[String]) -> Self {
+        Self {
+            chain,
+            entrance: Entrance {
+                protocol: chain::protocol(chain),
+                applications: applications.into(),
+            },
+        }
+    }
+}
+
+/// A listening address.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
     address: SocketAddr,
-    chain: Chain,
-    entrance: Entrance,
+    door: Arc<ArcSwap<Door>>,
 }
 
 impl Acceptor {
-    /// Listens on `address`; clients may use `applications` (empty: all).
-    pub fn bind(
-        address: SocketAddr,
-        chain: Chain,
-        applications: &[String],
-    ) -> Result<Self, BindError> {
+    /// Listens on `address`; who connects comes in through `door`.
+    pub fn bind(address: SocketAddr, door: Door) -> Result<Self, BindError> {
         let listener = listen(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse(address),
             _ => BindError::Other { address, source },
@@ -64,11 +82,7 @@ impl Acceptor {
         Ok(Self {
             listener,
             address,
-            chain,
-            entrance: Entrance {
-                protocol: chain::protocol(chain),
-                applications: applications.into(),
-            },
+            door: Arc::new(ArcSwap::from_pointee(door)),
         })
     }
 
@@ -77,9 +91,9 @@ impl Acceptor {
         self.address
     }
 
-    /// The chain its connections pass.
-    pub fn chain(&self) -> Chain {
-        self.chain
+    /// The door, to be replaced while the acceptor runs.
+    pub fn door(&self) -> Arc<ArcSwap<Door>> {
+        self.door.clone()
     }
 
     /// Accepts until `stop`; sessions run on as tasks of `sessions`.
@@ -118,13 +132,15 @@ impl Acceptor {
                 }
             };
             tune(&carrier);
+            let door = self.door.load();
             let connection = chain::run(
-                self.chain,
+                door.chain,
                 carrier,
                 remote,
-                self.entrance.clone(),
+                door.entrance.clone(),
                 shared.clone(),
             );
+            drop(door);
             sessions.spawn(async move {
                 connection.await;
                 drop(permit);

@@ -18,12 +18,12 @@ pub struct AdmissionLimits {
 /// Counts connections and refuses those above the limits.
 #[derive(Debug)]
 pub struct Admission {
-    limits: AdmissionLimits,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    limits: AdmissionLimits,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -50,20 +50,29 @@ impl Admission {
     /// An empty count.
     pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Self {
-            limits,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                limits,
+                total: 0,
+                by_address: HashMap::new(),
+            }),
         })
+    }
+
+    /// Other limits from now on; who is there stays.
+    pub fn set_limits(&self, limits: AdmissionLimits) {
+        self.state.lock().limits = limits;
     }
 
     /// Admits one more connection from `address`.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
         let mut state = self.state.lock();
-        if state.total >= self.limits.connections {
-            return Err(Refused::Full(self.limits.connections));
+        let limits = state.limits;
+        if state.total >= limits.connections {
+            return Err(Refused::Full(limits.connections));
         }
         let here = state.by_address.entry(address).or_insert(0);
-        if self.limits.per_address > 0 && *here >= self.limits.per_address {
-            return Err(Refused::AddressFull(self.limits.per_address));
+        if limits.per_address > 0 && *here >= limits.per_address {
+            return Err(Refused::AddressFull(limits.per_address));
         }
         *here = here.saturating_add(1);
         state.total = state.total.saturating_add(1);

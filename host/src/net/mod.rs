@@ -3,5 +3,5 @@
 mod acceptor;
 mod admission;
 
-pub use acceptor::{Acceptor, BindError};
+pub use acceptor::{Acceptor, BindError, Door};
 pub use admission::{Admission, AdmissionLimits};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tracing::warn;
 
@@ -21,11 +22,11 @@ pub enum OnError {
 }
 
 /// An application's policy with its failure rule: every question gets a
-/// decision.
+/// decision. Clones share the rule.
 #[derive(Clone)]
 pub struct Gate {
     policy: Arc<dyn Policy>,
-    on_error: OnError,
+    on_error: Arc<ArcSwap<OnError>>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -39,7 +40,15 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// Wraps `policy`; failed decisions become what `on_error` says.
     pub fn new(policy: Arc<dyn Policy>, on_error: OnError) -> Self {
-        Self { policy, on_error }
+        Self {
+            policy,
+            on_error: Arc::new(ArcSwap::from_pointee(on_error)),
+        }
+    }
+
+    /// What failed decisions become from now on.
+    pub fn set_on_error(&self, on_error: OnError) {
+        self.on_error.store(Arc::new(on_error));
     }
 
     /// Asks `on-connect`.
@@ -92,8 +101,9 @@ impl Gate {
             Ok(decision) => return decision,
             Err(error) => error,
         };
-        warn!(%error, on_error = ?self.on_error, "no decision from the plugin");
-        match self.on_error {
+        let on_error = **self.on_error.load();
+        warn!(%error, ?on_error, "no decision from the plugin");
+        match on_error {
             OnError::Allow => allow(),
             OnError::Reject => reject(Rejection::new("the server could not decide; try again")),
         }

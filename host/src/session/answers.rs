@@ -115,10 +115,10 @@ impl ClientSession {
                     fits
                 });
                 self.client.attrs = grant.attrs;
-                self.chunk_size = chunk_size.unwrap_or(self.shared.limits.chunk);
+                self.chunk_size = chunk_size.unwrap_or(self.limits.chunk);
                 self.machine
                     .accept_connect(chunk_size, grant.window_ack.filter(|window| *window > 0));
-                self.registration.enter(&application.name);
+                self.registration.enter(application.name());
                 self.application = Some(application);
                 self.instance = instance;
                 self.idle_since = std::time::Instant::now();
@@ -158,21 +158,22 @@ impl ClientSession {
                 );
             }
         }
+        let settings = application.settings();
         let name = grant.name.unwrap_or(request.name);
         let claim = Claim {
             key: self.key(&application, &name),
             on_duplicate: grant.on_duplicate,
             hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
             client: self.client.clone(),
-            settings: application.media,
+            settings: settings.media,
             wake: self.wake.clone(),
         };
         match self.shared.hub.publish(claim) {
             Ok(publication) => {
                 let silence =
-                    ClientSession::millis_or(grant.idle_timeout_ms, application.publisher_timeout);
+                    ClientSession::millis_or(grant.idle_timeout_ms, settings.publisher_timeout);
                 self.machine.accept_publish();
-                let gate = application.gate.clone();
+                let gate = application.gate().clone();
                 let publishing = Publishing::start(publication, gate, span, silence);
                 self.insert(stream, Slot::Publish(publishing));
             }
@@ -199,6 +200,7 @@ impl ClientSession {
                 "not available yet: this part of the grant is ignored"
             );
         }
+        let settings = application.settings();
         let mut request = request;
         if let Some(name) = grant.name {
             request.name = name;
@@ -207,21 +209,21 @@ impl ClientSession {
         let subscription = self
             .shared
             .hub
-            .play(&key, application.media, self.wake.clone());
+            .play(&key, settings.media, self.wake.clone());
         let format = Format {
             stream,
             chunk_size: self.chunk_size,
             shares_chunks: stream == crate::hub::SHARED_MESSAGE_STREAM
-                && self.chunk_size == application.media.chunk_size,
+                && self.chunk_size == settings.media.chunk_size,
         };
         let patience = Patience {
-            wait: ClientSession::millis_or(grant.wait_ms, application.wait_for_publisher),
+            wait: ClientSession::millis_or(grant.wait_ms, settings.wait_for_publisher),
             total: grant
                 .max_seconds
                 .map(|seconds| Duration::from_secs(seconds.into())),
         };
         self.machine.accept_play();
-        let gate = application.gate.clone();
+        let gate = application.gate().clone();
         let player = Player::start(subscription, request, gate, span, format, patience);
         self.insert(stream, Slot::Play(player));
     }
@@ -234,7 +236,7 @@ impl ClientSession {
 
     fn key(&self, application: &Application, name: &str) -> StreamKey {
         StreamKey {
-            app: application.name.clone(),
+            app: application.name().clone(),
             instance: self.instance.clone(),
             name: name.into(),
         }

@@ -18,7 +18,7 @@ use super::answers::Answer;
 use super::directory::Registration;
 use super::end::SessionEnd;
 use super::publishing::Publishing;
-use super::{Entrance, Shared};
+use super::{Entrance, Limits, Shared};
 use crate::application::Application;
 use crate::hub::Wake;
 use crate::output::SendQueue;
@@ -35,6 +35,7 @@ pub(super) enum Slot {
 /// One client: see the module's page.
 pub(super) struct ClientSession {
     pub(super) shared: Arc<Shared>,
+    pub(super) limits: Limits,
     pub(super) registration: Registration,
     pub(super) entrance: Entrance,
     pub(super) client: Client,
@@ -64,13 +65,14 @@ impl ClientSession {
         entrance: Entrance,
         shared: Arc<Shared>,
     ) -> Self {
+        let limits = **shared.limits.load();
         let config = ServerConfig {
             limits: ReaderLimits {
-                max_message_size: u32::try_from(shared.limits.message).unwrap_or(u32::MAX),
+                max_message_size: u32::try_from(limits.message).unwrap_or(u32::MAX),
                 ..ReaderLimits::default()
             },
-            chunk_size: shared.limits.chunk,
-            max_streams: shared.limits.streams,
+            chunk_size: limits.chunk,
+            max_streams: limits.streams,
             ..ServerConfig::default()
         };
         let mut random = [0; RANDOM_LEN];
@@ -87,7 +89,8 @@ impl ClientSession {
         let now = Instant::now();
         Self {
             machine: ServerSession::new(config, &random, 0),
-            chunk_size: shared.limits.chunk,
+            chunk_size: limits.chunk,
+            limits,
             shared,
             registration,
             entrance,
@@ -256,7 +259,7 @@ impl ClientSession {
                 frames_dropped: 0,
             };
             application
-                .gate
+                .gate()
                 .notify(Event::Disconnected(self.client.clone(), end));
         }
     }

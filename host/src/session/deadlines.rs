@@ -9,7 +9,7 @@ use super::end::SessionEnd;
 impl ClientSession {
     /// Ends what is overdue at `now`.
     pub(super) fn check_deadlines(&mut self, now: Instant) {
-        let limits = self.shared.limits;
+        let limits = self.limits;
         if self.application.is_none() && now >= self.started + limits.handshake {
             self.end = Some(SessionEnd::HandshakeTimeout(limits.handshake.as_secs()));
             return;
@@ -64,7 +64,7 @@ impl ClientSession {
 
     /// When `check_deadlines` has something to do, if nothing changes before.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let limits = self.shared.limits;
+        let limits = self.limits;
         let own = if self.application.is_none() {
             Some(self.started + limits.handshake)
         } else if self.is_idle() {

@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
@@ -53,8 +54,8 @@ pub struct Shared {
     pub applications: Arc<Applications>,
     /// Every connection.
     pub directory: Arc<Directory>,
-    /// Limits of a connection.
-    pub limits: Limits,
+    /// Limits of a connection; one that is there keeps those it started with.
+    pub limits: ArcSwap<Limits>,
     /// Cancelled when the server stops: sessions tell their clients and end.
     pub shutdown: CancellationToken,
 }

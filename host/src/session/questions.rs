@@ -32,7 +32,7 @@ impl ClientSession {
             let text = format!("no application {:?} is served here", name.app);
             return self.refuse_connect("NetConnection.Connect.InvalidApp", &text);
         };
-        Span::current().record("app", &*application.name);
+        Span::current().record("app", &**application.name());
         let request = ConnectRequest {
             client: self.client.clone(),
             app: name.app,
@@ -42,7 +42,7 @@ impl ClientSession {
             flash_ver: connect.flash_ver.clone(),
             props: flatten(&connect.properties),
         };
-        let gate = application.gate.clone();
+        let gate = application.gate().clone();
         let instance = name.instance.map(Into::into);
         self.decide(async move {
             let decision = gate.connect(request).await;
@@ -60,7 +60,7 @@ impl ClientSession {
         else {
             return;
         };
-        let gate = application.gate.clone();
+        let gate = application.gate().clone();
         let stream = publish.stream;
         let deciding = span.clone();
         self.decide(
@@ -89,7 +89,7 @@ impl ClientSession {
         else {
             return;
         };
-        let gate = application.gate.clone();
+        let gate = application.gate().clone();
         let stream = play.stream;
         let deciding = span.clone();
         self.decide(
@@ -113,7 +113,7 @@ impl ClientSession {
         let who = self.client.clone();
         let amf0 = amf0::encode_all(arguments);
         self.decide(async move {
-            let answer = application.gate.call(who, name.clone(), amf0).await;
+            let answer = application.gate().call(who, name.clone(), amf0).await;
             Answer::Call { name, answer }
         });
     }
@@ -138,7 +138,7 @@ impl ClientSession {
         let span = info_span!("stream", stream = %parsed.name);
         let request = StreamRequest {
             client: self.client.clone(),
-            app: application.name.to_string(),
+            app: application.name().to_string(),
             instance: self.instance.as_deref().map(str::to_owned),
             name: parsed.name,
             query: parsed.query,

@@ -3,16 +3,18 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::config::{Application, Config};
-use crate::net::Acceptor;
 use crate::plugin::{Check, Plugin};
 
 /// Says what listens where, what decides there, and how to try it.
-pub(super) fn print(config: &Config, acceptors: &[Acceptor], plugins: &[Arc<Plugin>]) {
+pub(super) fn print<'a>(
+    config: &Config,
+    addresses: &[SocketAddr],
+    plugins: impl Iterator<Item = &'a Plugin>,
+) {
     let mut text = format!("livehost {}\n", env!("CARGO_PKG_VERSION"));
-    for (acceptor, configured) in acceptors.iter().zip(&config.acceptors) {
+    for (address, configured) in addresses.iter().zip(&config.acceptors) {
         let served: Vec<&str> = config
             .applications
             .keys()
@@ -21,8 +23,7 @@ pub(super) fn print(config: &Config, acceptors: &[Acceptor], plugins: &[Arc<Plug
             .collect();
         let _ = writeln!(
             text,
-            "  listening     rtmp://{}  ({})",
-            acceptor.address(),
+            "  listening     rtmp://{address}  ({})",
             served.join(", ")
         );
     }
@@ -37,14 +38,14 @@ pub(super) fn print(config: &Config, acceptors: &[Acceptor], plugins: &[Arc<Plug
             about.generation
         );
     }
-    let first = acceptors.first().zip(config.acceptors.first());
-    if let Some((acceptor, configured)) = first
+    let first = addresses.first().zip(config.acceptors.first());
+    if let Some((address, configured)) = first
         && let Some(name) = config
             .applications
             .keys()
             .find(|name| configured.serves(name))
     {
-        let url = format!("rtmp://{}/{name}/test", reachable(acceptor.address()));
+        let url = format!("rtmp://{}/{name}/test", reachable(*address));
         let _ = writeln!(
             text,
             "\n  publish       ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine \

@@ -1,15 +1,14 @@
-//! Configuration to parts: plugins, applications, limits.
+//! Configuration to parts: plugins, applications, doors, limits.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use tracing::info;
-
-use crate::application::Application;
+use super::server::Unit;
+use crate::application::{Application, Settings};
 use crate::config::{self, Config};
 use crate::control::Desk;
 use crate::hub;
-use crate::plugin::{Limits, Plugin, PluginSpec, Runtime, Services};
+use crate::net::{AdmissionLimits, Door};
+use crate::plugin::{Limits, Plugin, PluginError, PluginSpec, Runtime, Services};
 use crate::policy::Gate;
 use crate::session::{self, Shared};
 
@@ -31,62 +30,49 @@ pub(super) fn plugin_spec(name: &str, application: &config::Application) -> Plug
     }
 }
 
-/// Loads every application's plugin, in the order of their names.
-pub(super) async fn load_plugins(
-    config: &Config,
+/// Loads an application's plugin; it then decides for the application.
+pub(super) async fn unit(
     runtime: &Arc<Runtime>,
     shared: &Shared,
-) -> anyhow::Result<Vec<Arc<Plugin>>> {
-    let desk = Desk::new(shared.hub.clone(), shared.directory.clone());
-    let mut plugins = Vec::with_capacity(config.applications.len());
-    for (name, application) in &config.applications {
-        let services = Services {
-            registry: shared.hub.clone(),
-            control: desk.clone(),
-        };
-        let started = Instant::now();
-        let plugin = Plugin::load(runtime, plugin_spec(name, application), services).await?;
-        info!(
-            app = name,
-            file = %application.plugin.display(),
-            took_ms = started.elapsed().as_millis() as u64,
-            "plugin loaded"
-        );
-        plugins.push(plugin);
-    }
-    Ok(plugins)
+    name: &str,
+    application: &config::Application,
+    config: &Config,
+) -> Result<Unit, PluginError> {
+    let services = Services {
+        registry: shared.hub.clone(),
+        control: Desk::new(shared.hub.clone(), shared.directory.clone()),
+    };
+    let plugin = Plugin::load(runtime, plugin_spec(name, application), services).await?;
+    let gate = Gate::new(plugin.clone(), application.on_error);
+    Ok(Unit {
+        application: Application::new(name, gate, settings(application, config)),
+        plugin,
+    })
 }
 
-/// The applications that sessions see; `plugins` in the same order.
-pub(super) fn applications(config: &Config, plugins: &[Arc<Plugin>]) -> Vec<Arc<Application>> {
-    config
-        .applications
-        .iter()
-        .zip(plugins)
-        .map(|((name, application), plugin)| {
-            Arc::new(Application {
-                name: name.as_str().into(),
-                gate: Gate::new(plugin.clone(), application.on_error),
-                media: media(&application.media, config.limits.chunk),
-                publisher_timeout: application.media.publisher_timeout,
-                wait_for_publisher: application.media.wait_for_publisher,
-            })
-        })
-        .collect()
-}
-
-fn media(media: &config::Media, chunk_size: u32) -> hub::Settings {
-    hub::Settings {
-        keyframe_cache: media.keyframe_cache,
-        join: match media.join {
-            config::Join::Keyframe => hub::Join::Keyframe,
-            config::Join::NextKeyframe => hub::Join::NextKeyframe,
+/// How an application's streams are treated.
+pub(super) fn settings(application: &config::Application, config: &Config) -> Settings {
+    let media = &application.media;
+    Settings {
+        media: hub::Settings {
+            keyframe_cache: media.keyframe_cache,
+            join: match media.join {
+                config::Join::Keyframe => hub::Join::Keyframe,
+                config::Join::NextKeyframe => hub::Join::NextKeyframe,
+            },
+            queue_bytes: media.queue_bytes,
+            queue_time: media.queue_time,
+            slow_close: media.slow_close,
+            chunk_size: config.limits.chunk,
         },
-        queue_bytes: media.queue_bytes,
-        queue_time: media.queue_time,
-        slow_close: media.slow_close,
-        chunk_size,
+        publisher_timeout: media.publisher_timeout,
+        wait_for_publisher: media.wait_for_publisher,
     }
+}
+
+/// What an acceptor leads to.
+pub(super) fn door(acceptor: &config::Acceptor) -> Door {
+    Door::new(acceptor.chain, &acceptor.applications)
 }
 
 pub(super) fn session_limits(config: &Config) -> session::Limits {
@@ -97,5 +83,12 @@ pub(super) fn session_limits(config: &Config) -> session::Limits {
         streams: limits.streams_per_connection,
         message: limits.message,
         chunk: limits.chunk,
+    }
+}
+
+pub(super) fn admission_limits(config: &Config) -> AdmissionLimits {
+    AdmissionLimits {
+        connections: config.limits.connections,
+        per_address: config.limits.connections_per_address,
     }
 }

@@ -1,0 +1,180 @@
+//! What differs between two configurations: what a reload has to do.
+//!
+//! Flows in: the configuration that serves, and the one that shall. Flows out:
+//! the steps from one to the other, in plain data; nothing is done here.
+
+use std::collections::BTreeMap;
+
+use super::{Acceptor, Application, Config};
+
+/// The steps from one configuration to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diff {
+    /// Applications that differ, by name.
+    pub applications: BTreeMap<String, Change>,
+    /// Acceptors of the new configuration that do not listen yet, by position.
+    pub opened: Vec<usize>,
+    /// Acceptors that go on, as positions in the old and the new.
+    pub kept: Vec<(usize, usize)>,
+    /// Acceptors of the old configuration that shall listen no more, by position.
+    pub closed: Vec<usize>,
+    /// The log's filter differs.
+    pub log_level: bool,
+    /// The log's format differs, which only a restart can change.
+    pub log_format: bool,
+    /// Limits of the server or of connections differ.
+    pub limits: bool,
+    /// What an acceptor serves differs.
+    pub doors: bool,
+}
+
+/// What happened to an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It is gone: its streams go on, nobody else may connect.
+    Removed,
+    /// It stays; its plugin or its settings differ.
+    Changed {
+        /// File, configuration or limits of the plugin.
+        plugin: bool,
+        /// Anything else.
+        settings: bool,
+    },
+}
+
+impl Diff {
+    /// The steps from `old` to `new`.
+    pub fn between(old: &Config, new: &Config) -> Self {
+        let mut diff = Self {
+            log_level: old.log.level != new.log.level,
+            log_format: old.log.format != new.log.format,
+            limits: old.limits != new.limits,
+            ..Self::default()
+        };
+        for (name, application) in &new.applications {
+            let change = match old.applications.get(name) {
+                None => Some(Change::Added),
+                Some(before) => changed(before, application),
+            };
+            if let Some(change) = change {
+                diff.applications.insert(name.clone(), change);
+            }
+        }
+        for name in old.applications.keys() {
+            if !new.applications.contains_key(name) {
+                diff.applications.insert(name.clone(), Change::Removed);
+            }
+        }
+        diff.pair_acceptors(&old.acceptors, &new.acceptors);
+        diff
+    }
+
+    /// Acceptors are the same when their addresses are; of those with the same
+    /// address (port 0 may repeat), the first is the first.
+    fn pair_acceptors(&mut self, old: &[Acceptor], new: &[Acceptor]) {
+        let mut left: Vec<usize> = (0..old.len()).collect();
+        for (at, acceptor) in new.iter().enumerate() {
+            let same = left.iter().position(|before| {
+                old.get(*before)
+                    .is_some_and(|before| before.listen == acceptor.listen)
+            });
+            match same.map(|same| left.remove(same)) {
+                Some(before) => {
+                    self.doors |= old.get(before) != Some(acceptor);
+                    self.kept.push((before, at));
+                }
+                None => self.opened.push(at),
+            }
+        }
+        self.closed = left;
+    }
+
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.applications.is_empty()
+            && self.opened.is_empty()
+            && self.closed.is_empty()
+            && !self.log_level
+            && !self.log_format
+            && !self.limits
+            && !self.doors
+    }
+}
+
+fn changed(old: &Application, new: &Application) -> Option<Change> {
+    let plugin = (&old.plugin, &old.config, &old.limits) != (&new.plugin, &new.config, &new.limits);
+    let settings = (old.on_error, &old.media) != (new.on_error, &new.media);
+    (plugin || settings).then_some(Change::Changed { plugin, settings })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(applications: &str, acceptors: &str) -> Config {
+        let text = format!("(applications: {{{applications}}}, acceptors: [{acceptors}])");
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        Config::parse(&base, &text).unwrap()
+    }
+
+    const LIVE: &str = r#""live": (plugin: "Cargo.toml")"#;
+    const DOOR: &str = r#"(listen: "127.0.0.1:1935")"#;
+
+    #[test]
+    fn the_same_twice_is_nothing_to_do() {
+        let one = config(LIVE, DOOR);
+        let diff = Diff::between(&one, &one);
+        assert!(diff.is_empty(), "{diff:?}");
+        assert_eq!(diff.kept, [(0, 0)]);
+    }
+
+    #[test]
+    fn applications_come_go_and_change() {
+        let vod = r#", "vod": (plugin: "Cargo.toml")"#;
+        let old = config(&format!("{LIVE}{vod}"), DOOR);
+        let new = config(
+            r#""live": (plugin: "Cargo.toml", config: {"a": 1}, on_error: Allow),
+               "room": (plugin: "Cargo.toml")"#,
+            DOOR,
+        );
+        let diff = Diff::between(&old, &new);
+        let told: Vec<_> = diff
+            .applications
+            .iter()
+            .map(|(n, c)| (n.as_str(), *c))
+            .collect();
+        let changed = Change::Changed {
+            plugin: true,
+            settings: true,
+        };
+        assert_eq!(
+            told,
+            [
+                ("live", changed),
+                ("room", Change::Added),
+                ("vod", Change::Removed)
+            ]
+        );
+    }
+
+    #[test]
+    fn acceptors_are_paired_by_address() {
+        let old = config(
+            LIVE,
+            r#"(listen: "127.0.0.1:1"), (listen: "127.0.0.1:2"), (listen: "127.0.0.1:0")"#,
+        );
+        let new = config(
+            LIVE,
+            r#"(listen: "127.0.0.1:0"), (listen: "127.0.0.1:3"), (listen: "127.0.0.1:2", applications: ["live"])"#,
+        );
+        let diff = Diff::between(&old, &new);
+        assert_eq!(diff.kept, [(2, 0), (1, 2)]);
+        assert_eq!(diff.opened, [1]);
+        assert_eq!(diff.closed, [0]);
+        assert!(diff.doors);
+    }
+}

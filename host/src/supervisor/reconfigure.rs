@@ -1,0 +1,177 @@
+//! Puts a changed configuration into force while streams run.
+//!
+//! Everything that can fail is done first, beside what serves: reading,
+//! loading and checking plugins, binding addresses. A failure there changes
+//! nothing and says why. Then the steps that can't fail follow.
+
+use anyhow::Context;
+use tracing::{error, info, warn};
+
+use super::build;
+use super::server::{Server, Unit};
+use crate::config::{Change, Config, Diff};
+use crate::net::Acceptor;
+use crate::plugin::{Plugin, StopReason};
+
+/// What was prepared for a new configuration.
+struct Prepared {
+    units: Vec<(String, Unit)>,
+    /// In the order of the new configuration's `opened`.
+    acceptors: Vec<Acceptor>,
+}
+
+impl Server {
+    /// Reads the configuration again and goes from what serves to what it says.
+    pub(super) async fn reload_config(&mut self) {
+        let new = match Config::load(&self.file) {
+            Ok(new) => new,
+            Err(error) => {
+                error!(file = %self.file.display(), %error,
+                    "configuration refused; the old one stays in force");
+                return;
+            }
+        };
+        let diff = Diff::between(&self.config, &new);
+        if diff.is_empty() {
+            info!("configuration unchanged");
+            return;
+        }
+        match self.prepare(&new, &diff).await {
+            Ok(prepared) => self.apply(new, &diff, prepared).await,
+            Err(error) => error!(file = %self.file.display(), error = format!("{error:#}"),
+                "configuration refused; the old one stays in force"),
+        }
+    }
+
+    /// Everything that can fail.
+    async fn prepare(&self, new: &Config, diff: &Diff) -> anyhow::Result<Prepared> {
+        let mut acceptors = Vec::new();
+        for at in &diff.opened {
+            let acceptor = new.acceptors.get(*at).context("no such acceptor")?;
+            acceptors.push(Acceptor::bind(acceptor.listen, build::door(acceptor))?);
+        }
+        let mut units = Vec::new();
+        for (name, change) in &diff.applications {
+            let Some(application) = new.applications.get(name) else {
+                continue;
+            };
+            match change {
+                Change::Added => {
+                    let unit =
+                        build::unit(&self.runtime, &self.shared, name, application, new).await?;
+                    units.push((name.clone(), unit));
+                }
+                Change::Changed { plugin: true, .. } => {
+                    let before = self.config.applications.get(name);
+                    anyhow::ensure!(
+                        before.is_none_or(|before| {
+                            before.plugin == application.plugin
+                                && before.limits == application.limits
+                        }),
+                        "application {name:?}: another plugin file or other limits want a restart"
+                    );
+                    let spec = build::plugin_spec(name, application);
+                    Plugin::check(&self.runtime, spec).await?;
+                }
+                Change::Changed { .. } | Change::Removed => {}
+            }
+        }
+        if diff.log_level {
+            self.log.set(&new.log)?;
+        }
+        Ok(Prepared { units, acceptors })
+    }
+
+    async fn apply(&mut self, new: Config, diff: &Diff, prepared: Prepared) {
+        if diff.log_format {
+            warn!("the log's format changes with the next start");
+        }
+        self.shared.limits.store(build::session_limits(&new).into());
+        self.admission.set_limits(build::admission_limits(&new));
+        for (name, unit) in prepared.units {
+            info!(app = name, "application added");
+            self.units.insert(name, unit);
+        }
+        for (name, change) in &diff.applications {
+            match change {
+                Change::Added => {}
+                Change::Removed => self.remove(name),
+                Change::Changed { plugin, .. } => self.change(name, *plugin, &new).await,
+            }
+        }
+        // Also of unchanged applications: the chunk size is a server's limit.
+        for (name, application) in &new.applications {
+            if let Some(unit) = self.units.get(name) {
+                unit.application
+                    .set_settings(build::settings(application, &new));
+                unit.application.gate().set_on_error(application.on_error);
+            }
+        }
+        self.publish_applications();
+        self.apply_acceptors(&new, diff, prepared.acceptors);
+        self.config = new;
+        self.watch();
+        info!("configuration in force");
+    }
+
+    /// Its streams go on; nobody else may connect.
+    fn remove(&mut self, name: &str) {
+        let Some(unit) = self.units.remove(name) else {
+            return;
+        };
+        info!(app = name, "application removed");
+        self.services.spawn(async move {
+            unit.plugin.shutdown(StopReason::Removed).await;
+        });
+    }
+
+    async fn change(&mut self, name: &str, plugin: bool, new: &Config) {
+        let (Some(unit), Some(application)) = (self.units.get(name), new.applications.get(name))
+        else {
+            return;
+        };
+        if plugin {
+            // It was checked; what fails now (on-start) is logged there, and
+            // the old generation serves on.
+            let spec = build::plugin_spec(name, application);
+            if unit.plugin.reconfigure(spec.config).await.is_err() {
+                return;
+            }
+        }
+        info!(app = name, "application changed");
+    }
+
+    fn apply_acceptors(&mut self, new: &Config, diff: &Diff, opened: Vec<Acceptor>) {
+        let mut old: Vec<_> = std::mem::take(&mut self.acceptors)
+            .into_iter()
+            .map(Some)
+            .collect();
+        let mut opened = diff
+            .opened
+            .iter()
+            .zip(opened)
+            .collect::<Vec<_>>()
+            .into_iter();
+        for (at, acceptor) in new.acceptors.iter().enumerate() {
+            let kept = diff
+                .kept
+                .iter()
+                .find(|(_, now)| *now == at)
+                .and_then(|(before, _)| old.get_mut(*before)?.take());
+            let listening = match kept {
+                Some(listening) => {
+                    listening.door.store(build::door(acceptor).into());
+                    Some(listening)
+                }
+                None => opened.next().map(|(_, bound)| self.listen(bound)),
+            };
+            self.acceptors.extend(listening);
+        }
+        for (closed, acceptor) in old.iter().zip(&self.config.acceptors) {
+            if let Some(closed) = closed {
+                info!(addr = %acceptor.listen, "listening no more");
+                closed.stop.cancel();
+            }
+        }
+    }
+}

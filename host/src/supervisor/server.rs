@@ -1,0 +1,207 @@
+//! Everything that runs, from start to stop.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use super::{banner, build};
+use crate::application::Application;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::logging::LogControl;
+use crate::net::{Acceptor, Admission, Door};
+use crate::plugin::{Plugin, Reload, Runtime, StopReason};
+use crate::session::Shared;
+use crate::watch::Watcher;
+
+/// The running server.
+pub(super) struct Server {
+    /// Absolute path of the configuration.
+    pub(super) file: PathBuf,
+    pub(super) config: Config,
+    pub(super) log: LogControl,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) units: BTreeMap<String, Unit>,
+    /// In the order of the configuration.
+    pub(super) acceptors: Vec<Listening>,
+    /// Plugins of removed applications on their way out, accept loops.
+    pub(super) services: TaskTracker,
+    sessions: TaskTracker,
+    pub(super) watcher: Watcher,
+    changes: mpsc::Receiver<PathBuf>,
+}
+
+/// An application with its plugin.
+pub(super) struct Unit {
+    pub(super) application: Arc<Application>,
+    pub(super) plugin: Arc<Plugin>,
+}
+
+/// An acceptor that runs.
+pub(super) struct Listening {
+    pub(super) door: Arc<ArcSwap<Door>>,
+    /// Cancelled to listen no more.
+    pub(super) stop: CancellationToken,
+}
+
+impl Server {
+    pub(super) async fn start(
+        file: &Path,
+        config: Config,
+        log: LogControl,
+    ) -> anyhow::Result<Self> {
+        let file = std::path::absolute(file)
+            .with_context(|| format!("the folder of {} is gone", file.display()))?;
+        let shared = Arc::new(Shared {
+            hub: Hub::new(),
+            applications: Arc::default(),
+            directory: Arc::default(),
+            limits: ArcSwap::from_pointee(build::session_limits(&config)),
+            shutdown: CancellationToken::new(),
+        });
+        // Addresses first: it costs nothing to find out that one is taken,
+        // and nothing is accepted before the plugins serve.
+        let acceptors = config
+            .acceptors
+            .iter()
+            .map(|acceptor| Acceptor::bind(acceptor.listen, build::door(acceptor)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let runtime = Runtime::new()?;
+        let mut units = BTreeMap::new();
+        for (name, application) in &config.applications {
+            let unit = build::unit(&runtime, &shared, name, application, &config).await?;
+            units.insert(name.clone(), unit);
+        }
+        let (watcher, changes) = Watcher::new(watched(&file, &units))?;
+        let mut server = Self {
+            file,
+            log,
+            runtime,
+            shared,
+            admission: Admission::new(build::admission_limits(&config)),
+            units,
+            acceptors: Vec::new(),
+            services: TaskTracker::new(),
+            sessions: TaskTracker::new(),
+            watcher,
+            changes,
+            config,
+        };
+        server.publish_applications();
+        let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
+        let plugins = server.units.values().map(|unit| &*unit.plugin);
+        banner::print(&server.config, &addresses, plugins);
+        for acceptor in acceptors {
+            let listening = server.listen(acceptor);
+            server.acceptors.push(listening);
+        }
+        info!("ready");
+        Ok(server)
+    }
+
+    /// Starts the accept loop of a bound acceptor.
+    pub(super) fn listen(&self, acceptor: Acceptor) -> Listening {
+        let listening = Listening {
+            door: acceptor.door(),
+            stop: CancellationToken::new(),
+        };
+        let door = listening.door.load();
+        info!(addr = %acceptor.address(), chain = ?door.chain, "listening");
+        self.services.spawn(acceptor.run(
+            self.shared.clone(),
+            self.admission.clone(),
+            self.sessions.clone(),
+            listening.stop.clone(),
+        ));
+        listening
+    }
+
+    /// Makes the applications of `units` those that clients may connect to.
+    pub(super) fn publish_applications(&self) {
+        let applications = self.units.values().map(|unit| unit.application.clone());
+        self.shared.applications.replace(applications);
+    }
+
+    /// Watches the configuration and the plugins of now.
+    pub(super) fn watch(&mut self) {
+        if let Err(error) = self.watcher.set(watched(&self.file, &self.units)) {
+            warn!(%error, "some files are not watched: SIGHUP reloads them");
+        }
+    }
+
+    /// Reloads plugins and configuration when their files change, and all of
+    /// them at SIGHUP.
+    pub(super) async fn keep(&mut self, hangup: &mut Signal) -> Infallible {
+        loop {
+            tokio::select! {
+                Some(changed) = self.changes.recv() => {
+                    if changed == self.file {
+                        self.reload_config().await;
+                    }
+                    self.reload_plugins(|plugin| *plugin.file() == *changed).await;
+                }
+                Some(()) = hangup.recv() => {
+                    info!("SIGHUP: reloading the configuration and the plugins");
+                    self.reload_config().await;
+                    self.reload_plugins(|_| true).await;
+                }
+            }
+        }
+    }
+
+    async fn reload_plugins(&self, of_interest: impl Fn(&Plugin) -> bool) {
+        let plugins = self.units.values().map(|unit| &unit.plugin);
+        for plugin in plugins.filter(|plugin| of_interest(plugin)) {
+            // Success and failure are logged where they are known best.
+            if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
+                debug!(file = %plugin.file().display(), "file touched, content unchanged");
+            }
+        }
+    }
+
+    /// Stops accepting, tells the clients, waits for them as long as the
+    /// drain limit says, then stops the plugins.
+    pub(super) async fn stop(self) {
+        for acceptor in &self.acceptors {
+            acceptor.stop.cancel();
+        }
+        self.shared.shutdown.cancel();
+        self.sessions.close();
+        self.services.close();
+        let drain = self.config.limits.drain;
+        let drained = tokio::time::timeout(drain, async {
+            self.sessions.wait().await;
+            self.services.wait().await;
+        });
+        if drained.await.is_err() {
+            warn!(
+                sessions = self.sessions.len(),
+                ?drain,
+                "the drain limit is over; closing what is left"
+            );
+        }
+        for unit in self.units.values() {
+            unit.plugin.shutdown(StopReason::Shutdown).await;
+        }
+        info!("stopped");
+    }
+}
+
+fn watched(file: &Path, units: &BTreeMap<String, Unit>) -> Vec<PathBuf> {
+    units
+        .values()
+        .map(|unit| unit.plugin.file().to_path_buf())
+        .chain([file.to_owned()])
+        .collect()
+}
