@@ -18,8 +18,10 @@ WASM := wasm32-wasip2
 # clients) is always below ./target.
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 GUESTS := $(BUILD)/$(WASM)/plugin
+# The plugins that ship, by crate.
+SHIPPED := allow-all rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-wire livehost-rtmp livehost-sdk static-keys allow-all
+LIGHT := livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED)
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 PYTHON ?= python3
@@ -46,10 +48,9 @@ host: toolchain ## Build the server: target/release/host
 .PHONY: plugins
 plugins: toolchain ## Build the plugins that ship: target/plugins/*.wasm
 	$(call say,building the plugins)
-	cargo build --profile plugin --target $(WASM) -p allow-all -p static-keys
+	cargo build --profile plugin --target $(WASM) $(call packages,$(SHIPPED))
 	@mkdir -p target/plugins
-	@$(call place,allow_all,target/plugins/allow-all.wasm)
-	@$(call place,static_keys,target/plugins/static-keys.wasm)
+	@$(foreach plugin,$(SHIPPED),{ $(call place,$(subst -,_,$(plugin)),target/plugins/$(plugin).wasm); } &&) true
 
 ##@ Verify
 
