@@ -170,3 +170,35 @@ fn tick(engine: &Engine, state: &TickerState) {
         state.asleep.store(false, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(what: &str, condition: impl Fn() -> bool) {
+        for _ in 0..10_000 {
+            if condition() {
+                return;
+            }
+            thread::sleep(TICK);
+        }
+        panic!("{what}");
+    }
+
+    #[test]
+    fn the_ticker_sleeps_without_calls_wakes_with_one_and_ends() {
+        let runtime = Runtime::new().expect("the runtime starts");
+        let shared = Arc::downgrade(&runtime.ticker.shared);
+        let asleep = || {
+            let shared = shared.upgrade().expect("the ticker lives");
+            shared.asleep.load(Ordering::SeqCst)
+        };
+        until("it falls asleep", asleep);
+        let running = runtime.ticker.run();
+        until("it wakes", || !asleep());
+        drop(running);
+        until("it falls asleep again", asleep);
+        drop(runtime);
+        until("its thread ends", || shared.strong_count() == 0);
+    }
+}

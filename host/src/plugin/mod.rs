@@ -1,4 +1,4 @@
-//! The plugin runtime: [`Policy`](crate::policy::Policy) on WASM components.
+//! The plugin runtime: [`Policy`] on WASM components.
 //!
 //! Flows in: a file, its configuration, and a session's questions. Flows out:
 //! decisions, and the guest's commands to the media plane ([`Services`]).
