@@ -8,7 +8,8 @@ use tracing::{Span, info, warn};
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
-use super::publishing::Publishing;
+use super::names::{NameError, granted};
+use super::publishing::{Publishing, Terms};
 use crate::application::Application;
 use crate::hub::{Claim, StreamKey};
 use crate::output::play::{Format, Patience, Player};
@@ -149,7 +150,6 @@ impl ClientSession {
         for (asked, what) in [
             (grant.record_to.is_some(), "record-to"),
             (!grant.forward_to.is_empty(), "forward-to"),
-            (grant.max_kbps.is_some(), "max-kbps"),
         ] {
             if asked {
                 warn!(
@@ -159,7 +159,13 @@ impl ClientSession {
             }
         }
         let settings = application.settings();
-        let name = grant.name.unwrap_or(request.name);
+        let name = match grant.name.map(granted).transpose() {
+            Ok(name) => name.unwrap_or(request.name),
+            Err(error) => {
+                let rejection = unusable(&error);
+                return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+            }
+        };
         let claim = Claim {
             key: self.key(&application, &name),
             on_duplicate: grant.on_duplicate,
@@ -170,11 +176,16 @@ impl ClientSession {
         };
         match self.shared.hub.publish(claim) {
             Ok(publication) => {
-                let silence =
-                    ClientSession::millis_or(grant.idle_timeout_ms, settings.publisher_timeout);
+                let terms = Terms {
+                    silence: ClientSession::millis_or(
+                        grant.idle_timeout_ms,
+                        settings.publisher_timeout,
+                    ),
+                    max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
+                };
                 self.machine.accept_publish();
                 let gate = application.gate().clone();
-                let publishing = Publishing::start(publication, gate, span, silence);
+                let publishing = Publishing::start(publication, gate, span, terms);
                 self.insert(stream, Slot::Publish(publishing));
             }
             Err(error) => {
@@ -202,8 +213,10 @@ impl ClientSession {
         }
         let settings = application.settings();
         let mut request = request;
-        if let Some(name) = grant.name {
-            request.name = name;
+        match grant.name.map(granted).transpose() {
+            Ok(Some(name)) => request.name = name,
+            Ok(None) => {}
+            Err(error) => return self.refuse_play(&unusable(&error)),
         }
         let key = self.key(&application, &request.name);
         let subscription = self
@@ -241,6 +254,13 @@ impl ClientSession {
             name: name.into(),
         }
     }
+}
+
+/// The plugin granted a name that can't be one: that is its mistake, and the
+/// client is told no more than that.
+fn unusable(error: &NameError) -> Rejection {
+    warn!(%error, "the plugin's grant can't be used");
+    Rejection::new("the server granted a name that can't be used")
 }
 
 fn code_or<'a>(rejection: &'a Rejection, usual: &'a str) -> &'a str {

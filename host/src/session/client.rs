@@ -115,8 +115,11 @@ impl ClientSession {
             ServerEvent::Play(play) => self.ask_play(play),
             ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
             ServerEvent::Media(media) => {
-                if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&media.stream) {
-                    publishing.push(media);
+                let stream = media.stream;
+                if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)
+                    && let Err(kbps) = publishing.push(media)
+                {
+                    self.stop_too_fast(stream, kbps);
                 }
             }
             ServerEvent::Unpublish { stream, reason }
@@ -157,6 +160,16 @@ impl ClientSession {
             Some(Slot::Play(player)) => player.end(reason.as_str()),
             None => {}
         }
+    }
+
+    fn stop_too_fast(&mut self, stream: u32, kbps: u32) {
+        let text = format!("the publisher sends more than its {kbps} kbit/s");
+        self.machine
+            .end_stream(stream, "error", "NetStream.Publish.Denied", &text);
+        if let Some(Slot::Publish(publishing)) = self.remove(stream) {
+            publishing.end("too-fast", false);
+        }
+        self.end_when_empty("too-fast", text);
     }
 
     pub(super) fn insert(&mut self, stream: u32, slot: Slot) {

@@ -14,6 +14,7 @@ mod end;
 mod names;
 mod publishing;
 mod questions;
+mod rate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -5,11 +5,21 @@ use std::time::{Duration, Instant};
 use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{Span, debug, info, warn};
 
+use super::rate::RateLimit;
 use crate::hub::{Kind, Publication, Pushed, Revocation, Role};
 use crate::policy::{Event, Gate, SessionEnd};
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a publisher was granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Without media for so long it is lost.
+    pub(super) silence: Duration,
+    /// Closed when it sends more, kilobits a second.
+    pub(super) max_kbps: Option<u32>,
+}
 
 /// A publication with the duty to say exactly once that it ended.
 #[derive(Debug)]
@@ -18,7 +28,8 @@ pub(super) struct Publishing {
     publication: Option<Publication>,
     gate: Gate,
     span: Span,
-    silence: Duration,
+    terms: Terms,
+    rate: Option<RateLimit>,
     last_media: Instant,
     first_media: Option<Instant>,
     is_ready: bool,
@@ -27,13 +38,9 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// Announces the publish. `silence`: without media for so long it is lost.
-    pub(super) fn start(
-        publication: Publication,
-        gate: Gate,
-        span: Span,
-        silence: Duration,
-    ) -> Self {
+    /// Announces the publish.
+    pub(super) fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
+        let now = Instant::now();
         let is_active = publication.is_active();
         span.in_scope(|| {
             if is_active {
@@ -47,8 +54,9 @@ impl Publishing {
             publication: Some(publication),
             gate,
             span,
-            silence,
-            last_media: Instant::now(),
+            terms,
+            rate: terms.max_kbps.map(|kbps| RateLimit::new(kbps, now)),
+            last_media: now,
             first_media: None,
             is_ready: false,
             is_active,
@@ -57,12 +65,20 @@ impl Publishing {
     }
 
     /// Forwards one message. A body that is no frame is counted and dropped.
-    pub(super) fn push(&mut self, media: Media) {
+    ///
+    /// # Errors
+    /// The granted rate in kbit/s, when the publisher keeps sending more.
+    pub(super) fn push(&mut self, media: Media) -> Result<(), u32> {
         let Some(publication) = &self.publication else {
-            return;
+            return Ok(());
         };
         let now = Instant::now();
         self.last_media = now;
+        if let (Some(rate), Some(kbps)) = (&mut self.rate, self.terms.max_kbps)
+            && rate.is_exceeded_by(media.payload.len(), now)
+        {
+            return Err(kbps);
+        }
         let kind = match media.kind {
             MediaKind::Audio => Kind::Audio,
             MediaKind::Video => Kind::Video,
@@ -92,6 +108,7 @@ impl Publishing {
                 self.refused = self.refused.saturating_add(1);
             }
         }
+        Ok(())
     }
 
     /// Codecs are known when both kinds have come, or one came and the other
@@ -121,12 +138,12 @@ impl Publishing {
 
     /// When it is lost unless media comes.
     pub(super) fn deadline(&self) -> Instant {
-        self.last_media + self.silence
+        self.last_media + self.terms.silence
     }
 
     /// Its limit of silence.
     pub(super) fn silence(&self) -> Duration {
-        self.silence
+        self.terms.silence
     }
 
     /// Why the hub took it away, if it did.
