@@ -29,10 +29,11 @@ pub enum Command {
     /// Serve until SIGINT or SIGTERM
     ///
     /// Binds every acceptor of the configuration, loads every application's
-    /// plugin, and prints what listens where. Plugins are reloaded when their
-    /// files change. On SIGINT (Ctrl-C) or SIGTERM clients are told, given
-    /// `limits.drain` to leave, and the exit status is 0. A configuration,
-    /// plugin or address that cannot be used: status 1 and the reason.
+    /// plugin, and prints what listens where. Plugins and the configuration
+    /// are reloaded when their files change, or on SIGHUP. On SIGINT (Ctrl-C)
+    /// or SIGTERM clients are told, given `limits.drain` to leave, and the
+    /// exit status is 0. A configuration, plugin or address that cannot be
+    /// used at the start: status 1 and the reason.
     Run {
         /// The configuration file; relative paths in it start at its folder
         #[arg(value_name = "CONFIG")]

@@ -34,6 +34,25 @@ pub enum ConfigError {
     Invalid(Report),
 }
 
+impl ConfigError {
+    /// One line for a log: the first problem with its place, and how many
+    /// there are. The lines of the file are left out, since they may hold keys.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let Self::Invalid(report) = self else {
+            return self.to_string();
+        };
+        let first = report.problems.first().map_or_else(String::new, |problem| {
+            let place = Place::find(&report.text, &problem.span);
+            report.head(problem, &place)
+        });
+        match report.problems.len() {
+            0 | 1 => first,
+            count => format!("{first} (and {} more)", count - 1),
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -105,18 +124,23 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
-        let place = Place::find(&self.text, &problem.span);
-        write!(
-            f,
-            "{}:{}:{}: ",
+    /// `file:line:column: field: message`
+    fn head(&self, problem: &Problem, place: &Place) -> String {
+        let field = match problem.field.as_str() {
+            "" => String::new(),
+            field => format!("{field}: "),
+        };
+        format!(
+            "{}:{}:{}: {field}{}",
             self.file.display(),
             place.line,
-            place.column
-        )?;
-        if !problem.field.is_empty() {
-            write!(f, "{}: ", problem.field)?;
-        }
+            place.column,
+            problem.message
+        )
+    }
+
+    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
+        let place = Place::find(&self.text, &problem.span);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(place.indent);
@@ -124,7 +148,8 @@ impl Report {
         write!(
             f,
             "{}\n{margin} |\n{number} | {}\n{margin} | {indent}{marker}",
-            problem.message, place.shown
+            self.head(problem, &place),
+            place.shown
         )?;
         if let Some(help) = &problem.help {
             write!(f, "\n{margin} = help: {help}")?;
@@ -273,5 +298,9 @@ mod tests {
         assert!(shown.find("at 0").unwrap() < shown.find("at 2").unwrap());
         assert!(shown.contains("\n  = help: do that\n"), "{shown}");
         assert!(shown.ends_with("2 problems in f"));
+        assert_eq!(
+            ConfigError::Invalid(report).brief(),
+            "f:1:1: at 0 (and 1 more)"
+        );
     }
 }

@@ -33,6 +33,8 @@ pub(super) fn problem(text: &str, error: &SpannedError) -> Problem {
     let token = token(text.get(start..).unwrap_or_default());
     let found = match token {
         "" => "the end of the file".to_owned(),
+        // Not the text itself: it may be a key.
+        token if token.starts_with('"') => "a text".to_owned(),
         token => format!("`{token}`"),
     };
     Problem {

@@ -224,6 +224,27 @@ fn debug_output_hides_the_plugins_configuration() {
 }
 
 #[test]
+fn brief_errors_show_no_keys() {
+    for config in [
+        "{\"keys\": [\"SECRET1\" \"SECRET2\"]}",
+        "{\"keys\": [\"SECRET1\", inf]}",
+        "{\"keys\": [\"SECRET1\", \"SECRET2]}",
+    ] {
+        let text = format!(
+            "(applications: {{\"live\": (plugin: \"a\", config: {config})}}, \
+             acceptors: [(listen: \"127.0.0.1:1\")])"
+        );
+        let error = Config::parse(Path::new("c.ron"), &text).expect_err(config);
+        let brief = error.brief();
+        assert!(brief.starts_with("c.ron:1:"), "{brief}");
+        assert!(
+            !brief.contains("SECRET") && !brief.contains('\n'),
+            "{brief}"
+        );
+    }
+}
+
+#[test]
 fn problems_carry_their_place_as_data() {
     let text =
         "(\n    applications: {\"live\": (plugin: \"a\")},\n    acceptors: [(listen: \"x\")],\n)";
