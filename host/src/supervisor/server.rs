@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -160,14 +161,18 @@ impl Server {
         }
     }
 
+    /// Side by side: one that takes its time must not hold the others up.
     async fn reload_plugins(&self, of_interest: impl Fn(&Plugin) -> bool) {
         let plugins = self.units.values().map(|unit| &unit.plugin);
-        for plugin in plugins.filter(|plugin| of_interest(plugin)) {
-            // Success and failure are logged where they are known best.
-            if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
-                debug!(file = %plugin.file().display(), "file touched, content unchanged");
-            }
-        }
+        let reloads = plugins
+            .filter(|plugin| of_interest(plugin))
+            .map(|plugin| async {
+                // Success and failure are logged where they are known best.
+                if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
+                    debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                }
+            });
+        join_all(reloads).await;
     }
 
     /// Stops accepting, tells the clients, waits for them as long as the
