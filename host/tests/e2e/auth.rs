@@ -37,8 +37,9 @@ fn encoders_show_why_they_were_refused() {
                 "{tool} to {path} was told: {}",
                 exit.stderr.replace('\n', " / ")
             );
+            // GStreamer shows it with the quotes escaped.
             assert!(
-                exit.stderr.contains(&reason),
+                exit.stderr.replace('\\', "").contains(&reason),
                 "{tool} shows {reason:?}:\n{}",
                 exit.stderr
             );
@@ -108,6 +109,35 @@ fn keys_and_tokens_open_what_they_are_for() {
     }
     host.log.wait(START, "play refused", &[], SOON);
     assert_no_secret(&host);
+    host.stop();
+}
+
+#[test]
+fn encoders_show_why_they_may_not_even_connect() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9]) {
+        return;
+    }
+    let film = fixture::film(6, 0);
+    let host = Host::start(&Config::live(App::probe("reject")));
+    for tool in clients::present(&[Tool::Ffmpeg5, Tool::Ffmpeg9, Tool::Gstreamer]) {
+        let exit = Encoder(tool)
+            .publish(&film, &host.url("live/cam"))
+            .wait(SOON);
+        assert!(!exit.status.success(), "{tool} was let in");
+        // GStreamer shows the status code only.
+        let shown = match tool {
+            Tool::Gstreamer => "Probe.Rejected",
+            _ => "asked to reject",
+        };
+        assert!(exit.stderr.contains(shown), "{tool}:\n{}", exit.stderr);
+    }
+    host.log.wait(
+        START,
+        "connect refused",
+        &[("reason", "asked to reject")],
+        SOON,
+    );
     host.stop();
 }
 

@@ -10,11 +10,11 @@ use crate::{
     support::{
         App, Config, Encoder, Host, Player, Tool, clients,
         compare::{self, By},
-        fixture,
-        flv::{self, Packet, Role, Tag, VIDEO},
+        fixture, flv,
         log::START,
-        rtmp::{Client, Failure},
-        together, witness,
+        marked,
+        rtmp::Client,
+        together,
     },
 };
 
@@ -65,86 +65,23 @@ fn reject_leaves_the_first_untouched() {
     host.stop();
 }
 
-/// The clip with a mark of its own in every frame, so that two publishers'
-/// frames can be told apart.
-fn marked(mark: u8) -> Vec<Tag> {
-    let (mut round, _) = witness::round();
-    for tag in &mut round {
-        if tag.packet_role() == Role::Frame {
-            tag.payload.push(mark);
-        }
-    }
-    round
-}
-
-/// Sends the video of the clip up to `millis`, at its own pace.
-fn send_until(client: &mut Client, tags: &[Tag], from: u32, to: u32) -> Result<(), Failure> {
-    let begin = Instant::now();
-    for tag in tags.iter().filter(|tag| tag.kind == VIDEO) {
-        let is_header = tag.packet_role() == Role::Header;
-        if tag.dts >= to || (tag.dts < from && !(is_header && from == 0)) {
-            continue;
-        }
-        let due = begin + Duration::from_millis(u64::from(tag.dts - from));
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        client.media(tag.kind, tag.dts, &tag.payload)?;
-    }
-    Ok(())
-}
-
-/// The marks of the video frames that came, and whether each was a keyframe.
-/// Ends once nothing has come for 3 s.
-fn watch(mut player: Client) -> Vec<(u8, bool)> {
-    let mut seen = Vec::new();
-    let mut patience = SOON;
-    while let Ok(message) = player.next(Instant::now() + patience) {
-        if message.kind != VIDEO || message.payload.is_empty() {
-            continue;
-        }
-        let packet = Packet::new(VIDEO, message.timestamp, &message.payload);
-        if packet.role == Role::Frame {
-            patience = Duration::from_secs(3);
-            let mark = *message.payload.last().expect("a frame has bytes");
-            seen.push((mark, packet.keyframe));
-        }
-    }
-    seen
-}
-
-/// Frames of the first publisher, then frames of the second from a keyframe
-/// on, nothing between or after.
-fn assert_handed_over(seen: &[(u8, bool)], first: u8, second: u8, sent_by_first: usize) {
-    let turn = seen.iter().position(|(mark, _)| *mark == second);
-    let turn = turn.unwrap_or_else(|| panic!("nothing of the second came: {seen:?}"));
-    let (before, after) = seen.split_at(turn);
-    assert!(before.iter().all(|(mark, _)| *mark == first), "{seen:?}");
-    assert!(after.iter().all(|(mark, _)| *mark == second), "{seen:?}");
-    assert!(before[0].1 && after[0].1, "starts at a keyframe: {seen:?}");
-    assert_eq!(before.len(), sent_by_first, "all of the first came");
-    eprintln!(
-        "{} frames of the first, then {} of the second from a keyframe on",
-        before.len(),
-        after.len()
-    );
-}
-
 #[test]
 fn replace_closes_the_first_and_keeps_the_players() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("replace")));
     let player = Client::play(host.addr, "live", "cam").expect("may play");
-    let player = thread::spawn(move || watch(player));
+    let player = thread::spawn(move || marked::watch(player));
     let mut first = Client::publish(host.addr, "live", "cam").expect("may publish");
-    send_until(&mut first, &marked(1), 0, 500).expect("the first sends");
+    marked::send(&mut first, 1, 500).expect("the first sends");
     // Media is on its way; what arrives before the newcomer's claim counts.
     thread::sleep(Duration::from_millis(200));
     let mut second = Client::publish(host.addr, "live", "cam").expect("replaces the first");
     assert!(first.closed(SOON), "the first is closed");
     host.log
         .wait(START, "unpublished", &[("reason", "replaced")], SOON);
-    send_until(&mut second, &marked(2), 0, 500).expect("the second sends");
+    marked::send(&mut second, 2, 500).expect("the second sends");
     let seen = player.join().expect("the player");
-    assert_handed_over(&seen, 1, 2, frames_before(500));
+    marked::assert_handed_over(&seen, 1, 2, marked::frames_before(500));
     drop(second);
     host.stop();
 }
@@ -154,7 +91,7 @@ fn standby_takes_over_when_the_first_is_lost() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("standby")));
     let player = Client::play(host.addr, "live", "cam").expect("may play");
-    let player = thread::spawn(move || watch(player));
+    let player = thread::spawn(move || marked::watch(player));
     let mut first = Client::publish(host.addr, "live", "cam").expect("may publish");
     let mut second = Client::publish(host.addr, "live", "cam").expect("may stand by");
     host.log.wait(
@@ -164,9 +101,8 @@ fn standby_takes_over_when_the_first_is_lost() {
         SOON,
     );
     // Both send; the second's first group of pictures is for nobody.
-    let standing_by =
-        thread::spawn(move || send_until(&mut second, &marked(2), 0, 3000).map(|()| second));
-    send_until(&mut first, &marked(1), 0, 500).expect("the first sends");
+    let standing_by = thread::spawn(move || marked::send(&mut second, 2, 3000).map(|()| second));
+    marked::send(&mut first, 1, 500).expect("the first sends");
     thread::sleep(Duration::from_millis(200));
     let begin = Instant::now();
     first.reset();
@@ -175,15 +111,7 @@ fn standby_takes_over_when_the_first_is_lost() {
     let second = standing_by.join().expect("the second").expect("it sends");
     let seen = player.join().expect("the player");
     // The second's keyframes are at 0 and 2 s; the first was lost after 0.7 s.
-    assert_handed_over(&seen, 1, 2, frames_before(500));
+    marked::assert_handed_over(&seen, 1, 2, marked::frames_before(500));
     drop(second);
     host.stop();
-}
-
-fn frames_before(millis: u32) -> usize {
-    let (round, _) = witness::round();
-    let video = round.iter().filter(|tag| tag.kind == VIDEO);
-    video
-        .filter(|tag| tag.dts < millis && tag.packet_role() == Role::Frame)
-        .count()
 }

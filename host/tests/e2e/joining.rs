@@ -11,9 +11,9 @@ use crate::{
         App, Config, Encoder, Host, Player, Tool, Witness, alone, clients,
         compare::{self, By},
         fixture,
-        flv::{self, Packet, Role, VIDEO},
+        flv::{self, Packet, Role, SCRIPT, VIDEO},
         rtmp::Client,
-        together,
+        together, witness,
     },
 };
 
@@ -62,9 +62,11 @@ fn players_that_came_3_s_before_the_publisher_miss_nothing() {
 fn join(host: &Host) -> (Packet, Duration) {
     let begin = Instant::now();
     let mut client = Client::play(host.addr, "live", "film").expect("may play");
-    let mut has_header = false;
+    let metadata = witness::metadata();
+    let (mut has_metadata, mut has_header) = (false, false);
     loop {
         let message = client.next(begin + SOON).expect("media comes");
+        has_metadata |= message.kind == SCRIPT && message.payload == metadata;
         if message.kind != VIDEO || message.payload.is_empty() {
             continue;
         }
@@ -72,6 +74,7 @@ fn join(host: &Host) -> (Packet, Duration) {
         match packet.role {
             Role::Header => has_header = true,
             Role::Frame => {
+                assert!(has_metadata, "a frame came before the metadata");
                 assert!(has_header, "a frame came before its codec header");
                 return (packet, message.at - begin);
             }
@@ -178,5 +181,21 @@ fn instances_of_an_application_do_not_mix() {
     for (app, witness) in apps.into_iter().zip(witnesses) {
         eprintln!("{app}/cam: {}", witness.finish());
     }
+    host.stop();
+}
+
+#[test]
+fn player_without_a_publisher_is_told_when_the_wait_is_over() {
+    let _guard = together();
+    let app = App::open("reject").media("wait_for_publisher: \"1 s\"");
+    let host = Host::start(&Config::live(app));
+    let begin = Instant::now();
+    let mut client = Client::play(host.addr, "live", "nobody").expect("may wait");
+    client
+        .status(SOON, "NetStream.Play.StreamNotFound")
+        .expect("told that nobody published");
+    let waited = begin.elapsed();
+    eprintln!("told after {waited:?} (limit 1 s)");
+    assert!((Duration::from_millis(900)..Duration::from_secs(2)).contains(&waited));
     host.stop();
 }

@@ -147,7 +147,7 @@ fn unreadable_plugin() {
     let _guard = together();
     let error = fails(&Config::live(App::new("nowhere/plugin.wasm", "{}")));
     assert!(error.contains("nowhere/plugin.wasm"), "{error}");
-    assert!(error.contains("No such file"), "{error}");
+    assert!(error.contains("found none"), "{error}");
 }
 
 /// Runs and checks with a plugin file of this content; returns run's error.
@@ -258,7 +258,12 @@ fn check_accepts_what_run_would_serve() {
 fn banner_says_how_to_publish_and_play() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("reject")));
-    let banner = host.process.stdout.text();
+    let stdout = &host.process.stdout;
+    let last = stdout.wait(0, Instant::now() + SOON, |line| {
+        line.text.contains("ffplay").then_some(())
+    });
+    let banner = stdout.text();
+    assert_eq!(last, Some(()), "a play line in {banner}");
     let url = host.url("live/");
     for part in ["ffmpeg", "allow-all.wasm", &host.addr.to_string(), &url] {
         assert!(banner.contains(part), "{part} in {banner}");

@@ -88,10 +88,7 @@ fn twenty_reloads_with_five_broken_ones_disturb_nothing() {
         worst <= Duration::from_secs(1),
         "new policy after {worst:?}"
     );
-    assert!(
-        report.lateness <= Duration::from_millis(50),
-        "a frame was late: {report}"
-    );
+    report.assert_on_time();
     if let Some((sent, mut player, mut publisher)) = real {
         let exit = publisher.wait(Duration::from_secs(60));
         assert!(exit.status.success(), "{}", exit.stderr);
@@ -116,7 +113,12 @@ fn replaced_by_version(host: &Host, plugin: &Path, version: u32) -> Duration {
     let wasm = guests::probe_version(version);
     let before = serving(host);
     let expected = format!("version {version:06}");
-    guests::replace(plugin, &wasm);
+    if version.is_multiple_of(2) {
+        guests::replace(plugin, &wasm);
+    } else {
+        // As `cp` does: the file is short for a moment.
+        fs::write(plugin, &wasm).expect("the plugin can be written");
+    }
     let begin = Instant::now();
     loop {
         let now = serving(host);

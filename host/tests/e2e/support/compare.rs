@@ -134,3 +134,73 @@ fn run(
     }
     Ok((played.len(), sent.len() - from - played.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{By, Run, contiguous};
+    use crate::support::{fixture, flv};
+
+    fn clip() -> Vec<flv::Packet> {
+        fixture::clip().iter().map(flv::Tag::packet).collect()
+    }
+
+    fn compare(change: impl FnOnce(&mut Vec<flv::Packet>)) -> Result<Run, String> {
+        let mut played = clip();
+        change(&mut played);
+        contiguous(&clip(), &played, By::Hash)
+    }
+
+    /// The index of the n-th frame of a kind.
+    fn frame(kind: u8, n: usize) -> usize {
+        let is_frame = |p: &flv::Packet| p.kind == kind && p.role == flv::Role::Frame;
+        let all = clip();
+        let mut frames = all.iter().enumerate().filter(|(_, p)| is_frame(p));
+        frames.nth(n).unwrap().0
+    }
+
+    fn without(packets: &mut Vec<flv::Packet>, index: usize) {
+        packets.remove(index);
+    }
+
+    #[test]
+    fn what_is_the_same_is_accepted() {
+        let run = compare(|_| {}).unwrap();
+        assert_eq!((run.video, run.skipped, run.missing), (120, 0, (0, 0)));
+        let shifted = compare(|played| played.iter_mut().for_each(|p| p.dts += 1000)).unwrap();
+        assert_eq!(shifted.offset, 1000);
+        // From the second keyframe on, headers in front, the last two lost.
+        let late = compare(|played| {
+            let key = played.iter().filter(|p| p.keyframe).nth(1).unwrap().dts;
+            played.retain(|p| p.role == flv::Role::Header || p.dts >= key);
+            let last = played
+                .iter()
+                .rposition(|p| p.kind == flv::VIDEO && p.role == flv::Role::Frame);
+            played.remove(last.unwrap());
+        })
+        .unwrap();
+        assert_eq!((late.skipped, late.missing.0), (60, 1));
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        for kind in [flv::VIDEO, flv::AUDIO] {
+            compare(|played| without(played, frame(kind, 20))).unwrap_err();
+            compare(|played| played[frame(kind, 20)].hash[0] ^= 1).unwrap_err();
+            compare(|played| played[frame(kind, 20)].dts += 1).unwrap_err();
+            compare(|played| played.swap(frame(kind, 20), frame(kind, 21))).unwrap_err();
+            compare(|played| played.insert(frame(kind, 20), clip()[frame(kind, 20)].clone()))
+                .unwrap_err();
+            compare(|played| played.retain(|p| p.kind != kind)).unwrap_err();
+            compare(|played| played.retain(|p| p.kind != kind || p.role != flv::Role::Header))
+                .unwrap_err();
+        }
+        compare(|played| played[frame(flv::VIDEO, 20)].cts += 1).unwrap_err();
+        compare(|played| without(played, frame(flv::VIDEO, 0))).unwrap_err();
+        // Audio against another clock than video.
+        compare(|played| {
+            let audio = played.iter_mut().filter(|p| p.kind == flv::AUDIO);
+            audio.for_each(|p| p.dts += 1);
+        })
+        .unwrap_err();
+    }
+}

@@ -92,14 +92,24 @@ impl Host {
 
     /// Resident memory now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// A size of `/proc/PID/status`, in bytes.
+    fn status(&self, name: &str) -> u64 {
         let status = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(status).expect("the server runs");
         let kib = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|rest| rest.trim().strip_suffix("kB"))
             .and_then(|kib| kib.trim().parse::<u64>().ok());
-        kib.expect("VmRSS in kB") * 1024
+        kib.expect("a size in kB") * 1024
     }
 
     /// Ends the server with SIGTERM, as a service manager does.

@@ -15,6 +15,7 @@ pub(crate) mod flv;
 pub(crate) mod guests;
 pub(crate) mod host;
 pub(crate) mod log;
+pub(crate) mod marked;
 pub(crate) mod process;
 pub(crate) mod rtmp;
 pub(crate) mod witness;

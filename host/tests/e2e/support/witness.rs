@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{
+    amf,
     compare::{self, By, Run},
     fixture,
     flv::{AUDIO, Packet, Role, SCRIPT, Tag, VIDEO},
@@ -34,6 +35,7 @@ pub(crate) struct Witness {
     publisher: JoinHandle<Result<Vec<Timed>, Failure>>,
     player: JoinHandle<Result<Vec<Timed>, Failure>>,
     stop: Arc<AtomicBool>,
+    begin: Instant,
 }
 
 /// What the player saw.
@@ -64,6 +66,21 @@ impl fmt::Display for Report {
     }
 }
 
+impl Report {
+    /// No frame was late by more than 50 ms.
+    ///
+    /// What the publisher itself was late is not the server's doing: on a busy
+    /// machine a sleeping thread may be woken late.
+    ///
+    /// # Panics
+    /// If one was.
+    pub(crate) fn assert_on_time(&self) {
+        let limit = Duration::from_millis(50);
+        assert!(self.latency <= limit, "late in the server: {self}");
+        assert!(self.lateness <= limit + self.machine, "late: {self}");
+    }
+}
+
 impl Witness {
     /// Starts to publish and play `name`; returns once the first frame has
     /// arrived.
@@ -82,14 +99,20 @@ impl Witness {
             publisher,
             player,
             stop,
+            begin: Instant::now(),
         }
     }
 
-    /// Ends the stream and compares.
+    /// Ends the stream, not before it has run for 2 s, and compares.
     ///
     /// # Panics
     /// If a frame was lost or changed.
     pub(crate) fn finish(self) -> Report {
+        // What went on meanwhile may have been over in no time; its effects on
+        // the stream need not be.
+        thread::sleep(
+            (self.begin + Duration::from_secs(2)).saturating_duration_since(Instant::now()),
+        );
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.publisher.join().expect("the witness's publisher");
         let sent = sent.expect("the witness could publish to the end");
@@ -146,6 +169,7 @@ fn worst(frames: &[Timed]) -> Duration {
 /// Sends the clip over and over, each frame when its timestamp is due.
 fn publish(mut client: Client, stop: &AtomicBool) -> Result<Vec<Timed>, Failure> {
     let (round, period) = round();
+    client.media(SCRIPT, 0, &set_data_frame())?;
     let mut sent = Vec::new();
     let begin = Instant::now();
     for turn in 0_u32.. {
@@ -168,6 +192,19 @@ fn publish(mut client: Client, stop: &AtomicBool) -> Result<Vec<Timed>, Failure>
         }
     }
     Ok(sent)
+}
+
+/// The clip's metadata as encoders send it.
+fn set_data_frame() -> Vec<u8> {
+    let mut payload = amf::encode(&["@setDataFrame".into()]);
+    payload.extend(metadata());
+    payload
+}
+
+/// The clip's metadata as players get it: `onMetaData` and its values.
+pub(crate) fn metadata() -> Vec<u8> {
+    let script = fixture::clip().into_iter().find(|tag| tag.kind == SCRIPT);
+    script.expect("the clip has metadata").payload
 }
 
 /// The clip in sending order, and after how many milliseconds it starts again.
