@@ -100,6 +100,12 @@ impl ConnectGrant {
         self.attrs.push((key.into(), value.into()));
         self
     }
+
+    /// Ends the connection after so long; fractions of a second count as one.
+    pub fn max_duration(mut self, time: Duration) -> Self {
+        self.max_seconds = Some(seconds(time));
+        self
+    }
 }
 
 impl PublishGrant {
@@ -176,8 +182,7 @@ impl PlayGrant {
 
     /// Ends the playback after so long; fractions of a second count as one.
     pub fn max_duration(mut self, time: Duration) -> Self {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        self.max_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self.max_seconds = Some(seconds(time));
         self
     }
 
@@ -216,6 +221,14 @@ fn first<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
+/// Rounded up.
+fn seconds(time: Duration) -> u32 {
+    let seconds = time
+        .as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0));
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
 fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
@@ -243,6 +256,8 @@ mod tests {
         assert_eq!(grant.hold_ms, Some(u32::MAX));
         let grant = PlayGrant::default().max_duration(Duration::from_millis(1500));
         assert_eq!(grant.max_seconds, Some(2));
+        let grant = ConnectGrant::default().max_duration(Duration::MAX);
+        assert_eq!(grant.max_seconds, Some(u32::MAX));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod cache;
 mod frame;
+mod meter;
 mod publication;
 mod queue;
 mod registry;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::cache::Cache;
 use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::meter::{Meter, Rate};
 use super::stream::Stream;
 use super::{Claim, Hub, Settings, StreamKey, Wake};
 use crate::policy::{Client, StreamId, StreamInfo};
@@ -43,6 +44,7 @@ pub(super) struct Publisher {
     wake: Wake,
     started: SystemTime,
     bytes_in: AtomicU64,
+    meter: Mutex<Meter>,
     revoked: Mutex<Option<Revocation>>,
     /// Metadata and codec headers sent while standing by.
     headers: Mutex<Cache>,
@@ -58,6 +60,7 @@ impl Publisher {
             wake: claim.wake.clone(),
             started: SystemTime::now(),
             bytes_in: AtomicU64::new(0),
+            meter: Mutex::new(Meter::new(Instant::now())),
             revoked: Mutex::default(),
             headers: Mutex::default(),
         }
@@ -81,6 +84,16 @@ impl Publisher {
 
     pub(super) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// A message with a body of `bytes` has come.
+    pub(super) fn count(&self, bytes: usize, now: Instant) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meter.lock().count(bytes, now);
+    }
+
+    pub(super) fn rate(&self, now: Instant) -> Rate {
+        self.meter.lock().read(now)
     }
 
     pub(super) fn started_unix_ms(&self) -> u64 {
@@ -136,9 +149,6 @@ impl Publication {
 
     /// Forwards one message; `timestamp` in the publisher's milliseconds.
     pub fn push(&self, kind: Kind, timestamp: u32, payload: Bytes) -> Result<Pushed, NotAFrame> {
-        self.publisher
-            .bytes_in
-            .fetch_add(payload.len() as u64, Ordering::Relaxed);
         self.stream.push(&self.publisher, kind, timestamp, payload)
     }
 

@@ -8,7 +8,7 @@ use livehost_wire::amf0;
 use super::publication::Revocation;
 use super::stream::Stream;
 use super::{Hub, StreamKey};
-use crate::policy::{StreamInfo, StreamRegistry};
+use crate::policy::{Client, StreamInfo, StreamRegistry};
 
 impl Hub {
     /// Ends the publisher of the application's stream `path`. False when
@@ -80,5 +80,10 @@ impl StreamRegistry for Hub {
             .into_iter()
             .filter(|(_, stream)| stream.active().is_some())
             .count()
+    }
+
+    /// The hub knows streams only.
+    fn clients(&self, _: &str, _: usize) -> Vec<Client> {
+        Vec::new()
     }
 }

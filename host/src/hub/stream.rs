@@ -145,6 +145,7 @@ impl Stream {
     ) -> Result<Pushed, NotAFrame> {
         let settings = *publisher.settings();
         let now = Instant::now();
+        publisher.count(payload.len(), now);
         let mut state = self.state.lock();
         if !state.is_active(publisher.id()) {
             drop(state);
@@ -286,6 +287,7 @@ impl State {
                 .flatten()
                 .map(str::to_owned)
         };
+        let rate = publisher.rate(Instant::now());
         StreamInfo {
             id: publisher.id(),
             app: key.app.to_string(),
@@ -296,6 +298,8 @@ impl State {
             audio: codec(Kind::Audio),
             started_unix_ms: publisher.started_unix_ms(),
             bytes_in: publisher.bytes_in(),
+            idle_ms: u64::try_from(rate.idle.as_millis()).unwrap_or(u64::MAX),
+            kbps: rate.kbps,
             players: u32::try_from(self.players.len()).unwrap_or(u32::MAX),
             extra: Vec::new(),
         }

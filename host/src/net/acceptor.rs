@@ -47,7 +47,7 @@ pub enum BindError {
 pub struct Door {
     /// The protocols that the bytes pass.
     pub chain: Chain,
-    entrance: Entrance,
+    applications: Arc<[String]>,
 }
 
 impl Door {
@@ -55,10 +55,15 @@ impl Door {
     pub fn new(chain: Chain, applications: &[String]) -> Self {
         Self {
             chain,
-            entrance: Entrance {
-                protocol: chain::protocol(chain),
-                applications: applications.into(),
-            },
+            applications: applications.into(),
+        }
+    }
+
+    fn entrance(&self, local: SocketAddr) -> Entrance {
+        Entrance {
+            protocol: chain::protocol(self.chain),
+            local,
+            applications: self.applications.clone(),
         }
     }
 }
@@ -137,7 +142,7 @@ impl Acceptor {
                 door.chain,
                 carrier,
                 remote,
-                door.entrance.clone(),
+                door.entrance(self.address),
                 shared.clone(),
             );
             drop(door);

@@ -69,12 +69,14 @@ async fn accepts_anybody(
     };
     let connect = ConnectRequest {
         client: client.clone(),
+        local: "0.0.0.0:1935".into(),
         app: app.name.clone(),
         instance: None,
         query: Vec::new(),
         tc_url: format!("rtmp://192.0.2.1/{}", app.name),
         flash_ver: String::new(),
         props: Vec::new(),
+        extra: Vec::new(),
     };
     let connect = connect.into();
     let decision = ask(app, generation, "on-connect", |i| {
@@ -85,13 +87,17 @@ async fn accepts_anybody(
         ConnectDecision::Accept(grant) => client.attrs = grant.attrs,
         ConnectDecision::Reject(_) | ConnectDecision::Redirect(_) => return Ok(false),
     }
+    let name = format!("open-publish-check-{hash}");
     let publish = StreamRequest {
         client,
         app: app.name.clone(),
         instance: None,
-        name: format!("open-publish-check-{hash}"),
+        raw_name: name.clone(),
+        name,
         query: Vec::new(),
         mode: "live".into(),
+        start_seconds: None,
+        extra: Vec::new(),
     };
     let publish = publish.into();
     let decision = ask(app, generation, "on-publish", |i| {
@@ -129,6 +135,10 @@ impl StreamRegistry for Nothing {
 
     fn count(&self, _: &str, _: &str) -> usize {
         0
+    }
+
+    fn clients(&self, _: &str, _: usize) -> Vec<Client> {
+        Vec::new()
     }
 }
 

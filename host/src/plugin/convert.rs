@@ -40,6 +40,7 @@ impl From<policy::ConnectRequest> for wit::ConnectRequest {
     fn from(request: policy::ConnectRequest) -> Self {
         Self {
             client: request.client.into(),
+            local: request.local,
             app: request.app,
             instance: request.instance,
             query: request.query,
@@ -50,6 +51,7 @@ impl From<policy::ConnectRequest> for wit::ConnectRequest {
                 .into_iter()
                 .map(|(name, value)| (name, value.into()))
                 .collect(),
+            extra: request.extra,
         }
     }
 }
@@ -61,8 +63,11 @@ impl From<policy::StreamRequest> for wit::StreamRequest {
             app: request.app,
             instance: request.instance,
             name: request.name,
+            raw_name: request.raw_name,
             query: request.query,
             mode: request.mode,
+            start_seconds: request.start_seconds,
+            extra: request.extra,
         }
     }
 }
@@ -79,6 +84,8 @@ impl From<policy::StreamInfo> for wit::StreamInfo {
             audio: info.audio,
             started_unix_ms: info.started_unix_ms,
             bytes_in: info.bytes_in,
+            idle_ms: info.idle_ms,
+            kbps: info.kbps,
             players: info.players,
             extra: info.extra,
         }
@@ -148,6 +155,7 @@ impl From<wit::ConnectDecision> for policy::ConnectDecision {
                 attrs: grant.attrs,
                 chunk_size: grant.chunk_size,
                 window_ack: grant.window_ack,
+                max_seconds: grant.max_seconds,
                 extra: grant.extra,
             }),
             wit::ConnectDecision::Reject(rejection) => Self::Reject(rejection.into()),

@@ -154,6 +154,8 @@ mod tests {
             audio: None,
             started_unix_ms: 0,
             bytes_in: 0,
+            idle_ms: 0,
+            kbps: 0,
             players: 0,
             extra: Vec::new(),
         }

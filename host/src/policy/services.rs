@@ -4,9 +4,9 @@
 //! imports; the hub and the session directory implement them. They take the
 //! application's name, so one application never sees another's streams.
 
-use super::{ConnId, Recording, StreamInfo};
+use super::{Client, ConnId, Recording, StreamInfo};
 
-/// Snapshot reads of live streams; these never block.
+/// Snapshot reads of live streams and connections; these never block.
 pub trait StreamRegistry: Send + Sync + 'static {
     /// The stream of this application with this name, `instance/name` for
     /// streams of an application instance.
@@ -15,6 +15,8 @@ pub trait StreamRegistry: Send + Sync + 'static {
     fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo>;
     /// How many streams have a name that starts with `prefix`.
     fn count(&self, app: &str, prefix: &str) -> usize;
+    /// Up to `limit` connections that the application accepted, oldest first.
+    fn clients(&self, app: &str, limit: usize) -> Vec<Client>;
 }
 
 /// Commands to the media plane: queued, applied after the call returns.

@@ -43,6 +43,8 @@ pub struct Client {
 pub struct ConnectRequest {
     /// Who is asking.
     pub client: Client,
+    /// The acceptor's address, `0.0.0.0:1935`.
+    pub local: String,
     /// The application's name in the configuration.
     pub app: String,
     /// `live/room1` asks for the instance `room1` of `live`.
@@ -55,10 +57,12 @@ pub struct ConnectRequest {
     pub flash_ver: String,
     /// Every other property of the command object, flattened with dots.
     pub props: Vec<(String, Scalar)>,
+    /// Room for growth.
+    pub extra: Pairs,
 }
 
 /// A client's `publish` or `play` command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamRequest {
     /// Who is asking.
     pub client: Client,
@@ -68,10 +72,16 @@ pub struct StreamRequest {
     pub instance: Option<String>,
     /// The stream's name, its query cut off.
     pub name: String,
+    /// As the client sent it, query included.
+    pub raw_name: String,
     /// The query behind the stream's name.
     pub query: Pairs,
     /// Publish: `live`, `record`, `append`. Play: `live`, `any`, `vod`.
     pub mode: String,
+    /// Play: the recorded position asked for, in seconds.
+    pub start_seconds: Option<f64>,
+    /// Room for growth.
+    pub extra: Pairs,
 }
 
 /// A refusal, as the client is told.
@@ -105,6 +115,8 @@ pub struct ConnectGrant {
     pub chunk_size: Option<u32>,
     /// Acknowledgement window in bytes; none for the server's.
     pub window_ack: Option<u32>,
+    /// End the connection after so long.
+    pub max_seconds: Option<u32>,
     /// Room for growth.
     pub extra: Pairs,
 }
@@ -218,6 +230,10 @@ pub struct StreamInfo {
     pub started_unix_ms: u64,
     /// Bytes of message bodies received.
     pub bytes_in: u64,
+    /// Milliseconds since the last media message, or since the claim.
+    pub idle_ms: u64,
+    /// Kilobits a second of the last two seconds or so.
+    pub kbps: u32,
     /// Players now.
     pub players: u32,
     /// Room for growth.
@@ -240,7 +256,7 @@ pub struct SessionEnd {
 }
 
 /// What has happened; queued per application, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A claim was granted.
     Published(StreamInfo),

@@ -115,14 +115,18 @@ impl ClientSession {
                     }
                     fits
                 });
+                let now = std::time::Instant::now();
                 self.client.attrs = grant.attrs;
+                self.lifetime = grant
+                    .max_seconds
+                    .map(|seconds| (seconds, now + Duration::from_secs(seconds.into())));
                 self.chunk_size = chunk_size.unwrap_or(self.limits.chunk);
                 self.machine
                     .accept_connect(chunk_size, grant.window_ack.filter(|window| *window > 0));
                 self.registration.enter(application.name());
                 self.application = Some(application);
                 self.instance = instance;
-                self.idle_since = std::time::Instant::now();
+                self.idle_since = now;
                 info!("connected");
             }
             ConnectDecision::Reject(rejection) => {
@@ -186,7 +190,7 @@ impl ClientSession {
                 self.machine.accept_publish();
                 let gate = application.gate().clone();
                 let publishing = Publishing::start(publication, gate, span, terms);
-                self.insert(stream, Slot::Publish(publishing));
+                self.insert(stream, Slot::Publish(Box::new(publishing)));
             }
             Err(error) => {
                 let rejection = Rejection::new(error.to_string());
@@ -238,7 +242,7 @@ impl ClientSession {
         self.machine.accept_play();
         let gate = application.gate().clone();
         let player = Player::start(subscription, request, gate, span, format, patience);
-        self.insert(stream, Slot::Play(player));
+        self.insert(stream, Slot::Play(Box::new(player)));
     }
 
     fn refuse_play(&mut self, rejection: &Rejection) {

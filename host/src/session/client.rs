@@ -28,8 +28,8 @@ use crate::policy::{self, Client, Event};
 /// What runs on a message stream.
 #[derive(Debug)]
 pub(super) enum Slot {
-    Publish(Publishing),
-    Play(Player),
+    Publish(Box<Publishing>),
+    Play(Box<Player>),
 }
 
 /// One client: see the module's page.
@@ -54,6 +54,8 @@ pub(super) struct ClientSession {
     /// Set when the session is to end once its bytes are out.
     pub(super) end: Option<SessionEnd>,
     pub(super) started: Instant,
+    /// Seconds that the policy granted, and when they are over.
+    pub(super) lifetime: Option<(u32, Instant)>,
     /// Since when nothing is published or played.
     pub(super) idle_since: Instant,
 }
@@ -103,6 +105,7 @@ impl ClientSession {
             deadlines_changed: true,
             end: None,
             started: now,
+            lifetime: None,
             idle_since: now,
         }
     }

@@ -18,6 +18,12 @@ impl ClientSession {
             self.end = Some(SessionEnd::Idle(limits.idle.as_secs()));
             return;
         }
+        if let Some((seconds, end)) = self.lifetime
+            && now >= end
+        {
+            self.end = Some(SessionEnd::Expired(seconds));
+            return;
+        }
         let mut over = Vec::new();
         for (stream, slot) in &self.slots {
             match slot {
@@ -79,6 +85,7 @@ impl ClientSession {
                 Slot::Play(player) => player.deadline(),
             })
             .chain(own)
+            .chain(self.lifetime.map(|(_, end)| end))
             .min()
     }
 

@@ -17,6 +17,8 @@ pub(super) enum SessionEnd {
     HandshakeTimeout(u64),
     #[error("connected, but neither published nor played for {0} s")]
     Idle(u64),
+    #[error("the {0} s that were granted are over")]
+    Expired(u32),
     #[error("nothing was received for {0} s, not even the answer to a ping")]
     Silent(u64),
     #[error("the client took no bytes for {0} s")]
@@ -42,6 +44,7 @@ impl SessionEnd {
             Self::Protocol(_) => "protocol-error",
             Self::HandshakeTimeout(_) | Self::Idle(_) | Self::Silent(_) => "timeout",
             Self::WriteStalled(_) => "stalled",
+            Self::Expired(_) => "limit",
             Self::Refused => "refused",
             Self::StreamOver { reason, .. } => reason,
             Self::Ordered(_) => "kicked",

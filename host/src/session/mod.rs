@@ -66,6 +66,8 @@ pub struct Shared {
 pub struct Entrance {
     /// `rtmp`, later `rtmps`, ...
     pub protocol: &'static str,
+    /// The acceptor's address.
+    pub local: SocketAddr,
     /// Applications served here; empty: all.
     pub applications: Arc<[String]>,
 }

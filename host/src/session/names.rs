@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn streams() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+        let cases: &[Case<'_>] = &[
             ("cam1", "cam1", &[]),
             ("cam1?key=a=b", "cam1", &[("key", "a=b")]),
             ("a/b", "a/b", &[]),

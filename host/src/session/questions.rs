@@ -35,12 +35,14 @@ impl ClientSession {
         Span::current().record("app", &**application.name());
         let request = ConnectRequest {
             client: self.client.clone(),
+            local: self.entrance.local.to_string(),
             app: name.app,
             instance: name.instance.clone(),
             query: name.query,
             tc_url: connect.tc_url.clone(),
             flash_ver: connect.flash_ver.clone(),
             props: flatten(&connect.properties),
+            extra: Vec::new(),
         };
         let gate = application.gate().clone();
         let instance = name.instance.map(Into::into);
@@ -84,11 +86,12 @@ impl ClientSession {
             -1.0 | -1000.0 => "live",
             _ => "any",
         };
-        let Some((application, request, span)) =
+        let Some((application, mut request, span)) =
             self.stream_request(&play.name, mode.to_owned(), "NetStream.Play.StreamNotFound")
         else {
             return;
         };
+        request.start_seconds = (play.start >= 0.0).then_some(play.start);
         let gate = application.gate().clone();
         let stream = play.stream;
         let deciding = span.clone();
@@ -141,8 +144,11 @@ impl ClientSession {
             app: application.name().to_string(),
             instance: self.instance.as_deref().map(str::to_owned),
             name: parsed.name,
+            raw_name: name.to_owned(),
             query: parsed.query,
             mode,
+            start_seconds: None,
+            extra: Vec::new(),
         };
         Some((application, request, span))
     }

@@ -143,12 +143,14 @@ pub fn client(remote: &str) -> Client {
 pub fn connect(query: &[(&str, &str)]) -> ConnectRequest {
     ConnectRequest {
         client: client("203.0.113.7:51234"),
+        local: "0.0.0.0:1935".into(),
         app: "live".into(),
         instance: None,
         query: pairs(query),
         tc_url: "rtmp://media.example/live".into(),
         flash_ver: "FMLE/3.0".into(),
         props: Vec::new(),
+        extra: Vec::new(),
     }
 }
 
@@ -159,8 +161,11 @@ pub fn stream(name: &str, query: &[(&str, &str)]) -> StreamRequest {
         app: "live".into(),
         instance: None,
         name: name.into(),
+        raw_name: name.into(),
         query: pairs(query),
         mode: "live".into(),
+        start_seconds: None,
+        extra: Vec::new(),
     }
 }
 
@@ -176,6 +181,8 @@ pub fn info(name: &str) -> StreamInfo {
         audio: None,
         started_unix_ms: 0,
         bytes_in: 0,
+        idle_ms: 0,
+        kbps: 0,
         players: 0,
         extra: Vec::new(),
     }

@@ -38,8 +38,11 @@ fn request(name: &str, query: &[(&str, &str)], attrs: Pairs) -> StreamRequest {
         app: "live".into(),
         instance: None,
         name: name.into(),
+        raw_name: name.into(),
         query: pairs(query),
         mode: "live".into(),
+        start_seconds: None,
+        extra: Vec::new(),
     }
 }
 
@@ -47,12 +50,14 @@ fn request(name: &str, query: &[(&str, &str)], attrs: Pairs) -> StreamRequest {
 fn connected(policy: &StaticKeys, query: &[(&str, &str)]) -> Pairs {
     let request = ConnectRequest {
         client: client(Vec::new()),
+        local: "0.0.0.0:1935".into(),
         app: "live".into(),
         instance: None,
         query: pairs(query),
         tc_url: String::new(),
         flash_ver: String::new(),
         props: Vec::new(),
+        extra: Vec::new(),
     };
     match policy.on_connect(&request) {
         ConnectDecision::Accept(grant) => grant.attrs,

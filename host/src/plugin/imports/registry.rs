@@ -1,10 +1,10 @@
-//! `registry`: snapshots of this application's live streams.
+//! `registry`: snapshots of this application's live streams and connections.
 
 use crate::plugin::bindings::livehost::app::registry::Host;
-use crate::plugin::bindings::livehost::app::types::StreamInfo;
+use crate::plugin::bindings::livehost::app::types::{Client, StreamInfo};
 use crate::plugin::instance::State;
 
-/// More streams than this are never copied into a guest at once.
+/// More of them than this are never copied into a guest at once.
 const MAX_FOUND: usize = 10_000;
 
 impl Host for State {
@@ -14,9 +14,8 @@ impl Host for State {
     }
 
     fn find(&mut self, prefix: String, limit: u32) -> Vec<StreamInfo> {
-        let limit = usize::try_from(limit).unwrap_or(MAX_FOUND).min(MAX_FOUND);
         let registry = &self.app.services.registry;
-        let found = registry.find(&self.app.name, &prefix, limit);
+        let found = registry.find(&self.app.name, &prefix, bounded(limit));
         found.into_iter().map(Into::into).collect()
     }
 
@@ -24,4 +23,14 @@ impl Host for State {
         let count = self.app.services.registry.count(&self.app.name, &prefix);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
+
+    fn clients(&mut self, limit: u32) -> Vec<Client> {
+        let registry = &self.app.services.registry;
+        let found = registry.clients(&self.app.name, bounded(limit));
+        found.into_iter().map(Into::into).collect()
+    }
+}
+
+fn bounded(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(MAX_FOUND).min(MAX_FOUND)
 }

@@ -167,12 +167,14 @@ fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
 fn connect(query: &[(&str, &str)]) -> ConnectRequest {
     ConnectRequest {
         client: client(),
+        local: "0.0.0.0:1935".into(),
         app: "live".into(),
         instance: None,
         query: pairs(query),
         tc_url: "rtmp://127.0.0.1/live".into(),
         flash_ver: "FMLE/3.0 (compatible; FMSc/1.0)".into(),
         props: vec![("capsEx".into(), crate::policy::Scalar::Number(15.0))],
+        extra: Vec::new(),
     }
 }
 
@@ -182,8 +184,11 @@ fn stream(name: &str, query: &[(&str, &str)]) -> StreamRequest {
         app: "live".into(),
         instance: None,
         name: name.into(),
+        raw_name: name.into(),
         query: pairs(query),
         mode: "live".into(),
+        start_seconds: None,
+        extra: Vec::new(),
     }
 }
 
@@ -198,6 +203,8 @@ fn info(id: u64, name: &str) -> StreamInfo {
         audio: None,
         started_unix_ms: 1,
         bytes_in: 2,
+        idle_ms: 0,
+        kbps: 0,
         players: 3,
         extra: Vec::new(),
     }
@@ -264,6 +271,11 @@ impl StreamRegistry for Recorder {
 
     fn count(&self, app: &str, prefix: &str) -> usize {
         self.find(app, prefix, usize::MAX).len()
+    }
+
+    fn clients(&self, app: &str, limit: usize) -> Vec<Client> {
+        assert_eq!(app, "live", "a plugin asks for its own application only");
+        std::iter::once(client()).take(limit).collect()
     }
 }
 

@@ -205,6 +205,10 @@ async fn registry_and_control_reach_the_media_plane() {
     assert_eq!(ok(&fixture, "registry-get", "cam9").await, "none");
     assert_eq!(ok(&fixture, "registry-find", "cam").await, "cam1,cam2");
     assert_eq!(ok(&fixture, "registry-count", "cam2").await, "1");
+    assert_eq!(
+        ok(&fixture, "registry-clients", "").await,
+        "203.0.113.7:51234"
+    );
     assert_eq!(ok(&fixture, "disconnect", "7 rude").await, "queued");
     fixture.media.wait_for("disconnect live 7 rude", 1).await;
 }

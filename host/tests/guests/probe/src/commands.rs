@@ -49,6 +49,11 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             .map(|info| info.name)
             .collect::<Vec<_>>()
             .join(",")),
+        "registry-clients" => Ok(registry::clients(10)
+            .into_iter()
+            .map(|client| client.remote)
+            .collect::<Vec<_>>()
+            .join(",")),
         "disconnect" => control::disconnect(number(0), word(1))
             .map(|()| "queued".into())
             .map_err(debug),
@@ -57,7 +62,8 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             url: word(0).into(),
             headers: Vec::new(),
             body: Vec::new(),
-            timeout_ms: 1000,
+            timeout_ms: number(1) as u32,
+            follow_redirects: number(2) as u8,
         })
         .map(|response| response.status.to_string())
         .map_err(debug),
