@@ -9,8 +9,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
@@ -18,10 +19,6 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 /// One application's breaker.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// So many failures...
-    failures: usize,
-    /// ... within this time open it.
-    window: Duration,
     /// There is something to look up: no call in good times takes the lock.
     troubled: AtomicBool,
     state: Mutex<State>,
@@ -40,12 +37,11 @@ pub(super) struct Ticket<'a> {
 pub(super) struct Open(pub(super) Duration);
 
 impl Breaker {
+    /// Opens at so many `failures` within `window`.
     pub(super) fn new(failures: usize, window: Duration) -> Self {
         Self {
-            failures: failures.max(1),
-            window,
             troubled: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: Mutex::new(State::new(failures, window)),
         }
     }
 
@@ -72,15 +68,16 @@ impl Breaker {
         (now < until).then(|| until - now)
     }
 
-    /// Forgets everything: another generation serves.
-    pub(super) fn reset(&self) {
+    /// Forgets everything: another generation serves, perhaps with other
+    /// limits.
+    pub(super) fn reset(&self, failures: usize, window: Duration) {
         let mut state = self.state();
-        *state = State::default();
+        *state = State::new(failures, window);
         self.troubled.store(false, Ordering::Release);
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -90,7 +87,7 @@ impl Ticket<'_> {
         self.reported = true;
         if self.breaker.troubled.load(Ordering::Acquire) {
             let mut state = self.breaker.state();
-            if state.succeed(self.trial, self.breaker.window, now) {
+            if state.succeed(self.trial, now) {
                 self.breaker.troubled.store(false, Ordering::Release);
             }
         }
@@ -102,7 +99,7 @@ impl Ticket<'_> {
         self.reported = true;
         let mut state = self.breaker.state();
         self.breaker.troubled.store(true, Ordering::Release);
-        state.fail(self.trial, self.breaker.failures, self.breaker.window, now)
+        state.fail(self.trial, now)
     }
 }
 
@@ -115,8 +112,12 @@ impl Drop for Ticket<'_> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// So many failures...
+    limit: usize,
+    /// ... within this time open it.
+    window: Duration,
     failures: VecDeque<Instant>,
     /// Since the first of `failures`.
     successes: usize,
@@ -128,6 +129,18 @@ struct State {
 }
 
 impl State {
+    fn new(limit: usize, window: Duration) -> Self {
+        Self {
+            limit: limit.max(1),
+            window,
+            failures: VecDeque::new(),
+            successes: 0,
+            open: None,
+            back_off: Duration::ZERO,
+            trying: false,
+        }
+    }
+
     /// True: the call is a trial.
     fn admit(&mut self, now: Instant) -> Result<bool, Open> {
         match self.open {
@@ -142,23 +155,17 @@ impl State {
     }
 
     /// True: nothing is left to remember.
-    fn succeed(&mut self, trial: bool, window: Duration, now: Instant) -> bool {
+    fn succeed(&mut self, trial: bool, now: Instant) -> bool {
         if trial {
-            *self = Self::default();
+            *self = Self::new(self.limit, self.window);
             return true;
         }
-        self.forget(window, now);
+        self.forget(now);
         self.successes = self.successes.saturating_add(1);
         self.failures.is_empty() && self.open.is_none()
     }
 
-    fn fail(
-        &mut self,
-        trial: bool,
-        limit: usize,
-        window: Duration,
-        now: Instant,
-    ) -> Option<Duration> {
+    fn fail(&mut self, trial: bool, now: Instant) -> Option<Duration> {
         if trial {
             self.trying = false;
             return Some(self.open_for((self.back_off * 2).min(MAX_BACK_OFF), now));
@@ -167,9 +174,9 @@ impl State {
             // A call from before it opened.
             return None;
         }
-        self.forget(window, now);
+        self.forget(now);
         self.failures.push_back(now);
-        let failing = self.failures.len() >= limit && self.failures.len() >= self.successes;
+        let failing = self.failures.len() >= self.limit && self.failures.len() >= self.successes;
         failing.then(|| self.open_for(FIRST_BACK_OFF, now))
     }
 
@@ -182,9 +189,9 @@ impl State {
     }
 
     /// Drops what lies outside the window.
-    fn forget(&mut self, window: Duration, now: Instant) {
+    fn forget(&mut self, now: Instant) {
         while let Some(oldest) = self.failures.front() {
-            if now.saturating_duration_since(*oldest) < window {
+            if now.saturating_duration_since(*oldest) < self.window {
                 break;
             }
             self.failures.pop_front();

@@ -38,11 +38,12 @@ pub(super) async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Ch
         control: nothing,
     };
     let app = Application::new(&spec, services);
-    let generation = reload::prepare(runtime, &app, spec.config, 0)
+    let spec = Arc::new(spec);
+    let generation = reload::prepare(runtime, &app, &spec, 0)
         .await
-        .map_err(|fault| app.fault(fault))?;
+        .map_err(|fault| spec.fault(fault))?;
     let hash = generation.compiled.hash.short();
-    let open_publish = accepts_anybody(&app, &generation, &hash)
+    let open_publish = accepts_anybody(&app.name, &generation, &hash)
         .await
         .unwrap_or(false);
     Ok(Check {
@@ -56,7 +57,7 @@ pub(super) async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Ch
 /// Asks about a client without any credential: an address reserved for
 /// documentation (RFC 5737), a name nobody would configure.
 async fn accepts_anybody(
-    app: &Application,
+    app: &str,
     generation: &Generation,
     hash: &str,
 ) -> Result<bool, PolicyError> {
@@ -70,16 +71,16 @@ async fn accepts_anybody(
     let connect = ConnectRequest {
         client: client.clone(),
         local: "0.0.0.0:1935".into(),
-        app: app.name.clone(),
+        app: app.to_owned(),
         instance: None,
         query: Vec::new(),
-        tc_url: format!("rtmp://192.0.2.1/{}", app.name),
+        tc_url: format!("rtmp://192.0.2.1/{app}"),
         flash_ver: String::new(),
         props: Vec::new(),
         extra: Vec::new(),
     };
     let connect = connect.into();
-    let decision = ask(app, generation, "on-connect", |i| {
+    let decision = ask(generation, "on-connect", |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_connect(store, &connect).await })
     });
@@ -90,7 +91,7 @@ async fn accepts_anybody(
     let name = format!("open-publish-check-{hash}");
     let publish = StreamRequest {
         client,
-        app: app.name.clone(),
+        app: app.to_owned(),
         instance: None,
         raw_name: name.clone(),
         name,
@@ -100,7 +101,7 @@ async fn accepts_anybody(
         extra: Vec::new(),
     };
     let publish = publish.into();
-    let decision = ask(app, generation, "on-publish", |i| {
+    let decision = ask(generation, "on-publish", |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_publish(store, &publish).await })
     });
@@ -108,12 +109,12 @@ async fn accepts_anybody(
 }
 
 async fn ask<R: Send>(
-    app: &Application,
     generation: &Generation,
     hook: &'static str,
     call: impl for<'a> FnOnce(&'a mut Instance) -> super::instance::Call<'a, R> + Send,
 ) -> Result<R, PolicyError> {
-    let budget = Budget::new(app.limits.cpu, app.limits.wall);
+    let limits = &generation.spec.limits;
+    let budget = Budget::new(limits.cpu, limits.wall);
     match generation.lease(hook, budget).await {
         Ok(lease) => run(lease, hook, budget, call).await,
         Err(NoLease::Failed(error)) => Err(error),

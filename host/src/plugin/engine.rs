@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
@@ -81,13 +82,12 @@ impl Runtime {
 
     /// The compiled form of `hash`, when a generation uses it.
     pub(super) fn find_compiled(&self, hash: &ContentHash) -> Option<Arc<Compiled>> {
-        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        compiled.get(hash)?.upgrade()
+        self.compiled.lock().get(hash)?.upgrade()
     }
 
     /// Makes `compiled` known to [`Runtime::find_compiled`].
     pub(super) fn keep_compiled(&self, compiled: &Arc<Compiled>) {
-        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.compiled.lock();
         known.retain(|_, weak| weak.strong_count() > 0);
         known.insert(compiled.hash, Arc::downgrade(compiled));
     }

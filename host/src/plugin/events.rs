@@ -5,8 +5,8 @@
 //! same events in order, to the one task that delivers them.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
@@ -29,8 +29,13 @@ impl EventQueue {
         }
     }
 
+    /// Another limit from now on.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.with(|queue| queue.limit = limit);
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        f(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.queue.lock())
     }
 
     /// Queues `event`, or drops it when the queue is full and says so once a

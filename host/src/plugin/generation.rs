@@ -1,6 +1,6 @@
-//! One loaded version of a plugin with its configuration.
+//! One loaded version of a plugin with its configuration and its limits.
 //!
-//! Flows in: compiled code and a configuration. Flows out: a generation that
+//! Flows in: compiled code and its settings. Flows out: a generation that
 //! has proved `configure`, then answers of its instances. Loading, serving and
 //! draining are the states of its life; [`super::reload`] moves it along.
 
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::StopReason;
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
@@ -18,14 +17,15 @@ use super::engine::Runtime;
 use super::error::Fault;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::pool::{Closed, Lease, Pool};
+use super::{PluginSpec, StopReason};
 use crate::policy::PolicyError;
 
-/// A version of a plugin with a configuration, and its instances.
+/// A version of a plugin with its settings, and its instances.
 pub(super) struct Generation {
     runtime: Arc<Runtime>,
     app: Arc<Application>,
     pub(super) compiled: Arc<Compiled>,
-    pub(super) config: String,
+    pub(super) spec: Arc<PluginSpec>,
     pub(super) number: u64,
     /// When it began to serve, for the roll-back of young ones.
     pub(super) born: Instant,
@@ -46,17 +46,17 @@ impl Generation {
         runtime: &Arc<Runtime>,
         app: &Arc<Application>,
         compiled: Arc<Compiled>,
-        config: String,
+        spec: Arc<PluginSpec>,
         number: u64,
     ) -> Result<Self, Fault> {
         let generation = Self {
             runtime: Arc::clone(runtime),
             app: Arc::clone(app),
             compiled,
-            config,
             number,
             born: Instant::now(),
-            pool: Pool::new(&app.limits),
+            pool: Pool::new(&spec.limits),
+            spec,
         };
         let instance = generation.new_instance(generation.start_budget()).await?;
         generation.pool.put_idle(instance);
@@ -65,12 +65,19 @@ impl Generation {
 
     /// The budget of a call that belongs to starting or stopping.
     fn start_budget(&self) -> Budget {
-        Budget::new(self.app.limits.start_cpu, self.app.limits.start)
+        Budget::new(self.spec.limits.start_cpu, self.spec.limits.start)
     }
 
     async fn new_instance(&self, budget: Budget) -> Result<Instance, Fault> {
-        let mut instance = Instance::new(&self.runtime, &self.compiled, &self.app, budget).await?;
-        let config = self.config.clone();
+        let Self {
+            runtime,
+            compiled,
+            app,
+            spec,
+            ..
+        } = self;
+        let mut instance = Instance::new(runtime, compiled, app, spec, budget).await?;
+        let config = spec.config.clone();
         let configured = instance
             .call("configure", budget, |i| {
                 let Instance {
@@ -93,12 +100,12 @@ impl Generation {
                 return Err(NoLease::Failed(PolicyError::Busy {
                     hook,
                     waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),
-                    limit: self.app.limits.max_instances,
+                    limit: self.spec.limits.max_instances,
                 }));
             }
         };
         if lease.instance.is_none() {
-            let limits = &self.app.limits;
+            let limits = &self.spec.limits;
             let start = Budget {
                 cpu: limits.start_cpu,
                 ..budget
@@ -166,8 +173,8 @@ impl Generation {
             .await;
         let (app, generation) = (self.app.name.as_str(), self.number);
         match answer {
-            Ok(Some(handoff)) if handoff.data.len() > self.app.limits.handoff_bytes => {
-                let (bytes, limit) = (handoff.data.len(), self.app.limits.handoff_bytes);
+            Ok(Some(handoff)) if handoff.data.len() > self.spec.limits.handoff_bytes => {
+                let (bytes, limit) = (handoff.data.len(), self.spec.limits.handoff_bytes);
                 warn!(
                     app,
                     generation, bytes, limit, "plugin snapshot too large: left out"
@@ -191,7 +198,7 @@ impl Generation {
     /// After [`Generation::close`]: waits for the running calls, at most the
     /// drain limit, then calls `on-stop`.
     pub(super) async fn retire(&self, reason: StopReason) {
-        let limits = &self.app.limits;
+        let limits = &self.spec.limits;
         let (app, generation) = (self.app.name.as_str(), self.number);
         let drained = tokio::time::timeout(limits.drain, self.pool.drained()).await;
         if drained.is_err() {

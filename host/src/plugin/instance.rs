@@ -13,21 +13,32 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
+use super::PluginSpec;
 use super::application::Application;
 use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
 use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
 use super::engine::Runtime;
 use super::error::Fault;
+use super::imports::log::Level;
 use super::wasi::{self, LastWords};
 use crate::policy::PolicyError;
 
 /// What the imports of an instance work on.
 pub(super) struct State {
     pub(super) app: Arc<Application>,
+    /// The plugin's name in the log.
+    plugin: Arc<str>,
     memory: MemoryLimit,
     table: ResourceTable,
     wasi: WasiCtx,
+}
+
+impl State {
+    /// One line of the plugin, or about it.
+    pub(super) fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
+        self.app.log.line(&self.plugin, level, message, fields);
+    }
 }
 
 impl WasiView for State {
@@ -85,26 +96,29 @@ const MAX_HANDLES: usize = 4096;
 
 impl Instance {
     /// Instantiates `compiled` with an empty WASI context and the imports of
-    /// `app`. Its start code runs inside `budget`.
+    /// `app`, within the limits of `spec`. Its start code runs inside `budget`.
     pub(super) async fn new(
         runtime: &Arc<Runtime>,
         compiled: &Compiled,
         app: &Arc<Application>,
+        spec: &PluginSpec,
         budget: Budget,
     ) -> Result<Self, Fault> {
         const HOOK: &str = "instantiation";
-        let (wasi, last_words) = wasi::context(&app.log);
+        let plugin: Arc<str> = spec.plugin_name().into();
+        let (wasi, last_words) = wasi::context(app, &plugin);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let state = State {
             app: Arc::clone(app),
-            memory: MemoryLimit::new(app.limits.memory_bytes),
+            plugin,
+            memory: MemoryLimit::new(spec.limits.memory_bytes),
             table,
             wasi,
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(app.limits.transfer_bytes);
+        store.set_hostcall_fuel(spec.limits.transfer_bytes);
 
         let meter = CpuMeter::new();
         let callback_meter = Arc::clone(&meter);

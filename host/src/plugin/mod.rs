@@ -23,7 +23,7 @@ mod reload;
 mod serve;
 mod wasi;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,7 +54,7 @@ use crate::policy::{
 };
 
 /// Which plugin an application runs, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginSpec {
     /// The application.
     pub app: String,
@@ -64,6 +64,24 @@ pub struct PluginSpec {
     pub config: String,
     /// What it may use.
     pub limits: Limits,
+}
+
+impl PluginSpec {
+    /// The plugin's name in the log: its file's, without the extension.
+    fn plugin_name(&self) -> String {
+        self.file
+            .file_stem()
+            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    }
+
+    /// `fault` with the names an operator needs.
+    fn fault(&self, fault: Fault) -> PluginError {
+        PluginError {
+            app: self.app.clone(),
+            file: self.file.clone(),
+            fault,
+        }
+    }
 }
 
 /// What a plugin's `registry` and `control` imports act on.
@@ -133,7 +151,7 @@ pub struct Plugin {
     /// Ends the tasks that would go on for ever.
     cancel: CancellationToken,
     tasks: TaskTracker,
-    deliveries: std::sync::Mutex<Option<JoinHandle<()>>>,
+    deliveries: parking_lot::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -153,21 +171,22 @@ impl Plugin {
         services: Services,
     ) -> Result<Arc<Self>, PluginError> {
         let app = Application::new(&spec, services);
+        let spec = Arc::new(spec);
         let number = 1;
-        let generation = reload::prepare(runtime, &app, spec.config.clone(), number)
+        let generation = reload::prepare(runtime, &app, &spec, number)
             .await
-            .map_err(|fault| app.fault(fault))?;
+            .map_err(|fault| spec.fault(fault))?;
         let started = generation.start(StartReason::Boot, None).await;
-        started.map_err(|fault| app.fault(fault))?;
+        started.map_err(|fault| spec.fault(fault))?;
         let generation = Arc::new(generation.begin());
         reload::announce(&app, &generation);
         let core = Arc::new(Core {
             runtime: Arc::clone(runtime),
             serving: ArcSwap::new(generation),
-            events: EventQueue::new(app.name.clone(), app.limits.event_queue),
-            breaker: Breaker::new(app.limits.failures, app.limits.failure_window),
+            events: EventQueue::new(app.name.clone(), spec.limits.event_queue),
+            breaker: Breaker::new(spec.limits.failures, spec.limits.failure_window),
+            wanted: ArcSwap::new(spec),
             loader: Mutex::new(Loader {
-                config: spec.config,
                 next_number: number + 1,
                 known_bad: None,
                 previous: None,
@@ -181,7 +200,7 @@ impl Plugin {
             core,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            deliveries: std::sync::Mutex::new(None),
+            deliveries: parking_lot::Mutex::new(None),
         };
         plugin.spawn_tasks();
         Ok(Arc::new(plugin))
@@ -195,10 +214,7 @@ impl Plugin {
                 .run_until_cancelled_owned(core.deliver_events())
                 .await;
         });
-        *self
-            .deliveries
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(deliveries);
+        *self.deliveries.lock() = Some(deliveries);
         let core = Arc::clone(&self.core);
         let timers = self.cancel.child_token();
         self.tasks
@@ -225,10 +241,12 @@ impl Plugin {
         reload::reload(&self.core, None).await
     }
 
-    /// Like [`Plugin::reload`], with another configuration (JSON text). An
-    /// error leaves the old generation serving with the old configuration.
-    pub async fn reconfigure(&self, config: String) -> Result<Reload, PluginError> {
-        reload::reload(&self.core, Some(config)).await
+    /// Like [`Plugin::reload`], with another file, configuration or limits.
+    /// State, timers and queued events stay. An error leaves everything as it
+    /// was. The application is the same, whatever `spec` calls it.
+    pub async fn respec(&self, spec: PluginSpec) -> Result<Reload, PluginError> {
+        let app = self.core.app.name.clone();
+        reload::reload(&self.core, Some(PluginSpec { app, ..spec })).await
     }
 
     /// What serves now.
@@ -236,7 +254,7 @@ impl Plugin {
         let serving = self.core.serving.load();
         Description {
             app: self.core.app.name.clone(),
-            file: self.core.app.file.clone(),
+            file: serving.spec.file.clone(),
             generation: serving.number,
             hash: serving.compiled.hash.short(),
             events: serving.compiled.events.is_some(),
@@ -244,9 +262,10 @@ impl Plugin {
         }
     }
 
-    /// The component's file, as given.
-    pub fn file(&self) -> &Path {
-        &self.core.app.file
+    /// The component's file as last asked for with success. After a roll-back
+    /// what serves may come from another one; see [`Plugin::describe`].
+    pub fn file(&self) -> PathBuf {
+        self.core.wanted.load().file.clone()
     }
 
     /// Delivers queued events, ends the tasks and calls `on-stop`; takes at
@@ -254,15 +273,9 @@ impl Plugin {
     /// [`PolicyError::Unavailable`].
     pub async fn shutdown(&self, reason: StopReason) {
         let core = &self.core;
-        let drain = core.app.limits.drain;
+        let drain = core.serving.load().spec.limits.drain;
         core.events.close();
-        let deliveries = {
-            let mut deliveries = self
-                .deliveries
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            deliveries.take()
-        };
+        let deliveries = self.deliveries.lock().take();
         if let Some(deliveries) = deliveries
             && tokio::time::timeout(drain, deliveries).await.is_err()
         {

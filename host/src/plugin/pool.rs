@@ -5,8 +5,9 @@
 //! call waits inside its own deadline. An instance that failed, or whose call
 //! was dropped half-way, is thrown away: only [`Lease::give_back`] returns one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -57,7 +58,7 @@ impl Pool {
             .acquire_owned()
             .await
             .map_err(|_| Closed)?;
-        let instance = self.idle().pop();
+        let instance = self.idle.lock().pop();
         Ok(Lease {
             pool: Arc::clone(self),
             instance,
@@ -80,21 +81,17 @@ impl Pool {
 
     /// Takes an idle instance without a turn: for calls of the life cycle.
     pub(super) fn take_idle(&self) -> Option<Instance> {
-        self.idle().pop()
+        self.idle.lock().pop()
     }
 
     /// Keeps an instance whose call went well, unless it is due for recycling.
     pub(super) fn put_idle(&self, instance: Instance) {
         let worn = instance.calls_made >= self.recycle_after_calls
             || instance.memory_used() > self.recycle_above_bytes;
-        let mut idle = self.idle();
+        let mut idle = self.idle.lock();
         if !worn && idle.len() < self.max_instances {
             idle.push(instance);
         }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How one generation follows another.
 //!
-//! Flows in: a file and a configuration that may have changed. Flows out: a
+//! Flows in: a file and settings that may have changed. Flows out: a
 //! new serving generation, or the old one and a reason. The order is compile,
 //! link, trial `configure`, `snapshot` of the old, `on-start` of the new, swap,
 //! drain of the old, its `on-stop`; a failure before the swap changes nothing.
@@ -18,18 +18,16 @@ use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::generation::Generation;
 use super::serve::Core;
-use super::{Reload, StopReason};
+use super::{PluginSpec, Reload, StopReason};
 
 /// What is known about versions; locked for the length of a reload, so there
 /// is one at a time.
 pub(super) struct Loader {
-    /// The configuration in force.
-    pub(super) config: String,
     pub(super) next_number: u64,
-    /// Content and configuration that were refused for good.
-    pub(super) known_bad: Option<(ContentHash, String)>,
+    /// Content and settings that were refused for good.
+    pub(super) known_bad: Option<(ContentHash, Arc<PluginSpec>)>,
     /// What served before, for a roll-back. Code only: its instances are gone.
-    pub(super) previous: Option<(Arc<Compiled>, String)>,
+    pub(super) previous: Option<(Arc<Compiled>, Arc<PluginSpec>)>,
     /// Old generations on their way out.
     pub(super) retiring: TaskTracker,
 }
@@ -38,13 +36,13 @@ pub(super) struct Loader {
 pub(super) async fn prepare(
     runtime: &Arc<Runtime>,
     app: &Arc<Application>,
-    config: String,
+    spec: &Arc<PluginSpec>,
     number: u64,
 ) -> Result<Generation, Fault> {
-    let bytes = compile::read(&app.file).await?;
+    let bytes = compile::read(&spec.file).await?;
     let hash = ContentHash::of(&bytes);
     let compiled = compile::compile(runtime, bytes, hash).await?;
-    Generation::prepare(runtime, app, compiled, config, number).await
+    Generation::prepare(runtime, app, compiled, Arc::clone(spec), number).await
 }
 
 /// Says that `generation` serves.
@@ -53,54 +51,54 @@ pub(super) fn announce(app: &Application, generation: &Generation) {
         app = app.name,
         generation = generation.number,
         hash = generation.compiled.hash.short(),
-        file = %app.file.display(),
+        file = %generation.spec.file.display(),
         "plugin generation serving"
     );
 }
 
-/// Replaces the serving generation if the file or the configuration is
-/// another. Failures are logged here.
+/// Replaces the serving generation if the file's content or the settings are
+/// others: those of `spec`, or as they are. Failures are logged here.
 pub(super) async fn reload(
     core: &Arc<Core>,
-    config: Option<String>,
+    spec: Option<PluginSpec>,
 ) -> Result<Reload, PluginError> {
     let mut loader = core.loader.lock().await;
-    let result = attempt(core, &mut loader, config).await;
+    let spec = spec.map_or_else(|| core.wanted.load_full(), Arc::new);
+    let result = attempt(core, &mut loader, &spec).await;
     result.map_err(|fault| {
         let app = core.app.name.as_str();
         error!(
             app,
-            file = %core.app.file.display(),
+            file = %spec.file.display(),
             error = %fault,
             "plugin reload failed; the old generation keeps serving"
         );
-        core.app.fault(fault)
+        spec.fault(fault)
     })
 }
 
 async fn attempt(
     core: &Arc<Core>,
     loader: &mut Loader,
-    config: Option<String>,
+    spec: &Arc<PluginSpec>,
 ) -> Result<Reload, Fault> {
     if core.stopped.load(Ordering::Acquire) {
         return Err(Fault::ShutDown);
     }
-    let config = config.unwrap_or_else(|| loader.config.clone());
-    let bytes = compile::read(&core.app.file).await?;
+    let bytes = compile::read(&spec.file).await?;
     let hash = ContentHash::of(&bytes);
     let old = core.serving.load_full();
-    if old.compiled.hash == hash && old.config == config {
-        loader.config = config;
+    if old.compiled.hash == hash && old.spec == *spec {
+        core.wanted.store(Arc::clone(spec));
         return Ok(Reload::Unchanged);
     }
-    let candidate = (hash, config);
+    let candidate = (hash, Arc::clone(spec));
     if loader.known_bad.as_ref() == Some(&candidate) {
         return Ok(Reload::KnownBad);
     }
     match replace(core, loader, &old, bytes, &candidate).await {
         Ok(generation) => {
-            loader.config = candidate.1;
+            core.wanted.store(candidate.1);
             loader.known_bad = None;
             Ok(Reload::Swapped {
                 generation,
@@ -121,13 +119,13 @@ async fn replace(
     loader: &mut Loader,
     old: &Arc<Generation>,
     bytes: Vec<u8>,
-    (hash, config): &(ContentHash, String),
+    (hash, spec): &(ContentHash, Arc<PluginSpec>),
 ) -> Result<u64, Fault> {
     let compiled = compile::compile(&core.runtime, bytes, *hash).await?;
     let number = loader.next_number;
     loader.next_number = number.saturating_add(1);
     let new =
-        Generation::prepare(&core.runtime, &core.app, compiled, config.clone(), number).await?;
+        Generation::prepare(&core.runtime, &core.app, compiled, Arc::clone(spec), number).await?;
     let handoff = old.snapshot().await;
     new.start(StartReason::Reload, handoff).await?;
     swap(core, loader, old, new);
@@ -136,10 +134,13 @@ async fn replace(
 
 /// The new generation serves; the old one drains by itself.
 fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Generation) {
-    loader.previous = Some((Arc::clone(&old.compiled), old.config.clone()));
+    loader.previous = Some((Arc::clone(&old.compiled), Arc::clone(&old.spec)));
+    let limits = &new.spec.limits;
+    core.app.set_limits(limits);
+    core.events.set_limit(limits.event_queue);
+    core.breaker.reset(limits.failures, limits.failure_window);
     let new = Arc::new(new.begin());
     core.serving.store(Arc::clone(&new));
-    core.breaker.reset();
     announce(&core.app, &new);
     old.close();
     let old = Arc::clone(old);
@@ -161,17 +162,18 @@ pub(super) async fn roll_back_on_demand(core: &Arc<Core>) {
 async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
     let app = core.app.name.as_str();
     let failing = core.serving.load_full();
-    let Some((compiled, config)) = loader.previous.take() else {
+    let Some((compiled, spec)) = loader.previous.take() else {
         return;
     };
     if core.stopped.load(Ordering::Acquire) {
         return;
     }
-    // What is on disk is what fails, so a file event must not load it again.
-    loader.known_bad = Some((failing.compiled.hash, failing.config.clone()));
+    // What is on disk and wanted is what fails, so a file event must not load it
+    // again; other content will be tried with the settings that are wanted.
+    loader.known_bad = Some((failing.compiled.hash, Arc::clone(&failing.spec)));
     let number = loader.next_number;
     loader.next_number = number.saturating_add(1);
-    let prepared = Generation::prepare(&core.runtime, &core.app, compiled, config, number).await;
+    let prepared = Generation::prepare(&core.runtime, &core.app, compiled, spec, number).await;
     let started = match prepared {
         Ok(generation) => generation
             .start(StartReason::Restart, None)
@@ -187,7 +189,6 @@ async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
                 generation = number,
                 "plugin rolled back to the version before"
             );
-            loader.config.clone_from(&generation.config);
             swap(core, loader, &failing, generation);
             // Not back again to the one that failed.
             loader.previous = None;

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::PluginSpec;
 use super::application::Application;
 use super::breaker::{Breaker, Open};
 use super::engine::Runtime;
@@ -32,6 +33,8 @@ pub(super) struct Core {
     pub(super) runtime: Arc<Runtime>,
     pub(super) app: Arc<Application>,
     pub(super) serving: ArcSwap<Generation>,
+    /// What an operator wants to serve; after a roll-back something else does.
+    pub(super) wanted: ArcSwap<PluginSpec>,
     pub(super) events: EventQueue,
     pub(super) breaker: Breaker,
     pub(super) loader: Mutex<Loader>,
@@ -47,8 +50,10 @@ impl Core {
         hook: &'static str,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
-        let limits = &self.app.limits;
-        let budget = Budget::new(limits.cpu, limits.wall);
+        let budget = {
+            let serving = self.serving.load();
+            Budget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
+        };
         let ticket = match self.breaker.admit(budget.started.into_std()) {
             Ok(ticket) => ticket,
             Err(Open(left)) => {
@@ -102,7 +107,7 @@ impl Core {
     fn opened(&self, generation: &Generation, back_off: Duration) {
         let app = self.app.name.as_str();
         let back_off_ms = back_off.as_millis();
-        let young = generation.born.elapsed() < self.app.limits.roll_back_within;
+        let young = generation.born.elapsed() < generation.spec.limits.roll_back_within;
         warn!(
             app,
             generation = generation.number,

@@ -5,16 +5,18 @@
 //! error flows out to the log, line by line.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use super::imports::log::{Level, Log};
+use super::application::Application;
+use super::imports::log::Level;
 
 /// A longer line is cut.
 const MAX_LINE: usize = 4096;
@@ -22,11 +24,12 @@ const MAX_LINE: usize = 4096;
 const MAX_LAST_WORDS: usize = 300;
 
 /// The context of one instance, and the ear on its standard error.
-pub(super) fn context(log: &Arc<Log>) -> (WasiCtx, LastWords) {
+pub(super) fn context(app: &Arc<Application>, plugin: &Arc<str>) -> (WasiCtx, LastWords) {
     let last_words = LastWords::default();
     let pipe = |level, last_words: Option<LastWords>| LinePipe {
         buffer: Arc::default(),
-        log: Arc::clone(log),
+        app: Arc::clone(app),
+        plugin: Arc::clone(plugin),
         level,
         last_words,
     };
@@ -49,12 +52,12 @@ pub(super) struct LastWords(Arc<Mutex<String>>);
 
 impl LastWords {
     pub(super) fn take(&self) -> String {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 
     /// A new call starts.
     pub(super) fn clear(&self) {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.0.lock();
         words.clear();
     }
 
@@ -63,7 +66,7 @@ impl LastWords {
         if line.is_empty() || line.starts_with("note: run with") {
             return;
         }
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.0.lock();
         if words.len() >= MAX_LAST_WORDS {
             return;
         }
@@ -79,14 +82,15 @@ impl LastWords {
 #[derive(Clone)]
 struct LinePipe {
     buffer: Arc<Mutex<Vec<u8>>>,
-    log: Arc<Log>,
+    app: Arc<Application>,
+    plugin: Arc<str>,
     level: Level,
     last_words: Option<LastWords>,
 }
 
 impl LinePipe {
     fn take(&self, bytes: &[u8]) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.buffer.lock();
         for byte in bytes {
             if *byte == b'\n' {
                 self.line(&buffer);
@@ -104,7 +108,7 @@ impl LinePipe {
             last_words.add(line);
         }
         if !line.is_empty() {
-            self.log.line(self.level, line, &[]);
+            self.app.log.line(&self.plugin, self.level, line, &[]);
         }
     }
 }

@@ -134,7 +134,7 @@ impl Server {
             // It was checked; what fails now (on-start) is logged there, and
             // the old generation serves on.
             let spec = build::plugin_spec(name, application);
-            if unit.plugin.reconfigure(spec.config).await.is_err() {
+            if unit.plugin.respec(spec).await.is_err() {
                 return;
             }
         }

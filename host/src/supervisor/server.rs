@@ -206,7 +206,7 @@ impl Server {
 fn watched(file: &Path, units: &BTreeMap<String, Unit>) -> Vec<PathBuf> {
     units
         .values()
-        .map(|unit| unit.plugin.file().to_path_buf())
+        .map(|unit| unit.plugin.file())
         .chain([file.to_owned()])
         .collect()
 }

@@ -18,7 +18,7 @@ impl Host for State {
             .next()
             .and_then(|authority| authority.rsplit('@').next())
             .unwrap_or_default();
-        self.app.log.line(
+        self.log(
             Level::Warn,
             "outbound HTTP is denied: no host is allowed, outbound HTTP is not configured",
             &[("host".to_owned(), host.to_owned())],

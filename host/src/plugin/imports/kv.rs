@@ -5,8 +5,9 @@
 //! bytes; what has expired makes room before anything is refused.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::plugin::bindings::livehost::app::kv::{Entry, Host, KvError};
 use crate::plugin::instance::State;
@@ -31,9 +32,13 @@ impl Kv {
         }
     }
 
+    /// Another quota from now on, in bytes.
+    pub(crate) fn set_quota(&self, quota: usize) {
+        self.with(|store, _| store.quota = quota);
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut Store, Instant) -> R) -> R {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        f(&mut store, Instant::now())
+        f(&mut self.store.lock(), Instant::now())
     }
 }
 

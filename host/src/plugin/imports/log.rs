@@ -4,9 +4,9 @@
 //! not drown the log. Control characters are escaped, so a line stays a line.
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracing::{debug, error, info, trace, warn};
 
 use crate::plugin::bindings::livehost::app::log::Host;
@@ -20,27 +20,33 @@ const MAX_MESSAGE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Log {
     app: String,
-    plugin: String,
     rate: Mutex<Rate>,
 }
 
 impl Log {
     /// A log of at most `lines_per_second`.
-    pub(crate) fn new(app: String, plugin: String, lines_per_second: u32) -> Self {
+    pub(crate) fn new(app: String, lines_per_second: u32) -> Self {
         Self {
             app,
-            plugin,
             rate: Mutex::new(Rate::new(lines_per_second)),
         }
     }
 
-    /// Writes one line, or counts it as suppressed.
-    pub(crate) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
-        let admitted = {
-            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-            rate.admit(Instant::now())
-        };
-        let (app, plugin) = (self.app.as_str(), self.plugin.as_str());
+    /// Another limit from now on.
+    pub(crate) fn set_limit(&self, lines_per_second: u32) {
+        self.rate.lock().limit = lines_per_second;
+    }
+
+    /// Writes one line of `plugin`, or counts it as suppressed.
+    pub(crate) fn line(
+        &self,
+        plugin: &str,
+        level: Level,
+        message: &str,
+        fields: &[(String, String)],
+    ) {
+        let admitted = self.rate.lock().admit(Instant::now());
+        let app = self.app.as_str();
         match admitted {
             Admitted::No => return,
             Admitted::After(0) => {}
@@ -61,7 +67,7 @@ impl Log {
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String, fields: Vec<(String, String)>) {
-        self.app.log.line(level, &message, &fields);
+        self.log(level, &message, &fields);
     }
 }
 

@@ -5,9 +5,9 @@
 //! that calls `on-timer`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::plugin::bindings::livehost::app::timers::Host;
@@ -37,8 +37,13 @@ impl Timers {
         }
     }
 
+    /// Another limit from now on.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.with(|queue| queue.limit = limit);
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        f(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.queue.lock())
     }
 
     /// Waits until a timer is due. One task calls this.
@@ -67,7 +72,7 @@ impl Host for State {
         let timers = &self.app.timers;
         match timers.with(|queue| queue.set(key, delay, every, Instant::now())) {
             Ok(()) => timers.changed.notify_one(),
-            Err(reason) => self.app.log.line(Level::Warn, &reason, &[]),
+            Err(reason) => self.log(Level::Warn, &reason, &[]),
         }
     }
 

@@ -127,6 +127,17 @@ impl Fixture {
         std::fs::rename(new, self.plugin.file()).unwrap();
     }
 
+    /// What it was loaded with.
+    fn spec(&self) -> PluginSpec {
+        (*self.plugin.core.wanted.load_full()).clone()
+    }
+
+    /// Another configuration, everything else as it is.
+    async fn reconfigure(&self, config: String) -> Result<Reload, PluginError> {
+        let spec = self.spec();
+        self.plugin.respec(PluginSpec { config, ..spec }).await
+    }
+
     async fn connect(&self, query: &[(&str, &str)]) -> Result<ConnectDecision, PolicyError> {
         self.plugin.on_connect(connect(query)).await
     }

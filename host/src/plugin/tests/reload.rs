@@ -53,7 +53,7 @@ async fn garbage_never_serves_and_is_reported_once() {
 #[tokio::test]
 async fn a_refused_configuration_leaves_the_old_one() {
     let fixture = Fixture::probe("accept").await;
-    let refused = fixture.plugin.reconfigure(mode("refuse-configure")).await;
+    let refused = fixture.reconfigure(mode("refuse-configure")).await;
     assert!(matches!(
         refused.unwrap_err().fault,
         Fault::ConfigRefused(_)
@@ -72,7 +72,7 @@ async fn a_refused_configuration_leaves_the_old_one() {
 #[tokio::test]
 async fn another_configuration_takes_the_same_path() {
     let fixture = Fixture::probe("accept").await;
-    swapped(&fixture.plugin.reconfigure(mode("reject")).await.unwrap());
+    swapped(&fixture.reconfigure(mode("reject")).await.unwrap());
     assert!(matches!(
         fixture.connect(&[]).await,
         Ok(ConnectDecision::Reject(_))
@@ -83,7 +83,7 @@ async fn another_configuration_takes_the_same_path() {
 async fn what_fails_to_start_is_tried_again() {
     let fixture = Fixture::probe("accept").await;
     for _ in 0..2 {
-        let refused = fixture.plugin.reconfigure(mode("refuse-start")).await;
+        let refused = fixture.reconfigure(mode("refuse-start")).await;
         assert!(matches!(refused.unwrap_err().fault, Fault::StartRefused(_)));
     }
     assert_eq!(fixture.version().await, "version 000000");
@@ -191,7 +191,7 @@ async fn reloads_under_load_drop_no_call() {
 async fn a_young_version_that_keeps_failing_is_rolled_back() {
     let fixture = Fixture::probe("accept").await;
     let bad = mode("panic-on-connect");
-    swapped(&fixture.plugin.reconfigure(bad.clone()).await.unwrap());
+    swapped(&fixture.reconfigure(bad.clone()).await.unwrap());
     for _ in 0..5 {
         assert!(fixture.connect(&[]).await.is_err());
     }
@@ -209,7 +209,7 @@ async fn a_young_version_that_keeps_failing_is_rolled_back() {
         .expect("serves again");
     assert_eq!(fixture.plugin.describe().generation, 3);
     // What failed is not loaded again.
-    assert_eq!(fixture.plugin.reconfigure(bad).await, Ok(Reload::KnownBad));
+    assert_eq!(fixture.reconfigure(bad).await, Ok(Reload::KnownBad));
 }
 
 #[tokio::test]
@@ -231,4 +231,80 @@ async fn after_a_shutdown_there_are_no_answers_and_no_reloads() {
     // Once more is nothing.
     fixture.plugin.shutdown(StopReason::Shutdown).await;
     assert_eq!(fixture.media.told().len(), 2);
+}
+
+#[tokio::test]
+async fn another_file_and_other_limits_take_the_same_path_and_state_stays() {
+    let fixture = Fixture::probe("accept").await;
+    fixture.call("kv-set", "key value").await.unwrap();
+    let other = fixture.folder.path().join("other.wasm");
+    std::fs::write(&other, probe(1)).unwrap();
+    let limits = Limits {
+        kv_bytes: 1000,
+        cpu: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let spec = PluginSpec {
+        file: other.clone(),
+        limits,
+        ..fixture.spec()
+    };
+    swapped(&fixture.plugin.respec(spec.clone()).await.unwrap());
+    assert_eq!(fixture.plugin.file(), other);
+    assert_eq!(fixture.plugin.describe().file, other);
+    assert_eq!(fixture.version().await, "version 000001");
+    assert_eq!(fixture.plugin.respec(spec).await, Ok(Reload::Unchanged));
+    let value = fixture.call("kv-get", "key").await.unwrap();
+    assert!(value.ends_with(" value"), "{value}");
+    // The new limits hold.
+    let full = fixture.call("kv-fill", "big 2000").await.unwrap_err();
+    assert!(full.to_string().contains("Quota"), "{full}");
+    let slow = fixture.connect(&[("mode", "loop-on-connect")]).await;
+    assert!(
+        matches!(slow, Err(PolicyError::TimedOut { limit_ms: 20, .. })),
+        "{slow:?}"
+    );
+    // And the new file is the one that is reloaded.
+    std::fs::write(&other, probe(2)).unwrap();
+    swapped(&fixture.plugin.reload().await.unwrap());
+    assert_eq!(fixture.version().await, "version 000002");
+}
+
+#[tokio::test]
+async fn settings_that_fail_change_nothing() {
+    let fixture = Fixture::probe("accept").await;
+    let before = fixture.spec();
+    let spec = PluginSpec {
+        file: fixture.folder.path().join("missing.wasm"),
+        limits: Limits {
+            kv_bytes: 0,
+            ..Limits::default()
+        },
+        ..before.clone()
+    };
+    let error = fixture.plugin.respec(spec.clone()).await.unwrap_err();
+    assert_eq!(error.file, spec.file);
+    assert!(matches!(error.fault, Fault::Unreadable(_)), "{error}");
+    assert_eq!(fixture.spec(), before);
+    fixture.call("kv-set", "key value").await.unwrap();
+    assert_eq!(fixture.plugin.reload().await, Ok(Reload::Unchanged));
+}
+
+#[tokio::test]
+async fn after_a_roll_back_a_mended_file_gets_the_wanted_settings() {
+    let fixture = Fixture::probe("accept").await;
+    swapped(&fixture.reconfigure(mode("panic-on-connect")).await.unwrap());
+    for _ in 0..5 {
+        assert!(fixture.connect(&[]).await.is_err());
+    }
+    fixture
+        .media
+        .wait_for("start StartReason::Restart", 1)
+        .await;
+    assert_eq!(fixture.plugin.reload().await, Ok(Reload::KnownBad));
+    fixture.replace(&probe(1));
+    swapped(&fixture.plugin.reload().await.unwrap());
+    // Still the wanted configuration: it panics, in the new version.
+    assert!(fixture.connect(&[]).await.is_err());
+    assert_eq!(fixture.version().await, "version 000001");
 }

@@ -119,7 +119,7 @@ async fn a_repeating_timer_goes_on_until_it_is_cancelled() {
 async fn a_timer_that_traps_does_not_stop_the_others() {
     let fixture = Fixture::probe("panic-on-timer").await;
     ok(&fixture, "timer-set", "bad 1").await;
-    fixture.plugin.reconfigure(mode("accept")).await.unwrap();
+    fixture.reconfigure(mode("accept")).await.unwrap();
     ok(&fixture, "timer-set", "good 1").await;
     fixture.media.wait_for("timer good", 1).await;
 }
