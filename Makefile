@@ -19,7 +19,7 @@ WASM := wasm32-wasip2
 BUILD := $(or $(CARGO_TARGET_DIR),target)
 GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
-SHIPPED := allow-all jwt rules static-keys
+SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
 LIGHT := livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED)
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
