@@ -164,7 +164,11 @@ impl ClientSession {
         }
         let settings = application.settings();
         let name = match grant.name.map(granted).transpose() {
-            Ok(name) => name.unwrap_or(request.name),
+            Ok(Some(name)) => {
+                span.record("renamed", &name);
+                name
+            }
+            Ok(None) => request.name,
             Err(error) => {
                 let rejection = unusable(&error);
                 return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
@@ -218,7 +222,10 @@ impl ClientSession {
         let settings = application.settings();
         let mut request = request;
         match grant.name.map(granted).transpose() {
-            Ok(Some(name)) => request.name = name,
+            Ok(Some(name)) => {
+                span.record("renamed", &name);
+                request.name = name;
+            }
             Ok(None) => {}
             Err(error) => return self.refuse_play(&unusable(&error)),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_wire::amf0::{self, Properties, Value};
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Instrument, Span, field, info_span, warn};
 
 use super::answers::Answer;
 use super::client::ClientSession;
@@ -138,7 +138,7 @@ impl ClientSession {
                 return None;
             }
         };
-        let span = info_span!("stream", stream = %parsed.name);
+        let span = info_span!("stream", stream = %parsed.name, renamed = field::Empty);
         let request = StreamRequest {
             client: self.client.clone(),
             app: application.name().to_string(),

@@ -87,6 +87,12 @@ fn players_stay_for_the_publisher_that_comes_back() {
 /// Publishes, leaves as `leave` does, and publishes again.
 fn comes_back(host: &Host, how: &str, leave: impl FnOnce(Client) -> Option<Client>) {
     let mut player = Client::play(host.addr, "live", how).expect("may play");
+    host.log.wait(
+        START,
+        "playing: waiting for a publisher",
+        &[("stream", how)],
+        SOON,
+    );
     let first = Client::publish(host.addr, "live", how).expect("may publish");
     let begin = Instant::now();
     // Kept, so that a connection that is still open stays so.
@@ -150,15 +156,13 @@ fn every_way_to_leave_frees_the_name() {
     let ways = ["fin", "reset", "fcunpublish", "deletestream", "closestream"];
     for name in ways {
         // Twice each: the publisher that left, and the one that came back.
-        for _ in 0..2 {
-            host.log
-                .wait_until(START, SOON, |entry| {
-                    entry
-                        .message()
-                        .starts_with(&format!("event unpublished {name} "))
-                })
-                .unwrap_or_else(|| panic!("no event for {name}"));
-        }
+        let mut ends = 0;
+        let both = host.log.wait_until(START, SOON, |entry| {
+            let end = format!("event unpublished {name} ");
+            ends += u32::from(entry.message().starts_with(&end));
+            ends == 2
+        });
+        assert!(both.is_some(), "{ends} events for {name}");
         let events = events(&host, START, name);
         let expected = ["published", "unpublished", "published", "unpublished"];
         assert_eq!(events, expected, "{name}");

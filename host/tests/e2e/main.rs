@@ -22,4 +22,5 @@ mod joining;
 mod lifecycle;
 mod publish_play;
 mod reload;
+mod shipped;
 mod support;

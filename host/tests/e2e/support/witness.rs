@@ -233,12 +233,13 @@ fn play(mut client: Client, arrived: &mpsc::Sender<()>) -> Result<Vec<Timed>, Fa
         if message.payload.is_empty() {
             continue;
         }
-        if played.is_empty() {
-            // The test may have given up on it.
+        let packet = Packet::new(message.kind, message.timestamp, &message.payload);
+        if packet.role == Role::Frame {
+            // The test may have what it waited for.
             let _ = arrived.send(());
         }
         played.push(Timed {
-            packet: Packet::new(message.kind, message.timestamp, &message.payload),
+            packet,
             at: message.at,
         });
     }
