@@ -21,7 +21,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED)
+LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED)
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 PYTHON ?= python3
@@ -80,6 +80,21 @@ test-guests: toolchain ## Build the plugin that tests misbehave with
 
 .PHONY: clients
 clients: $(FETCHED) ## Fetch the clients that tests use: target/clients
+
+##@ Measure
+
+.PHONY: bench
+bench: bench-tool ## Compare livehost, nginx-rtmp and the floor: target/bench/report.md (BENCH=arguments)
+	$(call say,comparing; about half an hour in all)
+	$(BUILD)/release/livehost-bench compare $(BENCH)
+
+.PHONY: bench-quick
+bench-quick: bench-tool ## One short round of small loads: shows that all works
+	$(BUILD)/release/livehost-bench compare --quick --out target/bench/quick $(BENCH)
+
+.PHONY: bench-tool
+bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
+	cargo build --release -p livehost-bench
 
 ##@ Other
 

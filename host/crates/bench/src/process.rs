@@ -1,0 +1,187 @@
+//! What a server costs, from `/proc`: a process and all its descendants.
+
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use anyhow::{Context as _, Result};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+
+/// Ticks a second of the times in `/proc/PID/stat`, on every Linux.
+const TICKS: u64 = 100;
+/// Descendants looked at; more than any server has.
+const MAX_PROCESSES: usize = 1024;
+
+/// CPU time used so far by a process tree.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CpuTime {
+    /// Nanoseconds by thread: exact, but without threads that ended.
+    threads: BTreeMap<u32, u64>,
+    /// With threads that ended, in steps of 10 ms.
+    ticks: u64,
+}
+
+impl CpuTime {
+    /// Of this process and its descendants, now.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let mut time = Self::default();
+        for pid in tree(pid) {
+            time.ticks += ticks(pid).with_context(|| format!("process {pid}"))?;
+            for thread in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+                let Some(id) = number(&thread.file_name().to_string_lossy()) else {
+                    continue;
+                };
+                // A thread may end meanwhile.
+                let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else {
+                    continue;
+                };
+                let ran = text.split_whitespace().next().and_then(number);
+                time.threads.insert(id, ran.unwrap_or_default());
+            }
+        }
+        Ok(time)
+    }
+
+    /// What was used since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        let exact: u64 = self
+            .threads
+            .iter()
+            .map(|(id, ran)| {
+                ran.saturating_sub(before.threads.get(id).copied().unwrap_or_default())
+            })
+            .sum();
+        let exact = Duration::from_nanos(exact);
+        let ticks = self.ticks.saturating_sub(before.ticks);
+        let coarse = Duration::from_millis(ticks * 1000 / TICKS);
+        // More than rounding: threads came and went.
+        if coarse > exact + Duration::from_millis(30) {
+            coarse
+        } else {
+            exact
+        }
+    }
+}
+
+/// Resident memory of a process and its descendants, in bytes.
+///
+/// # Errors
+/// If the process is gone.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    let mut bytes = 0;
+    for pid in tree(pid) {
+        let text = fs::read_to_string(format!("/proc/{pid}/status"))
+            .with_context(|| format!("process {pid}"))?;
+        let kib: u64 = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|line| line.split_whitespace().next())
+            .and_then(number)
+            .unwrap_or_default();
+        bytes += kib * 1024;
+    }
+    Ok(bytes)
+}
+
+/// CPU time of this process.
+pub(crate) fn own_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// Which cores are there for the server, and which for the load.
+#[derive(Debug, Clone)]
+pub(crate) struct Cores {
+    pub(crate) server: CpuSet,
+    pub(crate) client: CpuSet,
+}
+
+impl Cores {
+    /// One core each; with `shared`, or where there is only one, all for both.
+    pub(crate) fn split(shared: bool) -> Result<Self> {
+        let all = sched_getaffinity(None).context("sched_getaffinity")?;
+        let mut ids = (0..CpuSet::MAX_CPU).filter(|id| all.is_set(*id));
+        match (ids.next(), ids.next()) {
+            (Some(first), Some(second)) if !shared => Ok(Self {
+                server: one(first),
+                client: one(second),
+            }),
+            _ => Ok(Self {
+                server: all,
+                client: all,
+            }),
+        }
+    }
+}
+
+fn one(id: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    set.set(id);
+    set
+}
+
+/// Keeps this thread, and what it starts from now on, on these cores.
+pub(crate) fn pin(cores: &CpuSet) -> Result<()> {
+    sched_setaffinity(None, cores).context("sched_setaffinity")
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(pid: u32) -> Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.context("expected a process id")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("kill")
+}
+
+/// A process and its descendants.
+fn tree(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = found.get(at).copied() {
+        at += 1;
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+            continue;
+        };
+        for task in tasks.flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(number::<u32>));
+        }
+        if found.len() > MAX_PROCESSES {
+            break;
+        }
+    }
+    found
+}
+
+/// User and system time of a process, in ticks; `proc_pid_stat(5)`.
+fn ticks(pid: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold anything.
+    let (_, fields) = text.rsplit_once(')').context("expected a name")?;
+    // Fields 14 and 15; the first after the name is 3.
+    let times = fields.split_whitespace().skip(11).take(2);
+    Ok(times.filter_map(number::<u64>).sum())
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_shows_as_cpu_time_and_memory() {
+        let pid = std::process::id();
+        let before = CpuTime::of(pid).expect("this process");
+        let own = own_cpu();
+        while own_cpu().saturating_sub(own) < Duration::from_millis(100) {}
+        let used = CpuTime::of(pid).expect("this process").since(&before);
+        assert!(used >= Duration::from_millis(50), "{used:?}");
+        assert!(resident(pid).expect("this process") > 1 << 20);
+    }
+}
