@@ -18,6 +18,7 @@ pub mod control;
 pub mod hub;
 pub mod logging;
 pub mod net;
+pub mod outbound;
 pub mod output;
 pub mod plugin;
 pub mod policy;

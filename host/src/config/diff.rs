@@ -37,7 +37,7 @@ pub enum Change {
     Removed,
     /// It stays; its plugin or its settings differ.
     Changed {
-        /// File, configuration or limits of the plugin.
+        /// File, configuration, limits or HTTP settings of the plugin.
         plugin: bool,
         /// Anything else.
         settings: bool,
@@ -104,7 +104,8 @@ impl Diff {
 }
 
 fn changed(old: &Application, new: &Application) -> Option<Change> {
-    let plugin = (&old.plugin, &old.config, &old.limits) != (&new.plugin, &new.config, &new.limits);
+    let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
+        != (&new.plugin, &new.config, &new.limits, &new.http);
     let settings = (old.on_error, &old.media) != (new.on_error, &new.media);
     (plugin || settings).then_some(Change::Changed { plugin, settings })
 }

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     acceptors::acceptors,
     error::{ConfigError, Problem, Report},
+    http::http,
     json::to_json,
     node::{Node, Shape},
     reader::{FieldDoc, Fields, Findings, suggest},
@@ -205,6 +206,7 @@ impl Reading<'_> {
                 &[("Reject", OnError::Reject), ("Allow", OnError::Allow)],
             ),
             limits: fields.section("limits", "Limits", plugin_limits),
+            http: fields.section("http", "Http", http),
             media: fields.section("media", "Media", media),
         }
     }

@@ -11,6 +11,7 @@
 mod acceptors;
 mod diff;
 mod error;
+mod http;
 mod json;
 mod load;
 mod node;

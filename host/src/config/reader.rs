@@ -280,6 +280,18 @@ impl<'f, 'a> Fields<'f, 'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        let Some(node) = self.take(name, &default.to_string(), "true or false") else {
+            return default;
+        };
+        node.scalar().unwrap_or_else(|| {
+            let path = self.path_of(name);
+            self.findings.expected(node, &path, "true or false");
+            default
+        })
+    }
+
     /// One of several words.
     pub(super) fn choice<T: Copy + PartialEq>(
         &mut self,

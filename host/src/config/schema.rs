@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::policy::OnError;
+use crate::{outbound, policy::OnError};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -65,6 +65,8 @@ pub struct Application {
     pub on_error: OnError,
     /// What the plugin may use.
     pub limits: PluginLimits,
+    /// What the plugin may request by HTTP; by default nothing.
+    pub http: outbound::Settings,
     /// How its streams are buffered and waited for.
     pub media: Media,
 }
@@ -77,6 +79,7 @@ impl fmt::Debug for Application {
             .field("config", &format_args!("<{} bytes>", self.config.len()))
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)
+            .field("http", &self.http)
             .field("media", &self.media)
             .finish()
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::*;
-use crate::policy::OnError;
+use crate::{outbound, policy::OnError};
 
 fn host() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -80,6 +80,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(live.config, "{}");
     assert_eq!(live.on_error, OnError::Reject);
     assert_eq!(live.limits, PluginLimits::default());
+    assert_eq!(live.http, outbound::Settings::default());
     assert_eq!(live.media, Media::default());
     let address: SocketAddr = "127.0.0.1:1935".parse().unwrap();
     assert_eq!(
@@ -118,6 +119,18 @@ fn every_field_is_read() {
             decision: Duration::from_secs(60),
             memory: 4 << 30,
             kv: 0,
+        }
+    );
+    let allow = ["http://127.0.0.1:8080/hooks/*", "https://*.example.com/*"];
+    let allow = allow.map(|entry| outbound::Pattern::parse(entry).unwrap());
+    assert_eq!(
+        live.http,
+        outbound::Settings {
+            allow: outbound::AllowList::new(allow.into()),
+            private: true,
+            requests: 1024,
+            response_bytes: 16 << 20,
+            connect: Duration::from_secs(30),
         }
     );
     assert_eq!(

@@ -1,12 +1,15 @@
 //! What belongs to an application and outlives its plugin's generations and
-//! instances: state, timers, log, and the way to the media plane.
+//! instances: state, timers, log, and the ways to the media plane and out.
 
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::imports::kv::Kv;
 use super::imports::log::Log;
 use super::imports::timers::Timers;
 use super::{Limits, PluginSpec, Services};
+use crate::outbound::{self, Client, Network};
 
 /// One application, as its plugin's imports see it.
 pub(super) struct Application {
@@ -15,6 +18,9 @@ pub(super) struct Application {
     pub(super) log: Log,
     pub(super) kv: Kv,
     pub(super) timers: Timers,
+    pub(super) http_counts: Arc<outbound::Counts>,
+    /// The client of the generation that serves.
+    http: Mutex<Option<Arc<Client>>>,
 }
 
 impl Application {
@@ -26,6 +32,8 @@ impl Application {
             log: Log::new(spec.app.clone(), limits.log_lines_per_second),
             kv: Kv::new(limits.kv_bytes),
             timers: Timers::new(limits.timers),
+            http_counts: Arc::default(),
+            http: Mutex::new(None),
         })
     }
 
@@ -34,5 +42,25 @@ impl Application {
         self.log.set_limit(limits.log_lines_per_second);
         self.kv.set_quota(limits.kv_bytes);
         self.timers.set_limit(limits.timers);
+    }
+
+    /// A client that keeps to `settings`: the one of the serving generation if
+    /// it does, so that a reload neither doubles the requests at once nor
+    /// closes connections.
+    pub(super) fn http_client(
+        &self,
+        network: &Network,
+        settings: &outbound::Settings,
+    ) -> Arc<Client> {
+        let serving = self.http.lock().clone();
+        match serving {
+            Some(client) if client.settings() == settings => client,
+            _ => Client::new(network, settings.clone(), Arc::clone(&self.http_counts)),
+        }
+    }
+
+    /// The generation that has `client` serves from now on.
+    pub(super) fn set_http_client(&self, client: &Arc<Client>) {
+        *self.http.lock() = Some(Arc::clone(client));
     }
 }

@@ -18,6 +18,7 @@ use wasmtime::{Config, Engine};
 use super::bindings::AppFull;
 use super::compile::{Compiled, ContentHash};
 use super::instance::State;
+use crate::outbound::Network;
 
 /// How often a running guest is looked at: it yields to other tasks, and is
 /// interrupted when its CPU budget is used up.
@@ -31,6 +32,7 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
+    pub(super) network: Network,
     /// One compilation at a time: the compiler must not take the cores that
     /// live media needs.
     pub(super) compiler: Semaphore,
@@ -53,6 +55,12 @@ impl Runtime {
     /// Starts the runtime: the compiler's settings and the thread that
     /// measures CPU budgets, which ends when the runtime is dropped.
     pub fn new() -> Result<Arc<Self>, RuntimeError> {
+        let network = Network::new().map_err(|error| RuntimeError(error.to_string()))?;
+        Self::with_network(network)
+    }
+
+    /// Like [`Runtime::new`], with another way out for guests' requests.
+    pub fn with_network(network: Network) -> Result<Arc<Self>, RuntimeError> {
         let broken = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
         let mut config = Config::new();
         config
@@ -67,6 +75,7 @@ impl Runtime {
 
         let mut linker = Linker::<State>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(broken)?;
         AppFull::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
             .map_err(broken)?;
 
@@ -75,6 +84,7 @@ impl Runtime {
             engine,
             linker,
             ticker,
+            network,
             compiler: Semaphore::new(1),
             compiled: Mutex::default(),
         }))

@@ -18,6 +18,7 @@ use super::error::Fault;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::{PluginSpec, StopReason};
+use crate::outbound::Client;
 use crate::policy::PolicyError;
 
 /// A version of a plugin with its settings, and its instances.
@@ -30,6 +31,7 @@ pub(super) struct Generation {
     /// When it began to serve, for the roll-back of young ones.
     pub(super) born: Instant,
     pool: Arc<Pool>,
+    http: Arc<Client>,
 }
 
 /// Why a call could not be given an instance.
@@ -56,6 +58,7 @@ impl Generation {
             number,
             born: Instant::now(),
             pool: Pool::new(&spec.limits),
+            http: app.http_client(&runtime.network, &spec.http),
             spec,
         };
         let instance = generation.new_instance(generation.start_budget()).await?;
@@ -73,10 +76,11 @@ impl Generation {
             runtime,
             compiled,
             app,
+            http,
             spec,
             ..
         } = self;
-        let mut instance = Instance::new(runtime, compiled, app, spec, budget).await?;
+        let mut instance = Instance::new(runtime, compiled, app, http, spec, budget).await?;
         let config = spec.config.clone();
         let configured = instance
             .call("configure", budget, |i| {
@@ -136,6 +140,7 @@ impl Generation {
     /// It serves from now on.
     pub(super) fn begin(mut self) -> Self {
         self.born = Instant::now();
+        self.app.set_http_client(&self.http);
         self
     }
 

@@ -21,16 +21,22 @@ use super::compile::{self, Compiled};
 use super::engine::Runtime;
 use super::error::Fault;
 use super::imports::log::Level;
+use super::imports::wasi_http::WasiHttp;
 use super::wasi::{self, LastWords};
+use crate::outbound::Client;
 use crate::policy::PolicyError;
 
 /// What the imports of an instance work on.
 pub(super) struct State {
     pub(super) app: Arc<Application>,
+    pub(super) http: Arc<Client>,
+    pub(super) wasi_http: WasiHttp,
+    pub(super) table: ResourceTable,
+    /// When the running call's requests must have their answers.
+    pub(super) answer_by: Instant,
     /// The plugin's name in the log.
     plugin: Arc<str>,
     memory: MemoryLimit,
-    table: ResourceTable,
     wasi: WasiCtx,
 }
 
@@ -38,6 +44,11 @@ impl State {
     /// One line of the plugin, or about it.
     pub(super) fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
         self.app.log.line(&self.plugin, level, message, fields);
+    }
+
+    fn begin(&mut self, budget: Budget) {
+        self.answer_by = budget.answer_by();
+        self.wasi_http.begin(self.answer_by);
     }
 }
 
@@ -87,6 +98,13 @@ impl Budget {
             deadline: started + wall,
         }
     }
+
+    /// When what the guest waits for has to come: so much before the deadline
+    /// that the guest can still answer without it.
+    fn answer_by(&self) -> Instant {
+        let reserve = self.cpu.min(self.wall / 10);
+        self.deadline.checked_sub(reserve).unwrap_or(self.deadline)
+    }
 }
 
 /// A call in progress.
@@ -95,12 +113,13 @@ pub(super) type Call<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> +
 const MAX_HANDLES: usize = 4096;
 
 impl Instance {
-    /// Instantiates `compiled` with an empty WASI context and the imports of
-    /// `app`, within the limits of `spec`. Its start code runs inside `budget`.
+    /// Instantiates `compiled` with an empty WASI context, the imports of
+    /// `app` and the way out through `http`, within the limits of `spec`. Its start code runs inside `budget`.
     pub(super) async fn new(
         runtime: &Arc<Runtime>,
         compiled: &Compiled,
         app: &Arc<Application>,
+        http: &Arc<Client>,
         spec: &PluginSpec,
         budget: Budget,
     ) -> Result<Self, Fault> {
@@ -111,6 +130,9 @@ impl Instance {
         table.set_max_capacity(MAX_HANDLES);
         let state = State {
             app: Arc::clone(app),
+            http: Arc::clone(http),
+            wasi_http: WasiHttp::new(app, &plugin, http),
+            answer_by: budget.answer_by(),
             plugin,
             memory: MemoryLimit::new(spec.limits.memory_bytes),
             table,
@@ -188,6 +210,7 @@ impl Instance {
         let meter = Arc::clone(&self.meter);
         self.calls_made = self.calls_made.saturating_add(1);
         self.last_words.clear();
+        self.store.data_mut().begin(budget);
         self.store.set_epoch_deadline(1);
         meter.start(budget.cpu);
         let metered = Metered {

@@ -48,6 +48,7 @@ use self::events::EventQueue;
 use self::instance::Instance;
 use self::reload::Loader;
 use self::serve::Core;
+use crate::outbound;
 use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Event, MediaControl, PlayDecision, Policy,
     PolicyError, PublishDecision, StreamRegistry, StreamRequest,
@@ -64,6 +65,8 @@ pub struct PluginSpec {
     pub config: String,
     /// What it may use.
     pub limits: Limits,
+    /// What it may request by HTTP.
+    pub http: outbound::Settings,
 }
 
 impl PluginSpec {
@@ -260,6 +263,11 @@ impl Plugin {
             events: serving.compiled.events.is_some(),
             calls: serving.compiled.calls.is_some(),
         }
+    }
+
+    /// The HTTP requests of all its generations.
+    pub fn http_totals(&self) -> outbound::Totals {
+        self.core.app.http_counts.totals()
     }
 
     /// The component's file as last asked for with success. After a roll-back

@@ -27,6 +27,7 @@ pub(super) fn plugin_spec(name: &str, application: &config::Application) -> Plug
             kv_bytes: usize::try_from(limits.kv).unwrap_or(usize::MAX),
             ..Limits::default()
         },
+        http: application.http.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod kv;
 pub(super) mod log;
 pub(super) mod registry;
 pub(super) mod timers;
+pub(super) mod wasi_http;
 
 use super::bindings::livehost::app::types;
 use super::instance::State;

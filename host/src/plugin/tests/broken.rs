@@ -59,6 +59,7 @@ async fn a_missing_file_is_named() {
         file: "/nonexistent/probe.wasm".into(),
         config: "{}".into(),
         limits: Limits::default(),
+        http: outbound::Settings::default(),
     };
     let error = Plugin::check(runtime(), spec).await.unwrap_err();
     assert!(matches!(error.fault, Fault::Unreadable(_)));

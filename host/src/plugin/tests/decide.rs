@@ -90,6 +90,7 @@ async fn the_shipped_plugins_load_and_decide() {
             file,
             config: config.into(),
             limits: Limits::default(),
+            http: outbound::Settings::default(),
         };
         let check = Plugin::check(runtime(), spec.clone()).await.unwrap();
         assert_eq!(check.open_publish, open, "{name} {config}");

@@ -8,7 +8,7 @@ use super::*;
 
 /// The log of this test's thread.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -22,7 +22,7 @@ impl Write for Captured {
 }
 
 impl Captured {
-    fn start() -> (Self, DefaultGuard) {
+    pub(super) fn start() -> (Self, DefaultGuard) {
         let captured = Self::default();
         let writer = captured.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -32,7 +32,7 @@ impl Captured {
         (captured, tracing::subscriber::set_default(subscriber))
     }
 
-    fn lines(&self, with: &str) -> Vec<String> {
+    pub(super) fn lines(&self, with: &str) -> Vec<String> {
         let text = self.0.lock().unwrap().clone();
         let text = String::from_utf8(text).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -41,7 +41,7 @@ impl Captured {
     }
 
     /// The one line with `with`, which must also have all of `parts`.
-    fn one(&self, with: &str, parts: &[&str]) {
+    pub(super) fn one(&self, with: &str, parts: &[&str]) {
         let lines = self.lines(with);
         assert_eq!(lines.len(), 1, "{with}: {lines:?}");
         for part in parts {

@@ -15,6 +15,7 @@ async fn measure(name: &str, config: &str, callers: usize) {
         file,
         config: config.into(),
         limits: Limits::default(),
+        http: outbound::Settings::default(),
     };
     let loading = Instant::now();
     let media = Arc::new(Recorder::default());

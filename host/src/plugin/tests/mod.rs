@@ -4,7 +4,9 @@
 
 mod broken;
 mod decide;
+mod escape;
 mod failures;
+mod http;
 mod logs;
 mod measure;
 mod reload;
@@ -22,10 +24,31 @@ use crate::policy::{ConnId, ControlError, Recording, StreamInfo};
 /// For what must happen, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
 
-/// One runtime for all tests, as in a server.
+/// One runtime for all tests, as in a server; names are what [`Names`] says.
 fn runtime() -> &'static Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new().expect("the runtime starts"))
+    RUNTIME.get_or_init(|| {
+        let network = outbound::Network::with_resolver(Arc::new(Names));
+        Runtime::with_network(network.expect("TLS is set up")).expect("the runtime starts")
+    })
+}
+
+/// A resolver: `ADDRESS.and.ADDRESS.test`, with dashes for the dots and colons
+/// of an address, has these addresses.
+#[derive(Debug)]
+struct Names;
+
+#[async_trait]
+impl outbound::Resolve for Names {
+    async fn resolve(&self, name: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+        let addresses = name.strip_suffix(".test").unwrap_or_default();
+        let parse = |text: &str| {
+            let address = text.replace('-', ".").parse();
+            address.or_else(|_| text.replace('-', ":").parse())
+        };
+        let addresses: Result<Vec<_>, _> = addresses.split(".and.").map(parse).collect();
+        addresses.map_err(std::io::Error::other)
+    }
 }
 
 /// Keeps what `plugin` runs compiled: most tests use the same version.
@@ -100,7 +123,23 @@ impl Fixture {
             .expect("the probe loads")
     }
 
+    /// The probe guest that may send requests.
+    async fn with_http(http: outbound::Settings, limits: Limits) -> Self {
+        Self::load(&probe(0), &mode("accept"), limits, http)
+            .await
+            .expect("the probe loads")
+    }
+
     async fn try_load(bytes: &[u8], config: &str, limits: Limits) -> Result<Self, PluginError> {
+        Self::load(bytes, config, limits, outbound::Settings::default()).await
+    }
+
+    async fn load(
+        bytes: &[u8],
+        config: &str,
+        limits: Limits,
+        http: outbound::Settings,
+    ) -> Result<Self, PluginError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("probe.wasm");
         std::fs::write(&file, bytes).unwrap();
@@ -110,6 +149,7 @@ impl Fixture {
             file,
             config: config.into(),
             limits,
+            http,
         };
         let plugin = Plugin::load(runtime(), spec, media.services()).await?;
         keep(&plugin);

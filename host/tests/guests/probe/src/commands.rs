@@ -57,16 +57,31 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "disconnect" => control::disconnect(number(0), word(1))
             .map(|()| "queued".into())
             .map_err(debug),
-        "http-get" => http_client::send(&http_client::Request {
-            method: "GET".into(),
-            url: word(0).into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            timeout_ms: number(1) as u32,
-            follow_redirects: number(2) as u8,
+        // Method, URL, time, redirects, bytes of body, headers as name:value.
+        "http" => http_client::send(&http_client::Request {
+            method: word(0).into(),
+            url: word(1).into(),
+            headers: words
+                .iter()
+                .skip(5)
+                .filter_map(|header| header.split_once(':'))
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            body: vec![b'x'; number(4) as usize],
+            timeout_ms: number(2) as u32,
+            follow_redirects: number(3) as u8,
         })
-        .map(|response| response.status.to_string())
+        .map(|response| {
+            let body = String::from_utf8_lossy(&response.body);
+            format!("{} {body}", response.status)
+        })
         .map_err(debug),
+        #[cfg(target_arch = "wasm32")]
+        "wasi-http" => crate::wasi_http::send(word(0), &vec![b'x'; number(1) as usize]),
+        #[cfg(target_arch = "wasm32")]
+        "wasi-http-flood" => crate::wasi_http::flood(word(0), number(1) as usize),
+        #[cfg(target_arch = "wasm32")]
+        "wasi-http-hoard" => crate::wasi_http::hoard(word(0), number(1) as usize),
         "print" => {
             println!("{args}");
             Ok("printed".into())
@@ -77,6 +92,13 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         }
         "env" => Ok(std::env::vars().count().to_string()),
         "read-file" => std::fs::read_to_string(word(0)).map_err(debug),
+        "args" => Ok(std::env::args().count().to_string()),
+        "write-file" => std::fs::write(word(0), "written")
+            .map(|()| "written".into())
+            .map_err(debug),
+        "listen" => std::net::TcpListener::bind(word(0))
+            .map(|_| "bound".into())
+            .map_err(debug),
         "tcp" => std::net::TcpStream::connect(word(0))
             .map(|_| "connected".into())
             .map_err(debug),

@@ -11,6 +11,8 @@
 //! compiled file and so get a new version without a compiler.
 
 mod commands;
+#[cfg(target_arch = "wasm32")]
+mod wasi_http;
 
 use std::hint::black_box;
 use std::time::Duration;

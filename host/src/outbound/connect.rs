@@ -1,0 +1,220 @@
+//! Connections that go only where they may.
+//!
+//! Flows in: a URI of the HTTP client. Flows out: a connection to an address
+//! that was checked here. Nothing resolves the name again, so an answer of DNS
+//! that changes between check and connect changes nothing.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::HttpsConnector;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::address::{self, Reach};
+use super::resolve::Resolve;
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("{name} resolves to {ip}, {what}{}", remedy(*permissible))]
+    Forbidden {
+        name: String,
+        ip: IpAddr,
+        what: &'static str,
+        /// A setting permits it.
+        permissible: bool,
+    },
+    #[error("{name} has no address: {reason}")]
+    Lookup { name: String, reason: String },
+    #[error("{address}: {reason}")]
+    Failed { address: SocketAddr, reason: String },
+    #[error("no connection within {} ms (http.connect)", .0.as_millis())]
+    TimedOut(Duration),
+    #[error("{0} is no host and port to connect to")]
+    NoAddress(String),
+}
+
+fn remedy(permissible: bool) -> &'static str {
+    if permissible {
+        "; `private: true` beside http.allow would permit it"
+    } else {
+        ", where no name may lead"
+    }
+}
+
+/// Resolves, checks, connects.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    pub(super) resolver: Arc<dyn Resolve>,
+    /// Names may lead to this machine and to local networks.
+    pub(super) private: bool,
+    /// Time for all of it.
+    pub(super) limit: Duration,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+        let deadline = Instant::now() + self.limit;
+        let https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default();
+        let addresses = self.addresses(host).await?;
+        let mut last =
+            ConnectError::NoAddress(uri.authority().map(ToString::to_string).unwrap_or_default());
+        let mut left = u32::try_from(addresses.len()).unwrap_or(1);
+        for ip in addresses {
+            let address = SocketAddr::new(ip, port);
+            // One that does not answer must not use up the time of the others.
+            let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            let failed = |error: io::Error| ConnectError::Failed {
+                address,
+                reason: error.to_string(),
+            };
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(failed)?;
+                    return Ok(TokioIo::new(stream));
+                }
+                Ok(Err(error)) => last = failed(error),
+                Err(_) => last = ConnectError::TimedOut(self.limit),
+            }
+        }
+        Err(last)
+    }
+
+    /// Where `host` may be connected to; at least one address.
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        let literal = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        if let Ok(ip) = literal.parse::<IpAddr>() {
+            // An entry of the allow-list names it.
+            return Ok(vec![ip]);
+        }
+        if host == "localhost" {
+            // By definition (RFC 6761), whatever a resolver says.
+            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        let lookup = |reason: String| ConnectError::Lookup {
+            name: host.to_owned(),
+            reason,
+        };
+        let found = self.resolver.resolve(host).await;
+        let found = found.map_err(|error| lookup(error.to_string()))?;
+        let mut forbidden = None;
+        let mut permitted = Vec::new();
+        for ip in found {
+            let (what, permissible) = match address::reach(ip) {
+                Reach::Global => {
+                    permitted.push(ip);
+                    continue;
+                }
+                Reach::Private(_) if self.private => {
+                    permitted.push(ip);
+                    continue;
+                }
+                Reach::Private(what) => (what, true),
+                Reach::Never(what) => (what, false),
+            };
+            forbidden = Some(ConnectError::Forbidden {
+                name: host.to_owned(),
+                ip,
+                what,
+                permissible,
+            });
+        }
+        permitted.truncate(MAX_ADDRESSES);
+        match forbidden {
+            Some(forbidden) if permitted.is_empty() => Err(forbidden),
+            None if permitted.is_empty() => Err(lookup("the answer is empty".into())),
+            _ => Ok(permitted),
+        }
+    }
+}
+
+type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectError;
+    type Future = Connecting<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+/// Bounds name lookup, connection and TLS handshake together.
+#[derive(Debug, Clone)]
+pub(super) struct Within<C> {
+    inner: C,
+    limit: Duration,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (limit, connecting) = (self.limit, self.inner.call(uri));
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(ConnectError::TimedOut(limit).into()),
+            }
+        })
+    }
+}
+
+/// The connector of a client: plain or TLS, as the URL says.
+pub(super) fn connector(
+    tcp: Connector,
+    tls: Arc<ClientConfig>,
+) -> Within<HttpsConnector<Connector>> {
+    Within {
+        limit: tcp.limit,
+        inner: HttpsConnector::from((tcp, tls)),
+    }
+}
+
+/// TLS that trusts the machine's certificates; the second value says whether
+/// it has any.
+pub(super) fn tls() -> Result<(ClientConfig, bool), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    let (trusted, _) = roots.add_parsable_certificates(native.certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok((config, trusted > 0))
+}

@@ -1,0 +1,85 @@
+//! HTTP requests of guests to the outside.
+//!
+//! Flows in: a request of a plugin, by whichever interface it came. Flows out:
+//! the whole response, or one line that says why there is none. Everything
+//! goes through [`Client::send`]: the allow-list of URLs, the check of the
+//! addresses that names resolve to, and the limits hold for every request and
+//! again for every redirect.
+
+mod address;
+mod allow;
+mod client;
+mod connect;
+mod error;
+mod redirect;
+mod resolve;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use allow::{AllowList, Pattern, PatternError};
+pub use client::{Client, MAX_REQUEST_BODY, Request, Response};
+pub use error::{Counts, Error, Totals};
+pub use resolve::{Resolve, SystemResolver};
+pub use target::TargetError;
+
+/// What an application's plugin may request, and how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to; the default is nowhere.
+    pub allow: AllowList,
+    /// Allowed names may resolve to this machine and to local networks.
+    pub private: bool,
+    /// Requests at once; more wait. Default 64.
+    pub requests: usize,
+    /// The longest response body, in bytes. Default 1 MiB.
+    pub response_bytes: usize,
+    /// Time for name lookup, connection and TLS handshake. Default 1 s.
+    pub connect: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allow: AllowList::default(),
+            private: false,
+            requests: 64,
+            response_bytes: 1 << 20,
+            connect: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the clients of all applications share.
+#[derive(Debug, Clone)]
+pub struct Network {
+    resolver: Arc<dyn Resolve>,
+    tls: Arc<rustls::ClientConfig>,
+    /// There are certificates to trust.
+    trusts: bool,
+}
+
+impl Network {
+    /// The machine's resolver and trusted certificates, read now.
+    ///
+    /// # Errors
+    /// When TLS can't be set up at all. A machine without trusted certificates
+    /// is no error: `https` fails there.
+    pub fn new() -> Result<Self, rustls::Error> {
+        Self::with_resolver(Arc::new(SystemResolver::default()))
+    }
+
+    /// Names are what `resolver` says.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn with_resolver(resolver: Arc<dyn Resolve>) -> Result<Self, rustls::Error> {
+        let (tls, trusts) = connect::tls()?;
+        Ok(Self {
+            resolver,
+            tls: Arc::new(tls),
+            trusts,
+        })
+    }
+}
