@@ -12,8 +12,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What a client sent.
@@ -97,6 +99,19 @@ struct Shared {
     release: Semaphore,
 }
 
+impl Shared {
+    fn new(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            handler: Box::new(handler),
+            seen: Mutex::default(),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            release: Semaphore::new(0),
+        })
+    }
+}
+
 /// Serves until it is dropped.
 pub struct HttpServer {
     pub address: SocketAddr,
@@ -108,19 +123,24 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves on a free port of 127.0.0.1.
     pub fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let shared = Arc::new(Shared {
-            handler: Box::new(handler),
-            seen: Mutex::default(),
-            now: AtomicUsize::new(0),
-            most: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-            release: Semaphore::new(0),
-        });
+        Self::serving(Shared::new(handler), None)
+    }
+
+    /// Serves HTTPS with this certificate and key.
+    pub fn start_tls(
+        tls: rustls::ServerConfig,
+        handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        Self::serving(Shared::new(handler), Some(acceptor))
+    }
+
+    fn serving(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
         let stop = CancellationToken::new();
-        let serving = serve(listener, Arc::clone(&shared));
+        let serving = serve(listener, tls, Arc::clone(&shared));
         let until = stop.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -176,7 +196,7 @@ impl Drop for HttpServer {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -184,14 +204,27 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
         };
         shared.connections.fetch_add(1, SeqCst);
         let shared = Arc::clone(&shared);
+        let tls = tls.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service);
-            // A client that leaves is no error of the server.
-            let _ = connection.await;
+            match tls {
+                None => connection(stream, shared).await,
+                // A client that does not trust it leaves.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        connection(stream, shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+    let serving =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // A client that leaves is no error of the server.
+    let _ = serving.await;
 }
 
 /// Counts a request until it is answered or its client has left.

@@ -18,6 +18,7 @@ mod bad_plugins;
 mod disconnects;
 mod duplicate;
 mod garbage;
+mod http;
 mod joining;
 mod lifecycle;
 mod publish_play;

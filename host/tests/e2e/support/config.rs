@@ -10,6 +10,7 @@ pub(crate) struct App {
     plugin: PathBuf,
     config: String,
     limits: String,
+    http: String,
     media: String,
 }
 
@@ -40,6 +41,7 @@ impl App {
             plugin: plugin.into(),
             config: config.into(),
             limits: String::new(),
+            http: String::new(),
             media: String::new(),
         }
     }
@@ -47,6 +49,12 @@ impl App {
     /// Fields of the application's `limits`.
     pub(crate) fn limits(mut self, fields: &str) -> Self {
         fields.clone_into(&mut self.limits);
+        self
+    }
+
+    /// Fields of the application's `http`.
+    pub(crate) fn http(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.http);
         self
     }
 
@@ -100,8 +108,8 @@ impl Config {
         for (name, app) in &self.apps {
             let _ = writeln!(
                 out,
-                "    {name:?}: (plugin: {:?}, config: {}, limits: ({}), media: ({})),",
-                app.plugin, app.config, app.limits, app.media
+                "    {name:?}: (plugin: {:?}, config: {}, limits: ({}), http: ({}), media: ({})),",
+                app.plugin, app.config, app.limits, app.http, app.media
             );
         }
         let _ = writeln!(

@@ -36,6 +36,10 @@ pub(crate) fn launch(folder: &Path, config: &str) -> Process {
     command("run", folder, config)
 }
 
+/// Certificates in this file of the test's folder are those that the server
+/// trusts, instead of the machine's.
+pub(crate) const TRUSTED: &str = "trusted.pem";
+
 /// `host check` on a configuration of this folder, not waited for.
 pub(crate) fn check(folder: &Path, config: &str) -> Process {
     command("check", folder, config)
@@ -49,6 +53,8 @@ fn command(verb: &str, folder: &Path, config: &str) -> Process {
         Command::new(env!("CARGO_BIN_EXE_host"))
             .arg(verb)
             .arg(&file)
+            .env("SSL_CERT_FILE", folder.join(TRUSTED))
+            .env("SSL_CERT_DIR", "")
             .env_remove("RUST_LOG"),
     )
 }

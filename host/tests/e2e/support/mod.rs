@@ -14,6 +14,9 @@ pub(crate) mod fixture;
 pub(crate) mod flv;
 pub(crate) mod guests;
 pub(crate) mod host;
+#[allow(unreachable_pub, dead_code, reason = "unit tests have it, too")]
+#[path = "../../common/http_server.rs"]
+pub(crate) mod http_server;
 pub(crate) mod log;
 pub(crate) mod marked;
 pub(crate) mod process;

@@ -44,6 +44,8 @@ pub(crate) struct Report {
     pub(crate) run: Run,
     /// Longest time from the socket of the publisher to that of the player.
     pub(crate) latency: Duration,
+    /// 99 of 100 frames took at most this long.
+    pub(crate) latency_p99: Duration,
     /// Worst arrival behind the first arrival plus the timestamps' distance.
     pub(crate) lateness: Duration,
     /// Worst sending behind the publisher's own schedule: how far the machine
@@ -56,11 +58,12 @@ impl fmt::Display for Report {
         write!(
             f,
             "{} video and {} audio frames, none lost or changed; worst lateness {:.1} ms, \
-             worst latency through the server {:.1} ms (the publisher itself was up to {:.1} ms late)",
+             worst latency through the server {:.1} ms, p99 {:.1} ms (the publisher itself was up to {:.1} ms late)",
             self.run.video,
             self.run.audio,
             self.lateness.as_secs_f64() * 1e3,
             self.latency.as_secs_f64() * 1e3,
+            self.latency_p99.as_secs_f64() * 1e3,
             self.machine.as_secs_f64() * 1e3,
         )
     }
@@ -138,17 +141,23 @@ impl Witness {
         let mut report = Report {
             run,
             latency: Duration::ZERO,
+            latency_p99: Duration::ZERO,
             lateness: Duration::ZERO,
             machine: Duration::ZERO,
         };
+        let mut latencies = Vec::new();
         for kind in [VIDEO, AUDIO] {
             let (sent, played) = (frames(&sent, kind), frames(&played, kind));
             for (sent, played) in sent.iter().zip(&played) {
-                report.latency = report.latency.max(played.at - sent.at);
+                latencies.push(played.at - sent.at);
             }
             report.lateness = report.lateness.max(worst(&played));
             report.machine = report.machine.max(worst(&sent));
         }
+        latencies.sort_unstable();
+        report.latency = latencies.last().copied().unwrap_or_default();
+        let p99 = latencies.get(latencies.len() * 99 / 100);
+        report.latency_p99 = p99.copied().unwrap_or_default();
         report
     }
 }
