@@ -88,6 +88,15 @@ pub(crate) struct On {
     /// Let server and load share all cores instead of one each.
     #[arg(long)]
     pub(crate) share_cores: bool,
+    /// Largest TCP segment, in bytes; 0 for the interface's own. On the loopback
+    /// interface that is 64 KiB, with which a server that leaves Nagle's
+    /// algorithm on gathers messages for free, as it would on no network.
+    #[arg(long, value_name = "BYTES", default_value_t = 1448)]
+    pub(crate) segment: u32,
+    /// Run server and load with this priority, -20 (first) to 19; below 0 only
+    /// root may. For a machine that does other things.
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) nice: i32,
     #[command(flatten)]
     pub(crate) programs: Programs,
 }
@@ -97,6 +106,8 @@ pub(crate) struct On {
 pub(crate) enum Start {
     Livehost,
     Nginx,
+    /// nginx with chunks of 60,000 bytes, as livehost's.
+    NginxTuned,
     Floor,
 }
 
@@ -109,6 +120,9 @@ pub(crate) struct Compare {
     /// One short round of small loads: shows that all works, no more.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// The measured time of paced loads, instead of 20 s.
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
     /// Only these rows of the table, such as fanout-2M or churn (see --list).
     #[arg(long, value_name = "ROW", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -121,6 +135,15 @@ pub(crate) struct Compare {
     /// Where report.md, report.svg and report.json go.
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     pub(crate) out: PathBuf,
+    /// Largest TCP segment, in bytes; 0 for the interface's own. On the loopback
+    /// interface that is 64 KiB, with which a server that leaves Nagle's
+    /// algorithm on gathers messages for free, as it would on no network.
+    #[arg(long, value_name = "BYTES", default_value_t = 1448)]
+    pub(crate) segment: u32,
+    /// Run server and load with this priority, -20 (first) to 19; below 0 only
+    /// root may. For a machine that does other things.
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) nice: i32,
     #[command(flatten)]
     pub(crate) programs: Programs,
 }

@@ -27,8 +27,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Command, On, Start};
 use client::Target;
-use peer::{Kind, Peer};
-use process::{Cores, pin};
+use peer::{Kind, NGINX_CHUNK, Peer};
+use process::{Cores, pin, prioritise};
 use scenario::{Metrics, Scenario, Subject};
 
 fn main() -> ExitCode {
@@ -58,8 +58,9 @@ fn run(command: Command) -> Result<()> {
 /// One load on one server.
 fn single(scenario: &Scenario, on: &On) -> Result<()> {
     let cores = Cores::split(on.share_cores)?;
+    prioritise(on.nice)?;
     let metrics = if let Some(url) = &on.server {
-        let target = target(url)?;
+        let target = target(url, on.segment)?;
         pin(&cores.client)?;
         let subject = Subject {
             target,
@@ -69,10 +70,11 @@ fn single(scenario: &Scenario, on: &On) -> Result<()> {
     } else {
         let kind = match on.start {
             Start::Livehost => Kind::Livehost,
-            Start::Nginx => Kind::Nginx,
+            Start::Nginx => Kind::Nginx(NGINX_CHUNK),
+            Start::NginxTuned => Kind::Nginx(60_000),
             Start::Floor => Kind::Floor(0),
         };
-        let peer = Peer::start(kind, &on.programs, &cores)?;
+        let peer = Peer::start(kind, &on.programs, &cores, on.segment)?;
         let subject = Subject {
             target: peer.target.clone(),
             pid: Some(peer.pid()),
@@ -96,7 +98,7 @@ fn print(metrics: &Metrics, json: bool) -> Result<()> {
 }
 
 /// The server at `rtmp://address:port/application`.
-fn target(url: &str) -> Result<Target> {
+fn target(url: &str, segment: u32) -> Result<Target> {
     let expected = || format!("expected rtmp://address:port/application, got {url:?}");
     let rest = url.strip_prefix("rtmp://").with_context(expected)?;
     let (host, app) = rest.split_once('/').with_context(expected)?;
@@ -110,5 +112,6 @@ fn target(url: &str) -> Result<Target> {
         app: app.trim_end_matches('/').to_owned(),
         url: url.trim_end_matches('/').to_owned(),
         raw: false,
+        segment,
     })
 }

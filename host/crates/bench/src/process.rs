@@ -18,9 +18,27 @@ const MAX_PROCESSES: usize = 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CpuTime {
     /// Nanoseconds by thread: exact, but without threads that ended.
-    threads: BTreeMap<u32, u64>,
+    threads: BTreeMap<u32, Ran>,
     /// With threads that ended, in steps of 10 ms.
     ticks: u64,
+}
+
+/// What `/proc/PID/task/TID/schedstat` says of a thread, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ran {
+    on_cpu: u64,
+    /// Ready to run, with no core free.
+    waited: u64,
+}
+
+impl Ran {
+    fn read(text: &str) -> Option<Self> {
+        let mut fields = text.split_whitespace().map(number);
+        Some(Self {
+            on_cpu: fields.next()??,
+            waited: fields.next()??,
+        })
+    }
 }
 
 impl CpuTime {
@@ -40,8 +58,8 @@ impl CpuTime {
                 let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else {
                     continue;
                 };
-                let ran = text.split_whitespace().next().and_then(number);
-                time.threads.insert(id, ran.unwrap_or_default());
+                time.threads
+                    .insert(id, Ran::read(&text).unwrap_or_default());
             }
         }
         Ok(time)
@@ -49,14 +67,7 @@ impl CpuTime {
 
     /// What was used since `before`.
     pub(crate) fn since(&self, before: &Self) -> Duration {
-        let exact: u64 = self
-            .threads
-            .iter()
-            .map(|(id, ran)| {
-                ran.saturating_sub(before.threads.get(id).copied().unwrap_or_default())
-            })
-            .sum();
-        let exact = Duration::from_nanos(exact);
+        let exact = self.sum(before, |ran| ran.on_cpu);
         let ticks = self.ticks.saturating_sub(before.ticks);
         let coarse = Duration::from_millis(ticks * 1000 / TICKS);
         // More than rounding: threads came and went.
@@ -65,6 +76,20 @@ impl CpuTime {
         } else {
             exact
         }
+    }
+
+    /// How long its threads were kept waiting for a core since `before`: what
+    /// other work on the machine took from it.
+    pub(crate) fn waited_since(&self, before: &Self) -> Duration {
+        self.sum(before, |ran| ran.waited)
+    }
+
+    fn sum(&self, before: &Self, of: impl Fn(&Ran) -> u64) -> Duration {
+        let threads = self.threads.iter().map(|(id, now)| {
+            let before = before.threads.get(id).map_or(0, &of);
+            of(now).saturating_sub(before)
+        });
+        Duration::from_nanos(threads.sum())
     }
 }
 
@@ -127,6 +152,23 @@ fn one(id: usize) -> CpuSet {
 /// Keeps this thread, and what it starts from now on, on these cores.
 pub(crate) fn pin(cores: &CpuSet) -> Result<()> {
     sched_setaffinity(None, cores).context("sched_setaffinity")
+}
+
+/// Gives this thread's session, and what it starts from now on, a priority from
+/// -20 (first) to 19 (last).
+///
+/// # Errors
+/// If this user may not.
+pub(crate) fn prioritise(nice: i32) -> Result<()> {
+    if nice == 0 {
+        return Ok(());
+    }
+    rustix::process::setpriority_process(None, nice)
+        .with_context(|| format!("priority {nice} (below 0 only root may)"))?;
+    // Where sessions are scheduled as groups, the group's priority is what
+    // counts (sched(7), "The autogroup feature"); elsewhere there is no such file.
+    let _ = fs::write("/proc/self/autogroup", nice.to_string());
+    Ok(())
 }
 
 /// Asks a process to end.

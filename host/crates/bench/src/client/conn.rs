@@ -8,6 +8,7 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt},
 };
+use socket2::SockRef;
 
 use super::{
     skim::{Skim, Skimmed},
@@ -33,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) url: String,
     /// No protocol: a greeting of five bytes, then media (`floor.rs`).
     pub(crate) raw: bool,
+    /// Largest TCP segment, in bytes; 0 for the interface's own.
+    pub(crate) segment: u32,
 }
 
 /// What shall be opened.
@@ -41,8 +44,19 @@ pub(crate) struct Plan {
     pub(crate) purpose: Purpose,
     /// Which tally counts what it receives.
     pub(crate) group: usize,
-    /// Bytes a second that it reads, if not all that comes.
-    pub(crate) read_rate: Option<u32>,
+    pub(crate) reading: Reading,
+}
+
+/// When a connection reads what came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// At once.
+    Prompt,
+    /// At once until it has started, then by the clock, several messages at a
+    /// time: cheap, and blind for latency.
+    Batched,
+    /// So many bytes a second.
+    Slow(u32),
 }
 
 /// What happened on a connection.
@@ -97,7 +111,10 @@ impl Conn {
         let fd = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
             .context("cannot open a socket")?;
         sockopt::set_tcp_nodelay(&fd, true)?;
-        if plan.read_rate.is_some() {
+        if target.segment > 0 {
+            SockRef::from(&fd).set_tcp_mss(target.segment)?;
+        }
+        if matches!(plan.reading, Reading::Slow(_)) {
             sockopt::set_socket_recv_buffer_size(&fd, SLOW_BUFFER)?;
         }
         match connect(&fd, &target.addr) {
@@ -164,12 +181,14 @@ impl Conn {
             talk,
             next_sequence,
             saw_keyframe,
+            plan,
             ..
         } = self;
         let mut agreed = Vec::new();
         skim.feed(input, &mut |message: Skimmed<'_>| {
             if let Some(stamp) = Stamp::find(message.kind, message.body) {
-                tally.count(window, now, &message, stamp, *next_sequence);
+                let timely = plan.reading == Reading::Prompt;
+                tally.count(window, now, &message, stamp, *next_sequence, timely);
                 *next_sequence = Some(stamp.sequence + 1);
                 if !*saw_keyframe && is_keyframe(message.kind, message.body) {
                     *saw_keyframe = true;
@@ -235,6 +254,15 @@ impl Conn {
         if matches!(self.phase, Phase::Messages) && self.chunk_size != WHOLE {
             self.talk.goodbye();
             self.out.extend_from_slice(&self.talk.out.split());
+        }
+    }
+
+    /// Whether it reads by the clock, not when something came.
+    pub(crate) fn reads_by_clock(&self) -> bool {
+        match self.plan.reading {
+            Reading::Prompt => false,
+            Reading::Batched => self.started,
+            Reading::Slow(_) => true,
         }
     }
 

@@ -10,7 +10,7 @@ mod skim;
 mod talk;
 mod tally;
 
-use std::{os::fd::AsFd as _, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use rustix::{
@@ -27,7 +27,7 @@ use crate::{
 };
 use conn::{Conn, Events};
 
-pub(crate) use conn::{Happened, Plan, Target};
+pub(crate) use conn::{Happened, Plan, Reading, Target};
 pub(crate) use talk::Purpose;
 pub(crate) use tally::{Tally, Window, new_histogram};
 
@@ -39,8 +39,8 @@ const BATCH: usize = 256;
 const MAX_BACKLOG: usize = 16 << 20;
 /// Messages of an unpaced publisher in one turn.
 const BURST: usize = 32;
-/// How often a slow reader reads.
-const SLOW_TURN: u64 = 50 * MILLI;
+/// How often connections that read by the clock do.
+const CLOCK: u64 = 40 * MILLI;
 
 /// A connection of a [`Client`]; never used again once closed.
 pub(crate) type ConnId = usize;
@@ -82,8 +82,8 @@ pub(crate) struct Client {
     epoll: OwnedFd,
     conns: Vec<Option<Conn>>,
     feeds: Vec<Feed>,
-    /// Slow readers, and when each reads next.
-    slow: Vec<(ConnId, u64)>,
+    /// Who reads by the clock, and when next.
+    by_clock: BinaryHeap<Reverse<(u64, ConnId)>>,
     buffer: Vec<u8>,
     ready: Vec<epoll::Event>,
     events: Vec<Event>,
@@ -103,7 +103,7 @@ impl Client {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?,
             conns: Vec::new(),
             feeds: Vec::new(),
-            slow: Vec::new(),
+            by_clock: BinaryHeap::new(),
             buffer: vec![0; READ],
             ready: Vec::with_capacity(BATCH),
             events: Vec::new(),
@@ -119,7 +119,6 @@ impl Client {
     pub(crate) fn open(&mut self, plan: Plan, stream: u32) -> Result<ConnId> {
         let now = now_ns();
         let id = self.conns.len();
-        let slow = plan.read_rate.is_some();
         let conn = Conn::open(&self.target, plan, stream, now)?;
         let interest = interest(&conn);
         epoll::add(
@@ -128,8 +127,8 @@ impl Client {
             EventData::new_u64(id as u64),
             interest,
         )?;
-        if slow {
-            self.slow.push((id, now));
+        if conn.reads_by_clock() {
+            self.by_clock.push(Reverse((now, id)));
         }
         if self.target.raw {
             self.events.push(Event {
@@ -202,7 +201,7 @@ impl Client {
             if now >= until_ns {
                 break;
             }
-            let due = self.run_feeds(now).min(self.read_slow(now));
+            let due = self.run_feeds(now).min(self.read_by_clock(now));
             self.wait(due.min(until_ns))?;
         }
         Ok(std::mem::take(&mut self.events))
@@ -273,28 +272,24 @@ impl Client {
         next
     }
 
-    /// Reads for those who read slowly; when the next one is due.
-    fn read_slow(&mut self, now: u64) -> u64 {
-        let mut due = Vec::new();
-        for (id, next) in &mut self.slow {
-            if *next <= now {
-                due.push(*id);
-                *next = now + SLOW_TURN;
+    /// Reads for those who read by the clock; when the next one is due.
+    fn read_by_clock(&mut self, now: u64) -> u64 {
+        while let Some(&Reverse((next, id))) = self.by_clock.peek() {
+            if next > now {
+                return next;
+            }
+            self.by_clock.pop();
+            // One that is closed is forgotten here.
+            if let Ok(conn) = self.conn(id) {
+                let most = match conn.plan.reading {
+                    Reading::Slow(rate) => u64::from(rate) * CLOCK / SECOND,
+                    Reading::Prompt | Reading::Batched => READ as u64,
+                };
+                self.by_clock.push(Reverse((now + CLOCK, id)));
+                self.read(id, usize::try_from(most).unwrap_or(READ).clamp(1, READ));
             }
         }
-        for id in due {
-            let rate = match self.conn(id) {
-                Ok(conn) => u64::from(conn.plan.read_rate.unwrap_or_default()),
-                Err(_) => continue,
-            };
-            let bytes = usize::try_from(rate * SLOW_TURN / SECOND).unwrap_or(READ);
-            self.read(id, bytes.clamp(1, READ));
-        }
-        self.slow
-            .iter()
-            .map(|(_, next)| *next)
-            .min()
-            .unwrap_or(u64::MAX)
+        u64::MAX
     }
 
     fn wait(&mut self, until_ns: u64) -> Result<()> {
@@ -341,7 +336,14 @@ impl Client {
             return;
         };
         let input = self.buffer.get(..count).unwrap_or_default();
+        let by_clock = conn.reads_by_clock();
         let outcome = conn.handle(input, &self.target, now, self.window, tally, &mut events);
+        if conn.reads_by_clock() && !by_clock {
+            self.by_clock.push(Reverse((now + CLOCK, id)));
+            let data = EventData::new_u64(id as u64);
+            // What fails here fails at the next read.
+            let _ = epoll::modify(&self.epoll, &conn.fd, data, interest(conn));
+        }
         let after_ns = now.saturating_sub(conn.opened_ns);
         let writes = conn.backlog() > 0;
         self.events.extend(events.into_iter().map(|what| Event {
@@ -395,7 +397,6 @@ impl Client {
             // Closing the socket would do; an error has nobody to tell.
             let _ = epoll::delete(&self.epoll, conn.fd.as_fd());
             self.feeds.retain(|feed| feed.conn != id);
-            self.slow.retain(|(slow, _)| *slow != id);
         }
     }
 }
@@ -425,10 +426,10 @@ impl Feed {
     }
 }
 
-/// What epoll watches for on a connection. Slow readers read by the clock.
+/// What epoll watches for on a connection.
 fn interest(conn: &Conn) -> EventFlags {
     let mut flags = EventFlags::empty();
-    if conn.plan.read_rate.is_none() {
+    if !conn.reads_by_clock() {
         flags |= EventFlags::IN;
     }
     if conn.wants_write {

@@ -48,7 +48,8 @@ impl Tally {
     }
 
     /// Counts a message that a player got at `now`. `next` is the sequence
-    /// number the player expects, if it has had any.
+    /// number the player expects, if it has had any. `timely`: whether it reads
+    /// at once, so that its latency means something.
     pub(crate) fn count(
         &mut self,
         window: Option<Window>,
@@ -56,6 +57,7 @@ impl Tally {
         message: &Skimmed<'_>,
         stamp: Stamp,
         next: Option<u64>,
+        timely: bool,
     ) {
         let Some(window) = window.filter(|window| (window.from_ns..window.to_ns).contains(&now))
         else {
@@ -63,7 +65,7 @@ impl Tally {
         };
         self.messages += 1;
         self.bytes += message.len as u64;
-        if stamp.sent_ns >= window.from_ns {
+        if timely && stamp.sent_ns >= window.from_ns {
             let micros = now.saturating_sub(stamp.sent_ns) / 1000;
             self.latency.saturating_record(micros);
         }

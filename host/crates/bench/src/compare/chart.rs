@@ -9,12 +9,12 @@ use super::{
 use crate::peer::Kind;
 
 const WIDTH: u32 = 860;
-const LABEL: u32 = 130;
+const LABEL: u32 = 170;
 const BAR: u32 = 18;
 const GAP: u32 = 6;
 const HEAD: u32 = 40;
 /// The longest bar: what is left beside labels and figures.
-const LONGEST: f64 = 560.0;
+const LONGEST: f64 = 580.0;
 
 /// The chart; a row's longest bar has the full length.
 pub(super) fn svg(report: &Report) -> String {
@@ -74,7 +74,7 @@ fn group(row: &Results, mut y: u32, out: &mut String) -> u32 {
 fn colour(server: Kind) -> &'static str {
     match server {
         Kind::Livehost => "#2563eb",
-        Kind::Nginx => "#16a34a",
+        Kind::Nginx(_) => "#16a34a",
         Kind::Floor(_) => "#9ca3af",
     }
 }

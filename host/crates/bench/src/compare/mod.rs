@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::{
     cli::Compare,
-    peer::{Kind, Peer, Programs},
-    process::Cores,
+    peer::{Kind, Peer},
+    process::{Cores, prioritise},
     scenario::{Metrics, Scenario, Subject},
 };
 use rows::{Row, rows};
@@ -64,6 +64,7 @@ pub(crate) fn run(arguments: &Compare) -> Result<()> {
         return Ok(());
     }
     let cores = Cores::split(arguments.share_cores)?;
+    prioritise(arguments.nice)?;
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
     let mut report = Report {
         machine: report::machine(),
@@ -78,7 +79,7 @@ pub(crate) fn run(arguments: &Compare) -> Result<()> {
         for (row, results) in rows.iter().zip(&mut report.rows) {
             for entry in &mut results.entries {
                 eprintln!("round {round} of {rounds}: {}: {}", row.id, entry.server);
-                match measure(entry.server, &row.scenario, &arguments.programs, &cores) {
+                match measure(entry.server, &row.scenario, arguments, &cores) {
                     Ok(metrics) => {
                         if let Some(value) = metrics.get(row.headline) {
                             eprintln!("    {} {value:.3}", row.headline);
@@ -100,7 +101,7 @@ pub(crate) fn run(arguments: &Compare) -> Result<()> {
 }
 
 fn chosen(arguments: &Compare) -> Result<Vec<Row>> {
-    let mut rows = rows(arguments.quick);
+    let mut rows = rows(arguments.quick, arguments.seconds);
     for id in &arguments.only {
         anyhow::ensure!(
             rows.iter().any(|row| row.id == id),
@@ -113,8 +114,8 @@ fn chosen(arguments: &Compare) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn measure(kind: Kind, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<Metrics> {
-    let peer = Peer::start(kind, programs, cores)?;
+fn measure(kind: Kind, scenario: &Scenario, arguments: &Compare, cores: &Cores) -> Result<Metrics> {
+    let peer = Peer::start(kind, &arguments.programs, cores, arguments.segment)?;
     let subject = Subject {
         target: peer.target.clone(),
         pid: Some(peer.pid()),

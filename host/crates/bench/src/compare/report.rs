@@ -134,6 +134,8 @@ pub(super) fn spoken(name: &str) -> String {
         .replace("cpu_s_per_1000_idle_s", "CPU s per 1,000 and s")
         .replace("cpu_s_per_1000", "CPU s per 1,000")
         .replace("cpu_percent", "CPU %")
+        .replace("cpu_wait_percent", "waited for CPU %")
+        .replace("percent", "%")
         .replace("mbit_s", "Mbit/s")
         .replace("mib", "MiB")
         .replace("kib", "KiB")

@@ -2,7 +2,7 @@
 
 use crate::{
     media::BitRate,
-    peer::Kind,
+    peer::{Kind, NGINX_CHUNK},
     scenario::{Churn, Fanout, Idle, Join, Scenario, metric},
 };
 
@@ -19,11 +19,16 @@ pub(super) struct Row {
     pub(super) columns: &'static [&'static str],
 }
 
-const SERVERS: &[Kind] = &[Kind::Livehost, Kind::Nginx];
-const WITH_FLOOR: &[Kind] = &[Kind::Livehost, Kind::Nginx, Kind::Floor(0)];
+/// nginx as it comes, and with the chunk size of livehost.
+const NGINX: Kind = Kind::Nginx(NGINX_CHUNK);
+const NGINX_TUNED: Kind = Kind::Nginx(60_000);
+
+const SERVERS: &[Kind] = &[Kind::Livehost, NGINX];
+const WITH_FLOOR: &[Kind] = &[Kind::Livehost, NGINX, NGINX_TUNED, Kind::Floor(0)];
 const WITH_FLOORS: &[Kind] = &[
     Kind::Livehost,
-    Kind::Nginx,
+    NGINX,
+    NGINX_TUNED,
     Kind::Floor(0),
     Kind::Floor(20),
     Kind::Floor(350),
@@ -31,6 +36,7 @@ const WITH_FLOORS: &[Kind] = &[
 
 const FANOUT_COLUMNS: &[&str] = &[
     metric::CPU_PERCENT,
+    metric::CPU_WAIT,
     metric::LATENCY_P50,
     metric::LATENCY_P99,
     metric::DELIVERED,
@@ -42,15 +48,17 @@ const FANOUT_COLUMNS: &[&str] = &[
     metric::CLIENT_CPU_PER_GB,
 ];
 
-/// All rows. `quick`: small and short.
-pub(super) fn rows(quick: bool) -> Vec<Row> {
-    let seconds = if quick { 2 } else { 20 };
+/// All rows. `quick`: small and short. `seconds`: the measured time of paced
+/// loads, if not as usual.
+pub(super) fn rows(quick: bool, seconds: Option<u64>) -> Vec<Row> {
+    let seconds = seconds.unwrap_or(if quick { 2 } else { 20 });
     let scale = |count: u32| if quick { count.div_ceil(20) } else { count };
     let fanout = |mega: u64, streams: u32, players: u32| Fanout {
         streams: scale(streams),
         players: scale(players),
         rate: BitRate(mega * 1_000_000),
         unpaced: false,
+        all_prompt: false,
         slow: 0,
         slow_rate: 10_000,
         seconds,
@@ -115,6 +123,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
             columns: &[
                 metric::CPU_PER_GB,
                 metric::CPU_PERCENT,
+                metric::CPU_WAIT,
                 metric::DELIVERED,
                 metric::GAPS,
                 metric::WRONG,
@@ -136,6 +145,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 metric::LATENCY_P50,
                 metric::LATENCY_MAX,
                 metric::CPU_PER_GB,
+                metric::CPU_WAIT,
                 metric::DELIVERED,
                 metric::GAPS,
                 metric::LOST,
@@ -153,7 +163,12 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
             }),
             kinds: SERVERS,
             headline: metric::KEYFRAME_P50,
-            columns: &[metric::KEYFRAME_P99, metric::CYCLES, metric::LOST],
+            columns: &[
+                metric::KEYFRAME_P99,
+                metric::CPU_WAIT,
+                metric::CYCLES,
+                metric::LOST,
+            ],
         },
         Row {
             id: "churn",
@@ -168,6 +183,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
             kinds: SERVERS,
             headline: metric::CPU_PER_1000,
             columns: &[
+                metric::CPU_WAIT,
                 metric::CYCLE_P50,
                 metric::CYCLE_P99,
                 metric::CYCLES,

@@ -32,11 +32,15 @@ const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// Between two looks at a process that starts or ends.
 const POLL: Duration = Duration::from_millis(20);
 
+/// The chunk size that nginx sends by default, in bytes.
+pub(crate) const NGINX_CHUNK: u32 = 4096;
+
 /// A server by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Livehost,
-    Nginx,
+    /// With chunks of so many bytes, and Nagle's algorithm as it comes: on.
+    Nginx(u32),
     /// With so many milliseconds of gathering.
     Floor(u32),
 }
@@ -52,7 +56,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Livehost => f.write_str("livehost"),
-            Self::Nginx => f.write_str("nginx-rtmp"),
+            Self::Nginx(NGINX_CHUNK) => f.write_str("nginx-rtmp"),
+            Self::Nginx(chunk) => write!(f, "nginx-rtmp, chunk {chunk}"),
             Self::Floor(0) => f.write_str("floor"),
             Self::Floor(millis) => write!(f, "floor, {millis} ms"),
         }
@@ -82,9 +87,6 @@ pub(crate) struct Programs {
         default_value = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
     )]
     pub(crate) nginx_module: PathBuf,
-    /// The chunk size nginx sends, in bytes; 4096 is its default.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
-    pub(crate) nginx_chunk: u32,
 }
 
 /// A running server.
@@ -98,16 +100,21 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts a server on its cores and waits until it listens; the caller then
-    /// runs on the client's.
+    /// runs on the client's. `segment`: see [`Target`].
     ///
     /// # Errors
     /// If a program is missing, or does not listen in time: with its log.
-    pub(crate) fn start(kind: Kind, programs: &Programs, cores: &Cores) -> Result<Self> {
+    pub(crate) fn start(
+        kind: Kind,
+        programs: &Programs,
+        cores: &Cores,
+        segment: u32,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let addr = free_address()?;
         let mut command = match kind {
             Kind::Livehost => livehost::command(programs, folder.path(), addr)?,
-            Kind::Nginx => nginx::command(programs, folder.path(), addr)?,
+            Kind::Nginx(chunk) => nginx::command(programs, folder.path(), addr, chunk)?,
             Kind::Floor(millis) => floor::command(addr, millis)?,
         };
         let log = File::create(folder.path().join("log")).context("cannot write a log")?;
@@ -127,6 +134,7 @@ impl Peer {
                 app: "live".to_owned(),
                 url: format!("rtmp://{addr}/live"),
                 raw: !kind.is_server(),
+                segment,
             },
             folder,
         };

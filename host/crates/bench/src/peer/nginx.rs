@@ -6,7 +6,12 @@ use anyhow::{Context as _, Result};
 
 use super::{Programs, existing};
 
-pub(super) fn command(programs: &Programs, folder: &Path, addr: SocketAddr) -> Result<Command> {
+pub(super) fn command(
+    programs: &Programs,
+    folder: &Path,
+    addr: SocketAddr,
+    chunk: u32,
+) -> Result<Command> {
     let nginx = existing(&programs.nginx, "nginx (Debian: apt install nginx-core)")?;
     let module = existing(
         &programs.nginx_module,
@@ -30,7 +35,6 @@ pub(super) fn command(programs: &Programs, folder: &Path, addr: SocketAddr) -> R
          }}\n",
         module = module.display(),
         folder = folder.display(),
-        chunk = programs.nginx_chunk,
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, config).context("cannot write its configuration")?;

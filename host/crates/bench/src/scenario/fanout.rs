@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Meter, Metrics, SETTLE, Subject, metric, open_all, player, publish};
 use crate::{
-    client::{Client, Happened, Pace, Window},
+    client::{Client, Happened, Pace, Plan, Reading, Window},
     clock::{SECOND, now_ns},
     media::{BitRate, Model},
 };
@@ -15,6 +15,11 @@ use crate::{
 /// Tallies: of those who read at once, and of the slow.
 const FAST: usize = 0;
 const SLOW: usize = 1;
+/// Of so many players, one reads at once and gives latencies; the others read
+/// by the clock. A load generator that reads each message by itself costs as
+/// much as a server. With few players all read at once.
+const PROMPT_EVERY: u32 = 10;
+const FEW: u32 = 20;
 /// Time between the last player's start and the measured window: what players
 /// are given to catch up with is sent by then.
 const WARM_UP: u64 = 2 * SECOND;
@@ -40,6 +45,9 @@ pub(crate) struct Fanout {
     /// Bytes a second that a slow player reads.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) slow_rate: u32,
+    /// Let all players read at once, not one in ten.
+    #[arg(long)]
+    pub(crate) all_prompt: bool,
     /// The measured time.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
@@ -117,14 +125,20 @@ impl Fanout {
         metrics.set(metric::DELIVERED, 100.0 * bytes / (published * fast));
     }
 
-    fn players(&self) -> Vec<(crate::client::Plan, u32)> {
+    fn players(&self) -> Vec<(Plan, u32)> {
+        // Unpaced, they read as fast as they can.
+        let few = self.streams.saturating_mul(self.players) <= FEW;
+        let all_prompt = self.all_prompt || self.unpaced || few;
         (0..self.streams)
             .flat_map(|stream| (0..self.players).map(move |index| (stream, index)))
-            .map(|(stream, index)| {
+            .zip(0_u32..)
+            .map(|((stream, index), count)| {
                 let mut plan = player(stream);
                 if index < self.slow {
                     plan.group = SLOW;
-                    plan.read_rate = Some(self.slow_rate);
+                    plan.reading = Reading::Slow(self.slow_rate);
+                } else if !all_prompt && count % PROMPT_EVERY != PROMPT_EVERY - 1 {
+                    plan.reading = Reading::Batched;
                 }
                 (plan, stream)
             })

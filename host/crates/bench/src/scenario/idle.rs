@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{BATCH, BATCH_PAUSE, Meter, Metrics, START_LIMIT, Subject, metric};
 use crate::{
-    client::{Client, Happened, Plan, Purpose},
+    client::{Client, Happened, Plan, Purpose, Reading},
     clock::{SECOND, now_ns},
 };
 
@@ -52,7 +52,7 @@ fn open(client: &mut Client, count: usize) -> Result<()> {
     let plan = Plan {
         purpose: Purpose::Idle,
         group: 0,
-        read_rate: None,
+        reading: Reading::Prompt,
     };
     let (mut opened, mut connected) = (0, 0);
     let mut next = now_ns();

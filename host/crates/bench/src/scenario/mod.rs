@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{Client, ConnId, Event, Happened, Pace, Plan, Purpose, Target},
+    client::{Client, ConnId, Event, Happened, Pace, Plan, Purpose, Reading, Target},
     clock::{MILLI, SECOND, now_ns},
     media::Model,
     process::{CpuTime, own_cpu, resident},
@@ -44,6 +44,9 @@ pub(crate) mod metric {
     pub(crate) const CLIENT_CPU_PER_GB: &str = "client_cpu_s_per_gb";
     /// Server CPU, percent of one core.
     pub(crate) const CPU_PERCENT: &str = "cpu_percent";
+    /// Percent of the time that the server waited for a core: what other work
+    /// on the machine took from it. More than a few make a figure worthless.
+    pub(crate) const CPU_WAIT: &str = "cpu_wait_percent";
     /// From publish to receive.
     pub(crate) const LATENCY_P50: &str = "latency_p50_ms";
     pub(crate) const LATENCY_P99: &str = "latency_p99_ms";
@@ -152,6 +155,7 @@ struct Meter {
 #[derive(Debug)]
 struct Cost {
     server: Option<Duration>,
+    waited: Duration,
     own: Duration,
     elapsed: Duration,
 }
@@ -173,6 +177,10 @@ impl Meter {
     fn stop(&self) -> Result<Cost> {
         let now = self.pid.map(CpuTime::of).transpose()?;
         Ok(Cost {
+            waited: now
+                .as_ref()
+                .map(|now| now.waited_since(&self.server))
+                .unwrap_or_default(),
             server: now.map(|now| now.since(&self.server)),
             own: own_cpu().saturating_sub(self.own),
             elapsed: Duration::from_nanos(now_ns().saturating_sub(self.from_ns)),
@@ -194,8 +202,10 @@ impl Cost {
     fn report(&self, metrics: &mut Metrics, name: &str, count: f64) {
         if let Some(server) = self.server {
             metrics.set(name, server.as_secs_f64() / count);
-            let share = server.as_secs_f64() / self.elapsed.as_secs_f64();
-            metrics.set(metric::CPU_PERCENT, 100.0 * share);
+            let elapsed = self.elapsed.as_secs_f64();
+            let percent = |time: Duration| 100.0 * time.as_secs_f64() / elapsed;
+            metrics.set(metric::CPU_PERCENT, percent(server));
+            metrics.set(metric::CPU_WAIT, percent(self.waited));
         }
     }
 }
@@ -216,7 +226,7 @@ fn player(stream: u32) -> Plan {
     Plan {
         purpose: Purpose::Play { name: name(stream) },
         group: 0,
-        read_rate: None,
+        reading: Reading::Prompt,
     }
 }
 
@@ -224,7 +234,7 @@ fn publisher(name: String) -> Plan {
     Plan {
         purpose: Purpose::Publish { name },
         group: 0,
-        read_rate: None,
+        reading: Reading::Prompt,
     }
 }
 
