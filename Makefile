@@ -92,6 +92,11 @@ bench: bench-tool ## Compare livehost, nginx-rtmp and the floor: target/bench/re
 bench-quick: bench-tool ## One short round of small loads: shows that all works
 	$(BUILD)/release/livehost-bench compare --quick --out target/bench/quick $(BENCH)
 
+.PHONY: bench-micro
+bench-micro: toolchain ## Time the chunk stream and AMF alone (criterion)
+	cargo bench -p livehost-rtmp --bench chunk
+	cargo bench -p livehost-wire --bench amf
+
 .PHONY: bench-tool
 bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
 	cargo build --release -p livehost-bench

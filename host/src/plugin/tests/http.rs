@@ -6,11 +6,7 @@ use super::logs::Captured;
 use super::*;
 use crate::outbound::{AllowList, Pattern, Settings, Totals};
 
-#[allow(
-    unreachable_pub,
-    dead_code,
-    reason = "end-to-end tests have it, too"
-)]
+#[allow(unreachable_pub, dead_code, reason = "end-to-end tests have it, too")]
 #[path = "../../../tests/common/http_server.rs"]
 pub(super) mod server;
 
