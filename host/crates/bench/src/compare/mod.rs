@@ -17,7 +17,7 @@ use crate::{
     cli::Compare,
     peer::{Kind, Peer},
     process::{Cores, prioritise},
-    scenario::{Metrics, Scenario, Subject},
+    scenario::{Metrics, Scenario, Subject, metric},
 };
 use rows::{Row, rows};
 
@@ -162,29 +162,39 @@ impl Results {
 
 impl Report {
     /// A short run is a test: livehost must have served all of it, with every
-    /// message as it was sent.
+    /// message as it was sent and no client turned away.
     fn livehost_served(&self, quick: bool) -> Result<()> {
-        use crate::scenario::metric::{GAPS, WRONG};
+        let livehost = |entry: &&Entry| entry.server == Kind::Livehost;
         for row in self.rows.iter().filter(|_| quick) {
-            for entry in &row.entries {
-                if entry.server != Kind::Livehost {
-                    continue;
-                }
+            for entry in row.entries.iter().filter(livehost) {
                 if let Some(failure) = &entry.failure {
                     anyhow::bail!("{}: {failure}", row.id);
                 }
                 for metrics in entry.rounds.iter().flatten() {
-                    let wrong = metrics.get(WRONG).unwrap_or_default();
-                    anyhow::ensure!(wrong == 0.0, "{}: {wrong} wrong messages", row.id);
-                    // Unpaced, players fall behind; that is what it is for.
-                    let gaps = metrics.get(GAPS).filter(|_| row.id != "unpaced");
-                    anyhow::ensure!(
-                        gaps.unwrap_or_default() == 0.0,
-                        "{}: {gaps:?} missing messages",
-                        row.id
-                    );
+                    row.was_served(metrics).context(row.id)?;
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Results {
+    fn was_served(&self, metrics: &Metrics) -> Result<()> {
+        anyhow::ensure!(
+            metrics.get(self.headline).is_some(),
+            "expected {}, got nothing to measure it by",
+            self.headline
+        );
+        // Unpaced, players may fall behind; that is what it is for.
+        let gaps = Some(metric::GAPS).filter(|_| self.id != "unpaced");
+        for name in [metric::WRONG, metric::LOST].into_iter().chain(gaps) {
+            let count = metrics.get(name).unwrap_or_default();
+            anyhow::ensure!(
+                count == 0.0,
+                "expected no {}, got {count}",
+                name.replace('_', " ")
+            );
         }
         Ok(())
     }
