@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub use check::Check;
 pub use engine::{Runtime, RuntimeError};
@@ -270,6 +270,21 @@ impl Plugin {
         self.core.app.http_counts.totals()
     }
 
+    fn tell_http_totals(&self) {
+        let totals = self.http_totals();
+        if totals.requests > 0 {
+            info!(
+                app = self.core.app.name,
+                requests = totals.requests,
+                denied = totals.denied,
+                over_limit = totals.over_limit,
+                timed_out = totals.timed_out,
+                failed = totals.failed,
+                "HTTP requests of the plugin"
+            );
+        }
+    }
+
     /// The component's file as last asked for with success. After a roll-back
     /// what serves may come from another one; see [`Plugin::describe`].
     pub fn file(&self) -> PathBuf {
@@ -301,6 +316,7 @@ impl Plugin {
         let serving = core.serving.load_full();
         serving.close();
         serving.retire(reason).await;
+        self.tell_http_totals();
         loader.retiring.close();
         self.tasks.close();
         let rest = async {

@@ -28,9 +28,9 @@ const LATE: Duration = Duration::from_secs(120);
 const RS256: &str = include_str!("../../../plugins/jwt/testdata/rs256.jwt");
 const JWKS: &str = include_str!("../../../plugins/jwt/testdata/jwks.json");
 
-fn http_auth(url: &str) -> App {
+fn http_auth(url: &str, timeout: &str) -> App {
     let config = format!(
-        r#"(shape: "nginx-rtmp", hooks: {{"on_publish": {url:?}, "on_publish_done": {url:?}}}, timeout: "20 s")"#
+        r#"(shape: "nginx-rtmp", hooks: {{"on_publish": {url:?}, "on_publish_done": {url:?}}}, timeout: {timeout:?})"#
     );
     App::new(guests::guest("http-auth.wasm"), config).limits(r#"decision: "1 min""#)
 }
@@ -60,7 +60,7 @@ fn a_back_end_decides() {
         _ => Reply::status(200),
     });
     let allow = format!("allow: [{:?}]", server.url("/hooks/*"));
-    let app = http_auth(&server.url("/hooks/live")).http(&allow);
+    let app = http_auth(&server.url("/hooks/live"), "20 s").http(&allow);
     let host = Host::start(&Config::live(app));
     let publish = |name: &str| Client::publish(host.addr, "live", name);
     let encoder = publish("cam?key=k-83a7").expect("the back end allows it");
@@ -101,7 +101,7 @@ fn a_back_end_decides() {
 fn what_is_allowed_can_change_while_it_serves() {
     let _guard = together();
     let server = HttpServer::start(|_| Reply::status(200));
-    let app = http_auth(&server.url("/hooks/live"));
+    let app = http_auth(&server.url("/hooks/live"), "20 s");
     let host = Host::start(&Config::live(app.clone()));
     let publish = |name: &str| Client::publish(host.addr, "live", name);
     publish("cam?key=k-83a7").expect_err("nowhere is allowed");
@@ -133,8 +133,9 @@ fn a_back_end_that_is_down_or_slow_refuses() {
     let gone_url = gone.url("/hooks/live");
     let allow = format!("allow: [{:?}, {:?}]", server.url("/*"), gone.url("/*"));
     drop(gone);
-    let slow = http_auth(&server.url("/hooks/live")).limits(r#"decision: "1 s""#);
-    let config = Config::live(slow.http(&allow)).and("gone", http_auth(&gone_url).http(&allow));
+    let slow = http_auth(&server.url("/hooks/live"), "500 ms");
+    let config =
+        Config::live(slow.http(&allow)).and("gone", http_auth(&gone_url, "20 s").http(&allow));
     let host = Host::start(&config);
     for app in ["live", "gone"] {
         let refused = Client::publish(host.addr, app, "cam").expect_err("no answer");
@@ -223,7 +224,7 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
         _ => Reply::status(200).after(Duration::from_millis(300)),
     });
     let http = format!("allow: [{:?}], requests: {AT_ONCE}", server.url("/*"));
-    let app = http_auth(&server.url("/hooks"))
+    let app = http_auth(&server.url("/hooks"), "20 s")
         .limits(r#"decision: "1 min", instances: 100"#)
         .http(&http);
     let config = Config::live(app)
