@@ -26,6 +26,7 @@ pub(super) fn allow(entries: &[&str]) -> Settings {
 /// Time enough, however busy the machine is.
 pub(super) fn patient() -> Limits {
     Limits {
+        cpu: SOON,
         wall: SOON,
         ..Limits::default()
     }
