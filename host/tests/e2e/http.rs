@@ -234,15 +234,18 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
     let quiet = Witness::start(host.addr, "open", "quiet").finish();
     eprintln!("before, a running stream: {quiet}");
     let connected = Arc::new(Barrier::new(CLIENTS + 1));
+    let publishing = Arc::new(Barrier::new(CLIENTS + 1));
     let crowd: Vec<_> = (0..CLIENTS)
         .map(|number| {
-            let (addr, connected) = (host.addr, Arc::clone(&connected));
+            let (connected, publishing) = (Arc::clone(&connected), Arc::clone(&publishing));
+            let addr = host.addr;
             let publish = move || {
                 let client = Client::connect(addr, "live").and_then(|mut client| {
                     client.create_stream()?;
                     Ok(client)
                 });
                 connected.wait();
+                publishing.wait();
                 let mut client = client?;
                 client.publish_command(&format!("cam{number}"))?;
                 client.status(LATE, "NetStream.Publish.Start")?;
@@ -252,8 +255,9 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
             small.spawn(publish).expect("a thread")
         })
         .collect();
-    let witness = Witness::start(host.addr, "live", "witness");
     connected.wait();
+    let witness = Witness::start(host.addr, "live", "witness");
+    publishing.wait();
     let begin = Instant::now();
     // Another application decides as if nothing were the matter.
     let mut meanwhile = 0;
