@@ -7,7 +7,8 @@
 //! net (acceptor, carrier) -> chain -> session -> policy decides -> hub -> output
 //! ```
 //!
-//! Only [`supervisor`] names [`plugin`]; a session knows the trait
+//! Only [`supervisor`] names [`plugin`] (the configuration has its limits, plain
+//! data); a session knows the trait
 //! [`policy::Policy`], and the hub never names a session.
 
 pub mod application;

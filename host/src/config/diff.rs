@@ -22,6 +22,8 @@ pub struct Diff {
     pub log_level: bool,
     /// The log's format differs, which only a restart can change.
     pub log_format: bool,
+    /// The state folder differs, which only a restart can change.
+    pub state: bool,
     /// Limits of the server or of connections differ.
     pub limits: bool,
     /// What an acceptor serves differs.
@@ -50,6 +52,7 @@ impl Diff {
         let mut diff = Self {
             log_level: old.log.level != new.log.level,
             log_format: old.log.format != new.log.format,
+            state: old.state != new.state,
             limits: old.limits != new.limits,
             ..Self::default()
         };
@@ -98,6 +101,7 @@ impl Diff {
             && self.closed.is_empty()
             && !self.log_level
             && !self.log_format
+            && !self.state
             && !self.limits
             && !self.doors
     }

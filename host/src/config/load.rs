@@ -149,15 +149,37 @@ struct Reading<'r> {
 impl Reading<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
         let log = fields.section("log", "Log", log);
+        let state = self.state(fields);
         let applications = self.applications(fields);
         let acceptors = acceptors(fields, &applications);
         Config {
             log,
+            state,
             applications,
             acceptors,
             limits: fields.section("limits", "Limits", limits),
             base: self.base.to_owned(),
         }
+    }
+
+    fn state(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
+        const DEFAULT: &str = "state";
+        let allowed = "the path of a folder";
+        let Some(node) = fields.take("state", "\"state\"", allowed) else {
+            return self.base.join(DEFAULT);
+        };
+        let text = node.scalar::<String>().filter(|text| !text.is_empty());
+        let Some(text) = text else {
+            let expected = "the path of a folder in quotes";
+            fields.findings.expected(node, "state", expected);
+            return self.base.join(DEFAULT);
+        };
+        let folder = self.base.join(text);
+        if self.files && folder.exists() && !folder.is_dir() {
+            let message = format!("expected a folder; found a file at {}", folder.display());
+            fields.findings.problem(node.span(), "state", message);
+        }
+        folder
     }
 
     fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, Application> {
@@ -322,18 +344,48 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
 fn plugin_limits(fields: &mut Fields<'_, '_>) -> PluginLimits {
     let default = PluginLimits::default();
     let limits = PluginLimits {
-        instances: fields.number("instances", default.instances, 1..=1024),
+        max_instances: fields.number("instances", default.max_instances, 1..=1024),
         cpu: fields.duration("cpu", default.cpu, MS..=10 * SEC),
-        decision: fields.duration("decision", default.decision, 10 * MS..=MIN),
-        memory: fields.size("memory", default.memory, MIB..=4 * GIB),
-        kv: fields.size("kv", default.kv, 0..=4 * GIB),
+        wall: fields.duration("decision", default.wall, 10 * MS..=MIN),
+        start_cpu: fields.duration("start_cpu", default.start_cpu, MS..=MIN),
+        start: fields.duration("start", default.start, 10 * MS..=5 * MIN),
+        drain: fields.duration("drain", default.drain, Duration::ZERO..=MIN),
+        memory_bytes: fields.size("memory", default.memory_bytes, MIB..=4 * GIB),
+        recycle_after_calls: fields.number(
+            "recycle",
+            default.recycle_after_calls,
+            1..=1_000_000_000,
+        ),
+        transfer_bytes: fields.size("transfer", default.transfer_bytes, 64 * KIB..=256 * MIB),
+        handoff_bytes: fields.size("handoff", default.handoff_bytes, 0..=64 * MIB),
+        kv_bytes: fields.size("kv", default.kv_bytes, 0..=4 * GIB),
+        timers: fields.number("timers", default.timers, 0..=100_000),
+        event_queue: fields.number("events", default.event_queue, 1..=1_000_000),
+        log_lines_per_second: fields.number("log_lines", default.log_lines_per_second, 0..=10_000),
+        failures: fields.number("failures", default.failures, 1..=1000),
+        failure_window: fields.duration("failure_window", default.failure_window, SEC..=HOUR),
+        roll_back_within: fields.duration(
+            "roll_back",
+            default.roll_back_within,
+            Duration::ZERO..=24 * HOUR,
+        ),
     };
-    if limits.cpu > limits.decision {
-        let whole = format_duration(limits.decision);
-        let expected = format!("at most the {whole} that `decision` has");
-        fields.refuse("cpu", &expected, &format_duration(limits.cpu));
-    }
+    at_most(fields, ("cpu", limits.cpu), ("decision", limits.wall));
+    at_most(
+        fields,
+        ("start_cpu", limits.start_cpu),
+        ("start", limits.start),
+    );
     limits
+}
+
+/// Computing longer than the whole may take makes no sense.
+fn at_most(fields: &mut Fields<'_, '_>, part: (&str, Duration), whole: (&str, Duration)) {
+    if part.1 > whole.1 {
+        let limit = format_duration(whole.1);
+        let expected = format!("at most the {limit} that `{}` has", whole.0);
+        fields.refuse(part.0, &expected, &format_duration(part.1));
+    }
 }
 
 fn media(fields: &mut Fields<'_, '_>) -> Media {

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+pub use crate::plugin::Limits as PluginLimits;
 use crate::{outbound, policy::OnError};
 
 const KIB: usize = 1024;
@@ -23,6 +24,8 @@ const MIB: usize = 1024 * KIB;
 pub struct Config {
     /// What is logged, and how.
     pub log: Log,
+    /// The folder of what the server keeps across restarts, absolute.
+    pub state: PathBuf,
     /// The applications by name; at least one.
     pub applications: BTreeMap<String, Application>,
     /// The listening addresses, in the order of the file; at least one, each
@@ -83,23 +86,6 @@ impl fmt::Debug for Application {
             .field("media", &self.media)
             .finish()
     }
-}
-
-/// What one application's plugin may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginLimits {
-    /// Instances that may run at once, 1 to 1024. Default 16.
-    pub instances: usize,
-    /// Computing time of one call. Default 50 ms.
-    pub cpu: Duration,
-    /// Time from question to decision, waiting included; not below `cpu`.
-    /// Default 3 s.
-    pub decision: Duration,
-    /// Linear memory of one instance, bytes. Default 64 MiB.
-    pub memory: u64,
-    /// Keys and values the plugin may store, bytes; 0 stores nothing.
-    /// Default 16 MiB.
-    pub kv: u64,
 }
 
 /// How an application's streams are buffered and waited for.
@@ -194,18 +180,6 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::default(),
-        }
-    }
-}
-
-impl Default for PluginLimits {
-    fn default() -> Self {
-        Self {
-            instances: 16,
-            cpu: Duration::from_millis(50),
-            decision: Duration::from_secs(3),
-            memory: 64 << 20,
-            kv: 16 << 20,
         }
     }
 }

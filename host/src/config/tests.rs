@@ -75,6 +75,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.log, Log::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.base, testdata("good"));
+    assert_eq!(config.state, testdata("good/state"));
     let live = &config.applications["live"];
     assert_eq!(live.plugin, testdata("good").join("a.wasm"));
     assert_eq!(live.config, "{}");
@@ -104,6 +105,7 @@ fn every_field_is_read() {
             format: LogFormat::Json,
         }
     );
+    assert_eq!(config.state, Path::new("/var/lib/livehost"));
     let live = &config.applications["live"];
     assert_eq!(live.plugin, Path::new("/opt/a.wasm"));
     assert_eq!(
@@ -114,11 +116,23 @@ fn every_field_is_read() {
     assert_eq!(
         live.limits,
         PluginLimits {
-            instances: 1024,
+            max_instances: 1024,
             cpu: Duration::from_millis(1),
-            decision: Duration::from_secs(60),
-            memory: 4 << 30,
-            kv: 0,
+            wall: Duration::from_secs(60),
+            start_cpu: Duration::from_secs(60),
+            start: Duration::from_secs(300),
+            drain: Duration::ZERO,
+            memory_bytes: 4 << 30,
+            recycle_after_calls: 1,
+            transfer_bytes: 64 << 10,
+            handoff_bytes: 0,
+            kv_bytes: 0,
+            timers: 0,
+            event_queue: 1,
+            log_lines_per_second: 0,
+            failures: 1,
+            failure_window: Duration::from_secs(3600),
+            roll_back_within: Duration::ZERO,
         }
     );
     let allow = ["http://127.0.0.1:8080/hooks/*", "https://*.example.com/*"];
@@ -280,9 +294,15 @@ fn documentation_lists_every_field_with_default_and_range() {
         .lines()
         .map(|line| line.replace('`', ""))
         .filter(|line| {
-            ["| log.", "| applications", "| acceptors", "| limits."]
-                .iter()
-                .any(|start| line.starts_with(start))
+            [
+                "| log.",
+                "| state",
+                "| applications",
+                "| acceptors",
+                "| limits.",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
         })
         .collect();
     let actual: Vec<String> = fields()

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::imports::kv::Kv;
 use super::imports::log::Log;
 use super::imports::timers::Timers;
+use super::kv::Kv;
+use super::stats::Stats;
 use super::{Limits, PluginSpec, Services};
 use crate::outbound::{self, Client, Network};
 
@@ -15,8 +16,9 @@ use crate::outbound::{self, Client, Network};
 pub(super) struct Application {
     pub(super) name: String,
     pub(super) services: Services,
+    pub(super) stats: Arc<Stats>,
     pub(super) log: Log,
-    pub(super) kv: Kv,
+    pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
     pub(super) http_counts: Arc<outbound::Counts>,
     /// The client of the generation that serves.
@@ -24,13 +26,19 @@ pub(super) struct Application {
 }
 
 impl Application {
-    pub(super) fn new(spec: &PluginSpec, services: Services) -> Arc<Self> {
+    pub(super) fn new(spec: &PluginSpec, services: Services, kv: Arc<Kv>) -> Arc<Self> {
         let limits = &spec.limits;
+        let stats = Arc::<Stats>::default();
         Arc::new(Self {
             name: spec.app.clone(),
             services,
-            log: Log::new(spec.app.clone(), limits.log_lines_per_second),
-            kv: Kv::new(limits.kv_bytes),
+            log: Log::new(
+                spec.app.clone(),
+                limits.log_lines_per_second,
+                Arc::clone(&stats),
+            ),
+            stats,
+            kv,
             timers: Timers::new(limits.timers),
             http_counts: Arc::default(),
             http: Mutex::new(None),

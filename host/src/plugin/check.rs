@@ -10,10 +10,10 @@ use super::engine::Runtime;
 use super::error::PluginError;
 use super::generation::{Generation, NoLease, run};
 use super::instance::{Budget, Instance};
+use super::kv::Kv;
 use super::{PluginSpec, Services, reload};
 use crate::policy::{
-    Client, ConnId, ConnectDecision, ConnectRequest, ControlError, MediaControl, PolicyError,
-    PublishDecision, Recording, StreamInfo, StreamRegistry, StreamRequest,
+    Client, ConnectDecision, ConnectRequest, PolicyError, PublishDecision, StreamRequest,
 };
 
 /// What a check found out about a plugin that would serve.
@@ -32,12 +32,9 @@ pub struct Check {
 
 /// Loads and configures; asks about one publisher.
 pub(super) async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
-    let nothing = Arc::new(Nothing);
-    let services = Services {
-        registry: Arc::clone(&nothing) as Arc<dyn StreamRegistry>,
-        control: nothing,
-    };
-    let app = Application::new(&spec, services);
+    // A guest that is only looked at must not change what serves.
+    let state = Kv::in_memory(spec.limits.kv_bytes);
+    let app = Application::new(&spec, Services::detached(), state);
     let spec = Arc::new(spec);
     let generation = reload::prepare(runtime, &app, &spec, 0)
         .await
@@ -119,56 +116,5 @@ async fn ask<R: Send>(
         Ok(lease) => run(lease, hook, budget, call).await,
         Err(NoLease::Failed(error)) => Err(error),
         Err(NoLease::Closed) => Err(PolicyError::Unavailable("it is closed".into())),
-    }
-}
-
-/// A media plane without streams.
-struct Nothing;
-
-impl StreamRegistry for Nothing {
-    fn get(&self, _: &str, _: &str) -> Option<StreamInfo> {
-        None
-    }
-
-    fn find(&self, _: &str, _: &str, _: usize) -> Vec<StreamInfo> {
-        Vec::new()
-    }
-
-    fn count(&self, _: &str, _: &str) -> usize {
-        0
-    }
-
-    fn clients(&self, _: &str, _: usize) -> Vec<Client> {
-        Vec::new()
-    }
-}
-
-impl MediaControl for Nothing {
-    fn disconnect(&self, _: &str, _: ConnId, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn stop_stream(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn start_record(&self, _: &str, _: &str, _: Recording) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn stop_record(&self, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn start_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn send_data(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
     }
 }

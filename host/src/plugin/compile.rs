@@ -30,6 +30,10 @@ impl ContentHash {
         Self(Sha256::digest(bytes).into())
     }
 
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first 12 hexadecimal digits: enough for people.
     pub(super) fn short(&self) -> String {
         self.0.iter().take(6).map(|b| format!("{b:02x}")).collect()
@@ -85,8 +89,7 @@ pub(super) async fn compile(
 
 fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled, Fault> {
     check_preamble(bytes)?;
-    let component = Component::from_binary(&runtime.engine, bytes)
-        .map_err(|error| Fault::NotAComponent(one_line(&format!("{error:#}"))))?;
+    let component = component(runtime, bytes, &hash)?;
     require(runtime, &component, "lifecycle")?;
     require(runtime, &component, "policy")?;
     let pre = runtime
@@ -115,6 +118,20 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
         events,
         calls,
     })
+}
+
+/// Compiled now, or in an earlier run.
+fn component(runtime: &Runtime, bytes: &[u8], hash: &ContentHash) -> Result<Component, Fault> {
+    let cache = runtime.cache.as_ref();
+    if let Some(component) = cache.and_then(|cache| cache.load(&runtime.engine, hash)) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(&runtime.engine, bytes)
+        .map_err(|error| Fault::NotAComponent(one_line(&format!("{error:#}"))))?;
+    if let Some(cache) = cache {
+        cache.store(hash, &component);
+    }
+    Ok(component)
 }
 
 fn interface(name: &str) -> String {

@@ -5,6 +5,7 @@
 //! imports, which [`super::compile`] and [`super::instance`] use.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -16,8 +17,12 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
 use super::bindings::AppFull;
+use super::cache::Cache;
 use super::compile::{Compiled, ContentHash};
+use super::error::Fault;
 use super::instance::State;
+use super::kv::Kv;
+use super::kv::disk::Disk;
 use crate::outbound::Network;
 
 /// How often a running guest is looked at: it yields to other tasks, and is
@@ -26,6 +31,21 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without any call after which the ticker sleeps until the next one.
 const IDLE_TICKS: u32 = 100;
+
+/// What a runtime keeps on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// Nothing: state is in memory, every component is compiled.
+    Memory,
+    /// Compiled code that is in this folder is used; state is in memory, and
+    /// nothing is written.
+    Look(PathBuf),
+    /// State and compiled code, in this folder; created when first needed.
+    Folder(PathBuf),
+}
+
+/// The sub-folder of compiled code.
+const COMPILED: &str = "compiled";
 
 /// Compiles and runs the plugins of all applications.
 pub struct Runtime {
@@ -38,6 +58,10 @@ pub struct Runtime {
     pub(super) compiler: Semaphore,
     /// What is in use, so that applications with the same plugin share code.
     pub(super) compiled: Mutex<HashMap<ContentHash, Weak<Compiled>>>,
+    /// What earlier runs compiled.
+    pub(super) cache: Option<Cache>,
+    /// The applications' state; none keeps it in memory.
+    disk: Option<Arc<Disk>>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -52,16 +76,30 @@ impl std::fmt::Debug for Runtime {
 pub struct RuntimeError(String);
 
 impl Runtime {
-    /// Starts the runtime: the compiler's settings and the thread that
-    /// measures CPU budgets, which ends when the runtime is dropped.
-    pub fn new() -> Result<Arc<Self>, RuntimeError> {
+    /// Starts the runtime: the compiler's settings, the thread that measures
+    /// CPU budgets and the one that saves state, which end when the runtime is
+    /// dropped.
+    ///
+    /// # Errors
+    /// When the machine has no use for compiled code, or the state of an
+    /// earlier run can't be read.
+    pub fn new(storage: &Storage) -> Result<Arc<Self>, RuntimeError> {
         let network = Network::new().map_err(|error| RuntimeError(error.to_string()))?;
-        Self::with_network(network)
+        Self::with_network(storage, network)
     }
 
     /// Like [`Runtime::new`], with another way out for guests' requests.
-    pub fn with_network(network: Network) -> Result<Arc<Self>, RuntimeError> {
+    ///
+    /// # Errors
+    /// Those of [`Runtime::new`].
+    pub fn with_network(storage: &Storage, network: Network) -> Result<Arc<Self>, RuntimeError> {
         let broken = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
+        let disk = match storage {
+            Storage::Folder(folder) => {
+                Some(Disk::open(folder).map_err(|error| RuntimeError(error.to_string()))?)
+            }
+            Storage::Memory | Storage::Look(_) => None,
+        };
         let mut config = Config::new();
         config
             .wasm_component_model(true)
@@ -72,6 +110,12 @@ impl Runtime {
             // Compilation stays on its one thread.
             .parallel_compilation(false);
         let engine = Engine::new(&config).map_err(broken)?;
+
+        let cache = match storage {
+            Storage::Memory => None,
+            Storage::Look(folder) => Some(Cache::new(&engine, folder.join(COMPILED), false)),
+            Storage::Folder(folder) => Some(Cache::new(&engine, folder.join(COMPILED), true)),
+        };
 
         let mut linker = Linker::<State>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
@@ -87,7 +131,21 @@ impl Runtime {
             network,
             compiler: Semaphore::new(1),
             compiled: Mutex::default(),
+            cache,
+            disk: disk.map(Arc::new),
         }))
+    }
+
+    /// The state of an application, with what it had in earlier runs.
+    pub(super) async fn state(&self, app: &str, quota: usize) -> Result<Arc<Kv>, Fault> {
+        let Some(disk) = self.disk.clone() else {
+            return Ok(Kv::in_memory(quota));
+        };
+        let app = app.to_owned();
+        tokio::task::spawn_blocking(move || disk.store(&app, quota))
+            .await
+            .map_err(|_| Fault::Runtime("reading its state panicked".into()))?
+            .map_err(|error| Fault::State(error.to_string()))
     }
 
     /// The compiled form of `hash`, when a generation uses it.
@@ -197,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_ticker_sleeps_without_calls_wakes_with_one_and_ends() {
-        let runtime = Runtime::new().expect("the runtime starts");
+        let runtime = Runtime::new(&Storage::Memory).expect("the runtime starts");
         let shared = Arc::downgrade(&runtime.ticker.shared);
         let asleep = || {
             let shared = shared.upgrade().expect("the ticker lives");

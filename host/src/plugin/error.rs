@@ -86,6 +86,9 @@ pub enum Fault {
         /// The budget, in milliseconds.
         limit_ms: u64,
     },
+    /// What it kept in earlier runs can't be read.
+    #[error("can't have its state: {0}")]
+    State(String),
     /// The runtime itself failed: not the plugin's fault.
     #[error("the plugin runtime failed: {0}")]
     Runtime(String),
@@ -109,6 +112,7 @@ impl Fault {
             | Self::StartRefused(_)
             | Self::Trapped { .. }
             | Self::TimedOut { .. }
+            | Self::State(_)
             | Self::Runtime(_)
             | Self::ShutDown => false,
         }

@@ -39,9 +39,10 @@ impl EventQueue {
     }
 
     /// Queues `event`, or drops it when the queue is full and says so once a
-    /// jam.
-    pub(super) fn push(&self, event: Event) {
-        match self.with(|queue| queue.push(event)) {
+    /// jam. False when it was dropped.
+    pub(super) fn push(&self, event: Event) -> bool {
+        let pushed = self.with(|queue| queue.push(event));
+        match pushed {
             Pushed::Queued => self.changed.notify_one(),
             Pushed::FirstDropped => warn!(
                 app = self.app,
@@ -49,6 +50,7 @@ impl EventQueue {
             ),
             Pushed::Dropped => {}
         }
+        pushed == Pushed::Queued
     }
 
     /// The next event; none once the queue is closed and empty. One task calls

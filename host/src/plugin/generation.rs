@@ -17,6 +17,7 @@ use super::engine::Runtime;
 use super::error::Fault;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::pool::{Closed, Lease, Pool};
+use super::stats::Alive;
 use super::{PluginSpec, StopReason};
 use crate::outbound::Client;
 use crate::policy::PolicyError;
@@ -32,6 +33,7 @@ pub(super) struct Generation {
     pub(super) born: Instant,
     pool: Arc<Pool>,
     http: Arc<Client>,
+    _alive: Alive,
 }
 
 /// Why a call could not be given an instance.
@@ -59,6 +61,7 @@ impl Generation {
             born: Instant::now(),
             pool: Pool::new(&spec.limits),
             http: app.http_client(&runtime.network, &spec.http),
+            _alive: Alive::new(&app.stats, |stats| &stats.generations),
             spec,
         };
         let instance = generation.new_instance(generation.start_budget()).await?;
@@ -101,6 +104,7 @@ impl Generation {
             Ok(Ok(lease)) => lease,
             Ok(Err(Closed)) => return Err(NoLease::Closed),
             Err(_) => {
+                self.app.stats.pool_exhausted.add();
                 return Err(NoLease::Failed(PolicyError::Busy {
                     hook,
                     waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),

@@ -22,6 +22,7 @@ use super::engine::Runtime;
 use super::error::Fault;
 use super::imports::log::Level;
 use super::imports::wasi_http::WasiHttp;
+use super::stats::{Alive, Stats};
 use super::wasi::{self, LastWords};
 use crate::outbound::Client;
 use crate::policy::PolicyError;
@@ -71,6 +72,7 @@ pub(super) struct Instance {
     runtime: Arc<Runtime>,
     meter: Arc<CpuMeter>,
     last_words: LastWords,
+    _alive: Alive,
     /// Calls made so far.
     pub(super) calls_made: u64,
 }
@@ -169,10 +171,9 @@ impl Instance {
         let instance = match instance {
             Ok(Ok(instance)) => instance,
             Ok(Err(error)) => {
-                let memory = &mut store.data_mut().memory;
-                return Err(failure(HOOK, &error, budget, memory, &last_words).into());
+                return Err(failure(HOOK, &error, budget, store.data_mut(), &last_words).into());
             }
-            Err(_) => return Err(wall_exceeded(HOOK, budget).into()),
+            Err(_) => return Err(wall_exceeded(HOOK, budget, &app.stats).into()),
         };
         let shape =
             |interface| move |error: wasmtime::Error| compile::wrong_shape(interface, &error);
@@ -195,6 +196,7 @@ impl Instance {
             runtime: Arc::clone(runtime),
             meter,
             last_words,
+            _alive: Alive::new(&app.stats, |stats| &stats.instances),
             calls_made: 0,
         })
     }
@@ -222,10 +224,10 @@ impl Instance {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let memory = &mut self.store.data_mut().memory;
-                Err(failure(hook, &error, budget, memory, &self.last_words))
+                let state = self.store.data_mut();
+                Err(failure(hook, &error, budget, state, &self.last_words))
             }
-            Err(_) => Err(wall_exceeded(hook, budget)),
+            Err(_) => Err(wall_exceeded(hook, budget, &self.store.data().app.stats)),
         }
     }
 
@@ -235,7 +237,8 @@ impl Instance {
     }
 }
 
-fn wall_exceeded(hook: &'static str, budget: Budget) -> PolicyError {
+fn wall_exceeded(hook: &'static str, budget: Budget, stats: &Stats) -> PolicyError {
+    stats.wall_exceeded.add();
     PolicyError::TimedOut {
         hook,
         budget: "wall deadline",
@@ -244,16 +247,18 @@ fn wall_exceeded(hook: &'static str, budget: Budget) -> PolicyError {
 }
 
 /// Says in one line what went wrong: the trap, where if known, and the likely
-/// cause.
+/// cause. Counts it by that.
 fn failure(
     hook: &'static str,
     error: &wasmtime::Error,
     budget: Budget,
-    memory: &mut MemoryLimit,
+    state: &mut State,
     last_words: &LastWords,
 ) -> PolicyError {
     let trap = error.downcast_ref::<Trap>();
+    let stats = &state.app.stats;
     if trap == Some(&Trap::Interrupt) {
+        stats.cpu_exceeded.add();
         return PolicyError::TimedOut {
             hook,
             budget: "CPU budget",
@@ -273,8 +278,11 @@ fn failure(
     if let Some(function) = function {
         reason = format!("{reason} in {}", one_line(function));
     }
-    if let Some(limit) = memory.take_refused() {
+    if let Some(limit) = state.memory.take_refused() {
+        stats.memory_exceeded.add();
         reason = format!("{reason}, after it asked for more than its {limit} bytes of memory");
+    } else {
+        stats.traps.add();
     }
     let last_words = last_words.take();
     if !last_words.is_empty() {

@@ -7,25 +7,29 @@ mod application;
 mod bindings;
 mod breaker;
 mod budget;
+mod cache;
 mod check;
 mod compile;
 mod convert;
-
+mod detached;
 mod engine;
 mod error;
 mod events;
 mod generation;
 mod imports;
 mod instance;
+mod kv;
 mod limits;
 mod pool;
 mod reload;
 mod serve;
+mod stats;
 mod wasi;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -34,12 +38,13 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use check::Check;
-pub use engine::{Runtime, RuntimeError};
+pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
+pub use stats::Counts;
 
 use self::application::Application;
 use self::bindings::exports::livehost::app::lifecycle::StartReason;
@@ -53,6 +58,9 @@ use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Event, MediaControl, PlayDecision, Policy,
     PolicyError, PublishDecision, StreamRegistry, StreamRequest,
 };
+
+/// How long the disk may take to save an application's state at its end.
+const SAVE: Duration = Duration::from_secs(10);
 
 /// Which plugin an application runs, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +181,9 @@ impl Plugin {
         spec: PluginSpec,
         services: Services,
     ) -> Result<Arc<Self>, PluginError> {
-        let app = Application::new(&spec, services);
+        let state = runtime.state(&spec.app, spec.limits.kv_bytes).await;
+        let state = state.map_err(|fault| spec.fault(fault))?;
+        let app = Application::new(&spec, services, state);
         let spec = Arc::new(spec);
         let number = 1;
         let generation = reload::prepare(runtime, &app, &spec, number)
@@ -229,6 +239,10 @@ impl Plugin {
                 .run_until_cancelled_owned(reload::roll_back_on_demand(&core))
                 .await
         });
+        let core = Arc::clone(&self.core);
+        let report = self.cancel.child_token();
+        self.tasks
+            .spawn(async move { report.run_until_cancelled_owned(core.report()).await });
     }
 
     /// Everything [`Plugin::load`] does up to `configure`, on a throw-away
@@ -270,19 +284,9 @@ impl Plugin {
         self.core.app.http_counts.totals()
     }
 
-    fn tell_http_totals(&self) {
-        let totals = self.http_totals();
-        if totals.requests > 0 {
-            info!(
-                app = self.core.app.name,
-                requests = totals.requests,
-                denied = totals.denied,
-                over_limit = totals.over_limit,
-                timed_out = totals.timed_out,
-                failed = totals.failed,
-                "HTTP requests of the plugin"
-            );
-        }
+    /// What it did so far, counted; the numbers outlive reloads.
+    pub fn stats(&self) -> Counts {
+        self.core.counts()
     }
 
     /// The component's file as last asked for with success. After a roll-back
@@ -291,8 +295,9 @@ impl Plugin {
         self.core.wanted.load().file.clone()
     }
 
-    /// Delivers queued events, ends the tasks and calls `on-stop`; takes at
-    /// most twice the drain limit plus the start limit. Later calls answer
+    /// Delivers queued events, ends the tasks, calls `on-stop` and saves the
+    /// state; takes at most twice the drain limit plus the start limit, and 10 s
+    /// when the disk hangs. Later calls answer
     /// [`PolicyError::Unavailable`].
     pub async fn shutdown(&self, reason: StopReason) {
         let core = &self.core;
@@ -316,7 +321,6 @@ impl Plugin {
         let serving = core.serving.load_full();
         serving.close();
         serving.retire(reason).await;
-        self.tell_http_totals();
         loader.retiring.close();
         self.tasks.close();
         let rest = async {
@@ -326,6 +330,14 @@ impl Plugin {
         if tokio::time::timeout(drain, rest).await.is_err() {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
+        let saved = tokio::time::timeout(SAVE, core.app.kv.save()).await;
+        if let Err(error) = saved.unwrap_or_else(|_| Err("the disk took too long".into())) {
+            error!(
+                app = core.app.name,
+                error, "plugin state of this run was not saved"
+            );
+        }
+        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
     }
 }
 
@@ -343,7 +355,15 @@ impl Policy for Plugin {
             let Instance { store, policy, .. } = i;
             Box::pin(async move { policy.call_on_connect(store, &request).await })
         });
-        decision.await.map(Into::into)
+        let decision = decision.await.map(Into::into);
+        let stats = &self.core.app.stats;
+        match &decision {
+            Ok(ConnectDecision::Accept(_)) => stats.connects_accepted.add(),
+            Ok(ConnectDecision::Reject(_)) => stats.connects_rejected.add(),
+            Ok(ConnectDecision::Redirect(_)) => stats.connects_redirected.add(),
+            Err(_) => stats.connects_failed.add(),
+        }
+        decision
     }
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
@@ -352,7 +372,14 @@ impl Policy for Plugin {
             let Instance { store, policy, .. } = i;
             Box::pin(async move { policy.call_on_publish(store, &request).await })
         });
-        decision.await.map(Into::into)
+        let decision = decision.await.map(Into::into);
+        let stats = &self.core.app.stats;
+        match &decision {
+            Ok(PublishDecision::Accept(_)) => stats.publishes_accepted.add(),
+            Ok(PublishDecision::Reject(_)) => stats.publishes_rejected.add(),
+            Err(_) => stats.publishes_failed.add(),
+        }
+        decision
     }
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
@@ -361,7 +388,14 @@ impl Policy for Plugin {
             let Instance { store, policy, .. } = i;
             Box::pin(async move { policy.call_on_play(store, &request).await })
         });
-        decision.await.map(Into::into)
+        let decision = decision.await.map(Into::into);
+        let stats = &self.core.app.stats;
+        match &decision {
+            Ok(PlayDecision::Accept(_)) => stats.plays_accepted.add(),
+            Ok(PlayDecision::Reject(_)) => stats.plays_rejected.add(),
+            Err(_) => stats.plays_failed.add(),
+        }
+        decision
     }
 
     async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
@@ -382,16 +416,32 @@ impl Policy for Plugin {
                     }
                 })
             })
-            .await?;
+            .await;
+        let stats = &self.core.app.stats;
         match answer {
-            Ok(amf0) => Ok(amf0.into()),
-            Err(text) if text == UNKNOWN_METHOD => Err(CallError::Unknown(method)),
-            Err(text) => Err(CallError::Refused(instance::one_line(&text))),
+            Ok(Ok(amf0)) => {
+                stats.calls_answered.add();
+                Ok(amf0.into())
+            }
+            Ok(Err(text)) => {
+                stats.calls_refused.add();
+                Err(if text == UNKNOWN_METHOD {
+                    CallError::Unknown(method)
+                } else {
+                    CallError::Refused(instance::one_line(&text))
+                })
+            }
+            Err(error) => {
+                stats.calls_failed.add();
+                Err(error.into())
+            }
         }
     }
 
     fn notify(&self, event: Event) {
-        self.core.events.push(event);
+        if !self.core.events.push(event) {
+            self.core.app.stats.events_dropped.add();
+        }
     }
 }
 

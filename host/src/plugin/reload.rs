@@ -66,6 +66,7 @@ pub(super) async fn reload(
     let spec = spec.map_or_else(|| core.wanted.load_full(), Arc::new);
     let result = attempt(core, &mut loader, &spec).await;
     result.map_err(|fault| {
+        core.app.stats.reloads_refused.add();
         let app = core.app.name.as_str();
         error!(
             app,
@@ -141,6 +142,7 @@ fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Gener
     core.breaker.reset(limits.failures, limits.failure_window);
     let new = Arc::new(new.begin());
     core.serving.store(Arc::clone(&new));
+    core.app.stats.reloads.add();
     announce(&core.app, &new);
     old.close();
     let old = Arc::clone(old);
@@ -189,6 +191,7 @@ async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
                 generation = number,
                 "plugin rolled back to the version before"
             );
+            core.app.stats.roll_backs.add();
             swap(core, loader, &failing, generation);
             // Not back again to the one that failed.
             loader.previous = None;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::PluginSpec;
 use super::application::Application;
@@ -22,7 +22,11 @@ use super::generation::{Generation, NoLease, run};
 use super::instance::{Budget, Call, Instance};
 use super::pool::Lease;
 use super::reload::Loader;
+use super::stats::Counts;
 use crate::policy::{Event, PolicyError};
+
+/// How often the counters are logged.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// A swap between the look at the serving generation and the lease sends a
 /// call to the next one; so many swaps in a row don't happen.
@@ -57,6 +61,7 @@ impl Core {
         let ticket = match self.breaker.admit(budget.started.into_std()) {
             Ok(ticket) => ticket,
             Err(Open(left)) => {
+                self.app.stats.breaker_refused.add();
                 return Err(PolicyError::Unavailable(format!(
                     "it kept failing and is not called for another {} ms",
                     left.as_millis()
@@ -104,9 +109,30 @@ impl Core {
         Err(PolicyError::Unavailable("it has been shut down".into()))
     }
 
+    /// The application's counters now.
+    pub(super) fn counts(&self) -> Counts {
+        let open = self.breaker.open(Instant::now().into_std()).is_some();
+        self.app.stats.counts(self.app.http_counts.totals(), open)
+    }
+
+    /// Writes the counters to the log from time to time, if they changed. Ends
+    /// only when dropped.
+    pub(super) async fn report(&self) {
+        let mut last = self.counts();
+        loop {
+            tokio::time::sleep(REPORT).await;
+            let counts = self.counts();
+            if counts != last {
+                info!(app = self.app.name, %counts, "plugin stats");
+            }
+            last = counts;
+        }
+    }
+
     fn opened(&self, generation: &Generation, back_off: Duration) {
         let app = self.app.name.as_str();
         let back_off_ms = back_off.as_millis();
+        self.app.stats.breaker_opened.add();
         let young = generation.born.elapsed() < generation.spec.limits.roll_back_within;
         warn!(
             app,
@@ -173,8 +199,12 @@ impl Core {
                 })
             })
             .await;
-        if let Err(error) = delivered {
-            warn!(app = self.app.name, %error, "plugin missed an event");
+        match delivered {
+            Ok(()) => self.app.stats.events_delivered.add(),
+            Err(error) => {
+                self.app.stats.events_failed.add();
+                warn!(app = self.app.name, %error, "plugin missed an event");
+            }
         }
     }
 
@@ -192,8 +222,12 @@ impl Core {
                     Box::pin(async move { lifecycle.call_on_timer(store, &due).await })
                 })
                 .await;
-            if let Err(error) = fired {
-                warn!(app = self.app.name, key, %error, "plugin missed a timer");
+            match fired {
+                Ok(()) => self.app.stats.timers_fired.add(),
+                Err(error) => {
+                    self.app.stats.timers_failed.add();
+                    warn!(app = self.app.name, key, %error, "plugin missed a timer");
+                }
             }
         }
     }

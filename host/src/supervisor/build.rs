@@ -8,25 +8,17 @@ use crate::config::{self, Config};
 use crate::control::Desk;
 use crate::hub;
 use crate::net::{AdmissionLimits, Door};
-use crate::plugin::{Limits, Plugin, PluginError, PluginSpec, Runtime, Services};
+use crate::plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use crate::policy::Gate;
 use crate::session::{self, Shared};
 
 /// What the plugin runtime needs to know of an application.
 pub(super) fn plugin_spec(name: &str, application: &config::Application) -> PluginSpec {
-    let limits = &application.limits;
     PluginSpec {
         app: name.to_owned(),
         file: application.plugin.clone(),
         config: application.config.clone(),
-        limits: Limits {
-            max_instances: limits.instances,
-            cpu: limits.cpu,
-            wall: limits.decision,
-            memory_bytes: usize::try_from(limits.memory).unwrap_or(usize::MAX),
-            kv_bytes: usize::try_from(limits.kv).unwrap_or(usize::MAX),
-            ..Limits::default()
-        },
+        limits: application.limits.clone(),
         http: application.http.clone(),
     }
 }

@@ -62,14 +62,6 @@ impl Server {
                     units.push((name.clone(), unit));
                 }
                 Change::Changed { plugin: true, .. } => {
-                    let before = self.config.applications.get(name);
-                    anyhow::ensure!(
-                        before.is_none_or(|before| {
-                            before.plugin == application.plugin
-                                && before.limits == application.limits
-                        }),
-                        "application {name:?}: another plugin file or other limits want a restart"
-                    );
                     let spec = build::plugin_spec(name, application);
                     Plugin::check(&self.runtime, spec).await?;
                 }
@@ -85,6 +77,9 @@ impl Server {
     async fn apply(&mut self, new: Config, diff: &Diff, prepared: Prepared) {
         if diff.log_format {
             warn!("the log's format changes with the next start");
+        }
+        if diff.state {
+            warn!("the state folder changes with the next start");
         }
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::logging::LogControl;
 use crate::net::{Acceptor, Admission, Door};
-use crate::plugin::{Plugin, Reload, Runtime, StopReason};
+use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
 use crate::session::Shared;
 use crate::watch::Watcher;
 
@@ -78,7 +78,7 @@ impl Server {
             .iter()
             .map(|acceptor| Acceptor::bind(acceptor.listen, build::door(acceptor)))
             .collect::<Result<Vec<_>, _>>()?;
-        let runtime = Runtime::new()?;
+        let runtime = Runtime::new(&Storage::Folder(config.state.clone()))?;
         let mut units = BTreeMap::new();
         for (name, application) in &config.applications {
             let unit = build::unit(&runtime, &shared, name, application, &config).await?;

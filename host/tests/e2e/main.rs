@@ -24,4 +24,5 @@ mod lifecycle;
 mod publish_play;
 mod reload;
 mod shipped;
+mod state;
 mod support;

@@ -4,6 +4,7 @@
 //! not drown the log. Control characters are escaped, so a line stays a line.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::plugin::bindings::livehost::app::log::Host;
 pub(crate) use crate::plugin::bindings::livehost::app::log::Level;
 use crate::plugin::instance::State;
+use crate::plugin::stats::Stats;
 
 /// A longer message is cut, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -21,14 +23,16 @@ const MAX_MESSAGE: usize = 4096;
 pub(crate) struct Log {
     app: String,
     rate: Mutex<Rate>,
+    stats: Arc<Stats>,
 }
 
 impl Log {
     /// A log of at most `lines_per_second`.
-    pub(crate) fn new(app: String, lines_per_second: u32) -> Self {
+    pub(crate) fn new(app: String, lines_per_second: u32, stats: Arc<Stats>) -> Self {
         Self {
             app,
             rate: Mutex::new(Rate::new(lines_per_second)),
+            stats,
         }
     }
 
@@ -48,7 +52,10 @@ impl Log {
         let admitted = self.rate.lock().admit(Instant::now());
         let app = self.app.as_str();
         match admitted {
-            Admitted::No => return,
+            Admitted::No => {
+                self.stats.log_lines_dropped.add();
+                return;
+            }
             Admitted::After(0) => {}
             Admitted::After(suppressed) => {
                 warn!(app, plugin, "suppressed {suppressed} lines of the plugin");

@@ -72,7 +72,10 @@ impl Host for State {
         let timers = &self.app.timers;
         match timers.with(|queue| queue.set(key, delay, every, Instant::now())) {
             Ok(()) => timers.changed.notify_one(),
-            Err(reason) => self.log(Level::Warn, &reason, &[]),
+            Err(reason) => {
+                self.app.stats.timers_refused.add();
+                self.log(Level::Warn, &reason, &[]);
+            }
         }
     }
 

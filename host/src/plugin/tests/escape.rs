@@ -252,5 +252,6 @@ async fn the_state_of_other_applications() {
     }
     other.ask("kv-set key other").await.unwrap();
     other.ask("kv-delete key").await.unwrap();
-    assert_eq!(one.ask("kv-get key").await.unwrap(), "1 secret");
+    let kept = one.ask("kv-get key").await.unwrap();
+    assert!(kept.ends_with(" secret"), "{kept}");
 }

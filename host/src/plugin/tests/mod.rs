@@ -7,6 +7,7 @@ mod decide;
 mod escape;
 mod failures;
 mod http;
+mod limits;
 mod logs;
 mod measure;
 mod reload;
@@ -14,7 +15,6 @@ mod state;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -29,7 +29,8 @@ fn runtime() -> &'static Arc<Runtime> {
     static RUNTIME: OnceLock<Arc<Runtime>> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let network = outbound::Network::with_resolver(Arc::new(Names));
-        Runtime::with_network(network.expect("TLS is set up")).expect("the runtime starts")
+        let network = network.expect("TLS is set up");
+        Runtime::with_network(&Storage::Memory, network).expect("the runtime starts")
     })
 }
 

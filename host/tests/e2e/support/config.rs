@@ -1,6 +1,9 @@
 //! Makes `config.ron` for a test.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use super::guests;
 
@@ -71,6 +74,8 @@ pub(crate) struct Config {
     apps: Vec<(String, App)>,
     limits: String,
     listen: String,
+    state: String,
+    level: String,
 }
 
 impl Config {
@@ -80,6 +85,8 @@ impl Config {
             apps: vec![("live".into(), app)],
             limits: String::new(),
             listen: "127.0.0.1:0".into(),
+            state: "state".into(),
+            level: "info".into(),
         }
     }
 
@@ -95,6 +102,18 @@ impl Config {
         self
     }
 
+    /// Another folder for what is kept.
+    pub(crate) fn state(mut self, folder: &Path) -> Self {
+        folder.to_str().expect("UTF-8").clone_into(&mut self.state);
+        self
+    }
+
+    /// Another log filter.
+    pub(crate) fn level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.level);
+        self
+    }
+
     /// Another address.
     pub(crate) fn listen(mut self, addr: &str) -> Self {
         addr.clone_into(&mut self.listen);
@@ -103,7 +122,9 @@ impl Config {
 
     /// The text of `config.ron`.
     pub(crate) fn text(&self) -> String {
-        let mut out = String::from("(\n  log: (level: \"info\", format: Json),\n");
+        let mut out = String::from("(\n");
+        let _ = writeln!(out, "  log: (level: {:?}, format: Json),", self.level);
+        let _ = writeln!(out, "  state: {:?},", self.state);
         out.push_str("  applications: {\n");
         for (name, app) in &self.apps {
             let _ = writeln!(

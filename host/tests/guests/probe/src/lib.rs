@@ -5,7 +5,8 @@
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
 //! `rename`, `version`, `tell-version`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `refuse-configure` and `refuse-start`.
+//! ...), `refuse-configure`, `refuse-start`, and `do`, which answers a connect
+//! with what the command of `do=...&args=...` returned.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
 //! compiled file and so get a new version without a compiler.
@@ -42,6 +43,9 @@ fn version() -> String {
 #[serde(deny_unknown_fields, default)]
 struct Config {
     mode: String,
+    /// Read by nobody: makes a configuration another one.
+    #[serde(rename = "note")]
+    _note: String,
 }
 
 struct Probe {
@@ -79,6 +83,9 @@ fn misbehave(mode: &str, hook: &str) {
         "sleep" => std::thread::sleep(Duration::from_secs(600)),
         // Long enough to be seen running, shorter than any deadline.
         "doze" => std::thread::sleep(Duration::from_millis(300)),
+        "tally" => {
+            let _ = kv::incr("connects", 1, None);
+        }
         "chatter" => {
             for line in 0..1000 {
                 log::info(format!("chatter {line}"));
@@ -108,7 +115,7 @@ impl Probe {
 
 impl App for Probe {
     fn configure(config: &str) -> Result<Self, String> {
-        let Config { mode } = livehost_sdk::parse_config(config)?;
+        let Config { mode, .. } = livehost_sdk::parse_config(config)?;
         misbehave(&mode, "configure");
         if mode == "refuse-configure" {
             return Err("asked to refuse its configuration".into());
@@ -119,6 +126,10 @@ impl App for Probe {
     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
         let mode = self.mode(req.param("mode"));
         misbehave(mode, "connect");
+        if let ("do", Some(method)) = (mode, req.param("do")) {
+            let done = commands::run(method, req.param("args").unwrap_or_default());
+            return Rejection::new(done.unwrap_or_else(|error| error)).into();
+        }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
             None if mode == "redirect" => {

@@ -1,0 +1,281 @@
+//! Every limit, hit on purpose: a clear message, the right counter, and another
+//! application that does not notice.
+
+use super::*;
+
+/// An application that hits a limit, and one beside it.
+struct Pair {
+    hit: Fixture,
+    other: Fixture,
+}
+
+async fn pair(limits: Limits) -> Pair {
+    Pair {
+        hit: Fixture::probe_within("accept", limits).await,
+        other: Fixture::probe("accept").await,
+    }
+}
+
+impl Pair {
+    /// Asks to connect in `mode`; the failure's message.
+    async fn fails(&self, mode: &str) -> String {
+        match self.hit.connect(&[("mode", mode)]).await {
+            Err(error) => error.to_string(),
+            Ok(decision) => panic!("{mode}: {decision:?}"),
+        }
+    }
+
+    /// Calls one of the probe's commands; the error's message.
+    async fn refuses(&self, method: &str, args: &str) -> String {
+        match self.hit.call(method, args).await {
+            Err(error) => error.to_string(),
+            Ok(answer) => panic!("{method} {args}: {answer}"),
+        }
+    }
+
+    /// Of the counters for failures exactly `expected` went up, the application
+    /// decides again, and the other one has none.
+    async fn counted(&self, expected: &[(&str, u64)]) {
+        const TROUBLE: [&str; 13] = [
+            "traps",
+            "memory_exceeded",
+            "cpu_exceeded",
+            "wall_exceeded",
+            "pool_exhausted",
+            "breaker_opened",
+            "breaker_refused",
+            "events_dropped",
+            "timers_refused",
+            "kv_too_large",
+            "kv_over_quota",
+            "kv_not_counted",
+            "log_lines_dropped",
+        ];
+        let stats = self.hit.plugin.stats();
+        for name in TROUBLE {
+            let count = expected.iter().find(|(known, _)| *known == name);
+            let count = count.map_or(0, |(_, count)| *count);
+            assert_eq!(stats.get(name), count, "{name}: {stats}");
+        }
+        let decision = self.other.connect(&[]).await;
+        assert!(matches!(decision, Ok(ConnectDecision::Accept(_))));
+        let other = self.other.plugin.stats();
+        assert_eq!(other.get("connects_accepted"), 1);
+        for name in TROUBLE {
+            assert_eq!(other.get(name), 0, "the other application's {name}");
+        }
+    }
+}
+
+fn says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+    assert!(!message.contains('\n'), "one line: {message:?}");
+}
+
+#[tokio::test]
+async fn traps() {
+    let pair = pair(Limits::default()).await;
+    let message = pair.fails("panic-on-connect").await;
+    says(&message, &["trapped in on-connect", "asked to panic"]);
+    pair.counted(&[("traps", 1)]).await;
+    assert_eq!(pair.hit.plugin.stats().get("connects_failed"), 1);
+}
+
+#[tokio::test]
+async fn computing_time() {
+    let pair = pair(Limits {
+        cpu: Duration::from_millis(20),
+        wall: SOON,
+        ..Limits::default()
+    })
+    .await;
+    let message = pair.fails("loop-on-connect").await;
+    says(&message, &["CPU budget of 20 ms", "on-connect"]);
+    pair.counted(&[("cpu_exceeded", 1)]).await;
+}
+
+#[tokio::test]
+async fn time_in_all() {
+    let pair = pair(Limits {
+        wall: Duration::from_millis(100),
+        ..Limits::default()
+    })
+    .await;
+    let message = pair.fails("sleep-on-connect").await;
+    says(&message, &["wall deadline of 100 ms", "on-connect"]);
+    pair.counted(&[("wall_exceeded", 1)]).await;
+}
+
+#[tokio::test]
+async fn memory() {
+    let pair = pair(Limits {
+        memory_bytes: 4 << 20,
+        cpu: SOON,
+        wall: SOON,
+        ..Limits::default()
+    })
+    .await;
+    let message = pair.fails("alloc-on-connect").await;
+    says(&message, &["asked for more than its 4194304 bytes"]);
+    pair.counted(&[("memory_exceeded", 1)]).await;
+}
+
+#[tokio::test]
+async fn instances() {
+    let pair = pair(Limits {
+        max_instances: 1,
+        wall: Duration::from_millis(100),
+        ..Limits::default()
+    })
+    .await;
+    let pair = Arc::new(pair);
+    // Both have the same deadline; the one that waits has no instance at it.
+    let (first, second) = tokio::join!(pair.fails("sleep-on-connect"), pair.fails("accept"));
+    says(&first, &["wall deadline"]);
+    says(&second, &["no plugin instance was free", "limit: 1"]);
+    pair.counted(&[("wall_exceeded", 1), ("pool_exhausted", 1)])
+        .await;
+}
+
+#[tokio::test]
+async fn breaker() {
+    let pair = pair(Limits {
+        failures: 2,
+        ..Limits::default()
+    })
+    .await;
+    for _ in 0..2 {
+        pair.fails("panic-on-connect").await;
+    }
+    let message = pair.fails("accept").await;
+    says(&message, &["kept failing", "not called for another"]);
+    assert_eq!(pair.hit.plugin.stats().get("breaker_open"), 1);
+    pair.counted(&[("traps", 2), ("breaker_opened", 1), ("breaker_refused", 1)])
+        .await;
+}
+
+#[tokio::test]
+async fn transfer() {
+    let pair = pair(Limits {
+        transfer_bytes: 1 << 20,
+        ..Limits::default()
+    })
+    .await;
+    let message = pair.refuses("kv-fill", "a 3000000").await;
+    says(&message, &["trapped in on-call"]);
+    pair.counted(&[("traps", 1)]).await;
+}
+
+#[tokio::test]
+async fn kv() {
+    let pair = pair(Limits {
+        kv_bytes: 1000,
+        ..Limits::default()
+    })
+    .await;
+    says(&pair.refuses("kv-fill", "a 1001").await, &["Quota"]);
+    says(&pair.refuses("kv-fill", "a 2000000").await, &["TooLarge"]);
+    pair.hit.call("kv-set", "a text").await.unwrap();
+    says(&pair.refuses("kv-incr", "a 1").await, &["not a counter"]);
+    pair.counted(&[
+        ("kv_over_quota", 1),
+        ("kv_too_large", 1),
+        ("kv_not_counted", 1),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn timers() {
+    let (log, _guard) = super::logs::Captured::start();
+    let pair = pair(Limits {
+        timers: 1,
+        ..Limits::default()
+    })
+    .await;
+    for key in ["a", "b", "c"] {
+        let args = format!("{key} 3600000");
+        pair.hit.call("timer-set", &args).await.unwrap();
+    }
+    let lines = log.lines("a timer was not set: the application has 1 timers");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    pair.counted(&[("timers_refused", 2)]).await;
+}
+
+#[tokio::test]
+async fn events() {
+    let (log, _guard) = super::logs::Captured::start();
+    let pair = pair(Limits {
+        event_queue: 2,
+        ..Limits::default()
+    })
+    .await;
+    // Nothing is delivered before this test waits.
+    for id in 0..5 {
+        pair.hit.plugin.notify(Event::Published(info(id, "s")));
+    }
+    log.one("event queue full", &["WARN"]);
+    pair.counted(&[("events_dropped", 3)]).await;
+    pair.hit.media.wait_for("event", 2).await;
+}
+
+#[tokio::test]
+async fn log_lines() {
+    let pair = pair(Limits {
+        log_lines_per_second: 10,
+        ..Limits::default()
+    })
+    .await;
+    // A thousand lines take less than a second, or start another ten.
+    let decision = pair.hit.connect(&[("mode", "chatter-on-connect")]).await;
+    assert!(decision.is_ok());
+    let dropped = pair.hit.plugin.stats().get("log_lines_dropped");
+    assert!((900..1000).contains(&dropped), "{dropped}");
+    pair.counted(&[("log_lines_dropped", dropped)]).await;
+}
+
+#[tokio::test]
+async fn what_went_well_is_counted_too() {
+    let fixture = Fixture::probe("accept").await;
+    fixture.connect(&[]).await.unwrap();
+    fixture.connect(&[("mode", "reject")]).await.unwrap();
+    fixture.connect(&[("mode", "redirect")]).await.unwrap();
+    fixture.plugin.on_publish(stream("s", &[])).await.unwrap();
+    fixture
+        .plugin
+        .on_play(stream("s", &[("mode", "no-play")]))
+        .await
+        .unwrap();
+    fixture.call("log", "x").await.unwrap();
+    assert!(fixture.call("nothing", "").await.is_err());
+    fixture.plugin.notify(Event::Published(info(1, "s")));
+    fixture.media.wait_for("event", 1).await;
+    fixture.call("timer-set", "t 1").await.unwrap();
+    fixture.media.wait_for("timer", 1).await;
+    fixture.replace(&probe(1));
+    fixture.plugin.reload().await.unwrap();
+    fixture.replace(b"garbage");
+    fixture.plugin.reload().await.unwrap_err();
+    let (log, _guard) = super::logs::Captured::start();
+    fixture.plugin.shutdown(StopReason::Shutdown).await;
+    let stats = fixture.plugin.stats();
+    for name in [
+        "connects_accepted",
+        "connects_rejected",
+        "connects_redirected",
+        "publishes_accepted",
+        "plays_rejected",
+        "events_delivered",
+        "timers_fired",
+        "reloads",
+        "reloads_refused",
+    ] {
+        assert_eq!(stats.get(name), 1, "{name}: {stats}");
+    }
+    assert_eq!(stats.get("calls_answered"), 2);
+    assert_eq!(stats.get("calls_refused"), 1);
+    assert_eq!((stats.get("generations"), stats.get("instances")), (1, 1));
+    log.one("plugin stats", &["app=\"live\"", "connects_accepted=1"]);
+}
