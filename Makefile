@@ -66,40 +66,21 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,cargo fmt)
 	cargo fmt --all --check
 	$(call say,clippy)
-	cargo clippy $(call packages,$(LIGHT) probe-guest) --all-targets -- -D warnings
+	cargo clippy $(call packages,$(LIGHT) probe-guest compat-0-1-guest) --all-targets -- -D warnings
 	cargo clippy --release -p livehost --all-targets -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --release -p livehost --lib
 
 .PHONY: test-guests
-test-guests: toolchain ## Build the plugin that tests misbehave with
-	cargo build --profile plugin --target $(WASM) -p probe-guest
+test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track
+	cargo build --profile plugin --target $(WASM) -p probe-guest -p compat-0-1-guest
 	@mkdir -p target/plugins/test
+	@$(call place,compat_0_1_guest,target/plugins/test/compat-0.1.wasm)
 	@$(call place,probe_guest,target/plugins/test/probe.wasm)
 
 .PHONY: clients
 clients: $(FETCHED) ## Fetch the clients that tests use: target/clients
-
-##@ Measure
-
-.PHONY: bench
-bench: bench-tool ## Compare livehost, nginx-rtmp and the floor: target/bench/report.md (BENCH=arguments)
-	$(call say,comparing; about half an hour in all)
-	$(BUILD)/release/livehost-bench compare $(BENCH)
-
-.PHONY: bench-quick
-bench-quick: bench-tool ## One short round of small loads: shows that all works
-	$(BUILD)/release/livehost-bench compare --quick --out target/bench/quick $(BENCH)
-
-.PHONY: bench-micro
-bench-micro: toolchain ## Time the chunk stream and AMF alone (criterion)
-	cargo bench -p livehost-rtmp --bench chunk
-	cargo bench -p livehost-wire --bench amf
-
-.PHONY: bench-tool
-bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
-	cargo build --release -p livehost-bench
 
 ##@ Other
 

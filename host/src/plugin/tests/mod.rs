@@ -3,6 +3,7 @@
 //! The guests come from `make plugins`; `LIVEHOST_GUESTS` names another folder.
 
 mod broken;
+mod compat;
 mod decide;
 mod escape;
 mod failures;
