@@ -82,6 +82,34 @@ test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one o
 .PHONY: clients
 clients: $(FETCHED) ## Fetch the clients that tests use: target/clients
 
+##@ Measure
+
+.PHONY: bench
+bench: bench-tool ## Compare livehost, nginx-rtmp and the floor: target/bench/report.md (BENCH=arguments)
+	$(call say,comparing; about half an hour in all)
+	$(BUILD)/release/livehost-bench compare $(BENCH)
+
+.PHONY: bench-quick
+bench-quick: bench-tool ## One short round of small loads: shows that all works
+	$(BUILD)/release/livehost-bench compare --quick --out target/bench/quick $(BENCH)
+
+.PHONY: bench-micro
+bench-micro: toolchain ## Time the chunk stream and AMF alone (criterion)
+	cargo bench -p livehost-rtmp --bench chunk
+	cargo bench -p livehost-wire --bench amf
+
+.PHONY: bench-tool
+bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
+	cargo build --release -p livehost-bench
+
+##@ Measure
+
+.PHONY: bench-decisions
+bench-decisions: plugins ## What a decision costs, by plugin: a table
+	$(call say,measuring decisions; about 13 s a plugin)
+	@cargo bench --profile release -p livehost --bench decisions -- \
+		$(realpath target/plugins/allow-all.wasm target/plugins/static-keys.wasm $(wildcard target/plugins/lang/*.wasm))
+
 ##@ Other
 
 .PHONY: clean

@@ -10,7 +10,6 @@ mod failures;
 mod http;
 mod limits;
 mod logs;
-mod measure;
 mod reload;
 mod state;
 
