@@ -21,7 +21,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED)
+LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED) keyed
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 PYTHON ?= python3
@@ -52,10 +52,15 @@ plugins: toolchain ## Build the plugins that ship: target/plugins/*.wasm
 	@mkdir -p target/plugins
 	@$(foreach plugin,$(SHIPPED),{ $(call place,$(subst -,_,$(plugin)),target/plugins/$(plugin).wasm); } &&) true
 
+.PHONY: plugins-all
+plugins-all: plugins ## Build plugins/lang, too: one policy in Rust, C, Zig, Python, JavaScript
+	$(call say,building plugins/lang; the first time fetches its tools)
+	@$(MAKE) -C plugins/lang
+
 ##@ Verify
 
 .PHONY: test
-test: plugins test-guests clients ## Run every test
+test: plugins-all test-guests clients ## Run every test
 	$(call say,testing protocols$(,) SDK and plugins)
 	cargo test $(call packages,$(LIGHT))
 	$(call say,testing the server)

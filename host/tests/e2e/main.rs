@@ -20,6 +20,7 @@ mod duplicate;
 mod garbage;
 mod http;
 mod joining;
+mod languages;
 mod lifecycle;
 mod publish_play;
 mod reload;

@@ -92,9 +92,7 @@ impl Tool {
 /// # Panics
 /// In CI (`CI` or `LIVEHOST_CI` is set), if one is missing.
 pub(crate) fn present(tools: &[Tool]) -> Vec<Tool> {
-    let ci = ["CI", "LIVEHOST_CI"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
+    let ci = in_ci();
     let here = |tool: &Tool| match tool.missing() {
         None => true,
         Some(why) if ci => panic!("{tool} is mandatory in CI: {why}"),
@@ -104,6 +102,13 @@ pub(crate) fn present(tools: &[Tool]) -> Vec<Tool> {
         }
     };
     tools.iter().copied().filter(here).collect()
+}
+
+/// What is missing is a failure, not something to skip.
+pub(crate) fn in_ci() -> bool {
+    ["CI", "LIVEHOST_CI"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
 }
 
 /// Whether all of `tools` are here, see [`present`].

@@ -5,24 +5,44 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::workspace;
+use super::{clients, workspace};
 
 /// A compiled plugin: `allow-all.wasm`, `static-keys.wasm`, `test/probe.wasm`.
 ///
 /// # Panics
 /// If it hasn't been built.
 pub(crate) fn guest(file: &str) -> PathBuf {
-    let folder = match std::env::var_os("LIVEHOST_GUESTS") {
-        Some(folder) => PathBuf::from(folder),
-        None => workspace().join("target/plugins"),
-    };
-    let guest = folder.join(file);
+    let guest = path(file);
     assert!(
         guest.is_file(),
         "{} is missing: run `make test`, or `make plugins` before `cargo test`",
         guest.display()
     );
     guest
+}
+
+/// Whether a plugin whose tools not every machine has was built. If not, that
+/// is reported loudly.
+///
+/// # Panics
+/// In CI (`CI` or `LIVEHOST_CI` is set), if it wasn't.
+pub(crate) fn built(file: &str) -> bool {
+    let guest = path(file);
+    let built = guest.is_file();
+    let missing = format!("{} is not built: run `make plugins-all`", guest.display());
+    assert!(built || !clients::in_ci(), "mandatory in CI: {missing}");
+    if !built {
+        eprintln!("SKIPPED: {missing}");
+    }
+    built
+}
+
+fn path(file: &str) -> PathBuf {
+    let folder = match std::env::var_os("LIVEHOST_GUESTS") {
+        Some(folder) => PathBuf::from(folder),
+        None => workspace().join("target/plugins"),
+    };
+    folder.join(file)
 }
 
 /// The test guest, which behaves as its configuration or its client asks.
