@@ -40,9 +40,12 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Everything is read from memory: the database needs no cache of note.
 const CACHE: usize = 1 << 20;
 
-/// By application and key: version, expiry in Unix milliseconds, value.
-const ENTRIES: TableDefinition<'_, (&str, &str), (u64, Option<u64>, &[u8])> =
-    TableDefinition::new("entries");
+/// Application and key.
+type Key = (&'static str, &'static str);
+/// Version, expiry in Unix milliseconds, value.
+type Entry = (u64, Option<u64>, &'static [u8]);
+
+const ENTRIES: TableDefinition<'_, Key, Entry> = TableDefinition::new("entries");
 /// By application: the newest version given out.
 const VERSIONS: TableDefinition<'_, &str, u64> = TableDefinition::new("versions");
 
