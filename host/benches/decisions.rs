@@ -92,6 +92,12 @@ fn stream() -> StreamRequest {
     }
 }
 
+/// Nanoseconds, to three digits.
+fn histogram() -> Histogram<u64> {
+    let minute = 60_000_000_000;
+    Histogram::new_with_bounds(1, minute, 3).expect("it has digits and bounds")
+}
+
 /// How long calls took, in nanoseconds, and how long all of them together.
 async fn measure(plugin: &Arc<Plugin>, hook: Hook, callers: usize) -> (Histogram<u64>, Duration) {
     let begin = Instant::now() + LENGTH / 10;
@@ -100,7 +106,7 @@ async fn measure(plugin: &Arc<Plugin>, hook: Hook, callers: usize) -> (Histogram
         .map(|_| {
             let plugin = Arc::clone(plugin);
             tokio::spawn(async move {
-                let mut times = Histogram::<u64>::new(3).expect("3 digits");
+                let mut times = histogram();
                 loop {
                     let called = Instant::now();
                     if called >= end {
@@ -116,7 +122,7 @@ async fn measure(plugin: &Arc<Plugin>, hook: Hook, callers: usize) -> (Histogram
             })
         })
         .collect();
-    let mut all = Histogram::<u64>::new(3).expect("3 digits");
+    let mut all = histogram();
     for task in tasks {
         all.add(task.await.expect("no panic")).expect("same digits");
     }
