@@ -112,6 +112,30 @@ fn state_survives_an_orderly_stop_and_a_crash() {
     host.stop();
 }
 
+#[test]
+fn limits_change_while_it_serves_and_the_state_stays() {
+    let _guard = together();
+    let folder = host::folder();
+    let state = folder.path().join("state");
+    let with = |limits: &str| Config::live(App::probe("accept").limits(limits)).state(&state);
+    let host = Host::start(&with("kv: \"64 KiB\", decision: \"20 s\""));
+    run(&host, "live", "kv-fill", "big 40000");
+    let mark = host.log.mark();
+    let text = with("kv: \"1 KiB\", decision: \"100 ms\"").text();
+    guests::replace(&host.file("config.ron"), text.as_bytes());
+    host.log.wait(mark, "configuration in force", &[], SOON);
+    assert_ne!(run(&host, "live", "kv-get", "big"), "none");
+    assert!(run(&host, "live", "kv-fill", "more 100").contains("Quota"));
+    let mark = host.log.mark();
+    Client::connect(host.addr, "live?mode=sleep-on-connect").expect_err("it sleeps for ever");
+    let failed = host
+        .log
+        .wait(mark, "no decision from the plugin", &[], SOON);
+    let error = failed.field("error").expect("a failure has a reason");
+    assert!(error.contains("wall deadline of 100 ms"), "{error}");
+    host.stop();
+}
+
 /// What a server that can't start says in the end.
 fn fails(config: &Config) -> String {
     let folder = host::folder();

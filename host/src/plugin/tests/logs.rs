@@ -12,7 +12,7 @@ pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -33,7 +33,7 @@ impl Captured {
     }
 
     pub(super) fn lines(&self, with: &str) -> Vec<String> {
-        let text = self.0.lock().unwrap().clone();
+        let text = self.0.lock().clone();
         let text = String::from_utf8(text).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.retain(|line| line.contains(with));

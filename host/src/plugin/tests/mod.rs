@@ -14,8 +14,9 @@ mod reload;
 mod state;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
@@ -56,7 +57,7 @@ impl outbound::Resolve for Names {
 fn keep(plugin: &Plugin) {
     static KEPT: Mutex<Vec<Arc<compile::Compiled>>> = Mutex::new(Vec::new());
     let compiled = Arc::clone(&plugin.core.serving.load().compiled);
-    let mut kept = KEPT.lock().unwrap();
+    let mut kept = KEPT.lock();
     if !kept.iter().any(|other| other.hash == compiled.hash) {
         kept.push(compiled);
     }
@@ -278,13 +279,13 @@ impl Recorder {
     }
 
     fn tell(&self, line: String) {
-        self.told.lock().unwrap().push(line);
+        self.told.lock().push(line);
         self.more.notify_one();
     }
 
     /// What was told so far.
     fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+        self.told.lock().clone()
     }
 
     /// Waits until `count` lines that start with `prefix` were told.
