@@ -27,6 +27,6 @@ pub async fn run(
     shared: Arc<Shared>,
 ) {
     match chain {
-        Chain::Rtmp => session::serve(carrier, remote, entrance, shared).await,
+        Chain::Rtmp => session::serve(Arc::new(carrier), remote, entrance, shared).await,
     }
 }

@@ -400,6 +400,7 @@ fn media(fields: &mut Fields<'_, '_>) -> Media {
         queue_bytes: fields.size("queue_bytes", default.queue_bytes, 64 * KIB..=GIB),
         queue_time: fields.duration("queue_time", default.queue_time, 100 * MS..=5 * MIN),
         slow_close: fields.duration("slow_close", default.slow_close, SEC..=HOUR),
+        gather: fields.duration("gather", default.gather, Duration::ZERO..=SEC),
         publisher_timeout: fields.duration(
             "publisher_timeout",
             default.publisher_timeout,

@@ -102,6 +102,9 @@ pub struct Media {
     pub queue_time: Duration,
     /// How long a player may stay behind before it is closed. Default 20 s.
     pub slow_close: Duration,
+    /// Frames of so long are gathered and written together. Default 0: each
+    /// goes out at once.
+    pub gather: Duration,
     /// Silence after which a publisher is taken for lost. Default 15 s.
     pub publisher_timeout: Duration,
     /// How long a player may wait for its publisher. Default 60 s.
@@ -192,6 +195,7 @@ impl Default for Media {
             queue_bytes: 8 * MIB,
             queue_time: Duration::from_secs(10),
             slow_close: Duration::from_secs(20),
+            gather: Duration::ZERO,
             publisher_timeout: Duration::from_secs(15),
             wait_for_publisher: Duration::from_secs(60),
         }

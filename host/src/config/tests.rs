@@ -155,6 +155,7 @@ fn every_field_is_read() {
             queue_bytes: 64 << 10,
             queue_time: Duration::from_millis(100),
             slow_close: Duration::from_secs(3600),
+            gather: Duration::from_secs(1),
             publisher_timeout: Duration::from_secs(1),
             wait_for_publisher: Duration::ZERO,
         }

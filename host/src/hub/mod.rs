@@ -1,15 +1,21 @@
 //! The registry of live streams: links publishers to players.
 //!
 //! Flows in: frames, through the [`Publication`] that holds a name. Flows out:
-//! the same frames, through every [`Subscription`] to that name. The hub never
-//! names a session; it wakes one through a [`Wake`].
+//! the same frames, to every [`Subscription`] to that name: straight to the
+//! player's [`Outlet`], or, when something waits there, through its bounded
+//! queue. The hub never names a session; it wakes one through a [`Wake`].
 //!
 //! A name is claimed atomically and process-wide. Lock order is hub, stream,
-//! player queue; the path of a frame takes only the last two.
+//! mailbox of a lane; and apart from those: roster of a lane, player queue,
+//! outlet. The last is only tried, since sessions lock it before their queue.
 
+mod batch;
 mod cache;
 mod frame;
+mod lane;
+mod lanes;
 mod meter;
+mod outlet;
 mod publication;
 mod queue;
 mod registry;
@@ -31,6 +37,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
+pub use outlet::{Offer, Outlet};
 pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
 pub use subscription::Subscription;
@@ -97,6 +104,9 @@ pub struct Settings {
     pub slow_close: Duration,
     /// RTMP chunk size that frames are cut for, in bytes.
     pub chunk_size: u32,
+    /// Frames of so long are gathered and written together; zero sends each at
+    /// once.
+    pub gather: Duration,
 }
 
 /// What a publisher asks the hub for, after the policy has granted it.
@@ -114,6 +124,17 @@ pub struct Claim {
     pub settings: Settings,
     /// Woken when the publication is revoked.
     pub wake: Wake,
+}
+
+/// What a player asks the hub for, after the policy has granted it.
+#[derive(Debug)]
+pub struct Listener {
+    /// The application's media settings.
+    pub settings: Settings,
+    /// Woken when something waits for the player.
+    pub wake: Wake,
+    /// Where frames go while nothing waits; without it all of them wait.
+    pub outlet: Option<Arc<dyn Outlet>>,
 }
 
 /// Why a name could not be claimed.
@@ -144,7 +165,7 @@ pub enum ClaimError {
 pub struct Hub {
     streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
     next_id: AtomicU64,
-    /// Owns the timers of held streams.
+    /// Owns the timers of held streams, and the tasks that run their lanes.
     tasks: TaskTracker,
 }
 
@@ -159,25 +180,28 @@ impl Hub {
         let id: StreamId = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
         let publisher = Arc::new(Publisher::new(id, &claim));
         let mut streams = self.streams.lock();
-        let stream = Self::entry(&mut streams, &claim.key);
-        stream.claim(&publisher, claim.on_duplicate)?;
+        let stream = self.entry(&mut streams, &claim.key);
+        let claimed = stream.claim(&publisher, claim.on_duplicate);
         drop(streams);
+        claimed?;
+        stream.settle();
         Ok(Publication::new(self.clone(), stream, publisher))
     }
 
     /// Subscribes a player. Without a publisher the player waits.
-    pub fn play(self: &Arc<Self>, key: &StreamKey, settings: Settings, wake: Wake) -> Subscription {
+    pub fn play(self: &Arc<Self>, key: &StreamKey, listener: Listener) -> Subscription {
         let mut streams = self.streams.lock();
-        let stream = Self::entry(&mut streams, key);
-        let queue = stream.join(settings, wake);
+        let stream = self.entry(&mut streams, key);
+        let queue = stream.join(listener);
         drop(streams);
+        stream.settle();
         Subscription::new(self.clone(), stream, queue)
     }
 
-    fn entry(streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
+    fn entry(&self, streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
         streams
             .entry(key.clone())
-            .or_insert_with(|| Arc::new(Stream::new(key.clone())))
+            .or_insert_with(|| Arc::new(Stream::new(key.clone(), self.tasks.clone())))
             .clone()
     }
 

@@ -152,6 +152,13 @@ impl Publication {
         self.stream.push(&self.publisher, kind, timestamp, payload)
     }
 
+    /// Whether to read nothing more from the publisher for now: its players
+    /// are so many that the machine can't keep up. Its session is woken when
+    /// that is over.
+    pub fn is_held_up(&self) -> bool {
+        self.stream.hold_up(&self.publisher.wake)
+    }
+
     /// False while another publisher is ahead of this one.
     pub fn is_active(&self) -> bool {
         self.stream.is_active(self.publisher.id)

@@ -1,8 +1,10 @@
 //! The bounded queue between a stream and one player.
 //!
 //! Flows in: every frame of the stream. Flows out: those the player can
-//! decode, in order. A player that falls behind loses what waits for it and
-//! goes on at the next keyframe; one that never catches up is ended.
+//! decode, in order. While nothing waits they go straight to the player's
+//! outlet; otherwise its session takes them from here. A player that falls
+//! behind loses what waits for it and goes on at the next keyframe; one that
+//! never catches up is ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::batch::Delivery;
 use super::frame::{Frame, Kind, Role};
-use super::{Settings, Wake};
+use super::outlet::{Offer, Outlet};
+use super::{Listener, Settings, Wake};
 
 /// What a player's session takes from its queue, in order.
 #[derive(Debug, Clone)]
@@ -51,22 +55,35 @@ struct State {
     end: Option<PlayerEnd>,
     /// The session was woken and has not looked yet.
     woken: bool,
+    /// Frames may go to the outlet: the session wants them as they are.
+    direct: bool,
+    /// Bytes that went there.
+    written: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct PlayerQueue {
     settings: Settings,
     wake: Wake,
+    outlet: Option<Arc<dyn Outlet>>,
+    lane: usize,
     state: Mutex<State>,
 }
 
 impl PlayerQueue {
-    pub(super) fn new(settings: Settings, wake: Wake) -> Self {
+    pub(super) fn new(listener: Listener, lane: usize) -> Self {
         Self {
-            settings,
-            wake,
+            settings: listener.settings,
+            wake: listener.wake,
+            outlet: listener.outlet,
+            lane,
             state: Mutex::default(),
         }
+    }
+
+    /// Its lane in the stream.
+    pub(super) fn lane(&self) -> usize {
+        self.lane
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -97,16 +114,42 @@ impl PlayerQueue {
         self.wake(&mut state);
     }
 
-    /// One live frame. `has_video` says whether the stream has video, so that
-    /// audio waits for the keyframe.
-    pub(super) fn push(&self, frame: &Arc<Frame>, has_video: bool, now: Instant) {
+    /// Live frames: to the outlet if nothing is before them, or queued.
+    pub(super) fn deliver(&self, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return;
         }
+        if let Some(outlet) = &self.outlet
+            && state.takes_directly(delivery)
+        {
+            match outlet.offer(delivery.chunks, delivery.slices) {
+                Offer::Refused => {}
+                offer => {
+                    state.synced |= delivery.has_keyframe;
+                    state.written = state.written.saturating_add(delivery.bytes as u64);
+                    state.behind_since = None;
+                    if offer == Offer::Taken {
+                        self.wake(&mut state);
+                    }
+                    return;
+                }
+            }
+        }
+        for frame in delivery.frames {
+            self.push(&mut state, frame, delivery.has_video, delivery.now);
+        }
+    }
+
+    /// One live frame. `has_video` says whether the stream has video, so that
+    /// audio waits for the keyframe.
+    fn push(&self, state: &mut State, frame: &Arc<Frame>, has_video: bool, now: Instant) {
+        if state.end.is_some() {
+            return;
+        }
         let essential = matches!(frame.role(), Role::Header | Role::Metadata);
-        if !essential && self.overflows(&state, frame) {
-            Self::drop_waiting(&mut state, now);
+        if !essential && self.overflows(state, frame) {
+            Self::drop_waiting(state, now);
         }
         if let Some(since) = state.behind_since
             && now.saturating_duration_since(since) > self.settings.slow_close
@@ -114,7 +157,7 @@ impl PlayerQueue {
             state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
             state.entries.clear();
             state.bytes = 0;
-            self.wake(&mut state);
+            self.wake(state);
             return;
         }
         match frame.role() {
@@ -132,7 +175,7 @@ impl PlayerQueue {
             item: Item::Frame(frame.clone()),
             counted: true,
         });
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     /// What the player has is no base for what follows: another publisher.
@@ -197,6 +240,16 @@ impl PlayerQueue {
         entry.map(|entry| entry.item)
     }
 
+    /// Whether frames may go straight to the outlet once nothing waits.
+    pub(super) fn set_direct(&self, direct: bool) {
+        self.state.lock().direct = direct;
+    }
+
+    /// Bytes that went straight to the outlet.
+    pub(super) fn written(&self) -> u64 {
+        self.state.lock().written
+    }
+
     pub(super) fn end(&self) -> Option<PlayerEnd> {
         self.state.lock().end
     }
@@ -209,5 +262,11 @@ impl PlayerQueue {
         if !std::mem::replace(&mut state.woken, true) {
             self.wake.notify_one();
         }
+    }
+}
+
+impl State {
+    fn takes_directly(&self, delivery: &Delivery<'_>) -> bool {
+        self.direct && self.entries.is_empty() && (self.synced || delivery.starts_anew)
     }
 }

@@ -1,4 +1,7 @@
 //! One name: its publisher, those that stand by, its players, its cache.
+//!
+//! What happens to the stream is ordered by its lock; what follows from it for
+//! the players is posted to their lanes, and done after the lock is free.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,14 +9,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::cache::Cache;
 use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::lane::Post;
+use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
 use super::timeline::Timeline;
-use super::{ClaimError, Join, Settings, StreamKey, Wake};
+use super::{ClaimError, Join, Listener, StreamKey, Wake};
 use crate::policy::{DuplicateRule, StreamId, StreamInfo};
 
 /// Publishers that may wait behind the active one.
@@ -22,16 +28,17 @@ const MAX_STANDBY: usize = 4;
 #[derive(Debug)]
 pub(super) struct Stream {
     key: StreamKey,
+    lanes: Lanes,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     active: Option<Arc<Publisher>>,
     standby: VecDeque<Arc<Publisher>>,
     /// The lost publisher for whose return name and players are kept.
     held: Option<StreamId>,
-    players: Vec<Arc<PlayerQueue>>,
+    lanes: Lanes,
     cache: Cache,
     /// The cache's headers came from a standby publisher: players get them
     /// with its first keyframe.
@@ -40,10 +47,13 @@ struct State {
 }
 
 impl Stream {
-    pub(super) fn new(key: StreamKey) -> Self {
+    /// Tasks that serve its players are those of `tasks`.
+    pub(super) fn new(key: StreamKey, tasks: TaskTracker) -> Self {
+        let lanes = Lanes::new(tasks);
         Self {
             key,
-            state: Mutex::default(),
+            lanes: lanes.clone(),
+            state: Mutex::new(State::new(lanes)),
         }
     }
 
@@ -56,7 +66,7 @@ impl Stream {
         state.active.is_none()
             && state.standby.is_empty()
             && state.held.is_none()
-            && state.players.is_empty()
+            && state.lanes.players() == 0
     }
 
     /// Makes `publisher` the active one, or lets it stand by, or refuses.
@@ -103,6 +113,12 @@ impl Stream {
 
     /// Gives the name up. Returns the hold to time, if one begins.
     pub(super) fn release(&self, publisher: &Publisher, lost: bool) -> Option<Duration> {
+        let hold = self.release_name(publisher, lost);
+        self.settle();
+        hold
+    }
+
+    fn release_name(&self, publisher: &Publisher, lost: bool) -> Option<Duration> {
         let mut state = self.state.lock();
         state.standby.retain(|other| other.id() != publisher.id());
         if state.active.as_ref()?.id() != publisher.id() {
@@ -133,6 +149,8 @@ impl Stream {
             state.held = None;
             state.publisher_is_gone();
         }
+        drop(state);
+        self.settle();
     }
 
     /// One message of a publisher: cached, and queued for every player.
@@ -157,43 +175,46 @@ impl Stream {
         let frame = Arc::new(Frame::new(kind, timestamp, payload, settings.chunk_size)?);
         state.cache.push(&frame, settings.keyframe_cache);
         let starts = frame.role() == Role::Keyframe || !state.cache.has_video();
-        let preamble = if state.preamble_due && starts {
+        if state.preamble_due && starts {
             state.preamble_due = false;
-            state.cache.preamble(timestamp, settings.chunk_size)
-        } else {
-            Vec::new()
-        };
-        let has_video = state.cache.has_video();
-        for player in &state.players {
-            if !preamble.is_empty() {
-                player.push_uncounted(preamble.iter().cloned());
-            }
-            player.push(&frame, has_video, now);
+            let preamble = state.cache.preamble(timestamp, settings.chunk_size);
+            self.lanes.post(&Post::Preamble(preamble.into()));
         }
-        Ok(Pushed::Forwarded(frame.role()))
+        let role = frame.role();
+        let has_video = state.cache.has_video();
+        self.lanes.post(&Post::Frame { frame, has_video });
+        drop(state);
+        self.lanes.send(settings.gather);
+        Ok(Pushed::Forwarded(role))
     }
 
     /// A data message of the host's own making, for the players of now.
     pub(super) fn push_data(&self, payload: Bytes) -> Result<(), NotAFrame> {
-        let now = Instant::now();
         let state = self.state.lock();
         let Some(active) = &state.active else {
             return Ok(());
         };
-        let chunk_size = active.settings().chunk_size;
+        let settings = *active.settings();
         let timestamp = state.timeline.newest();
-        let frame = Arc::new(Frame::new(Kind::Data, timestamp, payload, chunk_size)?);
+        let frame = Arc::new(Frame::new(
+            Kind::Data,
+            timestamp,
+            payload,
+            settings.chunk_size,
+        )?);
         let has_video = state.cache.has_video();
-        for player in &state.players {
-            player.push(&frame, has_video, now);
-        }
+        self.lanes.post(&Post::Frame { frame, has_video });
+        drop(state);
+        self.lanes.send(settings.gather);
         Ok(())
     }
 
-    /// Adds a player; a live stream gives it the cache first.
-    pub(super) fn join(&self, settings: Settings, wake: Wake) -> Arc<PlayerQueue> {
-        let queue = Arc::new(PlayerQueue::new(settings, wake));
-        let mut state = self.state.lock();
+    /// Adds a player; a live stream gives it the cache first. To be followed
+    /// by [`Stream::settle`].
+    pub(super) fn join(&self, listener: Listener) -> Arc<PlayerQueue> {
+        let queue = Arc::new(PlayerQueue::new(listener, self.lanes.assign()));
+        let settings = queue.settings();
+        let state = self.state.lock();
         let first = match settings.join {
             Join::Keyframe => state.cache.frames(),
             Join::NextKeyframe => &[],
@@ -201,24 +222,29 @@ impl Stream {
         let timestamp = first
             .first()
             .map_or_else(|| state.timeline.newest(), |frame| frame.timestamp());
-        let mut burst = state.cache.preamble(timestamp, queue.settings().chunk_size);
+        let mut burst = state.cache.preamble(timestamp, settings.chunk_size);
         burst.extend(first.iter().cloned());
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }
-        state.players.push(queue.clone());
+        self.lanes.join(queue.clone());
         queue
     }
 
-    pub(super) fn leave(&self, queue: &Arc<PlayerQueue>) {
-        let mut state = self.state.lock();
-        if let Some(at) = state
-            .players
-            .iter()
-            .position(|other| Arc::ptr_eq(other, queue))
-        {
-            state.players.swap_remove(at);
-        }
+    pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
+        self.lanes.leave(queue);
+        self.settle();
+    }
+
+    /// Acts on what was posted to the lanes. Not under any lock.
+    pub(super) fn settle(&self) {
+        self.lanes.settle();
+    }
+
+    /// Whether its publisher should not be read from; if so, `wake` is
+    /// notified when that is over.
+    pub(super) fn hold_up(&self, wake: &Wake) -> bool {
+        self.lanes.hold_up(wake)
     }
 
     /// True while someone publishes, or the name is held for a return.
@@ -249,6 +275,18 @@ impl Stream {
 }
 
 impl State {
+    fn new(lanes: Lanes) -> Self {
+        Self {
+            active: None,
+            standby: VecDeque::new(),
+            held: None,
+            lanes,
+            cache: Cache::default(),
+            preamble_due: false,
+            timeline: Timeline::default(),
+        }
+    }
+
     fn is_active(&self, id: StreamId) -> bool {
         self.active.as_ref().is_some_and(|active| active.id() == id)
     }
@@ -258,25 +296,19 @@ impl State {
         self.cache.clear();
         self.preamble_due = false;
         self.timeline.splice();
-        for player in &self.players {
-            player.desync();
-        }
+        self.lanes.post(&Post::Desync);
     }
 
     fn publisher_is_gone(&mut self) {
         self.cache.clear();
         self.preamble_due = false;
         self.timeline.restart();
-        for player in &self.players {
-            player.desync();
-        }
+        self.lanes.post(&Post::Desync);
         self.announce(&Item::Unpublished);
     }
 
     fn announce(&self, item: &Item) {
-        for player in &self.players {
-            player.announce(item.clone());
-        }
+        self.lanes.post(&Post::Announce(item.clone()));
     }
 
     fn info(&self, key: &StreamKey, publisher: &Publisher) -> StreamInfo {
@@ -300,7 +332,7 @@ impl State {
             bytes_in: publisher.bytes_in(),
             idle_ms: u64::try_from(rate.idle.as_millis()).unwrap_or(u64::MAX),
             kbps: rate.kbps,
-            players: u32::try_from(self.players.len()).unwrap_or(u32::MAX),
+            players: u32::try_from(self.lanes.players()).unwrap_or(u32::MAX),
             extra: Vec::new(),
         }
     }

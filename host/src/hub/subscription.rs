@@ -40,6 +40,17 @@ impl Subscription {
         self.queue.end()
     }
 
+    /// Whether frames may go to the outlet past the session, as soon as
+    /// nothing waits. At first they may not.
+    pub fn set_direct(&self, direct: bool) {
+        self.queue.set_direct(direct);
+    }
+
+    /// Bytes that went to the outlet past the session.
+    pub fn written(&self) -> u64 {
+        self.queue.written()
+    }
+
     /// Goes on at the next keyframe: some frames were left out.
     pub fn resync(&self) {
         self.queue.desync();
@@ -53,7 +64,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.stream.leave(&self.queue);
+        self.stream.leave(self.queue.clone());
         self.hub.sweep(&self.stream);
     }
 }

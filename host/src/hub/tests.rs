@@ -16,6 +16,15 @@ fn settings() -> Settings {
         queue_time: Duration::from_secs(10),
         slow_close: Duration::from_secs(20),
         chunk_size: 60_000,
+        gather: Duration::ZERO,
+    }
+}
+
+fn listener(settings: Settings) -> Listener {
+    Listener {
+        settings,
+        wake: Wake::default(),
+        outlet: None,
     }
 }
 
@@ -47,7 +56,7 @@ fn publish(hub: &Arc<Hub>, conn: u64) -> Publication {
 }
 
 fn play(hub: &Arc<Hub>) -> Subscription {
-    hub.play(&key("cam"), settings(), Wake::default())
+    hub.play(&key("cam"), listener(settings()))
 }
 
 /// An AVC message: frame type, packet type, a marker, and padding.
@@ -140,7 +149,7 @@ fn a_player_without_the_cache_waits_for_the_next_keyframe() {
         join: Join::NextKeyframe,
         ..settings()
     };
-    let mut player = hub.play(&key("cam"), latest, Wake::default());
+    let mut player = hub.play(&key("cam"), listener(latest));
     inter(&publication, 33, 2);
     publication.push(Kind::Audio, 40, aac(1)).unwrap();
     keyframe(&publication, 66, 3);
@@ -297,7 +306,13 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
         ..claim(conn, DuplicateRule::Reject)
     };
     let wake = Wake::default();
-    let mut player = hub.play(&key("cam"), settings(), wake.clone());
+    let mut player = hub.play(
+        &key("cam"),
+        Listener {
+            wake: wake.clone(),
+            ..listener(settings())
+        },
+    );
     let lost = hub.publish(hold(1, Duration::from_secs(600))).unwrap();
     keyframe(&lost, 0, 1);
     drop(lost);
@@ -339,7 +354,7 @@ fn a_player_behind_in_bytes_goes_on_at_the_next_keyframe() {
         queue_bytes: 330,
         ..settings()
     };
-    let mut player = hub.play(&key("cam"), tight, Wake::default());
+    let mut player = hub.play(&key("cam"), listener(tight));
     video_header(&publication);
     keyframe(&publication, 0, 1);
     inter(&publication, 33, 2);
@@ -377,7 +392,7 @@ fn a_player_that_never_catches_up_is_ended() {
         slow_close: Duration::ZERO,
         ..settings()
     };
-    let mut player = hub.play(&key("cam"), impatient, Wake::default());
+    let mut player = hub.play(&key("cam"), listener(impatient));
     keyframe(&publication, 0, 1);
     inter(&publication, 33, 2);
     inter(&publication, 66, 3);
@@ -398,7 +413,7 @@ fn the_cached_burst_does_not_count_as_being_behind() {
         queue_time: Duration::from_secs(1),
         ..settings()
     };
-    let mut player = hub.play(&key("cam"), tight, Wake::default());
+    let mut player = hub.play(&key("cam"), listener(tight));
     inter(&publication, 20_000, 3);
     assert_eq!(taken(&mut player).len(), 21);
     assert_eq!(player.dropped(), 0);

@@ -1,6 +1,8 @@
 //! What becomes of a stream's frames: players, later recorders and relays.
 
+mod outbound;
 pub mod play;
 mod send_queue;
 
+pub use outbound::Outbound;
 pub use send_queue::SendQueue;

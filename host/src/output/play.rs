@@ -6,7 +6,7 @@ use bytes::Bytes;
 use livehost_rtmp::session::server::{MediaKind, ServerSession};
 use tracing::{Span, info};
 
-use super::SendQueue;
+use super::Outbound;
 use crate::hub::{Frame, Item, Kind, PlayerEnd, Subscription};
 use crate::policy::{Event, Gate, SessionEnd, StreamRequest};
 
@@ -84,12 +84,17 @@ impl Player {
         }
     }
 
-    /// Moves what waits into `out` as far as there is room. False when the
-    /// socket has to take some first.
-    pub fn fill(&mut self, machine: &mut ServerSession, out: &mut SendQueue) -> bool {
+    /// Moves what waits into `out` as far as there is room. After that the
+    /// hub writes frames itself, while nothing waits and they are wanted as
+    /// they are.
+    pub fn fill(&mut self, machine: &mut ServerSession, out: &Outbound) {
+        // Held to the end: a frame that the hub wrote between two that waited
+        // here would be out of order.
+        let mut out = out.lock();
         while out.has_room() {
             let Some(item) = self.subscription.as_mut().and_then(Subscription::next) else {
-                return true;
+                self.set_direct();
+                return;
             };
             match item {
                 Item::Frame(frame) => {
@@ -114,7 +119,14 @@ impl Player {
                 out.push(bytes);
             }
         }
-        false
+    }
+
+    fn set_direct(&self) {
+        let as_they_are =
+            self.format.shares_chunks && !self.paused && self.wants_audio && self.wants_video;
+        if let Some(subscription) = &self.subscription {
+            subscription.set_direct(as_they_are);
+        }
     }
 
     fn chunks_of(&self, frame: &Frame) -> Option<Bytes> {
@@ -136,6 +148,7 @@ impl Player {
     /// Stops or goes on; going on starts at the next keyframe.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
+        self.set_direct();
         if let (false, Some(subscription)) = (paused, &self.subscription) {
             subscription.resync();
         }
@@ -153,6 +166,7 @@ impl Player {
             }
             MediaKind::Data => {}
         }
+        self.set_direct();
     }
 
     /// When something is due if nothing changes.
@@ -206,7 +220,7 @@ impl Player {
             reason: reason.to_owned(),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             bytes_in: 0,
-            bytes_out: self.bytes_out,
+            bytes_out: self.bytes_out.saturating_add(subscription.written()),
             frames_dropped: subscription.dropped(),
         };
         drop(subscription);

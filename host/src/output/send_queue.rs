@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::carrier::Carrier;
 
 /// Slices handed to one vectored write.
 const MAX_SLICES: usize = 64;
@@ -17,12 +19,16 @@ pub struct SendQueue {
     chunks: VecDeque<Bytes>,
     len: usize,
     sent: u64,
+    /// The last progress, while something waits.
+    waiting_since: Option<Instant>,
+    closed: bool,
 }
 
 impl SendQueue {
     /// Appends bytes; empty ones are nothing.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            self.waiting_since.get_or_insert_with(Instant::now);
             self.len = self.len.saturating_add(bytes.len());
             self.chunks.push_back(bytes);
         }
@@ -48,19 +54,38 @@ impl SendQueue {
         self.sent
     }
 
-    /// One vectored write. Cancel-safe: what was not written stays.
-    pub async fn write_to<W>(&mut self, socket: &mut W) -> io::Result<()>
-    where
-        W: AsyncWrite + Unpin,
-    {
+    /// Since when bytes wait without any being taken.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since
+    }
+
+    /// From now on only the session sends: its last words.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// True after [`SendQueue::close`].
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Bytes that went out without having waited.
+    pub(super) fn count(&mut self, written: usize) {
+        self.sent = self.sent.saturating_add(written as u64);
+    }
+
+    /// One vectored write; what was not written stays.
+    pub(super) fn write_to(&mut self, carrier: &dyn Carrier) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
             *slice = IoSlice::new(chunk);
             count += 1;
         }
-        let slices = slices.get(..count).unwrap_or_default();
-        let written = socket.write_vectored(slices).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let written = carrier.try_write(slices.get(..count).unwrap_or_default())?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -69,8 +94,9 @@ impl SendQueue {
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.sent = self.sent.saturating_add(written as u64);
+        self.count(written);
         self.len = self.len.saturating_sub(written);
+        self.waiting_since = (self.len > 0).then(Instant::now);
         while let Some(front) = self.chunks.front_mut() {
             if front.len() > written {
                 front.advance(written);
@@ -79,5 +105,7 @@ impl SendQueue {
             written = written.saturating_sub(front.len());
             self.chunks.pop_front();
         }
+        // A player that keeps up needs no memory here.
+        self.chunks = VecDeque::new();
     }
 }

@@ -11,7 +11,7 @@ use super::end::SessionEnd;
 use super::names::{NameError, granted};
 use super::publishing::{Publishing, Terms};
 use crate::application::Application;
-use crate::hub::{Claim, StreamKey};
+use crate::hub::{Claim, Listener, StreamKey};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
     CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
@@ -230,10 +230,12 @@ impl ClientSession {
             Err(error) => return self.refuse_play(&unusable(&error)),
         }
         let key = self.key(&application, &request.name);
-        let subscription = self
-            .shared
-            .hub
-            .play(&key, settings.media, self.wake.clone());
+        let listener = Listener {
+            settings: settings.media,
+            wake: self.wake.clone(),
+            outlet: Some(self.out.clone()),
+        };
+        let subscription = self.shared.hub.play(&key, listener);
         let format = Format {
             stream,
             chunk_size: self.chunk_size,

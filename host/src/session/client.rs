@@ -21,7 +21,7 @@ use super::publishing::Publishing;
 use super::{Entrance, Limits, Shared};
 use crate::application::Application;
 use crate::hub::Wake;
-use crate::output::SendQueue;
+use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event};
 
@@ -49,6 +49,7 @@ pub(super) struct ClientSession {
     /// The decision that the client waits for.
     pub(super) decision: Option<BoxFuture<'static, Answer>>,
     pub(super) wake: Wake,
+    pub(super) out: Arc<Outbound>,
     /// Deadlines may have come nearer.
     pub(super) deadlines_changed: bool,
     /// Set when the session is to end once its bytes are out.
@@ -66,6 +67,7 @@ impl ClientSession {
         remote: SocketAddr,
         entrance: Entrance,
         shared: Arc<Shared>,
+        out: Arc<Outbound>,
     ) -> Self {
         let limits = **shared.limits.load();
         let config = ServerConfig {
@@ -102,6 +104,7 @@ impl ClientSession {
             slots: BTreeMap::new(),
             decision: None,
             wake: Arc::new(Notify::new()),
+            out,
             deadlines_changed: true,
             end: None,
             started: now,
@@ -188,7 +191,7 @@ impl ClientSession {
     }
 
     /// Looks at what the hub has for this session: frames, and what it took away.
-    pub(super) fn collect(&mut self, out: &mut SendQueue) {
+    pub(super) fn collect(&mut self) {
         let mut revoked = None;
         let mut overdue = false;
         for (stream, slot) in &mut self.slots {
@@ -199,7 +202,7 @@ impl ClientSession {
                     }
                 }
                 Slot::Play(player) => {
-                    player.fill(&mut self.machine, out);
+                    player.fill(&mut self.machine, &self.out);
                     if player.is_ended() {
                         overdue = true;
                     }
@@ -280,19 +283,20 @@ impl ClientSession {
         }
     }
 
-    /// Feeds received bytes; returns how many were used.
-    pub(super) fn handle_input(&mut self, input: &[u8]) -> Result<usize, SessionEnd> {
-        let mut rest = input;
-        self.machine.handle_input(&mut rest)?;
-        Ok(input.len().saturating_sub(rest.len()))
+    /// Whether to read nothing for now: the machine is behind with sending.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.slots.values().any(|slot| match slot {
+            Slot::Publish(publishing) => publishing.is_held_up(),
+            Slot::Play(_) => false,
+        })
     }
 
     /// Moves the machine's bytes to `out` and acts on its events.
-    pub(super) fn drain(&mut self, out: &mut SendQueue) {
+    pub(super) fn drain(&mut self) {
         use livehost_rtmp::session::Output;
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send(bytes) => out.push(bytes),
+                Output::Send(bytes) => self.out.push(bytes),
                 Output::Event(event) => self.handle_event(event),
             }
         }

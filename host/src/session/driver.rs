@@ -1,19 +1,22 @@
 //! The input and output of one session: one task, one loop.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 use super::client::ClientSession;
 use super::end::SessionEnd;
-use crate::output::SendQueue;
+use crate::carrier::Carrier;
 
-/// Room made for one read, bytes.
-const READ_SIZE: usize = 16 * 1024;
+/// The most that one read takes, bytes.
+const READ_SIZE: usize = 64 * 1024;
 /// Unprocessed bytes held while a decision is awaited; then reading stops.
 const MAX_HELD: usize = 64 * 1024;
 /// Bytes a client has not taken; then nothing more is read from it. One that
@@ -28,117 +31,109 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// For the last bytes, and for the client to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When bytes last moved.
-struct Activity {
+thread_local! {
+    /// Where reads go before the state machine takes them: one for all
+    /// sessions of a worker thread, so that an idle one holds none.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+}
+
+/// What the client sent, and when.
+struct Input {
+    /// What the machine did not take: a decision is awaited.
+    held: BytesMut,
     received: Instant,
-    /// The last write that made progress, or when the queue became non-empty.
-    sent: Instant,
     pinged: bool,
-    bytes_in: u64,
+    bytes: u64,
 }
 
 /// Runs a session to its end.
-pub(super) async fn run<S>(mut session: ClientSession, carrier: S)
-where
-    S: AsyncRead + AsyncWrite + Send,
-{
-    let (mut reader, mut writer) = tokio::io::split(carrier);
-    let mut out = SendQueue::default();
-    let mut activity = Activity {
+pub(super) async fn run(mut session: ClientSession, carrier: Arc<dyn Carrier>) {
+    let mut input = Input {
+        held: BytesMut::new(),
         received: Instant::now(),
-        sent: Instant::now(),
         pinged: false,
-        bytes_in: 0,
+        bytes: 0,
     };
-    let end = converse(
-        &mut session,
-        &mut reader,
-        &mut writer,
-        &mut out,
-        &mut activity,
-    )
-    .await;
+    let end = converse(&mut session, &*carrier, &mut input).await;
+    let out = session.out.clone();
     let gone = matches!(end, SessionEnd::Closed | SessionEnd::Lost(_));
+    out.lock().close();
     if !gone {
         if !matches!(end, SessionEnd::Refused) {
             session.say_goodbye(&end);
         }
-        session.drain(&mut out);
+        session.drain();
     }
     // Names are free before the client is waited for.
-    session.finish(&end, activity.bytes_in, out.sent());
-    if !gone
-        && timeout(LINGER, linger(&mut reader, &mut writer, &mut out))
-            .await
-            .is_err()
-    {
+    let sent = out.lock().sent();
+    session.finish(&end, input.bytes, sent);
+    if gone {
+        return;
+    }
+    let linger = async {
+        while !out.lock().is_empty() {
+            out.write().await?;
+        }
+        linger(&*carrier).await
+    };
+    if timeout(LINGER, linger).await.is_err() {
         debug!("the client did not take the last bytes in time");
     }
 }
 
-async fn converse<R, W>(
+async fn converse(
     session: &mut ClientSession,
-    reader: &mut R,
-    writer: &mut W,
-    out: &mut SendQueue,
-    activity: &mut Activity,
-) -> SessionEnd
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut input = BytesMut::new();
+    carrier: &dyn Carrier,
+    input: &mut Input,
+) -> SessionEnd {
     let shutdown = session.shared.shutdown.clone();
     let wake = session.wake.clone();
+    let out = session.out.clone();
     let mut alarm = pin!(sleep_until(Instant::now().into()));
     loop {
-        if let Err(end) = process(session, &mut input, out) {
-            return end;
-        }
-        let was_empty = out.is_empty();
-        session.collect(out);
-        session.drain(out);
-        if was_empty && !out.is_empty() {
-            activity.sent = Instant::now();
-        }
+        session.collect();
+        session.drain();
         if let Some(end) = session.end.take() {
             return end;
         }
         if std::mem::take(&mut session.deadlines_changed) {
-            let next = next_alarm(session, activity, out);
+            let next = next_alarm(session, input);
             alarm.as_mut().reset(next.into());
         }
         let deciding = session.decision.is_some();
-        let may_read = (!deciding || input.len() < MAX_HELD) && out.len() < MAX_UNTAKEN;
+        let untaken = out.lock().len();
+        let may_read = (!deciding || input.held.len() < MAX_HELD)
+            && untaken < MAX_UNTAKEN
+            && !session.is_held_up();
         let decision = async {
             match &mut session.decision {
                 Some(decision) => decision.await,
                 None => std::future::pending().await,
             }
         };
-        input.reserve(READ_SIZE);
         tokio::select! {
-            read = reader.read_buf(&mut input), if may_read => match read {
-                Ok(0) => return SessionEnd::Closed,
-                Ok(count) => {
-                    activity.bytes_in = activity.bytes_in.saturating_add(count as u64);
-                    activity.received = Instant::now();
-                    activity.pinged = false;
+            ready = poll_fn(|cx| carrier.poll_read_ready(cx)), if may_read => {
+                match ready.and_then(|()| read(session, carrier, input)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(end)) => return end,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return SessionEnd::Lost(error),
                 }
-                Err(error) => return SessionEnd::Lost(error),
             },
-            written = out.write_to(writer), if !out.is_empty() => match written {
-                Ok(()) => activity.sent = Instant::now(),
-                Err(error) => return SessionEnd::Lost(error),
+            written = out.write(), if untaken > 0 => if let Err(error) = written {
+                return SessionEnd::Lost(error);
             },
             answer = decision => {
                 session.decision = None;
                 session.handle_answer(answer);
+                if let Err(end) = input.feed_held(session) {
+                    return end;
+                }
             }
             () = wake.notified() => {}
             () = &mut alarm => {
                 let now = Instant::now();
-                if let Some(end) = check_activity(session, activity, out, now) {
+                if let Some(end) = check_activity(session, input, now) {
                     return end;
                 }
                 session.check_deadlines(now);
@@ -152,77 +147,110 @@ where
     }
 }
 
-/// Feeds the machine until it needs more bytes or an answer.
-fn process(
+/// One read, and what the machine makes of it.
+fn read(
     session: &mut ClientSession,
-    input: &mut BytesMut,
-    out: &mut SendQueue,
-) -> Result<(), SessionEnd> {
-    // At least once: the machine may hold the start of what it stopped before.
+    carrier: &dyn Carrier,
+    input: &mut Input,
+) -> io::Result<Result<(), SessionEnd>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let count = carrier.try_read(scratch)?;
+        if count == 0 {
+            return Ok(Err(SessionEnd::Closed));
+        }
+        input.bytes = input.bytes.saturating_add(count as u64);
+        input.received = Instant::now();
+        input.pinged = false;
+        Ok(input.feed(session, scratch.get(..count).unwrap_or_default()))
+    })
+}
+
+impl Input {
+    /// Bytes that came now; what the machine does not take is held.
+    fn feed(&mut self, session: &mut ClientSession, fresh: &[u8]) -> Result<(), SessionEnd> {
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(fresh);
+            return self.feed_held(session);
+        }
+        let used = feed(session, fresh)?;
+        self.held
+            .extend_from_slice(fresh.get(used..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// At least once after an answer: the machine may hold the start of what
+    /// it stopped before.
+    fn feed_held(&mut self, session: &mut ClientSession) -> Result<(), SessionEnd> {
+        let used = feed(session, &self.held)?;
+        self.held.advance(used);
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+        Ok(())
+    }
+}
+
+/// Feeds the machine until it needs more bytes or an answer.
+fn feed(session: &mut ClientSession, bytes: &[u8]) -> Result<usize, SessionEnd> {
+    let mut rest = bytes;
     while session.decision.is_none() && session.end.is_none() {
-        let result = session.handle_input(input);
+        let before = rest.len();
+        let result = session.machine.handle_input(&mut rest);
         // What came before an error still counts: replies, media, questions.
-        session.drain(out);
-        let used = result?;
-        input.advance(used);
-        if used == 0 {
+        session.drain();
+        result?;
+        if rest.len() == before {
             break;
         }
     }
-    Ok(())
+    Ok(bytes.len().saturating_sub(rest.len()))
 }
 
 /// The earliest of everything that can become due.
-fn next_alarm(session: &ClientSession, activity: &Activity, out: &SendQueue) -> Instant {
-    let silent = if activity.pinged {
-        activity.received + SILENT_AFTER
+fn next_alarm(session: &ClientSession, input: &Input) -> Instant {
+    let silent = if input.pinged {
+        input.received + SILENT_AFTER
     } else {
-        activity.received + PING_AFTER
+        input.received + PING_AFTER
     };
-    let stalled = (!out.is_empty()).then(|| activity.sent + STALLED_AFTER);
-    let latest = stalled.map_or(silent, |stalled| stalled.min(silent));
-    session
-        .next_deadline()
-        .map_or(latest, |deadline| deadline.min(latest))
+    let stalled = session.out.lock().waiting_since();
+    stalled
+        .map(|since| since + STALLED_AFTER)
+        .into_iter()
+        .chain(session.next_deadline())
+        .fold(silent, Instant::min)
 }
 
 fn check_activity(
     session: &mut ClientSession,
-    activity: &mut Activity,
-    out: &SendQueue,
+    input: &mut Input,
     now: Instant,
 ) -> Option<SessionEnd> {
-    if !out.is_empty() && now >= activity.sent + STALLED_AFTER {
+    let stalled = session.out.lock().waiting_since();
+    if stalled.is_some_and(|since| now >= since + STALLED_AFTER) {
         return Some(SessionEnd::WriteStalled(STALLED_AFTER.as_secs()));
     }
-    let silent = now.saturating_duration_since(activity.received);
+    let silent = now.saturating_duration_since(input.received);
     if silent >= SILENT_AFTER {
         return Some(SessionEnd::Silent(SILENT_AFTER.as_secs()));
     }
-    if silent >= PING_AFTER && !activity.pinged {
-        activity.pinged = true;
+    if silent >= PING_AFTER && !input.pinged {
+        input.pinged = true;
         session.machine.send_ping(0);
     }
     None
 }
 
-/// Sends what is left, then waits for the client to close: closing with
-/// unread input would reset the connection and lose the last status.
-async fn linger<R, W>(reader: &mut R, writer: &mut W, out: &mut SendQueue)
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    while !out.is_empty() {
-        if out.write_to(writer).await.is_err() {
-            return;
+/// Waits for the client to close its side: closing with unread input would
+/// reset the connection and lose the last status.
+async fn linger(carrier: &dyn Carrier) -> io::Result<()> {
+    carrier.shutdown_write()?;
+    loop {
+        poll_fn(|cx| carrier.poll_read_ready(cx)).await?;
+        match SCRATCH.with_borrow_mut(|scratch| carrier.try_read(scratch)) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
         }
-    }
-    if writer.shutdown().await.is_err() {
-        return;
-    }
-    let mut ignored = BytesMut::with_capacity(READ_SIZE);
-    while let Ok(1..) = reader.read_buf(&mut ignored).await {
-        ignored.clear();
     }
 }

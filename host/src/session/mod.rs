@@ -21,14 +21,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
 pub use directory::Directory;
 
 use crate::application::Applications;
+use crate::carrier::Carrier;
 use crate::hub::Hub;
+use crate::output::Outbound;
 use client::ClientSession;
 
 /// Limits of a connection.
@@ -79,13 +80,16 @@ impl Entrance {
 }
 
 /// Serves one client until it leaves or is told to.
-pub async fn serve<S>(carrier: S, remote: SocketAddr, entrance: Entrance, shared: Arc<Shared>)
-where
-    S: AsyncRead + AsyncWrite + Send,
-{
+pub async fn serve(
+    carrier: Arc<dyn Carrier>,
+    remote: SocketAddr,
+    entrance: Entrance,
+    shared: Arc<Shared>,
+) {
     let registration = shared.directory.register();
     let span =
         info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
-    let session = ClientSession::new(registration, remote, entrance, shared);
+    let out = Outbound::new(carrier.clone());
+    let session = ClientSession::new(registration, remote, entrance, shared, out);
     driver::run(session, carrier).instrument(span).await;
 }

@@ -146,6 +146,13 @@ impl Publishing {
         self.terms.silence
     }
 
+    /// Whether nothing more should be read from the publisher for now.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.publication
+            .as_ref()
+            .is_some_and(Publication::is_held_up)
+    }
+
     /// Why the hub took it away, if it did.
     pub(super) fn revoked(&self) -> Option<Revocation> {
         self.publication.as_ref()?.revoked()

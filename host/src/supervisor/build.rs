@@ -56,6 +56,7 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
             queue_bytes: media.queue_bytes,
             queue_time: media.queue_time,
             slow_close: media.slow_close,
+            gather: media.gather,
             chunk_size: config.limits.chunk,
         },
         publisher_timeout: media.publisher_timeout,

@@ -1,0 +1,59 @@
+//! A carrier: one accepted connection's bytes, whatever lies below them.
+//!
+//! Reading and writing never wait; the `poll_*` functions tell when to try
+//! again. Writing takes `&self`, so that the hub can hand a frame to a player's
+//! socket without waking the session that owns it.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// An accepted connection. `WouldBlock` is no failure: wait for readiness.
+///
+/// Readiness is awaited by one task, the session's.
+pub trait Carrier: fmt::Debug + Send + Sync + 'static {
+    /// Reads what there is; 0 says that the peer sends no more.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of `slices` as there is room for.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ready when a read may give something.
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when a write may take something.
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tells the peer that nothing more will be sent.
+    fn shutdown_write(&self) -> io::Result<()>;
+}
+
+impl Carrier for TcpStream {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Self::try_read(self, buffer)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            // One is the usual case: spares the kernel the vector.
+            [slice] => Self::try_write(self, slice),
+            slices => self.try_write_vectored(slices),
+        }
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_read_ready(self, cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_write_ready(self, cx)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,163 @@
+//! A share of a stream's players, and the way of every frame to them.
+//!
+//! What happens to a stream is posted in order, under the stream's lock, and
+//! costs nothing there. Whoever finds the lane idle then works through the
+//! posts, writing to one player's socket after the other: the publisher's own
+//! task when players are few, a task per lane when they are many. So a player
+//! that joins, or a plugin that asks for a snapshot, never waits for a fan-out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::batch::Batch;
+use super::frame::Frame;
+use super::queue::{Item, PlayerQueue};
+
+/// What the players of a lane get or become.
+#[derive(Debug, Clone)]
+pub(super) enum Post {
+    Frame {
+        frame: Arc<Frame>,
+        has_video: bool,
+    },
+    /// Headers of another publisher, before its first keyframe.
+    Preamble(Arc<[Arc<Frame>]>),
+    Announce(Item),
+    /// What players have is no base for what follows.
+    Desync,
+    Join(Arc<PlayerQueue>),
+    Leave(Arc<PlayerQueue>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    mailbox: Mutex<Mailbox>,
+    roster: Mutex<Roster>,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    posts: VecDeque<Post>,
+    /// Bytes of the frames among them.
+    bytes: usize,
+    is_running: bool,
+}
+
+/// Touched only by the one who runs the lane.
+#[derive(Debug, Default)]
+struct Roster {
+    players: Vec<Arc<PlayerQueue>>,
+    batch: Batch,
+    /// The player that is next to get the batch.
+    next: usize,
+}
+
+impl Lane {
+    /// Appends a post; the caller sees to it that the lane runs.
+    pub(super) fn post(&self, post: Post) {
+        let mut mailbox = self.mailbox.lock();
+        if let Post::Frame { frame, .. } = &post {
+            mailbox.bytes = mailbox.bytes.saturating_add(frame.len());
+        }
+        mailbox.posts.push_back(post);
+    }
+
+    /// Bytes of frames that wait for the lane.
+    pub(super) fn backlog(&self) -> usize {
+        self.mailbox.lock().bytes
+    }
+
+    /// True for the one who has to run the lane: there are posts, and nobody
+    /// is at it.
+    pub(super) fn start(&self) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        let start = !mailbox.is_running && !mailbox.posts.is_empty();
+        mailbox.is_running |= start;
+        start
+    }
+
+    /// Hands what is next to at most `players` players. False when nothing is
+    /// left, and the lane has stopped.
+    pub(super) fn step(&self, players: usize) -> bool {
+        let mut roster = self.roster.lock();
+        if roster.batch.is_empty() && !self.take_posts(&mut roster) {
+            return false;
+        }
+        roster.deliver(players);
+        true
+    }
+
+    /// Takes frames that can go out together, and what is before them.
+    fn take_posts(&self, roster: &mut Roster) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        while !roster.batch.is_full() {
+            match mailbox.posts.pop_front() {
+                Some(Post::Frame { frame, has_video }) => {
+                    mailbox.bytes = mailbox.bytes.saturating_sub(frame.len());
+                    roster.batch.push(frame, has_video);
+                }
+                Some(other) if roster.batch.is_empty() => {
+                    drop(mailbox);
+                    roster.apply(other);
+                    mailbox = self.mailbox.lock();
+                }
+                Some(other) => {
+                    mailbox.posts.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        mailbox.is_running = !roster.batch.is_empty();
+        mailbox.is_running
+    }
+}
+
+impl Roster {
+    fn apply(&mut self, post: Post) {
+        match post {
+            Post::Frame { .. } => {}
+            Post::Preamble(frames) => {
+                for player in &self.players {
+                    player.push_uncounted(frames.iter().cloned());
+                }
+            }
+            Post::Announce(item) => {
+                for player in &self.players {
+                    player.announce(item.clone());
+                }
+            }
+            Post::Desync => {
+                for player in &self.players {
+                    player.desync();
+                }
+            }
+            Post::Join(queue) => self.players.push(queue),
+            Post::Leave(queue) => {
+                let same = |other: &Arc<PlayerQueue>| Arc::ptr_eq(other, &queue);
+                if let Some(at) = self.players.iter().position(same) {
+                    self.players.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, count: usize) {
+        let end = self.next.saturating_add(count).min(self.players.len());
+        if let Some(players) = self.players.get(self.next..end) {
+            self.batch.with_delivery(Instant::now(), |delivery| {
+                for player in players {
+                    player.deliver(delivery);
+                }
+            });
+        }
+        self.next = end;
+        if end >= self.players.len() {
+            self.batch.clear();
+            self.next = 0;
+        }
+    }
+}

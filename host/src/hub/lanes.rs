@@ -1,0 +1,182 @@
+//! The lanes of a stream: one while players are few, one for each worker
+//! thread when they are many.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+use tokio_util::task::TaskTracker;
+
+use super::Wake;
+use super::lane::{Lane, Post};
+use super::queue::PlayerQueue;
+
+/// So many players are written to by whoever posts; for more, tasks are made,
+/// and players are shared out to one lane more.
+const INLINE_PLAYERS: usize = 32;
+/// Players written to before other tasks get their turn.
+const TURN: usize = 64;
+/// Lanes of one stream at most.
+const MAX_LANES: usize = 16;
+/// Gathered frames of so many bytes go out before their interval has ended.
+const FULL: usize = 512 * 1024;
+/// Bytes of frames that may wait for a lane before the publisher is not read
+/// from: the machine can't keep up.
+const CONGESTED: usize = 4 << 20;
+
+/// All players of one stream, in shares. Clones are the same lanes.
+#[derive(Clone)]
+pub(super) struct Lanes(Arc<Inner>);
+
+struct Inner {
+    lanes: Box<[Lane]>,
+    /// How many of the lanes have had players.
+    used: AtomicUsize,
+    players: AtomicUsize,
+    joined: AtomicUsize,
+    /// A task sleeps until the interval's end.
+    is_gathering: AtomicBool,
+    /// The publisher that is not read from.
+    held_up: Mutex<Option<Wake>>,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("players", &self.players())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lanes {
+    /// Tasks that run lanes are those of `tasks`.
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        Self(Arc::new(Inner {
+            lanes: (0..workers.clamp(1, MAX_LANES))
+                .map(|_| Lane::default())
+                .collect(),
+            used: AtomicUsize::new(1),
+            players: AtomicUsize::new(0),
+            joined: AtomicUsize::new(0),
+            is_gathering: AtomicBool::new(false),
+            held_up: Mutex::new(None),
+            tasks,
+        }))
+    }
+
+    /// How many players there are.
+    pub(super) fn players(&self) -> usize {
+        self.0.players.load(Ordering::Relaxed)
+    }
+
+    /// The lane of a player that is about to join.
+    pub(super) fn assign(&self) -> usize {
+        let wanted = 1_usize.saturating_add(self.players() / INLINE_PLAYERS);
+        let wanted = wanted.min(self.0.lanes.len());
+        let used = self.0.used.fetch_max(wanted, Ordering::Relaxed).max(wanted);
+        let number = self.0.joined.fetch_add(1, Ordering::Relaxed);
+        number.checked_rem(used).unwrap_or(0)
+    }
+
+    /// For every player, in one order with all that is posted.
+    pub(super) fn post(&self, post: &Post) {
+        for lane in self.used() {
+            lane.post(post.clone());
+        }
+    }
+
+    /// One more player; it gets what is posted after this.
+    pub(super) fn join(&self, queue: Arc<PlayerQueue>) {
+        self.0.players.fetch_add(1, Ordering::Relaxed);
+        if let Some(lane) = self.0.lanes.get(queue.lane()) {
+            lane.post(Post::Join(queue));
+        }
+    }
+
+    /// One player less.
+    pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
+        self.0.players.fetch_sub(1, Ordering::Relaxed);
+        if let Some(lane) = self.0.lanes.get(queue.lane()) {
+            lane.post(Post::Leave(queue));
+        }
+    }
+
+    /// Sends frames that were posted, with all that come within `interval`.
+    pub(super) fn send(&self, interval: Duration) {
+        if interval.is_zero() || self.used().iter().any(|lane| lane.backlog() > FULL) {
+            return self.run();
+        }
+        if !self.0.is_gathering.swap(true, Ordering::AcqRel) {
+            let lanes = self.clone();
+            self.0.tasks.spawn(async move {
+                tokio::time::sleep(interval).await;
+                lanes.0.is_gathering.store(false, Ordering::Release);
+                lanes.run();
+            });
+        }
+    }
+
+    /// Acts on what was posted; frames that are being gathered keep their time.
+    pub(super) fn settle(&self) {
+        if !self.0.is_gathering.load(Ordering::Acquire) {
+            self.run();
+        }
+    }
+
+    /// Whether the publisher should not be read from, since too much waits.
+    /// If so, `wake` is notified when that is over.
+    pub(super) fn hold_up(&self, wake: &Wake) -> bool {
+        if !self.is_congested() {
+            return false;
+        }
+        *self.0.held_up.lock() = Some(wake.clone());
+        // It may have ended before the wake was there to be notified.
+        self.is_congested()
+    }
+
+    fn used(&self) -> &[Lane] {
+        let used = self.0.used.load(Ordering::Relaxed);
+        self.0.lanes.get(..used).unwrap_or_default()
+    }
+
+    fn is_congested(&self) -> bool {
+        self.used().iter().any(|lane| lane.backlog() > CONGESTED)
+    }
+
+    fn run(&self) {
+        let few = self.players() <= INLINE_PLAYERS;
+        for (index, lane) in self.used().iter().enumerate() {
+            if !lane.start() {
+                continue;
+            }
+            if few {
+                while lane.step(usize::MAX) {}
+            } else {
+                self.0.tasks.spawn(self.clone().run_lane(index));
+            }
+        }
+    }
+
+    async fn run_lane(self, index: usize) {
+        let Some(lane) = self.0.lanes.get(index) else {
+            return;
+        };
+        while lane.step(TURN) {
+            if !self.is_congested()
+                && let Some(publisher) = self.0.held_up.lock().take()
+            {
+                publisher.notify_one();
+            }
+            yield_now().await;
+        }
+        if let Some(publisher) = self.0.held_up.lock().take() {
+            publisher.notify_one();
+        }
+    }
+}
