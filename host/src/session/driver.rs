@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
@@ -114,7 +115,10 @@ async fn converse(
         tokio::select! {
             ready = poll_fn(|cx| carrier.poll_read_ready(cx)), if may_read => {
                 match ready.and_then(|()| read(session, carrier, input)) {
-                    Ok(Ok(())) => {}
+                    // More waits: the other sessions of the thread have their
+                    // turn first.
+                    Ok(Ok(READ_SIZE)) => yield_now().await,
+                    Ok(Ok(_)) => {}
                     Ok(Err(end)) => return end,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return SessionEnd::Lost(error),
@@ -147,12 +151,12 @@ async fn converse(
     }
 }
 
-/// One read, and what the machine makes of it.
+/// One read, and what the machine makes of it. Returns its bytes.
 fn read(
     session: &mut ClientSession,
     carrier: &dyn Carrier,
     input: &mut Input,
-) -> io::Result<Result<(), SessionEnd>> {
+) -> io::Result<Result<usize, SessionEnd>> {
     SCRATCH.with_borrow_mut(|scratch| {
         let count = carrier.try_read(scratch)?;
         if count == 0 {
@@ -161,7 +165,8 @@ fn read(
         input.bytes = input.bytes.saturating_add(count as u64);
         input.received = Instant::now();
         input.pinged = false;
-        Ok(input.feed(session, scratch.get(..count).unwrap_or_default()))
+        let fed = input.feed(session, scratch.get(..count).unwrap_or_default());
+        Ok(fed.map(|()| count))
     })
 }
 
