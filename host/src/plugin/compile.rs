@@ -5,8 +5,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+use tracing::debug;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
@@ -79,12 +82,31 @@ pub(super) async fn compile(
         return Ok(compiled);
     }
     let worker = Arc::clone(runtime);
-    let compiled = tokio::task::spawn_blocking(move || build(&worker, &bytes, hash))
+    let (done, compiled) = oneshot::channel();
+    // A thread of its own, since a priority can't be raised again.
+    thread::Builder::new()
+        .name("compiler".into())
+        .spawn(move || {
+            yield_to_media();
+            // Whoever asked may be gone.
+            let _ = done.send(build(&worker, &bytes, hash));
+        })
+        .map_err(|error| broken(&format!("no thread for the compiler: {error}")))?;
+    let compiled = compiled
         .await
         .map_err(|_| broken("the compiler panicked"))??;
     let compiled = Arc::new(compiled);
     runtime.keep_compiled(&compiled);
     Ok(compiled)
+}
+
+/// Live media goes before compilation on a busy machine.
+fn yield_to_media() {
+    // On Linux a priority is a thread's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        debug!(%error, "the compiler runs with the usual priority");
+    }
 }
 
 fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled, Fault> {
