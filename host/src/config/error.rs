@@ -77,7 +77,7 @@ pub struct Report {
 
 impl Report {
     /// A report on the file called `file` with the content `text`.
-    pub(super) fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         Self {
             file: file.to_owned(),

@@ -11,15 +11,15 @@ use serde_json::{Map, Number, Value};
 use super::node::{Node, Shape};
 
 /// What has no JSON form: the place, what was expected and came, and help.
-pub(super) struct NotJson<'a> {
-    pub(super) node: Node<'a>,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+pub(crate) struct NotJson<'a> {
+    pub(crate) node: Node<'a>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
 }
 
 /// `node` as JSON. All that has no JSON form is added to `errors`, and `null`
 /// stands in for it.
-pub(super) fn to_json<'a>(node: Node<'a>, errors: &mut Vec<NotJson<'a>>) -> Value {
+pub(crate) fn to_json<'a>(node: Node<'a>, errors: &mut Vec<NotJson<'a>>) -> Value {
     match node.shape() {
         Shape::Text | Shape::Char => text(node, errors),
         Shape::Bool => Value::Bool(node.text() == "true"),

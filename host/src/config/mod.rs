@@ -10,14 +10,14 @@
 
 mod acceptors;
 mod diff;
-mod error;
+pub(crate) mod error;
 mod http;
-mod json;
+pub(crate) mod json;
 mod load;
-mod node;
-mod reader;
+pub(crate) mod node;
+pub(crate) mod reader;
 mod schema;
-mod syntax;
+pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
 pub mod units;

@@ -15,14 +15,14 @@ use serde::{
 
 /// A value: its text without the space and comments around it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape<'a> {
+pub(crate) enum Shape<'a> {
     /// `"…"`, `r"…"`
     Text,
     /// `'c'`
@@ -48,7 +48,7 @@ pub(super) enum Shape<'a> {
 impl<'a> Node<'a> {
     /// The value of a whole file. Attributes like `#![enable(…)]` before it
     /// are skipped: everything they could enable is immaterial here.
-    pub(super) fn whole(file: &'a str) -> ron::error::SpannedResult<Self> {
+    pub(crate) fn whole(file: &'a str) -> ron::error::SpannedResult<Self> {
         let mut deserializer = ron::Deserializer::from_str(file)?;
         let start = file.len() - deserializer.remainder().len();
         serde::de::IgnoredAny::deserialize(&mut deserializer)
@@ -68,17 +68,17 @@ impl<'a> Node<'a> {
     }
 
     /// The value's text.
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
     /// Where the value is in the file, in bytes.
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(crate) fn span(&self) -> Range<usize> {
         range_of(self.file, self.text)
     }
 
     /// What the value looks like.
-    pub(super) fn shape(&self) -> Shape<'a> {
+    pub(crate) fn shape(&self) -> Shape<'a> {
         let text = self.text;
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
         if starts(&["\"", "r\"", "r#\"", "r##"]) {
@@ -118,7 +118,7 @@ impl<'a> Node<'a> {
     }
 
     /// The value in words, for "found …".
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         const SHOWN: usize = 40;
         match self.shape() {
             Shape::List => "a list [...]".to_owned(),
@@ -135,12 +135,12 @@ impl<'a> Node<'a> {
     }
 
     /// The value as a plain Rust type: a number, a text, a bool.
-    pub(super) fn scalar<T: DeserializeOwned>(&self) -> Option<T> {
+    pub(crate) fn scalar<T: DeserializeOwned>(&self) -> Option<T> {
         ron::from_str(self.text).ok()
     }
 
     /// The parenthesis of `Name(…)`.
-    pub(super) fn body(&self) -> Self {
+    pub(crate) fn body(&self) -> Self {
         let rest = self.text.get(self.word().len()..).unwrap_or_default();
         match RawValue::from_ron(rest) {
             Ok(raw) => self.child(raw),
@@ -150,7 +150,7 @@ impl<'a> Node<'a> {
 
     /// The fields of a struct, each name with its place; none if the value is
     /// no struct.
-    pub(super) fn fields(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
+    pub(crate) fn fields(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let fields = deserializer
             .deserialize_struct("", &[], Pairs::<&str>(PhantomData))
@@ -168,7 +168,7 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a map; none if the value is no map.
-    pub(super) fn entries(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
+    pub(crate) fn entries(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let entries = deserializer
             .deserialize_map(Pairs::<&RawValue>(PhantomData))
@@ -182,7 +182,7 @@ impl<'a> Node<'a> {
     }
 
     /// The items of a list or a tuple; none if the value is neither.
-    pub(super) fn items(&self) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn items(&self) -> Option<Vec<Node<'a>>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let items = if self.shape() == Shape::Parens {
             deserializer.deserialize_tuple(0, Items)

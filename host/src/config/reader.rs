@@ -27,13 +27,13 @@ pub struct FieldDoc {
 
 /// What was found while reading a file.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) problems: Vec<Problem>,
-    pub(super) fields: Vec<FieldDoc>,
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) fields: Vec<FieldDoc>,
 }
 
 impl Findings {
-    pub(super) fn problem(&mut self, span: Range<usize>, field: &str, message: String) {
+    pub(crate) fn problem(&mut self, span: Range<usize>, field: &str, message: String) {
         self.problems.push(Problem {
             span,
             field: field.to_owned(),
@@ -42,7 +42,7 @@ impl Findings {
         });
     }
 
-    pub(super) fn problem_with_help(
+    pub(crate) fn problem_with_help(
         &mut self,
         span: Range<usize>,
         field: &str,
@@ -56,15 +56,15 @@ impl Findings {
     }
 
     /// `expected …; found …` at `node`.
-    pub(super) fn expected(&mut self, node: Node<'_>, field: &str, expected: &str) {
+    pub(crate) fn expected(&mut self, node: Node<'_>, field: &str, expected: &str) {
         let message = format!("expected {expected}; found {}", node.describe());
         self.problem(node.span(), field, message);
     }
 }
 
 /// The fields of one struct of the file.
-pub(super) struct Fields<'f, 'a> {
-    pub(super) findings: &'f mut Findings,
+pub(crate) struct Fields<'f, 'a> {
+    pub(crate) findings: &'f mut Findings,
     /// The struct's own path; empty for the file.
     path: String,
     /// Where a missing field is reported.
@@ -77,7 +77,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     /// Takes `node` apart as the struct `name`; `None` stands for a struct
     /// without fields. `read` asks for each field there can be: the others
     /// are problems.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         findings: &'f mut Findings,
         path: String,
         name: &str,
@@ -125,7 +125,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// The full path of the field `name`.
-    pub(super) fn path_of(&self, name: &str) -> String {
+    pub(crate) fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
         } else {
@@ -134,7 +134,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// The field's value, if the file has one; its documentation is noted.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         name: &'static str,
         default: &str,
@@ -150,7 +150,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// Like [`Self::take`] for a field that has no default.
-    pub(super) fn require(&mut self, name: &'static str, allowed: &str) -> Option<Node<'a>> {
+    pub(crate) fn require(&mut self, name: &'static str, allowed: &str) -> Option<Node<'a>> {
         let found = self.take(name, "required", allowed);
         if found.is_none() {
             let message = format!("expected the field `{name}`: {allowed}; found none");
@@ -169,7 +169,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// A struct within this one; without it all its fields have defaults.
-    pub(super) fn section<T>(
+    pub(crate) fn section<T>(
         &mut self,
         name: &'static str,
         type_name: &str,
@@ -181,7 +181,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// A plain number.
-    pub(super) fn number<T>(
+    pub(crate) fn number<T>(
         &mut self,
         name: &'static str,
         default: T,
@@ -208,7 +208,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// A size in bytes, written with its unit.
-    pub(super) fn size<T>(
+    pub(crate) fn size<T>(
         &mut self,
         name: &'static str,
         default: T,
@@ -223,7 +223,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// A duration, written with its unit.
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         name: &'static str,
         default: Duration,
@@ -293,7 +293,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// One of several words.
-    pub(super) fn choice<T: Copy + PartialEq>(
+    pub(crate) fn choice<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
         default: T,
@@ -326,7 +326,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     /// `expected …; found …` at the field `name`, whose value has been read
     /// and makes no sense beside another's. `value` is shown if it is the
     /// default.
-    pub(super) fn refuse(&mut self, name: &str, expected: &str, value: &str) {
+    pub(crate) fn refuse(&mut self, name: &str, expected: &str, value: &str) {
         let node = self.entries.iter().find(|(key, _)| key.text() == name);
         let path = self.path_of(name);
         match node {
@@ -377,7 +377,7 @@ fn struct_fields<'a>(node: Node<'a>, name: &str) -> Option<Vec<(Node<'a>, Node<'
 }
 
 /// `did you mean …?` for the name among `names` that `found` resembles.
-pub(super) fn suggest(found: &str, names: &[&str]) -> Option<String> {
+pub(crate) fn suggest(found: &str, names: &[&str]) -> Option<String> {
     /// Jaro-Winkler similarity from which a name looks like a slip.
     const ALIKE: f64 = 0.8;
     let lower = found.to_lowercase();
@@ -390,7 +390,7 @@ pub(super) fn suggest(found: &str, names: &[&str]) -> Option<String> {
 }
 
 /// Like [`suggest`] for a value that is a bare word, from its text.
-pub(super) fn suggest_word(text: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn suggest_word(text: &str, words: &[&str]) -> Option<String> {
     let bare = text.trim_matches('"');
     if bare != text && words.contains(&bare) {
         return Some(format!("write {bare} without quotes"));

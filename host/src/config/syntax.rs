@@ -9,7 +9,7 @@ use ron::error::{Error, Position, SpannedError};
 use super::error::Problem;
 
 /// The problem that `error` is about.
-pub(super) fn problem(text: &str, error: &SpannedError) -> Problem {
+pub(crate) fn problem(text: &str, error: &SpannedError) -> Problem {
     let start = offset(text, error.span.start);
     let end = offset(text, error.span.end);
     let Some(expected) = expected(&error.code) else {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::imports::log::Log;
+use super::imports::log::{Level, Log};
 use super::imports::timers::Timers;
 use super::kv::Kv;
 use super::stats::Stats;
-use super::{Limits, PluginSpec, Services};
+use super::{Doubles, Limits, PluginSpec, Services};
 use crate::outbound::{self, Client, Network};
 
 /// One application, as its plugin's imports see it.
@@ -23,10 +23,20 @@ pub(super) struct Application {
     pub(super) http_counts: Arc<outbound::Counts>,
     /// The client of the generation that serves.
     http: Mutex<Option<Arc<Client>>>,
+    pub(super) doubles: Doubles,
 }
 
 impl Application {
     pub(super) fn new(spec: &PluginSpec, services: Services, kv: Arc<Kv>) -> Arc<Self> {
+        Self::with_doubles(spec, services, kv, Doubles::default())
+    }
+
+    pub(super) fn with_doubles(
+        spec: &PluginSpec,
+        services: Services,
+        kv: Arc<Kv>,
+        doubles: Doubles,
+    ) -> Arc<Self> {
         let limits = &spec.limits;
         let stats = Arc::<Stats>::default();
         Arc::new(Self {
@@ -39,10 +49,25 @@ impl Application {
             ),
             stats,
             kv,
-            timers: Timers::new(limits.timers),
+            timers: Timers::new(limits.timers, doubles.clock.clone()),
             http_counts: Arc::default(),
             http: Mutex::new(None),
+            doubles,
         })
+    }
+
+    /// One line of `plugin`, or about it.
+    pub(super) fn log(
+        &self,
+        plugin: &str,
+        level: Level,
+        message: &str,
+        fields: &[(String, String)],
+    ) {
+        match &self.doubles.log {
+            Some(double) => double.line(level, message, fields),
+            None => self.log.line(plugin, level, message, fields),
+        }
     }
 
     /// Other limits from now on. What is there already stays, even above them.

@@ -9,6 +9,7 @@ use super::application::Application;
 use super::engine::Runtime;
 use super::error::PluginError;
 use super::generation::{Generation, NoLease, run};
+use super::hooks;
 use super::instance::{Budget, Instance};
 use super::kv::Kv;
 use super::{PluginSpec, Services, reload};
@@ -76,11 +77,7 @@ async fn accepts_anybody(
         props: Vec::new(),
         extra: Vec::new(),
     };
-    let connect = connect.into();
-    let decision = ask(generation, "on-connect", |i| {
-        let Instance { store, policy, .. } = i;
-        Box::pin(async move { policy.call_on_connect(store, &connect).await })
-    });
+    let decision = ask(generation, "on-connect", hooks::on_connect(connect));
     match decision.await?.into() {
         ConnectDecision::Accept(grant) => client.attrs = grant.attrs,
         ConnectDecision::Reject(_) | ConnectDecision::Redirect(_) => return Ok(false),
@@ -97,11 +94,7 @@ async fn accepts_anybody(
         start_seconds: None,
         extra: Vec::new(),
     };
-    let publish = publish.into();
-    let decision = ask(generation, "on-publish", |i| {
-        let Instance { store, policy, .. } = i;
-        Box::pin(async move { policy.call_on_publish(store, &publish).await })
-    });
+    let decision = ask(generation, "on-publish", hooks::on_publish(publish));
     Ok(matches!(decision.await?.into(), PublishDecision::Accept(_)))
 }
 

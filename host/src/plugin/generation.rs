@@ -70,11 +70,12 @@ impl Generation {
     }
 
     /// The budget of a call that belongs to starting or stopping.
-    fn start_budget(&self) -> Budget {
+    pub(super) fn start_budget(&self) -> Budget {
         Budget::new(self.spec.limits.start_cpu, self.spec.limits.start)
     }
 
-    async fn new_instance(&self, budget: Budget) -> Result<Instance, Fault> {
+    /// A new instance that took the configuration.
+    pub(super) async fn new_instance(&self, budget: Budget) -> Result<Instance, Fault> {
         let Self {
             runtime,
             compiled,
@@ -122,6 +123,11 @@ impl Generation {
             lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
         }
         Ok(lease)
+    }
+
+    /// An instance that nobody uses, if there is one.
+    pub(super) fn take_idle(&self) -> Option<Instance> {
+        self.pool.take_idle()
     }
 
     /// A call of the life cycle. It does not queue behind decisions: it takes

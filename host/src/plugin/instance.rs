@@ -44,7 +44,7 @@ pub(super) struct State {
 impl State {
     /// One line of the plugin, or about it.
     pub(super) fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
-        self.app.log.line(&self.plugin, level, message, fields);
+        self.app.log(&self.plugin, level, message, fields);
     }
 
     fn begin(&mut self, budget: Budget) {

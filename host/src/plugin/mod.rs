@@ -9,13 +9,16 @@ mod breaker;
 mod budget;
 mod cache;
 mod check;
+mod clock;
 mod compile;
 mod convert;
 mod detached;
+mod doubles;
 mod engine;
 mod error;
 mod events;
 mod generation;
+mod hooks;
 mod imports;
 mod instance;
 mod kv;
@@ -24,6 +27,7 @@ mod pool;
 mod reload;
 mod serve;
 mod stats;
+mod trial;
 mod wasi;
 
 use std::path::PathBuf;
@@ -41,16 +45,18 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use check::Check;
+pub use clock::Clock;
+pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble};
 pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
 pub use stats::Counts;
+pub use trial::{Answer, KvContents, Question, Trial};
 
 use self::application::Application;
 use self::bindings::exports::livehost::app::lifecycle::StartReason;
 use self::breaker::Breaker;
 use self::events::EventQueue;
-use self::instance::Instance;
 use self::reload::Loader;
 use self::serve::Core;
 use crate::outbound;
@@ -350,11 +356,7 @@ impl Drop for Plugin {
 #[async_trait]
 impl Policy for Plugin {
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        let request = request.into();
-        let decision = self.core.call("on-connect", |i| {
-            let Instance { store, policy, .. } = i;
-            Box::pin(async move { policy.call_on_connect(store, &request).await })
-        });
+        let decision = self.core.call("on-connect", hooks::on_connect(request));
         let decision = decision.await.map(Into::into);
         let stats = &self.core.app.stats;
         match &decision {
@@ -367,11 +369,7 @@ impl Policy for Plugin {
     }
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        let request = request.into();
-        let decision = self.core.call("on-publish", |i| {
-            let Instance { store, policy, .. } = i;
-            Box::pin(async move { policy.call_on_publish(store, &request).await })
-        });
+        let decision = self.core.call("on-publish", hooks::on_publish(request));
         let decision = decision.await.map(Into::into);
         let stats = &self.core.app.stats;
         match &decision {
@@ -383,11 +381,7 @@ impl Policy for Plugin {
     }
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        let request = request.into();
-        let decision = self.core.call("on-play", |i| {
-            let Instance { store, policy, .. } = i;
-            Box::pin(async move { policy.call_on_play(store, &request).await })
-        });
+        let decision = self.core.call("on-play", hooks::on_play(request));
         let decision = decision.await.map(Into::into);
         let stats = &self.core.app.stats;
         match &decision {
@@ -402,21 +396,8 @@ impl Policy for Plugin {
         if self.core.serving.load().compiled.calls.is_none() {
             return Err(CallError::Unknown(method));
         }
-        let who = who.into();
-        let name = method.clone();
-        let answer = self
-            .core
-            .call("on-call", |i| {
-                let Instance { store, calls, .. } = i;
-                Box::pin(async move {
-                    match calls {
-                        Some(calls) => calls.call_on_call(store, &who, &name, &amf0).await,
-                        // The generation has changed to one without calls.
-                        None => Ok(Err(UNKNOWN_METHOD.into())),
-                    }
-                })
-            })
-            .await;
+        let call = hooks::on_call(who, method.clone(), amf0);
+        let answer = self.core.call("on-call", call).await;
         let stats = &self.core.app.stats;
         match answer {
             Ok(Ok(amf0)) => {

@@ -19,6 +19,7 @@ use super::breaker::{Breaker, Open};
 use super::engine::Runtime;
 use super::events::EventQueue;
 use super::generation::{Generation, NoLease, run};
+use super::hooks;
 use super::instance::{Budget, Call, Instance};
 use super::pool::Lease;
 use super::reload::Loader;
@@ -165,40 +166,8 @@ impl Core {
         if self.serving.load().compiled.events.is_none() {
             return;
         }
-        let hook = hook_of(&event);
-        let delivered = self
-            .call(hook, |i| {
-                let Instance { store, events, .. } = i;
-                Box::pin(async move {
-                    // The generation may have changed to one without events.
-                    let Some(events) = events else { return Ok(()) };
-                    match event {
-                        Event::Published(info) => {
-                            events.call_on_published(store, &info.into()).await
-                        }
-                        Event::Ready(info) => events.call_on_ready(store, &info.into()).await,
-                        Event::Unpublished(info, end) => {
-                            let (info, end) = (info.into(), end.into());
-                            events.call_on_unpublished(store, &info, &end).await
-                        }
-                        Event::PlayEnded(request, end) => {
-                            let (request, end) = (request.into(), end.into());
-                            events.call_on_play_ended(store, &request, &end).await
-                        }
-                        Event::Disconnected(who, end) => {
-                            let (who, end) = (who.into(), end.into());
-                            events.call_on_disconnected(store, &who, &end).await
-                        }
-                        Event::Recorded(info, file, bytes, duration_ms) => {
-                            let (info, file) = (info.into(), file.into());
-                            events
-                                .call_on_recorded(store, &info, &file, bytes, duration_ms)
-                                .await
-                        }
-                    }
-                })
-            })
-            .await;
+        let hook = hooks::name_of(&event);
+        let delivered = self.call(hook, hooks::event(event)).await;
         match delivered {
             Ok(()) => self.app.stats.events_delivered.add(),
             Err(error) => {
@@ -213,15 +182,7 @@ impl Core {
         loop {
             let key = self.app.timers.next().await;
             self.while_open().await;
-            let due = key.clone();
-            let fired = self
-                .call("on-timer", |i| {
-                    let Instance {
-                        store, lifecycle, ..
-                    } = i;
-                    Box::pin(async move { lifecycle.call_on_timer(store, &due).await })
-                })
-                .await;
+            let fired = self.call("on-timer", hooks::on_timer(key.clone())).await;
             match fired {
                 Ok(()) => self.app.stats.timers_fired.add(),
                 Err(error) => {
@@ -230,16 +191,5 @@ impl Core {
                 }
             }
         }
-    }
-}
-
-fn hook_of(event: &Event) -> &'static str {
-    match event {
-        Event::Published(_) => "on-published",
-        Event::Ready(_) => "on-ready",
-        Event::Unpublished(..) => "on-unpublished",
-        Event::PlayEnded(..) => "on-play-ended",
-        Event::Disconnected(..) => "on-disconnected",
-        Event::Recorded(..) => "on-recorded",
     }
 }

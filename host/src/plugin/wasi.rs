@@ -33,7 +33,13 @@ pub(super) fn context(app: &Arc<Application>, plugin: &Arc<str>) -> (WasiCtx, La
         level,
         last_words,
     };
-    let context = WasiCtxBuilder::new()
+    let mut context = WasiCtxBuilder::new();
+    let clock = &app.doubles.clock;
+    if clock.standing_at().is_some() {
+        context.wall_clock(clock.clone());
+        context.monotonic_clock(clock.clone());
+    }
+    let context = context
         .stdout(pipe(Level::Info, None))
         .stderr(pipe(Level::Warn, Some(last_words.clone())))
         .allow_tcp(false)
@@ -108,7 +114,7 @@ impl LinePipe {
             last_words.add(line);
         }
         if !line.is_empty() {
-            self.app.log.line(&self.plugin, self.level, line, &[]);
+            self.app.log(&self.plugin, self.level, line, &[]);
         }
     }
 }

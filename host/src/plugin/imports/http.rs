@@ -12,13 +12,17 @@ use tokio::time::Instant;
 
 use crate::outbound;
 use crate::plugin::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
+use crate::plugin::doubles;
 use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 
 impl Host for State {
     async fn send(&mut self, req: Request) -> Result<Response, HttpError> {
         let answer = match prepared(&req, self.answer_by) {
-            Ok(request) => self.http.send(request, ready(Ok(req.body.into()))).await,
+            Ok(request) => match &self.app.doubles.http {
+                Some(double) => doubles::answered(&**double, request, &req.body),
+                None => self.http.send(request, ready(Ok(req.body.into()))).await,
+            },
             Err(error) => Err(error),
         };
         let answer = answer.inspect_err(|error| {

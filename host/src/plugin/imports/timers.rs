@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::plugin::Clock;
 use crate::plugin::bindings::livehost::app::timers::Host;
 use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
@@ -26,15 +27,46 @@ const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub(crate) struct Timers {
     queue: Mutex<Queue>,
     changed: Notify,
+    clock: Clock,
 }
 
 impl Timers {
     /// No timers yet, and never more than `limit`.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, clock: Clock) -> Self {
         Self {
             queue: Mutex::new(Queue::new(limit)),
             changed: Notify::new(),
+            clock,
         }
+    }
+
+    /// The next timer that is due, without waiting for one.
+    pub(crate) fn due(&self) -> Option<String> {
+        match self.with(|queue| queue.pop_due(self.clock.instant())) {
+            Next::Due(key) => Some(key),
+            Next::At(_) | Next::Never => None,
+        }
+    }
+
+    /// How long until the first timer is due; none without timers.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        let due = self.with(|queue| queue.order.first_key_value().map(|((at, _), _)| *at));
+        due.map(|due| due.saturating_duration_since(self.clock.instant()))
+    }
+
+    /// Cancels every timer.
+    pub(crate) fn clear(&self) {
+        self.with(|queue| {
+            queue.timers.clear();
+            queue.order.clear();
+        });
+    }
+
+    /// The keys of the timers, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.with(|queue| queue.timers.keys().cloned().collect());
+        keys.sort_unstable();
+        keys
     }
 
     /// Another limit from now on.
@@ -49,7 +81,7 @@ impl Timers {
     /// Waits until a timer is due. One task calls this.
     pub(crate) async fn next(&self) -> String {
         loop {
-            let wake = match self.with(|queue| queue.pop_due(Instant::now())) {
+            let wake = match self.with(|queue| queue.pop_due(self.clock.instant())) {
                 Next::Due(key) => return key,
                 Next::At(due) => Some(due),
                 Next::Never => None,
@@ -70,7 +102,7 @@ impl Host for State {
         let delay = Duration::from_millis(delay_ms);
         let every = every_ms.map(Duration::from_millis);
         let timers = &self.app.timers;
-        match timers.with(|queue| queue.set(key, delay, every, Instant::now())) {
+        match timers.with(|queue| queue.set(key, delay, every, timers.clock.instant())) {
             Ok(()) => timers.changed.notify_one(),
             Err(reason) => {
                 self.app.stats.timers_refused.add();

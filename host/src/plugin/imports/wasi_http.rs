@@ -25,6 +25,7 @@ use super::http::failure;
 use super::log::Level;
 use crate::outbound::{self, Client, MAX_REQUEST_BODY};
 use crate::plugin::application::Application;
+use crate::plugin::doubles;
 use crate::plugin::instance::State;
 
 /// What a guest may write into a body at once, in bytes: as much is buffered
@@ -104,7 +105,12 @@ impl WasiHttpHooks for Outgoing {
         let unread = Arc::clone(&self.unread);
         let (app, plugin) = (Arc::clone(&self.app), Arc::clone(&self.plugin));
         Box::new(async move {
-            let answer = client.send(request, collected(body)).await;
+            let answer = match &app.doubles.http {
+                Some(double) => collected(body)
+                    .await
+                    .and_then(|body| doubles::answered(&**double, request, &body)),
+                None => client.send(request, collected(body)).await,
+            };
             let answer = answer.and_then(|answer| held(answer, unread));
             match answer {
                 Ok(answer) => {
@@ -112,7 +118,7 @@ impl WasiHttpHooks for Outgoing {
                     Ok((answer, done))
                 }
                 Err(error) => {
-                    app.log.line(&plugin, Level::Warn, &failure(&error), &[]);
+                    app.log(&plugin, Level::Warn, &failure(&error), &[]);
                     Err(wasi_error(error))
                 }
             }

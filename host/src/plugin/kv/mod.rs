@@ -7,6 +7,7 @@
 pub(super) mod disk;
 mod store;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +19,12 @@ use tokio::sync::oneshot;
 
 use self::disk::Command;
 pub(super) use self::store::{Refused, Store};
+use super::Clock;
 
 /// One application's store.
 pub(super) struct Kv {
     store: Mutex<Store>,
+    clock: Clock,
     disk: Option<Bell>,
 }
 
@@ -45,15 +48,46 @@ impl Bell {
 impl Kv {
     /// A store that is gone with the process, of at most `quota` bytes.
     pub(super) fn in_memory(quota: usize) -> Arc<Self> {
+        Self::on_clock(quota, Clock::default())
+    }
+
+    /// Like [`Kv::in_memory`], with a clock of its own.
+    pub(super) fn on_clock(quota: usize, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            store: Mutex::new(Store::new(quota, unix_ms())),
+            store: Mutex::new(Store::new(quota, now(&clock))),
+            clock,
             disk: None,
+        })
+    }
+
+    /// Replaces everything by `contents`, in memory only.
+    pub(super) fn reset(
+        &self,
+        quota: usize,
+        contents: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<(), Refused> {
+        self.with(|store, now| {
+            *store = Store::new(quota, now);
+            for (key, value) in contents {
+                store.set(key.clone(), value.clone(), None, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Every key with its value, in the order of the keys.
+    pub(super) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        self.with(|store, now| {
+            let live = store.live(now);
+            live.map(|(key, record)| (key.to_owned(), record.value.to_vec()))
+                .collect()
         })
     }
 
     fn on_disk(store: Store, bell: Bell) -> Arc<Self> {
         Arc::new(Self {
             store: Mutex::new(store),
+            clock: Clock::default(),
             disk: Some(bell),
         })
     }
@@ -65,7 +99,7 @@ impl Kv {
 
     /// Works on the store with the time in Unix milliseconds.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Store, u64) -> R) -> R {
-        let now = unix_ms();
+        let now = now(&self.clock);
         let mut store = self.store.lock();
         let result = f(&mut store, now);
         let dirty = store.is_dirty();
@@ -90,6 +124,14 @@ impl Kv {
             .send(Command::Save(done))
             .map_err(|_| ended(()))?;
         saved.await.map_err(|_| ended(()))?
+    }
+}
+
+/// Unix time in milliseconds.
+fn now(clock: &Clock) -> u64 {
+    match clock.standing_at() {
+        Some(unix) => u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        None => unix_ms(),
     }
 }
 

@@ -128,6 +128,13 @@ impl Store {
         self.entries.get(key).map(|stored| &stored.record)
     }
 
+    /// Every live record with its key.
+    pub(crate) fn live(&mut self, now: u64) -> impl Iterator<Item = (&str, &Record)> {
+        self.sweep(now);
+        let entries = self.entries.iter();
+        entries.map(|(key, stored)| (&**key, &stored.record))
+    }
+
     pub(crate) fn remove(&mut self, key: &str) {
         let Some((key, stored)) = self.entries.remove_entry(key) else {
             return;
