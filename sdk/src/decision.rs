@@ -35,6 +35,42 @@ pub fn deny<D: Decision>(description: impl Into<String>) -> D {
     Rejection::new(description).into()
 }
 
+/// Makes a decision with `?`: what can't go on becomes a [`Rejection`], which
+/// can be made of a text, and of an error of [`crate::kv`] or
+/// [`crate::http_client`].
+///
+/// ```
+/// # use livehost_sdk::*;
+/// fn on_publish(req: &StreamRequest) -> PublishDecision {
+///     decide(|| {
+///         let room = req.param("room").ok_or("name a room: NAME?room=ROOM")?;
+///         Ok(PublishGrant::default().name(format!("{room}-{}", req.name)))
+///     })
+/// }
+///
+/// let yes = on_publish(&testing::request("cam1?room=a"));
+/// assert!(matches!(yes, PublishDecision::Accept(grant) if grant.name.as_deref() == Some("a-cam1")));
+/// let no = on_publish(&testing::request("cam1"));
+/// assert!(matches!(no, PublishDecision::Reject(_)));
+/// ```
+pub fn decide<D, T>(make: impl FnOnce() -> Result<T, Rejection>) -> D
+where
+    D: From<Result<T, Rejection>>,
+{
+    make().into()
+}
+
+/// Sends the client to another server.
+///
+/// ```
+/// # use livehost_sdk::*;
+/// let there = redirect("rtmp://b.media.example/live");
+/// assert!(matches!(there, ConnectDecision::Redirect(_)));
+/// ```
+pub fn redirect(url: impl Into<String>) -> ConnectDecision {
+    ConnectDecision::Redirect(url.into())
+}
+
 macro_rules! decision {
     ($decision:ident, $grant:ident) => {
         impl Decision for $decision {
@@ -55,6 +91,12 @@ macro_rules! decision {
             }
         }
 
+        impl From<Result<$decision, Rejection>> for $decision {
+            fn from(result: Result<$decision, Rejection>) -> Self {
+                result.unwrap_or_else(Self::Reject)
+            }
+        }
+
         impl From<Result<$grant, Rejection>> for $decision {
             fn from(result: Result<$grant, Rejection>) -> Self {
                 match result {
@@ -70,29 +112,6 @@ decision!(ConnectDecision, ConnectGrant);
 decision!(PublishDecision, PublishGrant);
 decision!(PlayDecision, PlayGrant);
 
-impl Rejection {
-    /// A refusal with the command's usual status code.
-    pub fn new(description: impl Into<String>) -> Self {
-        Self {
-            code: String::new(),
-            description: description.into(),
-            retry_after_ms: None,
-        }
-    }
-
-    /// Sends another status code, such as `NetStream.Publish.Denied`.
-    pub fn code(mut self, code: impl Into<String>) -> Self {
-        self.code = code.into();
-        self
-    }
-
-    /// Says when trying again makes sense.
-    pub fn retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after_ms = Some(millis(delay));
-        self
-    }
-}
-
 impl ConnectGrant {
     /// Keeps `key` = `value` with the connection: every later hook sees it in
     /// [`crate::Client::attrs`].
@@ -104,6 +123,18 @@ impl ConnectGrant {
     /// Ends the connection after so long; fractions of a second count as one.
     pub fn max_duration(mut self, time: Duration) -> Self {
         self.max_seconds = Some(seconds(time));
+        self
+    }
+
+    /// The size of the chunks that the client is sent, in bytes.
+    pub fn chunk_size(mut self, bytes: u32) -> Self {
+        self.chunk_size = Some(bytes);
+        self
+    }
+
+    /// The client acknowledges what it got every so many bytes.
+    pub fn window_ack(mut self, bytes: u32) -> Self {
+        self.window_ack = Some(bytes);
         self
     }
 }
@@ -160,6 +191,14 @@ impl PublishGrant {
         self
     }
 
+    /// After [`PublishGrant::record`]: a new file every so often.
+    pub fn split(mut self, every: Duration) -> Self {
+        if let Some(recording) = &mut self.record_to {
+            recording.split_seconds = Some(seconds(every));
+        }
+        self
+    }
+
     /// Pushes the stream to `url`, too.
     pub fn forward(mut self, url: impl Into<String>) -> Self {
         self.forward_to.push(url.into());
@@ -192,6 +231,20 @@ impl PlayGrant {
         self
     }
 }
+
+macro_rules! extra {
+    ($($grant:ident)*) => {
+        $(impl $grant {
+            /// Adds what a newer host may know; hosts ignore what they don't.
+            pub fn extra(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+                self.extra.push((key.into(), value.into()));
+                self
+            }
+        })*
+    };
+}
+
+extra!(ConnectGrant PublishGrant PlayGrant);
 
 impl ConnectRequest {
     /// The first value of a query parameter.
@@ -229,7 +282,7 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-fn millis(time: Duration) -> u32 {
+pub(crate) fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 

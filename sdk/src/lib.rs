@@ -39,18 +39,28 @@
 //! version as soon as the file is replaced, without a stream being touched.
 //!
 //! What the host offers is in [`kv`], [`registry`], [`control`], [`timers`],
-//! [`http_client`] and [`log`]. Outside WebAssembly (unit tests) those of them
-//! that ask the host panic, so keep decisions apart from the calls they need.
+//! [`http_client`], [`clock`] and [`log`]. In native unit tests all of them ask a
+//! [`testing::MockHost`].
 
 extern crate self as livehost_sdk;
 
 mod app;
 #[doc(hidden)]
 pub mod bindings;
+pub mod clock;
 mod config;
+pub mod control;
 mod decision;
 mod export;
+pub mod http_client;
+mod import;
+pub mod kv;
 pub mod log;
+pub mod registry;
+mod rejection;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+pub mod timers;
 
 pub use app::App;
 pub use bindings::exports::livehost::app::lifecycle::{StartReason, StopReason};
@@ -59,9 +69,8 @@ pub use bindings::livehost::app::types::{
     PlayDecision, PlayGrant, PublishDecision, PublishGrant, Recording, Rejection, Scalar,
     SessionEnd, StreamId, StreamInfo, StreamRequest,
 };
-pub use bindings::livehost::app::{control, http_client, kv, registry, timers};
 pub use config::parse_config;
-pub use decision::{Decision, accept, deny};
+pub use decision::{Decision, accept, decide, deny, redirect};
 
 /// For [`export!`] only.
 #[doc(hidden)]

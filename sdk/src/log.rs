@@ -1,7 +1,16 @@
 //! The host's log, with the application's name on every line.
 //!
-//! The host limits the lines of a second (100 unless configured). Compiled
-//! natively (unit tests), lines go to standard error.
+//! The host limits the lines of a second (100 unless configured). In native
+//! tests lines go to the [`MockHost`](crate::testing::MockHost), without one to
+//! standard error.
+//!
+//! ```
+//! use livehost_sdk::{log, testing::MockHost};
+//!
+//! let host = MockHost::new();
+//! log::write(log::Level::Warn, "no such key", &[("stream", "cam1")]);
+//! assert_eq!(host.log()[0].message, "no such key");
+//! ```
 
 pub use crate::bindings::livehost::app::log::Level;
 
@@ -16,7 +25,9 @@ pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
         crate::bindings::livehost::app::log::write(level, message, &fields);
     }
     #[cfg(not(target_family = "wasm"))]
-    eprintln!("{level:?} {message} {fields:?}");
+    if crate::testing::try_with(|host| host.line(level, message, fields)).is_none() {
+        eprintln!("{level:?} {message} {fields:?}");
+    }
 }
 
 /// Writes a line for developers, usually not shown.

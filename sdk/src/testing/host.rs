@@ -1,0 +1,372 @@
+//! The mock host.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::control::ControlError;
+use crate::http_client::{HttpError, Request, Response};
+use crate::kv::{Entry, KvError};
+use crate::log::Level;
+use crate::{Client, ConnId, Recording, StreamInfo};
+
+/// 2026-01-01 00:00 UTC, since 1970.
+const START: Duration = Duration::from_secs(1_767_225_600);
+/// A timer that repeats does so no faster.
+const MIN_PERIOD: Duration = Duration::from_millis(10);
+
+thread_local! {
+    static HOST: RefCell<Option<Rc<State>>> = const { RefCell::new(None) };
+}
+
+/// A host for the policies of this thread, until it is dropped. Its clock
+/// stands at 2026-01-01 00:00 UTC until [`MockHost::advance`].
+#[derive(Debug)]
+pub struct MockHost(Rc<State>);
+
+/// A command of [`crate::control`].
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Command {
+    Disconnect {
+        conn: ConnId,
+        reason: String,
+    },
+    StopStream {
+        name: String,
+        reason: String,
+    },
+    StartRecord {
+        name: String,
+        spec: Recording,
+    },
+    StopRecord {
+        name: String,
+    },
+    StartForward {
+        name: String,
+        url: String,
+    },
+    StopForward {
+        name: String,
+        url: String,
+    },
+    SendData {
+        name: String,
+        handler: String,
+        amf0: Vec<u8>,
+    },
+}
+
+/// A line of [`crate::log`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Its level.
+    pub level: Level,
+    /// Its text.
+    pub message: String,
+    /// Its fields.
+    pub fields: Vec<(String, String)>,
+}
+
+type Handler = Box<dyn FnMut(&Request) -> Result<Response, HttpError>>;
+
+#[derive(Default)]
+pub(crate) struct State {
+    passed: Cell<Duration>,
+    kv: RefCell<BTreeMap<String, Stored>>,
+    version: Cell<u64>,
+    kv_fails: RefCell<Option<KvError>>,
+    timers: RefCell<BTreeMap<String, Timer>>,
+    streams: RefCell<Vec<StreamInfo>>,
+    clients: RefCell<Vec<Client>>,
+    answers: RefCell<VecDeque<Result<Response, HttpError>>>,
+    handler: RefCell<Option<Handler>>,
+    requests: RefCell<Vec<Request>>,
+    commands: RefCell<Vec<Command>>,
+    lines: RefCell<Vec<Line>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("kv", &self.kv)
+            .field("timers", &self.timers)
+            .field("commands", &self.commands)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Stored {
+    value: Vec<u8>,
+    version: u64,
+    expires: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Timer {
+    due: Duration,
+    every: Option<Duration>,
+}
+
+/// Runs `f` with the host of this thread.
+pub(crate) fn with<R>(f: impl FnOnce(&State) -> R) -> R {
+    try_with(f).expect(
+        "the policy asks its host, and there is none: keep a livehost_sdk::testing::MockHost \
+         for the length of the test",
+    )
+}
+
+/// Like [`with`]; none without a host.
+pub(crate) fn try_with<R>(f: impl FnOnce(&State) -> R) -> Option<R> {
+    let host = HOST.with(|host| host.borrow().clone());
+    host.map(|host| f(&host))
+}
+
+impl Default for MockHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MockHost {
+    /// The host of this thread from now on.
+    ///
+    /// # Panics
+    /// When this thread has one.
+    pub fn new() -> Self {
+        let state = Rc::new(State::default());
+        HOST.with(|host| {
+            let old = host.replace(Some(Rc::clone(&state)));
+            assert!(old.is_none(), "this thread has a MockHost already");
+        });
+        Self(state)
+    }
+
+    /// Lets time pass, and says which timers fired, in order: call `on_timer`
+    /// with each.
+    pub fn advance(&self, time: Duration) -> Vec<String> {
+        let end = self.0.passed.get() + time;
+        let mut fired = Vec::new();
+        while let Some((key, timer)) = self.0.next_timer(end) {
+            self.0.passed.set(timer.due.max(self.0.passed.get()));
+            let mut timers = self.0.timers.borrow_mut();
+            match timer.every {
+                Some(every) => {
+                    let due = timer.due + every;
+                    timers.insert(key.clone(), Timer { due, ..timer });
+                }
+                None => {
+                    timers.remove(&key);
+                }
+            }
+            fired.push(key);
+        }
+        self.0.passed.set(end);
+        fired
+    }
+
+    /// Sets a value of the state, for good.
+    pub fn set_kv(&self, key: &str, value: impl AsRef<[u8]>) {
+        self.0.store(key, value.as_ref(), None);
+    }
+
+    /// A value of the state, as text.
+    pub fn kv(&self, key: &str) -> Option<String> {
+        let entry = self.0.kv_get(key)?;
+        Some(String::from_utf8_lossy(&entry.value).into_owned())
+    }
+
+    /// Every change of the state fails from now on; with `None` it works again.
+    pub fn fail_kv(&self, error: Option<KvError>) {
+        self.0.kv_fails.replace(error);
+    }
+
+    /// The keys of the timers, in order.
+    pub fn timers(&self) -> Vec<String> {
+        self.0.timers.borrow().keys().cloned().collect()
+    }
+
+    /// Makes a stream live; see [`super::stream`].
+    pub fn add_stream(&self, info: StreamInfo) {
+        self.0.streams.borrow_mut().push(info);
+    }
+
+    /// Ends the stream of this name.
+    pub fn remove_stream(&self, name: &str) {
+        self.0.streams.borrow_mut().retain(|info| info.name != name);
+    }
+
+    /// Adds an accepted connection; see [`super::client`].
+    pub fn add_client(&self, client: Client) {
+        self.0.clients.borrow_mut().push(client);
+    }
+
+    /// The answer to the next HTTP request that has none yet.
+    pub fn answer_http(&self, status: u16, body: impl Into<Vec<u8>>) {
+        self.0.answers.borrow_mut().push_back(Ok(Response {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }));
+    }
+
+    /// The next HTTP request that has no answer yet fails.
+    pub fn fail_http(&self, error: HttpError) {
+        self.0.answers.borrow_mut().push_back(Err(error));
+    }
+
+    /// Answers every HTTP request that has no answer yet.
+    pub fn on_http(&self, handler: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
+        self.0.handler.replace(Some(Box::new(handler)));
+    }
+
+    /// The HTTP requests since the last call.
+    pub fn http_requests(&self) -> Vec<Request> {
+        self.0.requests.take()
+    }
+
+    /// The commands since the last call.
+    pub fn commands(&self) -> Vec<Command> {
+        self.0.commands.take()
+    }
+
+    /// The lines of the log since the last call.
+    pub fn log(&self) -> Vec<Line> {
+        self.0.lines.take()
+    }
+}
+
+impl Drop for MockHost {
+    fn drop(&mut self) {
+        HOST.with(|host| host.replace(None));
+    }
+}
+
+/// What the modules of the interface ask.
+impl State {
+    pub(crate) fn unix(&self) -> Duration {
+        START + self.passed.get()
+    }
+
+    pub(crate) fn kv_get(&self, key: &str) -> Option<Entry> {
+        let kv = self.kv.borrow();
+        let stored = kv.get(key)?;
+        let live = stored.expires.is_none_or(|end| end > self.passed.get());
+        live.then(|| Entry {
+            value: stored.value.clone(),
+            version: stored.version,
+        })
+    }
+
+    pub(crate) fn kv_put(
+        &self,
+        key: &str,
+        value: &[u8],
+        ttl_ms: Option<u64>,
+    ) -> Result<u64, KvError> {
+        self.working()?;
+        let expires = ttl_ms.map(|ttl| self.passed.get() + Duration::from_millis(ttl));
+        Ok(self.store(key, value, expires))
+    }
+
+    pub(crate) fn kv_incr(&self, key: &str, by: i64, ttl_ms: Option<u64>) -> Result<i64, KvError> {
+        self.working()?;
+        let Some(entry) = self.kv_get(key) else {
+            self.kv_put(key, by.to_string().as_bytes(), ttl_ms)?;
+            return Ok(by);
+        };
+        let unavailable = |reason: &str| KvError::Unavailable(reason.into());
+        let text = String::from_utf8_lossy(&entry.value);
+        let number: i64 = text
+            .parse()
+            .map_err(|_| unavailable("the value is not a counter"))?;
+        let number = number
+            .checked_add(by)
+            .ok_or_else(|| unavailable("the counter would overflow"))?;
+        let expires = self.kv.borrow().get(key).and_then(|stored| stored.expires);
+        self.store(key, number.to_string().as_bytes(), expires);
+        Ok(number)
+    }
+
+    pub(crate) fn kv_delete(&self, key: &str) {
+        self.kv.borrow_mut().remove(key);
+    }
+
+    fn working(&self) -> Result<(), KvError> {
+        self.kv_fails.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    fn store(&self, key: &str, value: &[u8], expires: Option<Duration>) -> u64 {
+        let version = self.version.get() + 1;
+        self.version.set(version);
+        let stored = Stored {
+            value: value.to_vec(),
+            version,
+            expires,
+        };
+        self.kv.borrow_mut().insert(key.to_owned(), stored);
+        version
+    }
+
+    pub(crate) fn timer(&self, key: &str, delay_ms: u64, every_ms: Option<u64>) {
+        let due = self.passed.get() + Duration::from_millis(delay_ms);
+        let every = every_ms.map(|every| Duration::from_millis(every).max(MIN_PERIOD));
+        let timer = Timer { due, every };
+        self.timers.borrow_mut().insert(key.to_owned(), timer);
+    }
+
+    pub(crate) fn cancel(&self, key: &str) {
+        self.timers.borrow_mut().remove(key);
+    }
+
+    /// The first timer that is due at `end`.
+    fn next_timer(&self, end: Duration) -> Option<(String, Timer)> {
+        let timers = self.timers.borrow();
+        let due = timers.iter().filter(|(_, timer)| timer.due <= end);
+        let (key, timer) = due.min_by_key(|(_, timer)| timer.due)?;
+        Some((key.clone(), *timer))
+    }
+
+    pub(crate) fn streams(&self, prefix: &str) -> Vec<StreamInfo> {
+        let mut found = self.streams.borrow().clone();
+        found.retain(|info| info.name.starts_with(prefix));
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+
+    pub(crate) fn clients(&self) -> Vec<Client> {
+        self.clients.borrow().clone()
+    }
+
+    pub(crate) fn http(&self, request: &Request) -> Result<Response, HttpError> {
+        self.requests.borrow_mut().push(request.clone());
+        let answer = self.answers.borrow_mut().pop_front();
+        if let Some(answer) = answer {
+            return answer;
+        }
+        match self.handler.borrow_mut().as_mut() {
+            Some(handler) => handler(request),
+            None => Err(HttpError::Connect("the test has no answer to this".into())),
+        }
+    }
+
+    pub(crate) fn command(&self, command: Command) -> Result<(), ControlError> {
+        self.commands.borrow_mut().push(command);
+        Ok(())
+    }
+
+    pub(crate) fn line(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
+        let fields = fields.iter();
+        self.lines.borrow_mut().push(Line {
+            level,
+            message: message.to_owned(),
+            fields: fields
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! Requests and events as a host makes them.
+
+use crate::{Client, ConnectRequest, Pairs, SessionEnd, StreamInfo, StreamRequest};
+
+/// Connection 7, over RTMP, from 203.0.113.7.
+pub fn client() -> Client {
+    Client {
+        conn: 7,
+        remote: "203.0.113.7:51234".into(),
+        protocol: "rtmp".into(),
+        tls_name: None,
+        attrs: Vec::new(),
+    }
+}
+
+/// A connection to `app`, for example `live`, `live/room1?user=ann`.
+pub fn connect(app: &str) -> ConnectRequest {
+    let (path, query) = split(app);
+    let (name, instance) = match path.split_once('/') {
+        Some((name, instance)) => (name, Some(instance.to_owned())),
+        None => (path, None),
+    };
+    ConnectRequest {
+        client: client(),
+        local: "0.0.0.0:1935".into(),
+        app: name.into(),
+        instance,
+        query,
+        tc_url: format!("rtmp://media.example/{app}"),
+        flash_ver: "FMLE/3.0 (compatible; FMSc/1.0)".into(),
+        props: Vec::new(),
+        extra: Vec::new(),
+    }
+}
+
+/// A publish or play of a stream of `live`, for example `cam1?key=s3cret`.
+pub fn request(name: &str) -> StreamRequest {
+    let (path, query) = split(name);
+    StreamRequest {
+        client: client(),
+        app: "live".into(),
+        instance: None,
+        name: path.into(),
+        raw_name: name.into(),
+        query,
+        mode: "live".into(),
+        start_seconds: None,
+        extra: Vec::new(),
+    }
+}
+
+/// A live stream of [`client`].
+pub fn stream(name: &str) -> StreamInfo {
+    StreamInfo {
+        id: 1,
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        publisher: client(),
+        video: None,
+        audio: None,
+        started_unix_ms: 0,
+        bytes_in: 0,
+        idle_ms: 0,
+        kbps: 0,
+        players: 0,
+        extra: Vec::new(),
+    }
+}
+
+/// The end of a publish, a playback or a connection, at once.
+pub fn ended(reason: &str) -> SessionEnd {
+    SessionEnd {
+        reason: reason.into(),
+        duration_ms: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        frames_dropped: 0,
+    }
+}
+
+fn split(text: &str) -> (&str, Pairs) {
+    let Some((path, query)) = text.split_once('?') else {
+        return (text, Vec::new());
+    };
+    let pairs = query.split('&').map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    (path, pairs.collect())
+}
