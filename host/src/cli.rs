@@ -49,12 +49,57 @@ pub enum Command {
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
+    /// Tools for authors of plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// The commands of `host plugin`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum PluginCommand {
+    /// Show a component's interface and what it asks for
+    ///
+    /// Version and world of the interface, size, SHA-256, imports and exports,
+    /// the capabilities that it can ask for, and whether this host could run
+    /// it. Nothing of the component runs.
+    Inspect {
+        /// The component
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a plugin's cases
+    ///
+    /// Loads the component as a server does, plays every case against an
+    /// outside that the case describes (state, HTTP, clock, streams), and
+    /// shows what is not as expected. docs/plugins.md describes the format.
+    /// Exit status 0 if all cases pass.
+    Test {
+        /// The component
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+        /// What it should do
+        #[arg(value_name = "CASES.ron")]
+        cases: PathBuf,
+        /// Run the cases a second time on N shared instances, each call on
+        /// another one, and fail if a decision changes
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+        instances: u8,
+        /// In that second run, play the cases in random order and choose
+        /// instances at random; SEED repeats an earlier run
+        #[arg(long, value_name = "SEED", num_args = 0..=1)]
+        #[allow(clippy::option_option)]
+        shuffle: Option<Option<u64>>,
+    },
 }
 
 const EXAMPLES: &str = "\
 Example:
   host check config.ron    # is it valid, do its plugins load?
   host run config.ron      # serve
+  host plugin test my.wasm cases.ron
 
 RUST_LOG, if set, overrides the configuration's log filter, for example
   RUST_LOG=info,livehost::session=debug host run config.ron";

@@ -12,6 +12,7 @@
 //! [`policy::Policy`], and the hub never names a session.
 
 pub mod application;
+pub mod author;
 pub mod carrier;
 pub mod chain;
 pub mod cli;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use livehost::cli::{Cli, Command};
-use livehost::supervisor;
+use livehost::{author, supervisor};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run { config } => supervisor::run(&config).await,
             Command::Check { config } => supervisor::check(&config).await,
+            Command::Plugin(command) => author::run(command).await,
         }
     });
     // A plugin that is being compiled must not hold the exit up.

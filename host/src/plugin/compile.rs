@@ -18,7 +18,7 @@ use super::error::Fault;
 use super::instance::{State, one_line};
 
 /// The track of the interface in `wit/` that this host offers.
-pub(super) const TRACK: &str = "0.1";
+pub const TRACK: &str = "0.1";
 /// The version of that track; any `0.1.x` of a guest matches.
 const VERSION: &str = "0.1.0";
 /// A larger file is not read.

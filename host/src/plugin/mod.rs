@@ -46,12 +46,13 @@ use tracing::{error, info, warn};
 
 pub use check::Check;
 pub use clock::Clock;
+pub use compile::TRACK;
 pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble};
 pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
 pub use stats::Counts;
-pub use trial::{Answer, KvContents, Question, Trial};
+pub use trial::{Answer, KvContents, Program, Question, Trial};
 
 use self::application::Application;
 use self::bindings::exports::livehost::app::lifecycle::StartReason;

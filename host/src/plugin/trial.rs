@@ -3,6 +3,7 @@
 //! the caller says which instance answers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
+use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::generation::Generation;
@@ -63,6 +65,30 @@ pub enum Answer {
 
 /// The keys and values of an application's store.
 pub type KvContents = BTreeMap<String, Vec<u8>>;
+
+/// A component that this host could run: compiled and linked. As long as it is
+/// kept, loading the same file again compiles nothing.
+pub struct Program(Arc<Compiled>);
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Program")
+            .field(&self.0.hash.short())
+            .finish()
+    }
+}
+
+impl Program {
+    /// Reads, compiles and links `file`; nothing of it runs.
+    ///
+    /// # Errors
+    /// When it is no component, or not one of this host's interface.
+    pub async fn load(runtime: &Arc<Runtime>, file: &Path) -> Result<Self, Fault> {
+        let bytes = compile::read(file).await?;
+        let hash = ContentHash::of(&bytes);
+        Ok(Self(compile::compile(runtime, bytes, hash).await?))
+    }
+}
 
 /// A plugin that is called by hand.
 pub struct Trial {

@@ -14,6 +14,7 @@
 )]
 
 mod auth;
+mod author;
 mod bad_plugins;
 mod disconnects;
 mod duplicate;

@@ -1,0 +1,99 @@
+//! `cases.ron`: what a plugin should do, as its author writes it down.
+//!
+//! Flows in: the path of a file. Flows out: [`Cases`], or every problem with
+//! its place, in the way of `config.ron`. The format is described in
+//! `docs/plugins.md`.
+
+pub(crate) mod facts;
+pub(crate) mod pattern;
+mod read;
+mod shapes;
+mod step;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pattern::{PairsWant, Pattern, TextWant};
+
+use crate::config::Report;
+use crate::plugin::{HttpFailure, HttpResponse, KvContents, Question};
+use crate::policy::{Client, StreamInfo};
+
+/// The cases of one file.
+#[derive(Debug)]
+pub(crate) struct Cases {
+    pub(crate) file: PathBuf,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// One case: a fresh application, and what is done to it.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    /// The application's name.
+    pub(crate) app: String,
+    /// JSON text.
+    pub(crate) config: String,
+    /// What the clock shows, since 1970, UTC.
+    pub(crate) now: Duration,
+    pub(crate) kv: KvContents,
+    pub(crate) streams: Vec<StreamInfo>,
+    pub(crate) clients: Vec<Client>,
+    /// The plugin should refuse its configuration, with this text.
+    pub(crate) refused: Option<TextWant>,
+    pub(crate) steps: Vec<Step>,
+    /// What the state should be in the end.
+    pub(crate) kv_after: Option<PairsWant>,
+    /// The keys of the timers that should be set in the end.
+    pub(crate) timers_after: Option<Vec<String>>,
+}
+
+/// One thing that happens to the application.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) line: usize,
+    /// As a reader knows it: `Publish "cam1"`.
+    pub(crate) title: String,
+    pub(crate) action: Action,
+    pub(crate) expect: Option<Pattern>,
+    /// The requests it should make, each with its answer.
+    pub(crate) http: Vec<Exchange>,
+    /// The commands it should give: exactly these, in this order.
+    pub(crate) control: Option<Vec<Pattern>>,
+    /// Lines it should write; others may be there.
+    pub(crate) log: Vec<Pattern>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// A question of the client that the case's last `Connect` was about,
+    /// unless the step names one.
+    Ask {
+        question: Box<Question>,
+        own_client: bool,
+    },
+    /// Time passes; timers that become due fire.
+    Wait(Duration),
+    /// A new version replaces this one.
+    Reload,
+}
+
+/// An HTTP request, and the answer to it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) request: Pattern,
+    pub(crate) answer: Result<HttpResponse, HttpFailure>,
+}
+
+/// Why there are no cases.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CasesError {
+    #[error("cannot read the cases {}: {source}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Invalid(Report),
+}

@@ -1,0 +1,152 @@
+//! The shapes that patterns can have: the decisions, commands and requests of
+//! `wit/0.1`, with the names of its fields in Rust's spelling.
+
+/// One alternative, and what can be said about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) fields: &'static [Field],
+}
+
+/// A field. One without a name is the only one: `Redirect("url")`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Word(&'static [&'static str]),
+    Pairs,
+    List,
+    Record(&'static [Field]),
+    Values,
+}
+
+const fn field(name: &'static str, kind: Kind) -> Field {
+    Field { name, kind }
+}
+
+const fn shape(name: &'static str, fields: &'static [Field]) -> Shape {
+    Shape { name, fields }
+}
+
+use Kind::{List, Number, Pairs, Record, Text, Values, Word};
+
+/// The words of `duplicate-rule`.
+pub(crate) const DUPLICATE_RULES: &[&str] = &["Reject", "Replace", "Standby"];
+
+const REJECT: Shape = shape(
+    "Reject",
+    &[
+        field("code", Text),
+        field("description", Text),
+        field("retry_after_ms", Number),
+    ],
+);
+
+const RECORDING: &[Field] = &[
+    field("container", Text),
+    field("path", Text),
+    field("split_seconds", Number),
+];
+
+pub(crate) const CONNECT: &[Shape] = &[
+    shape(
+        "Accept",
+        &[
+            field("attrs", Pairs),
+            field("chunk_size", Number),
+            field("window_ack", Number),
+            field("max_seconds", Number),
+            field("extra", Pairs),
+        ],
+    ),
+    REJECT,
+    shape("Redirect", &[field("", Text)]),
+];
+
+pub(crate) const PUBLISH: &[Shape] = &[
+    shape(
+        "Accept",
+        &[
+            field("name", Text),
+            field("on_duplicate", Word(DUPLICATE_RULES)),
+            field("record_to", Record(RECORDING)),
+            field("forward_to", List),
+            field("max_kbps", Number),
+            field("idle_timeout_ms", Number),
+            field("hold_ms", Number),
+            field("extra", Pairs),
+        ],
+    ),
+    REJECT,
+];
+
+pub(crate) const PLAY: &[Shape] = &[
+    shape(
+        "Accept",
+        &[
+            field("name", Text),
+            field("pull_from", Text),
+            field("wait_ms", Number),
+            field("max_seconds", Number),
+            field("extra", Pairs),
+        ],
+    ),
+    REJECT,
+];
+
+pub(crate) const CALL: &[Shape] = &[
+    shape("Returns", &[field("", Values)]),
+    shape("Fails", &[field("", Text)]),
+];
+
+pub(crate) const HTTP_REQUEST: Shape = shape(
+    "Request",
+    &[
+        field("method", Text),
+        field("url", Text),
+        field("headers", Pairs),
+        field("body", Text),
+    ],
+);
+
+/// The commands of `control`.
+pub(crate) const CONTROL: &[Shape] = &[
+    shape(
+        "Disconnect",
+        &[field("conn", Number), field("reason", Text)],
+    ),
+    shape("StopStream", &[field("name", Text), field("reason", Text)]),
+    shape(
+        "StartRecord",
+        &[field("name", Text), field("spec", Record(RECORDING))],
+    ),
+    shape("StopRecord", &[field("name", Text)]),
+    shape("StartForward", &[field("name", Text), field("url", Text)]),
+    shape("StopForward", &[field("name", Text), field("url", Text)]),
+    shape(
+        "SendData",
+        &[
+            field("name", Text),
+            field("handler", Text),
+            field("values", Values),
+        ],
+    ),
+];
+
+const LINE: &[Field] = &[field("message", Text), field("fields", Pairs)];
+
+/// Lines of the log, by level.
+pub(crate) const LOG: &[Shape] = &[
+    shape("Trace", LINE),
+    shape("Debug", LINE),
+    shape("Info", LINE),
+    shape("Warn", LINE),
+    shape("Error", LINE),
+];

@@ -1,0 +1,44 @@
+//! Tools for authors of plugins: `host plugin ...`.
+//!
+//! Flows in: components, sources, cases. Flows out: text for a terminal. A
+//! server needs nothing of this; plugins are run by [`crate::plugin`], as in a
+//! server.
+
+mod cases;
+mod inspect;
+mod random;
+mod stage;
+mod test;
+
+pub use inspect::inspect;
+pub use test::{Options, test};
+
+use crate::cli::PluginCommand;
+
+/// Runs one of the commands of `host plugin`.
+///
+/// # Errors
+/// What the command found wrong.
+pub async fn run(command: PluginCommand) -> anyhow::Result<()> {
+    match command {
+        PluginCommand::Inspect { file, json } => inspect(&file, json),
+        PluginCommand::Test {
+            file,
+            cases,
+            instances,
+            shuffle,
+        } => {
+            let shuffle = match shuffle {
+                Some(None) => Some(getrandom::u64()? >> 32),
+                Some(seed) => seed,
+                None => None,
+            };
+            // One instance can't take turns.
+            let instances = match (instances, shuffle) {
+                (1, Some(_)) => 4,
+                (instances, _) => usize::from(instances),
+            };
+            test(&file, &cases, Options { instances, shuffle }).await
+        }
+    }
+}

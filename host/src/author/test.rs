@@ -1,0 +1,490 @@
+//! `host plugin test`: runs a plugin's cases.
+//!
+//! Flows in: a component and its cases. Flows out: what failed, on standard
+//! output. Each case has a fresh application. With several instances the
+//! cases run a second time, in which every call goes to another instance than
+//! the one before: a decision that changes was made from an instance's memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::cases::pattern::{Difference, Fact, TextWant};
+use super::cases::{Action, Case, Cases, Step};
+use super::random::Random;
+use super::stage::Stage;
+use crate::outbound;
+use crate::plugin::{
+    Answer, Clock, Fault, Limits, PluginError, PluginSpec, Program, Question, Runtime, Storage,
+    Trial,
+};
+use crate::policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
+
+/// More timers than this don't fire in one wait: some set each other.
+const MAX_FIRED: usize = 1000;
+
+/// How the cases run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Run again with so many instances, if more than one.
+    pub instances: usize,
+    /// Run again in an order that this number determines.
+    pub shuffle: Option<u64>,
+}
+
+/// What one case came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    failures: Vec<Failure>,
+    /// The decision of each step.
+    decisions: Vec<Option<Fact>>,
+}
+
+/// Something that is not as expected.
+#[derive(Debug)]
+struct Failure {
+    line: usize,
+    /// Where in the case: a step, or its end.
+    at: String,
+    /// Part of the outcome: `decision`, `kv`, ...
+    part: &'static str,
+    difference: Difference,
+}
+
+/// Which instance a call goes to.
+enum Turn {
+    /// Always the same.
+    First,
+    /// Another one each time.
+    Next(usize),
+    Random(Random),
+}
+
+impl Turn {
+    fn next(&mut self) -> usize {
+        match self {
+            Self::First => 0,
+            Self::Next(turn) => {
+                *turn = turn.wrapping_add(1);
+                *turn
+            }
+            Self::Random(random) => random.below(usize::MAX),
+        }
+    }
+}
+
+/// Runs the cases of `file` against `plugin`.
+///
+/// # Errors
+/// When a file can't be read, the plugin can't be loaded, or a case fails.
+pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Result<()> {
+    let cases = Cases::load(file)?;
+    let runtime = Runtime::new(&Storage::Memory)?;
+    let program = Program::load(&runtime, plugin).await;
+    // Kept, so that it is compiled once for all cases.
+    let _program = program.map_err(|fault| anyhow::anyhow!("{} {fault}", plugin.display()))?;
+    let run = Run {
+        runtime,
+        plugin,
+        limits: patient(),
+    };
+    println!("{}: {}", plugin.display(), file.display());
+    let mut failed = 0_usize;
+    let mut decisions = Vec::new();
+    for case in &cases.cases {
+        let outcome = run.alone(case).await?;
+        print(&cases, case, &outcome.failures);
+        failed = failed.saturating_add(usize::from(!outcome.failures.is_empty()));
+        decisions.push(outcome.decisions);
+    }
+    let count = cases.cases.len();
+    println!(
+        "{count} cases: {} ok, {failed} failed",
+        count.saturating_sub(failed)
+    );
+    let mut changed = 0;
+    if options.instances > 1 || options.shuffle.is_some() {
+        changed = run.together(&cases, &decisions, options).await?;
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {count} cases failed");
+    anyhow::ensure!(
+        changed == 0,
+        "{changed} decisions depend on what an instance remembers: keep state in kv"
+    );
+    Ok(())
+}
+
+/// A server's limits, but for a machine that is busy with builds.
+fn patient() -> Limits {
+    let server = Limits::default();
+    Limits {
+        wall: server.wall.saturating_mul(10),
+        start: server.start.saturating_mul(10),
+        ..server
+    }
+}
+
+struct Run<'a> {
+    runtime: Arc<Runtime>,
+    plugin: &'a Path,
+    limits: Limits,
+}
+
+impl Run<'_> {
+    /// One case on a fresh instance.
+    async fn alone(&self, case: &Case) -> anyhow::Result<Outcome> {
+        let stage = Arc::new(Stage::default());
+        let clock = Clock::standing(case.now);
+        stage.set(&case.streams, &case.clients);
+        match self.load(case, &stage, &clock, 1).await {
+            Ok(mut trial) => Ok(play(case, &mut trial, &stage, &clock, &mut Turn::First).await),
+            Err(error) => refusal(case, error),
+        }
+    }
+
+    async fn load(
+        &self,
+        case: &Case,
+        stage: &Arc<Stage>,
+        clock: &Clock,
+        instances: usize,
+    ) -> Result<Trial, PluginError> {
+        let (services, doubles) = stage.parts(clock);
+        let spec = PluginSpec {
+            app: case.app.clone(),
+            file: self.plugin.to_owned(),
+            config: case.config.clone(),
+            limits: self.limits.clone(),
+            // Scripted answers come from nowhere.
+            http: outbound::Settings::default(),
+        };
+        Trial::load(&self.runtime, spec, services, doubles, &case.kv, instances).await
+    }
+
+    /// All cases again, those with the same configuration on the same
+    /// instances; how many decisions are others than before.
+    async fn together(
+        &self,
+        cases: &Cases,
+        decisions: &[Vec<Option<Fact>>],
+        options: Options,
+    ) -> anyhow::Result<usize> {
+        let mut order: Vec<_> = cases.cases.iter().zip(decisions).collect();
+        order.retain(|(case, _)| case.refused.is_none());
+        let mut turn = match options.shuffle {
+            Some(seed) => {
+                let mut random = Random::new(seed);
+                random.shuffle(&mut order);
+                println!(
+                    "again, with {} instances, shuffled by {seed}",
+                    options.instances
+                );
+                Turn::Random(random)
+            }
+            None => {
+                println!("again, with {} instances in turn", options.instances);
+                Turn::Next(0)
+            }
+        };
+        let mut shared: BTreeMap<(&str, &str), (Trial, Arc<Stage>, Clock)> = BTreeMap::new();
+        let mut changed = 0_usize;
+        for (case, before) in order {
+            let key = (case.app.as_str(), case.config.as_str());
+            let (trial, stage, clock) = match shared.entry(key) {
+                std::collections::btree_map::Entry::Occupied(entry) => {
+                    let (trial, stage, clock) = entry.into_mut();
+                    stage.set(&case.streams, &case.clients);
+                    clock.set(case.now);
+                    trial.reset(&case.kv).await?;
+                    (trial, stage, clock)
+                }
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    let stage = Arc::new(Stage::default());
+                    let clock = Clock::standing(case.now);
+                    stage.set(&case.streams, &case.clients);
+                    let trial = self.load(case, &stage, &clock, options.instances).await?;
+                    let (trial, stage, clock) = entry.insert((trial, stage, clock));
+                    (trial, stage, clock)
+                }
+            };
+            let outcome = play(case, trial, stage, clock, &mut turn).await;
+            for ((step, before), after) in case.steps.iter().zip(before).zip(&outcome.decisions) {
+                if before != after {
+                    changed = changed.saturating_add(1);
+                    print_change(cases, case, step, before.as_ref(), after.as_ref());
+                }
+            }
+        }
+        println!("{changed} decisions changed");
+        Ok(changed)
+    }
+}
+
+/// A plugin that can't be loaded: as expected, a failed case, or no plugin.
+fn refusal(case: &Case, error: PluginError) -> anyhow::Result<Outcome> {
+    let (Fault::ConfigRefused(text) | Fault::StartRefused(text)) = &error.fault else {
+        return Err(error).context("no case can run");
+    };
+    let failures = match &case.refused {
+        Some(wanted) if wanted.matches(Some(text.as_bytes())) => Vec::new(),
+        wanted => vec![Failure {
+            line: case.line,
+            at: "its configuration".to_owned(),
+            part: "refusal",
+            difference: Difference {
+                field: String::new(),
+                expected: wanted
+                    .as_ref()
+                    .map_or("none".to_owned(), TextWant::to_string),
+                got: format!("{text:?}"),
+            },
+        }],
+    };
+    Ok(Outcome {
+        failures,
+        decisions: Vec::new(),
+    })
+}
+
+/// Plays the steps of `case`; instances are those of `turn`.
+async fn play(
+    case: &Case,
+    trial: &mut Trial,
+    stage: &Stage,
+    clock: &Clock,
+    turn: &mut Turn,
+) -> Outcome {
+    let mut play = Play {
+        trial,
+        stage,
+        clock,
+        turn,
+        attrs: None,
+        outcome: Outcome::default(),
+    };
+    if case.refused.is_some() {
+        let failure = ("none".to_owned(), "it took the configuration".to_owned());
+        play.fail(case.line, "its configuration", "refusal", failure);
+        return play.outcome;
+    }
+    for (index, step) in case.steps.iter().enumerate() {
+        let at = format!("step {}, {}", index.saturating_add(1), step.title);
+        let decision = play.step(step, &at).await;
+        play.outcome.decisions.push(decision);
+    }
+    play.end(case);
+    play.outcome
+}
+
+struct Play<'a> {
+    trial: &'a mut Trial,
+    stage: &'a Stage,
+    clock: &'a Clock,
+    turn: &'a mut Turn,
+    /// What the last accepted connection was granted.
+    attrs: Option<Pairs>,
+    outcome: Outcome,
+}
+
+impl Play<'_> {
+    fn fail(
+        &mut self,
+        line: usize,
+        at: &str,
+        part: &'static str,
+        (expected, got): (String, String),
+    ) {
+        let field = String::new();
+        let difference = Difference {
+            field,
+            expected,
+            got,
+        };
+        self.differ(line, at, part, vec![difference]);
+    }
+
+    fn differ(&mut self, line: usize, at: &str, part: &'static str, differences: Vec<Difference>) {
+        let failures = differences.into_iter().map(|difference| Failure {
+            line,
+            at: at.to_owned(),
+            part,
+            difference,
+        });
+        self.outcome.failures.extend(failures);
+    }
+
+    async fn step(&mut self, step: &Step, at: &str) -> Option<Fact> {
+        self.stage.script(&step.http);
+        let result = match &step.action {
+            Action::Ask {
+                question,
+                own_client,
+            } => {
+                let question = self.as_client((**question).clone(), *own_client);
+                let turn = self.turn.next();
+                self.trial.ask(turn, question).await
+            }
+            Action::Wait(time) => self.wait(*time).await,
+            Action::Reload => match self.trial.reload().await {
+                Ok(()) => Ok(Answer::Done),
+                Err(error) => Err(PolicyError::Unavailable(error.fault.to_string())),
+            },
+        };
+        let decision = match result {
+            Ok(answer) => {
+                if let Answer::Connect(ConnectDecision::Accept(grant)) = &answer {
+                    self.attrs = Some(grant.attrs.clone());
+                }
+                Fact::of_answer(&answer)
+            }
+            Err(error) => {
+                let expected = step.expect.as_ref();
+                let expected = expected.map_or("an answer".to_owned(), |want| want.to_string());
+                self.fail(step.line, at, "decision", (expected, error.to_string()));
+                None
+            }
+        };
+        if let (Some(wanted), Some(decision)) = (&step.expect, &decision) {
+            self.differ(step.line, at, "decision", wanted.differences(decision));
+        }
+        self.outside(step, at);
+        decision
+    }
+
+    /// The client of a session keeps what its connection was granted.
+    fn as_client(&self, mut question: Question, own_client: bool) -> Question {
+        let (false, Some(attrs)) = (own_client, &self.attrs) else {
+            return question;
+        };
+        if let Some(client) = client_of(&mut question) {
+            client.attrs.clone_from(attrs);
+        }
+        question
+    }
+
+    /// Time passes from one due timer to the next.
+    async fn wait(&mut self, time: std::time::Duration) -> Result<Answer, PolicyError> {
+        let mut left = time;
+        for _ in 0..MAX_FIRED {
+            let next = self.trial.until_timer().filter(|next| *next <= left);
+            let pass = next.unwrap_or(left);
+            self.clock.advance(pass);
+            left = left.saturating_sub(pass);
+            match self.trial.due_timer() {
+                Some(key) => {
+                    let turn = self.turn.next();
+                    self.trial.ask(turn, Question::Timer(key)).await?;
+                }
+                None if left.is_zero() => return Ok(Answer::Done),
+                None => {}
+            }
+        }
+        let reason = format!("more than {MAX_FIRED} timers fired");
+        Err(PolicyError::Unavailable(reason))
+    }
+
+    /// What the step did to the outside.
+    fn outside(&mut self, step: &Step, at: &str) {
+        let (seen, missing) = self.stage.take();
+        for wanted in missing {
+            let got = seen.unexpected.first();
+            let got = got.map_or("no such request".to_owned(), Fact::to_string);
+            self.fail(step.line, at, "http", (wanted.to_string(), got));
+        }
+        if step.http.is_empty() {
+            for request in &seen.unexpected {
+                let pair = ("no request".to_owned(), request.to_string());
+                self.fail(step.line, at, "http", pair);
+            }
+        }
+        if let Some(wanted) = &step.control {
+            let same = wanted.len() == seen.commands.len()
+                && wanted.iter().zip(&seen.commands).all(|(w, c)| w.matches(c));
+            if !same {
+                let pair = (listed(wanted), listed(&seen.commands));
+                self.fail(step.line, at, "control", pair);
+            }
+        }
+        for wanted in &step.log {
+            if !seen.lines.iter().any(|line| wanted.matches(line)) {
+                let pair = (wanted.to_string(), listed(&seen.lines));
+                self.fail(step.line, at, "log", pair);
+            }
+        }
+    }
+
+    fn end(&mut self, case: &Case) {
+        if let Some(wanted) = &case.kv_after {
+            let got: Vec<_> = self.trial.kv().into_iter().collect();
+            let differences = wanted.differences(&got);
+            self.differ(case.line, "in the end", "kv", differences);
+        }
+        if let Some(wanted) = &case.timers_after {
+            let got = self.trial.timers();
+            if *wanted != got {
+                let pair = (format!("{wanted:?}"), format!("{got:?}"));
+                self.fail(case.line, "in the end", "timers", pair);
+            }
+        }
+    }
+}
+
+fn client_of(question: &mut Question) -> Option<&mut Client> {
+    Some(match question {
+        Question::Connect(_) | Question::Timer(_) => return None,
+        Question::Publish(request) | Question::Play(request) => &mut request.client,
+        Question::Call { who, .. } => who,
+        Question::Event(event) => match event {
+            Event::Published(info)
+            | Event::Ready(info)
+            | Event::Unpublished(info, _)
+            | Event::Recorded(info, ..) => &mut info.publisher,
+            Event::PlayEnded(request, _) => &mut request.client,
+            Event::Disconnected(who, _) => who,
+        },
+    })
+}
+
+fn listed(items: &[impl ToString]) -> String {
+    let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn print(cases: &Cases, case: &Case, failures: &[Failure]) {
+    if failures.is_empty() {
+        println!("  ok      {}", case.name);
+        return;
+    }
+    println!("  FAILED  {}", case.name);
+    for failure in failures {
+        let Failure {
+            line,
+            at,
+            part,
+            difference,
+        } = failure;
+        println!("    {}:{line}: {at}", cases.file.display());
+        match difference.field.as_str() {
+            "" => println!("      {part}"),
+            field => println!("      {part}: {field}"),
+        }
+        println!("      - expected {}", difference.expected);
+        println!("      + got      {}", difference.got);
+    }
+}
+
+fn print_change(
+    cases: &Cases,
+    case: &Case,
+    step: &Step,
+    before: Option<&Fact>,
+    after: Option<&Fact>,
+) {
+    let shown = |fact: Option<&Fact>| fact.map_or("no answer".to_owned(), Fact::to_string);
+    println!("  CHANGED {}", case.name);
+    println!("    {}:{}: {}", cases.file.display(), step.line, step.title);
+    println!("      - fresh    {}", shown(before));
+    println!("      + now      {}", shown(after));
+}

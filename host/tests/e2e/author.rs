@@ -1,0 +1,122 @@
+//! The tools for authors of plugins, as their users run them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn plugin(name: &str) -> PathBuf {
+    Path::new(REPOSITORY).join(format!("target/plugins/{name}.wasm"))
+}
+
+fn host(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_host"))
+        .args(arguments)
+        .output()
+        .expect("the host starts")
+}
+
+/// What `host plugin test` says about static-keys and these cases, and whether
+/// they passed.
+fn test(cases: &str, more: &[&str]) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cases.ron");
+    std::fs::write(&file, cases).unwrap();
+    let plugin = plugin("static-keys");
+    let mut arguments = vec!["plugin", "test"];
+    arguments.extend([plugin.to_str().unwrap(), file.to_str().unwrap()]);
+    arguments.extend(more);
+    let output = host(&arguments);
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_cases_of_shipped_plugins_pass() {
+    for name in ["static-keys"] {
+        let cases = format!("{REPOSITORY}/plugins/{name}/cases.ron");
+        let plugin = plugin(name);
+        let plugin = plugin.to_str().unwrap();
+        let output = host(&[
+            "plugin",
+            "test",
+            plugin,
+            &cases,
+            "--instances",
+            "3",
+            "--shuffle",
+        ]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("0 decisions changed"), "{text}");
+    }
+}
+
+#[test]
+fn a_failed_case_shows_the_field_and_its_line() {
+    let (passed, text) = test(
+        r#"(
+    config: (publish: {"keys": ["k"]}),
+    cases: [(
+        name: "replaces",
+        steps: [
+            Publish(query: {"key": "k"}, expect: Accept(on_duplicate: Replace)),
+            Publish(query: {"key": "x"}, expect: Accept),
+        ],
+    )],
+)"#,
+        &[],
+    );
+    assert!(!passed, "{text}");
+    for expected in [
+        "FAILED  replaces",
+        "cases.ron:6: step 1, Publish \"cam1\"",
+        "decision: on_duplicate",
+        "- expected Replace",
+        "+ got      Reject",
+        "cases.ron:7: step 2, Publish \"cam1\"",
+        "+ got      Reject(code: \"NetStream.Publish.Denied\"",
+        "1 of 1 cases failed",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_cases_are_shown_at_their_place() {
+    let cases = r#"(cases: [(name: "a", steps: [Publish(nam: "x", expect: Acept)])])"#;
+    let (passed, text) = test(cases, &[]);
+    assert!(!passed);
+    for expected in [
+        "cases.ron:1:37",
+        "found `nam`",
+        "did you mean `Accept`?",
+        "2 problems",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn a_refused_configuration_fails_a_case_that_does_not_expect_it() {
+    let (passed, text) = test(r#"(config: (publis: 1), cases: [(name: "a")])"#, &[]);
+    assert!(!passed, "{text}");
+    assert!(text.contains("unknown field `publis`"), "{text}");
+}
+
+#[test]
+fn inspect_tells_interface_capabilities_and_hash() {
+    let file = plugin("http-auth");
+    let output = host(&["plugin", "inspect", file.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["version"], "0.1.0");
+    assert_eq!(shown["problems"], serde_json::json!([]));
+    let capabilities = shown["capabilities"].as_array().unwrap();
+    let names: Vec<_> = capabilities
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"http"), "{names:?}");
+    assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
+}
