@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// What `host` was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -49,6 +49,18 @@ pub enum Command {
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
+    /// Serve, and build plugins whenever their sources change
+    ///
+    /// Like `run`, for applications whose plugin lies in the folder of its
+    /// sources as `plugin build` puts it there: FOLDER/NAME.wasm with NAME the
+    /// folder's name. These are built at the start and whenever a file in the
+    /// folder is saved; the server takes up what was built, while streams go
+    /// on. A build that fails is shown, and changes nothing.
+    Dev {
+        /// The configuration file; relative paths in it start at its folder
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
     /// Tools for authors of plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -57,6 +69,31 @@ pub enum Command {
 /// The commands of `host plugin`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum PluginCommand {
+    /// Make the folder of a new plugin
+    ///
+    /// Sources of a small policy, cases for `plugin test`, and all of the
+    /// interface that its build needs.
+    New {
+        /// Lower-case letters, digits and hyphens; the folder's name
+        name: String,
+        /// The language
+        #[arg(long, value_enum)]
+        lang: TemplateLanguage,
+        /// Where the folder is made
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Build the plugin in a folder
+    ///
+    /// Runs the tools of its language (cargo, npm, componentize-py or make),
+    /// puts the component at DIR/NAME.wasm, with NAME the folder's name, and
+    /// checks that this host could run it.
+    Build {
+        /// The folder with Cargo.toml, package.json, requirements.txt or
+        /// Makefile
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
     /// Show a component's interface and what it asks for
     ///
     /// Version and world of the interface, size, SHA-256, imports and exports,
@@ -95,11 +132,25 @@ pub enum PluginCommand {
     },
 }
 
+/// The languages that `host plugin new` has a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TemplateLanguage {
+    /// Rust, with the SDK
+    Rust,
+    /// C, compiled by Zig
+    C,
+    /// JavaScript, by componentize-js
+    Js,
+    /// Python, by componentize-py
+    Python,
+}
+
 const EXAMPLES: &str = "\
 Example:
   host check config.ron    # is it valid, do its plugins load?
   host run config.ron      # serve
-  host plugin test my.wasm cases.ron
+  host plugin new studio --lang rust
+  host dev config.ron      # serve, and build plugins when they change
 
 RUST_LOG, if set, overrides the configuration's log filter, for example
   RUST_LOG=info,livehost::session=debug host run config.ron";

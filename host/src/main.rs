@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run { config } => supervisor::run(&config).await,
             Command::Check { config } => supervisor::check(&config).await,
+            Command::Dev { config } => author::dev(&config).await,
             Command::Plugin(command) => author::run(command).await,
         }
     });

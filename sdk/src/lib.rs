@@ -19,24 +19,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! with this `Cargo.toml`:
-//!
-//! ```toml
-//! [package]
-//! name = "studio"
-//! version = "0.1.0"
-//! edition = "2024"
-//!
-//! [lib]
-//! crate-type = ["cdylib"]
-//!
-//! [dependencies]
-//! livehost-sdk = { path = "../livehost/sdk" }
-//! ```
-//!
-//! and `cargo build --release --target wasm32-wasip2`. The component is
-//! `target/wasm32-wasip2/release/studio.wasm`; a running host takes a new
-//! version as soon as the file is replaced, without a stream being touched.
+//! `host plugin new NAME --lang rust` makes a folder that builds such a plugin;
+//! `docs/plugins.md` of livehost describes that and the other tools. A running
+//! host takes a new version as soon as the component is replaced, without a
+//! stream being touched.
 //!
 //! What the host offers is in [`kv`], [`registry`], [`control`], [`timers`],
 //! [`http_client`], [`clock`] and [`log`]. In native unit tests all of them ask a

@@ -138,18 +138,30 @@ const OFFERED: &[&str] = &[
 /// When the file can't be read or is no component. A component that this host
 /// can't run is none: the output says why.
 pub fn inspect(file: &Path, json: bool) -> anyhow::Result<()> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(file)
-        .and_then(|opened| opened.take(MAX_FILE).read_to_end(&mut bytes))
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let inspection = examine(&file.display().to_string(), &bytes)
-        .with_context(|| format!("{} is no WebAssembly component", file.display()))?;
+    let inspection = read(file)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
         print!("{}", text(&inspection));
     }
     Ok(())
+}
+
+/// Why this host can't run the component in `file`; empty if it can.
+///
+/// # Errors
+/// When the file can't be read or is no component.
+pub(super) fn problems(file: &Path) -> anyhow::Result<Vec<String>> {
+    read(file).map(|inspection| inspection.problems)
+}
+
+fn read(file: &Path) -> anyhow::Result<Inspection> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    examine(&file.display().to_string(), &bytes)
+        .with_context(|| format!("{} is no WebAssembly component", file.display()))
 }
 
 fn examine(file: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {

@@ -1,16 +1,22 @@
-//! Tools for authors of plugins: `host plugin ...`.
+//! Tools for authors of plugins: `host plugin ...` and `host dev`.
 //!
 //! Flows in: components, sources, cases. Flows out: text for a terminal. A
 //! server needs nothing of this; plugins are run by [`crate::plugin`], as in a
 //! server.
 
+mod build;
 mod cases;
+mod dev;
 mod inspect;
+mod new;
 mod random;
 mod stage;
 mod test;
 
+pub use build::build;
+pub use dev::dev;
 pub use inspect::inspect;
+pub use new::new;
 pub use test::{Options, test};
 
 use crate::cli::PluginCommand;
@@ -21,6 +27,8 @@ use crate::cli::PluginCommand;
 /// What the command found wrong.
 pub async fn run(command: PluginCommand) -> anyhow::Result<()> {
     match command {
+        PluginCommand::New { name, lang, dir } => new(&name, lang, &dir),
+        PluginCommand::Build { dir } => build(&dir),
         PluginCommand::Inspect { file, json } => inspect(&file, json),
         PluginCommand::Test {
             file,

@@ -2,6 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::support::log::{Log, START};
+use crate::support::process::{Process, Signal};
+
+/// A build from nothing, on a machine that does other things too.
+const BUILD_LIMIT: Duration = Duration::from_secs(120);
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -88,7 +95,7 @@ fn mistakes_in_cases_are_shown_at_their_place() {
     let (passed, text) = test(cases, &[]);
     assert!(!passed);
     for expected in [
-        "cases.ron:1:37",
+        "cases.ron:1:38",
         "found `nam`",
         "did you mean `Accept`?",
         "2 problems",
@@ -119,4 +126,75 @@ fn inspect_tells_interface_capabilities_and_hash() {
         .collect();
     assert!(names.contains(&"http"), "{names:?}");
     assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
+}
+
+/// From nothing to a policy that is replaced live, as docs/tutorial.md does it.
+#[test]
+fn a_new_rust_plugin_builds_passes_its_cases_and_reloads_when_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .expect("the host starts");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        text
+    };
+    run(&["plugin", "new", "studio", "--lang", "rust"]);
+    run(&["plugin", "build", "studio"]);
+    let text = run(&["plugin", "test", "studio/studio.wasm", "studio/cases.ron"]);
+    assert!(text.contains("3 cases: 3 ok"), "{text}");
+
+    let config = r#"(
+        log: (format: Json),
+        applications: {"live": (plugin: "studio/studio.wasm")},
+        acceptors: [(listen: "127.0.0.1:0")],
+    )"#;
+    std::fs::write(folder.path().join("config.ron"), config).unwrap();
+    let mut process = Process::spawn(
+        "host dev",
+        Command::new(env!("CARGO_BIN_EXE_host"))
+            .args(["dev", "config.ron"])
+            .current_dir(folder.path())
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("RUST_LOG"),
+    );
+    let log = Log(process.stderr.clone());
+    log.wait(START, "ready", &[], BUILD_LIMIT);
+    let source = folder.path().join("studio/src/lib.rs");
+    let text = std::fs::read_to_string(&source).unwrap();
+
+    // A mistake is shown, and the server goes on.
+    let mark = process.stderr.len();
+    std::fs::write(
+        &source,
+        text.replace("Ok(PublishGrant::default())", "Ok(nonsense)"),
+    )
+    .unwrap();
+    let shown = process
+        .stderr
+        .wait(mark, Instant::now() + BUILD_LIMIT, |line| {
+            line.text
+                .contains("cannot find value `nonsense`")
+                .then_some(())
+        });
+    assert!(shown.is_some(), "{}", process.tail());
+
+    let edited = Instant::now();
+    std::fs::write(
+        &source,
+        text.replace("only {prefix}*", "nobody but {prefix}*"),
+    )
+    .unwrap();
+    let fields = [("generation", "2")];
+    log.wait(START, "plugin generation serving", &fields, BUILD_LIMIT);
+    println!("edit to effect: {:?}", edited.elapsed());
+    process.signal(Signal::Terminate);
+    let exit = process.wait(Duration::from_secs(20));
+    assert!(exit.status.success(), "{}", exit.stderr);
 }
