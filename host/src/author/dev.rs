@@ -37,15 +37,17 @@ const MAX_FOLDERS: usize = 1000;
 pub async fn dev(file: &Path) -> anyhow::Result<()> {
     let projects = projects(file)?;
     let running = Running::default();
-    for project in &projects {
+    let stop = Arc::new(AtomicBool::new(false));
+    // It watches from now on: what is saved during the first build is built
+    // next.
+    let builder = Builder::new(projects, Arc::clone(&running), Arc::clone(&stop))?;
+    for project in &builder.projects {
         if let Err(error) = build(project, &running) {
             let built = project.component().is_file();
             anyhow::ensure!(built, "{}: {error:#}", project.folder.display());
             say(project, &format!("{error:#}; the last build serves"));
         }
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let builder = Builder::new(projects, Arc::clone(&running), Arc::clone(&stop))?;
     let thread = std::thread::Builder::new().name("plugin-builder".into());
     let thread = thread.spawn(move || builder.run())?;
     let served = supervisor::run(file).await;
