@@ -17,6 +17,8 @@ pub(super) struct Batch {
     frames: Vec<Arc<Frame>>,
     chunks: Vec<Bytes>,
     bytes: usize,
+    /// What all of it is cut for.
+    chunk_size: u32,
     has_video: bool,
     /// A player that has no keyframe yet can take all of it.
     starts_anew: bool,
@@ -31,6 +33,8 @@ pub(super) struct Delivery<'a> {
     pub(super) slices: &'a [IoSlice<'a>],
     /// Bytes of `chunks`.
     pub(super) bytes: usize,
+    /// The chunk size that `chunks` are cut for.
+    pub(super) chunk_size: u32,
     /// Audio waits for the keyframe, since the stream has video.
     pub(super) has_video: bool,
     pub(super) starts_anew: bool,
@@ -47,6 +51,11 @@ impl Batch {
         self.frames.len() >= MAX_FRAMES
     }
 
+    /// Whether `frame` may follow: players get a batch whole or not at all.
+    pub(super) fn fits(&self, frame: &Frame) -> bool {
+        self.is_empty() || self.chunk_size == frame.chunk_size()
+    }
+
     pub(super) fn clear(&mut self) {
         self.frames.clear();
         self.chunks.clear();
@@ -57,6 +66,7 @@ impl Batch {
     pub(super) fn push(&mut self, frame: Arc<Frame>, has_video: bool) {
         if self.is_empty() {
             self.starts_anew = true;
+            self.chunk_size = frame.chunk_size();
         }
         if frame.role() == Role::Keyframe {
             self.has_keyframe = true;
@@ -83,6 +93,7 @@ impl Batch {
             chunks: &self.chunks,
             slices: slices.get(..self.chunks.len()).unwrap_or_default(),
             bytes: self.bytes,
+            chunk_size: self.chunk_size,
             has_video: self.has_video,
             starts_anew: self.starts_anew,
             has_keyframe: self.has_keyframe,

@@ -12,6 +12,10 @@ use livehost_wire::flv::{self, AudioPacket, VideoPacket};
 /// `createStream` answers to a connection's first call.
 pub const SHARED_MESSAGE_STREAM: u32 = 1;
 
+/// What a frame costs beside its body: counted, so that a flood of tiny ones
+/// has a limit, too.
+const OVERHEAD: usize = 256;
+
 /// The AMF0 string that starts a stream's metadata.
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
@@ -79,6 +83,7 @@ pub struct Frame {
     timestamp: u32,
     payload: Bytes,
     chunks: Bytes,
+    chunk_size: u32,
 }
 
 /// Why a message is not forwarded. The session that sent it goes on.
@@ -121,6 +126,7 @@ impl Frame {
             timestamp,
             payload,
             chunks,
+            chunk_size,
         })
     }
 
@@ -159,6 +165,11 @@ impl Frame {
         self.payload.is_empty()
     }
 
+    /// What it costs to keep, in bytes: small ones cost more than they hold.
+    pub(super) fn cost(&self) -> usize {
+        self.payload.len().saturating_add(OVERHEAD)
+    }
+
     /// The message body.
     pub fn payload(&self) -> &Bytes {
         &self.payload
@@ -168,6 +179,11 @@ impl Frame {
     /// chunk size: the same bytes for all of them.
     pub fn shared_chunks(&self) -> &Bytes {
         &self.chunks
+    }
+
+    /// What the shared chunks are cut for, bytes.
+    pub fn chunk_size(&self) -> u32 {
+        self.chunk_size
     }
 
     /// The chunks for a player on another message stream or chunk size.
@@ -195,6 +211,7 @@ impl Frame {
             timestamp,
             payload: self.payload.clone(),
             chunks: chunk::encode_absolute(&at, chunk_size),
+            chunk_size,
             ..*self
         }
     }

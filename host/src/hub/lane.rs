@@ -41,8 +41,8 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Mailbox {
     posts: VecDeque<Post>,
-    /// Bytes of the frames among them.
-    bytes: usize,
+    /// What the frames among them cost, in bytes.
+    cost: usize,
     is_running: bool,
 }
 
@@ -60,14 +60,14 @@ impl Lane {
     pub(super) fn post(&self, post: Post) {
         let mut mailbox = self.mailbox.lock();
         if let Post::Frame { frame, .. } = &post {
-            mailbox.bytes = mailbox.bytes.saturating_add(frame.len());
+            mailbox.cost = mailbox.cost.saturating_add(frame.cost());
         }
         mailbox.posts.push_back(post);
     }
 
-    /// Bytes of frames that wait for the lane.
+    /// What the frames that wait for the lane cost, in bytes.
     pub(super) fn backlog(&self) -> usize {
-        self.mailbox.lock().bytes
+        self.mailbox.lock().cost
     }
 
     /// True for the one who has to run the lane: there are posts, and nobody
@@ -95,8 +95,8 @@ impl Lane {
         let mut mailbox = self.mailbox.lock();
         while !roster.batch.is_full() {
             match mailbox.posts.pop_front() {
-                Some(Post::Frame { frame, has_video }) => {
-                    mailbox.bytes = mailbox.bytes.saturating_sub(frame.len());
+                Some(Post::Frame { frame, has_video }) if roster.batch.fits(&frame) => {
+                    mailbox.cost = mailbox.cost.saturating_sub(frame.cost());
                     roster.batch.push(frame, has_video);
                 }
                 Some(other) if roster.batch.is_empty() => {

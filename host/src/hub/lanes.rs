@@ -20,12 +20,14 @@ use super::queue::PlayerQueue;
 const INLINE_PLAYERS: usize = 32;
 /// Players written to before other tasks get their turn.
 const TURN: usize = 64;
+/// Batches that whoever posts sends before a task takes over.
+const INLINE_BATCHES: usize = 16;
 /// Lanes of one stream at most.
 const MAX_LANES: usize = 16;
 /// Gathered frames of so many bytes go out before their interval has ended.
 const FULL: usize = 512 * 1024;
-/// Bytes of frames that may wait for a lane before the publisher is not read
-/// from: the machine can't keep up.
+/// What frames that wait for a lane may cost before the publisher is not read
+/// from, bytes: the machine can't keep up.
 const CONGESTED: usize = 4 << 20;
 
 /// All players of one stream, in shares. Clones are the same lanes.
@@ -40,8 +42,9 @@ struct Inner {
     joined: AtomicUsize,
     /// A task sleeps until the interval's end.
     is_gathering: AtomicBool,
-    /// The publisher that is not read from.
-    held_up: Mutex<Option<Wake>>,
+    /// Publishers that are not read from: the active one, and one that was
+    /// active until now.
+    held_up: Mutex<Vec<Wake>>,
     tasks: TaskTracker,
 }
 
@@ -65,7 +68,7 @@ impl Lanes {
             players: AtomicUsize::new(0),
             joined: AtomicUsize::new(0),
             is_gathering: AtomicBool::new(false),
-            held_up: Mutex::new(None),
+            held_up: Mutex::default(),
             tasks,
         }))
     }
@@ -135,7 +138,11 @@ impl Lanes {
         if !self.is_congested() {
             return false;
         }
-        *self.0.held_up.lock() = Some(wake.clone());
+        let mut held_up = self.0.held_up.lock();
+        if !held_up.iter().any(|other| Arc::ptr_eq(other, wake)) {
+            held_up.push(wake.clone());
+        }
+        drop(held_up);
         // It may have ended before the wake was there to be notified.
         self.is_congested()
     }
@@ -155,28 +162,32 @@ impl Lanes {
             if !lane.start() {
                 continue;
             }
-            if few {
-                while lane.step(usize::MAX) {}
-            } else {
+            if !few || (0..INLINE_BATCHES).all(|_| lane.step(usize::MAX)) {
                 self.0.tasks.spawn(self.clone().run_lane(index));
             }
         }
+        self.let_go();
     }
 
+    /// Goes on with a lane that was started.
     async fn run_lane(self, index: usize) {
         let Some(lane) = self.0.lanes.get(index) else {
             return;
         };
         while lane.step(TURN) {
-            if !self.is_congested()
-                && let Some(publisher) = self.0.held_up.lock().take()
-            {
-                publisher.notify_one();
-            }
+            self.let_go();
             yield_now().await;
         }
-        if let Some(publisher) = self.0.held_up.lock().take() {
-            publisher.notify_one();
+        self.let_go();
+    }
+
+    /// Publishers are read from again, unless too much waits still.
+    fn let_go(&self) {
+        let mut held_up = self.0.held_up.lock();
+        if !held_up.is_empty() && !self.is_congested() {
+            for publisher in held_up.drain(..) {
+                publisher.notify_one();
+            }
         }
     }
 }

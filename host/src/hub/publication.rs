@@ -156,7 +156,7 @@ impl Publication {
     /// are so many that the machine can't keep up. Its session is woken when
     /// that is over.
     pub fn is_held_up(&self) -> bool {
-        self.stream.hold_up(&self.publisher.wake)
+        self.stream.hold_up(self.publisher.id, &self.publisher.wake)
     }
 
     /// False while another publisher is ahead of this one.

@@ -46,13 +46,17 @@ struct Entry {
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Entry>,
-    /// Bytes of counted frames.
+    /// What counted frames cost, in bytes.
     bytes: usize,
     /// The player has a keyframe to build on.
     synced: bool,
     dropped: u64,
+    /// Dropping until the next keyframe.
+    dropping: bool,
     behind_since: Option<Instant>,
     end: Option<PlayerEnd>,
+    /// The player has left; its lane may not know yet.
+    left: bool,
     /// The session was woken and has not looked yet.
     woken: bool,
     /// Frames may go to the outlet: the session wants them as they are.
@@ -93,6 +97,9 @@ impl PlayerQueue {
     /// Tells the session that a publisher came or went.
     pub(super) fn announce(&self, item: Item) {
         let mut state = self.state.lock();
+        if state.left {
+            return;
+        }
         state.entries.push_back(Entry {
             item,
             counted: false,
@@ -104,6 +111,9 @@ impl PlayerQueue {
     /// pictures of a player that joins.
     pub(super) fn push_uncounted(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
         let mut state = self.state.lock();
+        if state.left {
+            return;
+        }
         for frame in frames {
             state.synced |= frame.role() == Role::Keyframe;
             state.entries.push_back(Entry {
@@ -117,11 +127,12 @@ impl PlayerQueue {
     /// Live frames: to the outlet if nothing is before them, or queued.
     pub(super) fn deliver(&self, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
-        if state.end.is_some() {
+        if state.left || state.end.is_some() {
             return;
         }
         if let Some(outlet) = &self.outlet
             && state.takes_directly(delivery)
+            && delivery.chunk_size == self.settings.chunk_size
         {
             match outlet.offer(delivery.chunks, delivery.slices) {
                 Offer::Refused => {}
@@ -147,9 +158,10 @@ impl PlayerQueue {
         if state.end.is_some() {
             return;
         }
-        let essential = matches!(frame.role(), Role::Header | Role::Metadata);
-        if !essential && self.overflows(state, frame) {
-            Self::drop_waiting(state, now);
+        if self.overflows(state, frame) {
+            state.drop_waiting();
+            state.dropping = true;
+            state.behind_since.get_or_insert(now);
         }
         if let Some(since) = state.behind_since
             && now.saturating_duration_since(since) > self.settings.slow_close
@@ -157,20 +169,26 @@ impl PlayerQueue {
             state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
             state.entries.clear();
             state.bytes = 0;
-            self.wake(state);
+            // Even if it was woken: one whose socket takes nothing does not
+            // look at what waits.
+            state.woken = true;
+            self.wake.notify_one();
             return;
         }
         match frame.role() {
-            Role::Keyframe => state.synced = true,
+            Role::Keyframe => {
+                state.synced = true;
+                state.dropping = false;
+            }
             Role::Dependent if !state.synced && (has_video || frame.kind() == Kind::Video) => {
-                if state.behind_since.is_some() {
+                if state.dropping {
                     state.dropped = state.dropped.saturating_add(1);
                 }
                 return;
             }
             _ => {}
         }
-        state.bytes = state.bytes.saturating_add(frame.len());
+        state.bytes = state.bytes.saturating_add(frame.cost());
         state.entries.push_back(Entry {
             item: Item::Frame(frame.clone()),
             counted: true,
@@ -183,8 +201,29 @@ impl PlayerQueue {
         self.state.lock().synced = false;
     }
 
+    /// Goes on at the next keyframe, without what waits.
+    pub(super) fn resync(&self) {
+        let mut state = self.state.lock();
+        let dropped = state.dropped;
+        state.drop_waiting();
+        state.dropped = dropped;
+    }
+
+    /// Nothing waits for the player, here or at its socket.
+    pub(super) fn caught_up(&self) {
+        self.state.lock().behind_since = None;
+    }
+
+    /// The player has left: once this returns nothing more is written.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.left = true;
+        state.entries = VecDeque::new();
+        state.bytes = 0;
+    }
+
     fn overflows(&self, state: &State, frame: &Frame) -> bool {
-        if state.bytes.saturating_add(frame.len()) > self.settings.queue_bytes && state.bytes > 0 {
+        if state.bytes.saturating_add(frame.cost()) > self.settings.queue_bytes && state.bytes > 0 {
             return true;
         }
         let oldest = state.entries.iter().find_map(|entry| match &entry.item {
@@ -201,28 +240,6 @@ impl PlayerQueue {
         waiting < u32::MAX / 2 && u128::from(waiting) > self.settings.queue_time.as_millis()
     }
 
-    /// Drops media that waits; headers and announcements stay.
-    fn drop_waiting(state: &mut State, now: Instant) {
-        let before = state.entries.len();
-        state.entries.retain(|entry| match &entry.item {
-            Item::Frame(frame) => matches!(frame.role(), Role::Header | Role::Metadata),
-            Item::Published | Item::Unpublished => true,
-        });
-        state.bytes = state
-            .entries
-            .iter()
-            .filter(|entry| entry.counted)
-            .map(|entry| match &entry.item {
-                Item::Frame(frame) => frame.len(),
-                _ => 0,
-            })
-            .sum();
-        let dropped = before.saturating_sub(state.entries.len());
-        state.dropped = state.dropped.saturating_add(dropped as u64);
-        state.synced = false;
-        state.behind_since.get_or_insert(now);
-    }
-
     /// The oldest item. `None` means that the session will be woken for the next.
     pub(super) fn pop(&self) -> Option<Item> {
         let mut state = self.state.lock();
@@ -232,10 +249,15 @@ impl PlayerQueue {
             Some(Entry {
                 item: Item::Frame(frame),
                 counted: true,
-            }) => state.bytes = state.bytes.saturating_sub(frame.len()),
+            }) => state.bytes = state.bytes.saturating_sub(frame.cost()),
             Some(_) => {}
-            None if state.synced => state.behind_since = None,
-            None => {}
+            None => {
+                if state.synced {
+                    state.behind_since = None;
+                }
+                // The burst of a join leaves a large buffer behind.
+                state.entries = VecDeque::new();
+            }
         }
         entry.map(|entry| entry.item)
     }
@@ -268,5 +290,39 @@ impl PlayerQueue {
 impl State {
     fn takes_directly(&self, delivery: &Delivery<'_>) -> bool {
         self.direct && self.entries.is_empty() && (self.synced || delivery.starts_anew)
+    }
+
+    /// Drops media that waits; announcements and the newest headers stay.
+    fn drop_waiting(&mut self) {
+        let mut newest = Vec::new();
+        let mut kept = VecDeque::new();
+        while let Some(entry) = self.entries.pop_back() {
+            let keep = match &entry.item {
+                Item::Published | Item::Unpublished => true,
+                Item::Frame(frame) => match frame.role() {
+                    Role::Header | Role::Metadata if !newest.contains(&frame.slot()) => {
+                        newest.push(frame.slot());
+                        true
+                    }
+                    _ => false,
+                },
+            };
+            if keep {
+                kept.push_front(entry);
+            } else {
+                self.dropped = self.dropped.saturating_add(1);
+            }
+        }
+        self.entries = kept;
+        self.bytes = self
+            .entries
+            .iter()
+            .filter(|entry| entry.counted)
+            .map(|entry| match &entry.item {
+                Item::Frame(frame) => frame.cost(),
+                _ => 0,
+            })
+            .sum();
+        self.synced = false;
     }
 }

@@ -166,7 +166,8 @@ impl Stream {
         publisher.count(payload.len(), now);
         let mut state = self.state.lock();
         if !state.is_active(publisher.id()) {
-            drop(state);
+            // Under the lock: the publisher may become the active one now, and
+            // its headers are taken then.
             let frame = Frame::new(kind, timestamp, payload, settings.chunk_size)?;
             publisher.remember_header(frame);
             return Ok(Pushed::Waiting);
@@ -241,10 +242,10 @@ impl Stream {
         self.lanes.settle();
     }
 
-    /// Whether its publisher should not be read from; if so, `wake` is
+    /// Whether publisher `id` should not be read from; if so, `wake` is
     /// notified when that is over.
-    pub(super) fn hold_up(&self, wake: &Wake) -> bool {
-        self.lanes.hold_up(wake)
+    pub(super) fn hold_up(&self, id: StreamId, wake: &Wake) -> bool {
+        self.lanes.hold_up(wake) && self.is_active(id)
     }
 
     /// True while someone publishes, or the name is held for a return.

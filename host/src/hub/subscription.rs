@@ -53,7 +53,12 @@ impl Subscription {
 
     /// Goes on at the next keyframe: some frames were left out.
     pub fn resync(&self) {
-        self.queue.desync();
+        self.queue.resync();
+    }
+
+    /// Nothing waits for the player, here or at its socket: it is not behind.
+    pub fn caught_up(&self) {
+        self.queue.caught_up();
     }
 
     /// Frames dropped because the player was behind.
@@ -64,6 +69,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        // The lane hears of it later; the connection may play another stream
+        // by then.
+        self.queue.close();
         self.stream.leave(self.queue.clone());
         self.hub.sweep(&self.stream);
     }

@@ -138,16 +138,11 @@ impl Acceptor {
             };
             tune(&carrier);
             let door = self.door.load();
-            let connection = chain::run(
-                door.chain,
-                carrier,
-                remote,
-                door.entrance(self.address),
-                shared.clone(),
-            );
+            let (chain, entrance) = (door.chain, door.entrance(self.address));
             drop(door);
+            let shared = shared.clone();
             sessions.spawn(async move {
-                connection.await;
+                chain::run(chain, carrier, remote, entrance, shared).await;
                 drop(permit);
             });
         }

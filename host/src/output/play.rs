@@ -7,7 +7,7 @@ use livehost_rtmp::session::server::{MediaKind, ServerSession};
 use tracing::{Span, info};
 
 use super::Outbound;
-use crate::hub::{Frame, Item, Kind, PlayerEnd, Subscription};
+use crate::hub::{Frame, Item, Kind, PlayerEnd, Role, Subscription};
 use crate::policy::{Event, Gate, SessionEnd, StreamRequest};
 
 /// How a player's bytes are written.
@@ -93,6 +93,9 @@ impl Player {
         let mut out = out.lock();
         while out.has_room() {
             let Some(item) = self.subscription.as_mut().and_then(Subscription::next) else {
+                if let (true, Some(subscription)) = (out.is_empty(), &self.subscription) {
+                    subscription.caught_up();
+                }
                 self.set_direct();
                 return;
             };
@@ -135,10 +138,13 @@ impl Player {
             Kind::Video => self.wants_video,
             Kind::Data => true,
         };
-        if self.paused || !wanted {
+        // Without the newest headers nothing that comes later can be decoded.
+        let essential = matches!(frame.role(), Role::Header | Role::Metadata);
+        if !essential && (self.paused || !wanted) {
             return None;
         }
-        Some(if self.format.shares_chunks {
+        let shared = self.format.shares_chunks && frame.chunk_size() == self.format.chunk_size;
+        Some(if shared {
             frame.shared_chunks().clone()
         } else {
             frame.chunks_for(self.format.stream, self.format.chunk_size)
@@ -148,10 +154,10 @@ impl Player {
     /// Stops or goes on; going on starts at the next keyframe.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
-        self.set_direct();
         if let (false, Some(subscription)) = (paused, &self.subscription) {
             subscription.resync();
         }
+        self.set_direct();
     }
 
     /// Leaves audio or video out, or in again.

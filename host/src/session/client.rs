@@ -202,7 +202,9 @@ impl ClientSession {
                     }
                 }
                 Slot::Play(player) => {
+                    let deadline = player.deadline();
                     player.fill(&mut self.machine, &self.out);
+                    self.deadlines_changed |= player.deadline() != deadline;
                     if player.is_ended() {
                         overdue = true;
                     }

@@ -102,7 +102,15 @@ async fn converse(
             alarm.as_mut().reset(next.into());
         }
         let deciding = session.decision.is_some();
-        let untaken = out.lock().len();
+        let (untaken, waiting) = {
+            let out = out.lock();
+            (out.len(), out.waiting_since())
+        };
+        if let Some(stalled) = waiting.map(|since| since + STALLED_AFTER)
+            && stalled < alarm.deadline().into_std()
+        {
+            alarm.as_mut().reset(stalled.into());
+        }
         let may_read = (!deciding || input.held.len() < MAX_HELD)
             && untaken < MAX_UNTAKEN
             && !session.is_held_up();

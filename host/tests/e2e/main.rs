@@ -24,6 +24,7 @@ mod joining;
 mod languages;
 mod lifecycle;
 mod publish_play;
+mod reconfigure;
 mod reload;
 mod shipped;
 mod state;

@@ -122,6 +122,7 @@ impl Pipe {
 /// A signal, by the name that `kill` knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal {
+    Hangup,
     Interrupt,
     Terminate,
     Kill,
@@ -170,6 +171,7 @@ impl Process {
 
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
+            Signal::Hangup => "HUP",
             Signal::Interrupt => "INT",
             Signal::Terminate => "TERM",
             Signal::Kill => "KILL",

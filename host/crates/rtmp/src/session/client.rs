@@ -192,7 +192,7 @@ impl ClientSession {
     /// The next thing to do. Bytes come first.
     pub fn poll_output(&mut self) -> Option<Output<ClientEvent>> {
         if !self.out.is_empty() {
-            return Some(Output::Send(self.out.split().freeze()));
+            return Some(Output::Send(std::mem::take(&mut self.out).freeze()));
         }
         if let Phase::Messages(link) = &mut self.phase
             && let Some(bytes) = link.take_output()

@@ -104,7 +104,7 @@ impl Link {
 
     /// What is queued, or `None` if nothing is.
     pub(crate) fn take_output(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| self.out.split().freeze())
+        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
     }
 
     /// Bytes received, handshake included.

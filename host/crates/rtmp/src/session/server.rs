@@ -165,7 +165,7 @@ impl ServerSession {
     /// and notifications have just queued.
     pub fn poll_bytes(&mut self) -> Option<Bytes> {
         if !self.out.is_empty() {
-            return Some(self.out.split().freeze());
+            return Some(std::mem::take(&mut self.out).freeze());
         }
         match &mut self.phase {
             Phase::Handshake(_) => None,
