@@ -24,6 +24,8 @@ mod subscription;
 mod timeline;
 
 #[cfg(test)]
+mod direct_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

@@ -128,7 +128,7 @@ pub struct Publication {
     stream: Arc<Stream>,
     publisher: Arc<Publisher>,
     claimed: Instant,
-    lost: bool,
+    is_released: bool,
 }
 
 impl Publication {
@@ -138,7 +138,7 @@ impl Publication {
             stream,
             publisher,
             claimed: Instant::now(),
-            lost: true,
+            is_released: false,
         }
     }
 
@@ -185,20 +185,29 @@ impl Publication {
     }
 
     /// Ends it. A publisher that is `lost`, rather than one that says it is
-    /// done, leaves its name and players held as its grant says.
-    pub fn finish(mut self, lost: bool) {
-        self.lost = lost;
+    /// done, leaves its name and players held as its grant says. `tell` is
+    /// called when the name is free, before anybody else can claim it; it must
+    /// not wait, nor ask the hub.
+    pub fn finish(mut self, lost: bool, tell: impl FnOnce()) {
+        self.release(lost, tell);
     }
-}
 
-impl Drop for Publication {
-    fn drop(&mut self) {
-        match self.stream.release(&self.publisher, self.lost) {
+    fn release(&mut self, lost: bool, tell: impl FnOnce()) {
+        self.is_released = true;
+        match self.stream.release(&self.publisher, lost, tell) {
             Some(hold) => {
                 self.hub
                     .end_hold_later(self.stream.clone(), self.publisher.id, hold);
             }
             None => self.hub.sweep(&self.stream),
+        }
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        if !self.is_released {
+            self.release(true, || {});
         }
     }
 }

@@ -111,15 +111,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Gives the name up. Returns the hold to time, if one begins.
-    pub(super) fn release(&self, publisher: &Publisher, lost: bool) -> Option<Duration> {
-        let hold = self.release_name(publisher, lost);
+    /// Gives the name up and calls `tell` before anybody can claim it. Returns
+    /// the hold to time, if one begins.
+    pub(super) fn release(
+        &self,
+        publisher: &Publisher,
+        lost: bool,
+        tell: impl FnOnce(),
+    ) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let hold = self.release_name(&mut state, publisher, lost);
+        tell();
+        drop(state);
         self.settle();
         hold
     }
 
-    fn release_name(&self, publisher: &Publisher, lost: bool) -> Option<Duration> {
-        let mut state = self.state.lock();
+    fn release_name(
+        &self,
+        state: &mut State,
+        publisher: &Publisher,
+        lost: bool,
+    ) -> Option<Duration> {
         state.standby.retain(|other| other.id() != publisher.id());
         if state.active.as_ref()?.id() != publisher.id() {
             return None;

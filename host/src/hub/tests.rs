@@ -201,7 +201,7 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
     let publication = publish(&hub, 1);
     keyframe(&publication, 5, 1);
     assert!(player.is_live());
-    publication.finish(false);
+    publication.finish(false, || {});
     assert_eq!(taken(&mut player), ["published", "key1@5", "unpublished"]);
     let publication = publish(&hub, 2);
     keyframe(&publication, 0, 2);
@@ -342,7 +342,7 @@ fn a_publisher_that_says_it_is_done_is_not_held_for() {
             ..claim(1, DuplicateRule::Reject)
         })
         .unwrap();
-    publication.finish(false);
+    publication.finish(false, || {});
     assert_eq!(taken(&mut player), ["published", "unpublished"]);
 }
 

@@ -174,8 +174,6 @@ impl Publishing {
             bytes_in: publication.bytes_in(),
             ..SessionEnd::default()
         };
-        // The name is free before anybody hears that it is.
-        publication.finish(lost);
         self.span.in_scope(|| {
             info!(
                 reason,
@@ -185,7 +183,10 @@ impl Publishing {
                 "unpublished"
             );
         });
-        self.gate.notify(Event::Unpublished(stream, end));
+        // The name is free before anybody hears that it is, and no event of
+        // the next publisher comes before this.
+        let gate = &self.gate;
+        publication.finish(lost, || gate.notify(Event::Unpublished(stream, end)));
     }
 }
 

@@ -102,10 +102,12 @@ fn every_log_line_of_a_session_says_whose_it_is() {
         "playing: waiting for a publisher",
         "play ended",
     ] {
-        let named = [("app", "live"), ("stream", "watched")];
-        let said = host.log.find(START, message, &[]);
-        let named = host.log.find(START, message, &named);
-        assert_eq!(said.len(), named.len(), "{message} without its stream");
+        host.log.wait(START, message, &[], END);
+        for entry in host.log.find(START, message, &[]) {
+            assert_eq!(entry.field("app").as_deref(), Some("live"), "{message}");
+            let stream = entry.field("stream");
+            assert_eq!(stream.as_deref(), Some("watched"), "{message}");
+        }
     }
     for message in [
         "connected",

@@ -1,0 +1,197 @@
+//! Frames that go straight to a player's outlet.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::*;
+
+/// A socket with room for so many offers.
+#[derive(Debug, Default)]
+struct Socket {
+    room: AtomicU64,
+    written: Mutex<Vec<Bytes>>,
+}
+
+impl Outlet for Socket {
+    fn offer(&self, chunks: &[Bytes], slices: &[IoSlice<'_>]) -> Offer {
+        assert!(chunks.iter().zip(slices).all(|(a, b)| a[..] == b[..]));
+        assert_eq!(chunks.len(), slices.len());
+        if self.room.load(Ordering::Relaxed) == 0 {
+            return Offer::Refused;
+        }
+        self.room.fetch_sub(1, Ordering::Relaxed);
+        self.written.lock().extend_from_slice(chunks);
+        Offer::Written
+    }
+}
+
+impl Socket {
+    fn with_room(offers: u64) -> Arc<Self> {
+        Arc::new(Self {
+            room: AtomicU64::new(offers),
+            ..Self::default()
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.written.lock().len()
+    }
+}
+
+fn settings(chunk_size: u32) -> Settings {
+    Settings {
+        keyframe_cache: 1 << 20,
+        join: Join::Keyframe,
+        queue_bytes: 1 << 20,
+        queue_time: Duration::from_secs(10),
+        slow_close: Duration::from_secs(20),
+        chunk_size,
+        gather: Duration::ZERO,
+    }
+}
+
+fn key() -> StreamKey {
+    StreamKey {
+        app: "live".into(),
+        instance: None,
+        name: "cam".into(),
+    }
+}
+
+fn publish(hub: &Arc<Hub>, chunk_size: u32) -> Publication {
+    let claim = Claim {
+        key: key(),
+        on_duplicate: DuplicateRule::Reject,
+        hold: Duration::ZERO,
+        client: Client::default(),
+        settings: settings(chunk_size),
+        wake: Wake::default(),
+    };
+    hub.publish(claim).unwrap()
+}
+
+fn play(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Subscription {
+    let listener = Listener {
+        settings: settings(60_000),
+        wake: Wake::default(),
+        outlet: Some(socket.clone()),
+    };
+    let mut player = hub.play(&key(), listener);
+    while player.next().is_some() {}
+    player.set_direct(true);
+    player
+}
+
+/// An AVC message, a keyframe or not.
+fn video(publication: &Publication, timestamp: u32, is_keyframe: bool) {
+    let first = if is_keyframe { 0x17 } else { 0x27 };
+    let body = Bytes::copy_from_slice(&[first, 1, 0, 0, 0, 9, 9, 9]);
+    publication.push(Kind::Video, timestamp, body).unwrap();
+}
+
+#[test]
+fn a_player_whose_socket_has_room_is_not_woken() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 60_000);
+    let socket = Socket::with_room(2);
+    let mut player = play(&hub, &socket);
+    video(&publication, 0, false);
+    assert_eq!(socket.count(), 0, "it has no keyframe yet");
+    video(&publication, 33, true);
+    video(&publication, 66, false);
+    assert_eq!(socket.count(), 2);
+    assert!(player.next().is_none());
+    // No room: this one and all behind it wait, in order.
+    video(&publication, 99, false);
+    socket.room.store(9, Ordering::Relaxed);
+    video(&publication, 132, false);
+    assert_eq!(socket.count(), 2);
+    let mut waiting = Vec::new();
+    while let Some(Item::Frame(frame)) = player.next() {
+        waiting.push(frame.timestamp());
+    }
+    assert_eq!(waiting, [99, 132]);
+    video(&publication, 165, false);
+    assert_eq!(socket.count(), 3);
+}
+
+#[test]
+fn a_player_that_left_gets_nothing() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 60_000);
+    let socket = Socket::with_room(9);
+    let player = play(&hub, &socket);
+    video(&publication, 0, true);
+    assert_eq!(socket.count(), 1);
+    drop(player);
+    video(&publication, 33, true);
+    assert_eq!(socket.count(), 1);
+    assert_eq!(publication.info().players, 0);
+}
+
+#[test]
+fn frames_cut_for_another_chunk_size_wait_for_the_session() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 4096);
+    let socket = Socket::with_room(9);
+    let mut player = play(&hub, &socket);
+    video(&publication, 0, true);
+    assert_eq!(socket.count(), 0);
+    assert!(matches!(player.next(), Some(Item::Frame(_))));
+}
+
+#[tokio::test]
+async fn gathered_frames_go_out_together() {
+    let hub = Hub::new();
+    let claim = Claim {
+        key: key(),
+        on_duplicate: DuplicateRule::Reject,
+        hold: Duration::ZERO,
+        client: Client::default(),
+        settings: Settings {
+            gather: Duration::from_millis(20),
+            ..settings(60_000)
+        },
+        wake: Wake::default(),
+    };
+    let publication = hub.publish(claim).unwrap();
+    let socket = Socket::with_room(1);
+    let _player = play(&hub, &socket);
+    video(&publication, 0, true);
+    video(&publication, 33, false);
+    assert_eq!(socket.count(), 0);
+    while socket.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        socket.count(),
+        2,
+        "both in the one write there was room for"
+    );
+}
+
+#[tokio::test]
+async fn many_players_all_get_every_frame_in_order() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 60_000);
+    let players: Vec<_> = (0..200)
+        .map(|_| {
+            let socket = Socket::with_room(u64::MAX);
+            (play(&hub, &socket), socket)
+        })
+        .collect();
+    for at in 0..50 {
+        video(&publication, at, at == 0);
+    }
+    // Lanes run as tasks of this thread.
+    while players.iter().any(|(_, socket)| socket.count() < 50) {
+        tokio::task::yield_now().await;
+    }
+    let first = players[0].1.written.lock().clone();
+    for (player, socket) in &players {
+        assert_eq!(*socket.written.lock(), first);
+        let bytes: u64 = first.iter().map(|chunks| chunks.len() as u64).sum();
+        assert_eq!(player.written(), bytes);
+    }
+}
