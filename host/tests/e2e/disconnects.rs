@@ -34,6 +34,7 @@ fn killed_encoder_frees_the_name_and_may_come_back_within_1_s() {
         let mut first = Encoder(tool).publish(&film, &url);
         host.log.wait(mark, "publishing", &[], SOON);
         let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+        host.log.wait(mark, "playing", &[("stream", "cam")], SOON);
         let mark = host.log.mark();
         let killed = Instant::now();
         first.signal(Signal::Kill);
