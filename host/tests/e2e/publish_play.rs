@@ -96,13 +96,17 @@ fn every_log_line_of_a_session_says_whose_it_is() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("reject")));
     Witness::start(host.addr, "live", "watched").finish();
+    // The last of what is looked for.
+    host.log.wait(START, "play ended", &[], END);
+    host.log.wait(START, "unpublished", &[], END);
     for message in [
         "publishing",
         "unpublished",
+        // One of the two, as the player or the publisher was first.
+        "playing",
         "playing: waiting for a publisher",
         "play ended",
     ] {
-        host.log.wait(START, message, &[], END);
         for entry in host.log.find(START, message, &[]) {
             assert_eq!(entry.field("app").as_deref(), Some("live"), "{message}");
             let stream = entry.field("stream");
