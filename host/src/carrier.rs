@@ -5,11 +5,12 @@
 //! socket without waking the session that owns it.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// An accepted connection. `WouldBlock` is no failure: wait for readiness.
@@ -21,6 +22,13 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
 
     /// Writes as much of `slices` as there is room for.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Writes as much of `bytes` as there is room for, without asking first
+    /// whether the socket is ready, and without noting that it was not: for
+    /// those who leave bytes that did not fit to [`Carrier::try_write`].
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(&[IoSlice::new(bytes)])
+    }
 
     /// Ready when a read may give something.
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -34,7 +42,26 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
 
 impl Carrier for TcpStream {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Self::try_read(self, buffer)
+        let room = buffer.len();
+        let mut read = 0;
+        let waits = self.try_io(Interest::READABLE, || {
+            read = (&*SockRef::from(self)).read(buffer)?;
+            if read == 0 || read >= room {
+                return Ok(());
+            }
+            // Less than asked for: the socket is empty. Noted now, it spares
+            // the next poll a read that finds nothing.
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        match waits {
+            Err(error) if read == 0 => Err(error),
+            _ => Ok(read),
+        }
+    }
+
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        // The socket is non-blocking.
+        SockRef::from(self).send(bytes)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -27,4 +27,5 @@ pub mod plugin;
 pub mod policy;
 pub mod session;
 pub mod supervisor;
+pub mod tally;
 pub mod watch;

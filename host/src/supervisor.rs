@@ -9,6 +9,7 @@ mod banner;
 mod build;
 mod reconfigure;
 mod server;
+mod stats;
 
 use std::path::Path;
 

@@ -20,6 +20,8 @@ pub struct Diff {
     pub closed: Vec<usize>,
     /// The log's filter differs.
     pub log_level: bool,
+    /// The interval of the log's counters differs.
+    pub log_stats: bool,
     /// The log's format differs, which only a restart can change.
     pub log_format: bool,
     /// The state folder differs, which only a restart can change.
@@ -51,6 +53,7 @@ impl Diff {
     pub fn between(old: &Config, new: &Config) -> Self {
         let mut diff = Self {
             log_level: old.log.level != new.log.level,
+            log_stats: old.log.stats != new.log.stats,
             log_format: old.log.format != new.log.format,
             state: old.state != new.state,
             limits: old.limits != new.limits,
@@ -100,6 +103,7 @@ impl Diff {
             && self.opened.is_empty()
             && self.closed.is_empty()
             && !self.log_level
+            && !self.log_stats
             && !self.log_format
             && !self.state
             && !self.limits

@@ -281,6 +281,7 @@ fn log(fields: &mut Fields<'_, '_>) -> Log {
     Log {
         level,
         format: fields.choice("format", default.format, &formats),
+        stats: fields.duration("stats", default.stats, Duration::ZERO..=24 * HOUR),
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Log {
     pub level: String,
     /// Default [`LogFormat::Text`].
     pub format: LogFormat,
+    /// How often the server's counters are logged; zero for never. Default 1
+    /// minute.
+    pub stats: Duration,
 }
 
 /// The form of a log line.
@@ -183,6 +186,7 @@ impl Default for Log {
         Self {
             level: "info".to_owned(),
             format: LogFormat::default(),
+            stats: Duration::from_secs(60),
         }
     }
 }

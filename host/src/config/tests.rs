@@ -103,6 +103,7 @@ fn every_field_is_read() {
         Log {
             level: "warn,livehost::session=debug".to_owned(),
             format: LogFormat::Json,
+            stats: Duration::from_secs(10),
         }
     );
     assert_eq!(config.state, Path::new("/var/lib/livehost"));

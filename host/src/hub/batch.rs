@@ -1,21 +1,24 @@
 //! Frames that go out together: prepared once for all players of a stream.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::frame::{Frame, Kind, Role};
 
-/// Frames in one vectored write at most.
-pub(super) const MAX_FRAMES: usize = 64;
+/// Frames in one write at most.
+const MAX_FRAMES: usize = 64;
+/// Bytes that are joined for one write at most: a longer frame goes alone.
+const MAX_BYTES: usize = 1 << 20;
 
 /// One frame, or those of one interval when writes are gathered.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     frames: Vec<Arc<Frame>>,
-    chunks: Vec<Bytes>,
+    /// The chunks of all frames in one piece, made before the first delivery.
+    /// One plain write of it costs every player less than a vectored one.
+    joined: Option<Bytes>,
     bytes: usize,
     /// What all of it is cut for.
     chunk_size: u32,
@@ -29,10 +32,8 @@ pub(super) struct Batch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery<'a> {
     pub(super) frames: &'a [Arc<Frame>],
-    pub(super) chunks: &'a [Bytes],
-    pub(super) slices: &'a [IoSlice<'a>],
-    /// Bytes of `chunks`.
-    pub(super) bytes: usize,
+    /// The same frames as one piece.
+    pub(super) chunks: &'a Bytes,
     /// The chunk size that `chunks` are cut for.
     pub(super) chunk_size: u32,
     /// Audio waits for the keyframe, since the stream has video.
@@ -48,17 +49,18 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.frames.len() >= MAX_FRAMES
+        self.frames.len() >= MAX_FRAMES || self.bytes >= MAX_BYTES
     }
 
     /// Whether `frame` may follow: players get a batch whole or not at all.
     pub(super) fn fits(&self, frame: &Frame) -> bool {
-        self.is_empty() || self.chunk_size == frame.chunk_size()
+        let bytes = self.bytes.saturating_add(frame.shared_chunks().len());
+        self.is_empty() || (self.chunk_size == frame.chunk_size() && bytes <= MAX_BYTES)
     }
 
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        self.chunks.clear();
+        self.joined = None;
         self.bytes = 0;
         self.has_keyframe = false;
     }
@@ -78,26 +80,32 @@ impl Batch {
         self.starts_anew &= !depends;
         self.has_video = has_video;
         self.bytes = self.bytes.saturating_add(frame.shared_chunks().len());
-        self.chunks.push(frame.shared_chunks().clone());
         self.frames.push(frame);
     }
 
-    /// Calls `deliver` with the batch as a player's queue wants it.
-    pub(super) fn with_delivery(&self, now: Instant, deliver: impl FnOnce(&Delivery<'_>)) {
-        let mut slices = [IoSlice::new(&[]); MAX_FRAMES];
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(chunk);
-        }
-        deliver(&Delivery {
+    /// The batch as a player's queue wants it.
+    pub(super) fn delivery(&mut self, now: Instant) -> Delivery<'_> {
+        let chunks = self.joined.get_or_insert_with(|| join(&self.frames));
+        Delivery {
             frames: &self.frames,
-            chunks: &self.chunks,
-            slices: slices.get(..self.chunks.len()).unwrap_or_default(),
-            bytes: self.bytes,
+            chunks,
             chunk_size: self.chunk_size,
             has_video: self.has_video,
             starts_anew: self.starts_anew,
             has_keyframe: self.has_keyframe,
             now,
-        });
+        }
     }
+}
+
+fn join(frames: &[Arc<Frame>]) -> Bytes {
+    if let [frame] = frames {
+        return frame.shared_chunks().clone();
+    }
+    let bytes = frames.iter().map(|frame| frame.shared_chunks().len()).sum();
+    let mut joined = BytesMut::with_capacity(bytes);
+    for frame in frames {
+        joined.extend_from_slice(frame.shared_chunks());
+    }
+    joined.freeze()
 }

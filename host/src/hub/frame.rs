@@ -124,7 +124,7 @@ impl Frame {
             slot,
             codec,
             timestamp,
-            payload,
+            payload: within(&chunks, payload, chunk_size),
             chunks,
             chunk_size,
         })
@@ -207,13 +207,25 @@ impl Frame {
             SHARED_MESSAGE_STREAM,
             self.payload.clone(),
         );
+        let chunks = chunk::encode_absolute(&at, chunk_size);
         Self {
             timestamp,
-            payload: self.payload.clone(),
-            chunks: chunk::encode_absolute(&at, chunk_size),
+            payload: within(&chunks, self.payload.clone(), chunk_size),
+            chunks,
             chunk_size,
             ..*self
         }
+    }
+}
+
+/// `payload` as a part of its chunks, if it is one chunk: a frame that is kept
+/// then is in memory once.
+fn within(chunks: &Bytes, payload: Bytes, chunk_size: u32) -> Bytes {
+    let is_one = u32::try_from(payload.len()).is_ok_and(|length| length <= chunk_size);
+    let start = chunks.len().checked_sub(payload.len());
+    match start {
+        Some(start) if is_one => chunks.slice(start..),
+        _ => payload,
     }
 }
 

@@ -41,6 +41,9 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Mailbox {
     posts: VecDeque<Post>,
+    /// How many of them may be acted on: frames that are being gathered may
+    /// not yet.
+    due: usize,
     /// What the frames among them cost, in bytes.
     cost: usize,
     is_running: bool,
@@ -70,11 +73,12 @@ impl Lane {
         self.mailbox.lock().cost
     }
 
-    /// True for the one who has to run the lane: there are posts, and nobody
-    /// is at it.
+    /// What was posted until now is due. True for the one who has to run the
+    /// lane: something is due, and nobody is at it.
     pub(super) fn start(&self) -> bool {
         let mut mailbox = self.mailbox.lock();
-        let start = !mailbox.is_running && !mailbox.posts.is_empty();
+        mailbox.due = mailbox.posts.len();
+        let start = !mailbox.is_running && mailbox.due > 0;
         mailbox.is_running |= start;
         start
     }
@@ -94,7 +98,7 @@ impl Lane {
     fn take_posts(&self, roster: &mut Roster) -> bool {
         let mut mailbox = self.mailbox.lock();
         while !roster.batch.is_full() {
-            match mailbox.posts.pop_front() {
+            match mailbox.pop_due() {
                 Some(Post::Frame { frame, has_video }) if roster.batch.fits(&frame) => {
                     mailbox.cost = mailbox.cost.saturating_sub(frame.cost());
                     roster.batch.push(frame, has_video);
@@ -105,7 +109,7 @@ impl Lane {
                     mailbox = self.mailbox.lock();
                 }
                 Some(other) => {
-                    mailbox.posts.push_front(other);
+                    mailbox.put_back(other);
                     break;
                 }
                 None => break,
@@ -113,6 +117,18 @@ impl Lane {
         }
         mailbox.is_running = !roster.batch.is_empty();
         mailbox.is_running
+    }
+}
+
+impl Mailbox {
+    fn pop_due(&mut self) -> Option<Post> {
+        self.due = self.due.checked_sub(1)?;
+        self.posts.pop_front()
+    }
+
+    fn put_back(&mut self, post: Post) {
+        self.due = self.due.saturating_add(1);
+        self.posts.push_front(post);
     }
 }
 
@@ -148,11 +164,10 @@ impl Roster {
     fn deliver(&mut self, count: usize) {
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
-            self.batch.with_delivery(Instant::now(), |delivery| {
-                for player in players {
-                    player.deliver(delivery);
-                }
-            });
+            let delivery = self.batch.delivery(Instant::now());
+            for player in players {
+                player.deliver(&delivery);
+            }
         }
         self.next = end;
         if end >= self.players.len() {

@@ -11,6 +11,7 @@
 
 mod batch;
 mod cache;
+mod counters;
 mod frame;
 mod lane;
 mod lanes;
@@ -45,6 +46,7 @@ pub use queue::{Item, PlayerEnd};
 pub use subscription::Subscription;
 
 use crate::policy::{Client, DuplicateRule, StreamId};
+use counters::Counters;
 use publication::Publisher;
 use stream::Stream;
 
@@ -167,6 +169,7 @@ pub enum ClaimError {
 pub struct Hub {
     streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
     next_id: AtomicU64,
+    counters: Arc<Counters>,
     /// Owns the timers of held streams, and the tasks that run their lanes.
     tasks: TaskTracker,
 }
@@ -185,6 +188,11 @@ impl Hub {
         let stream = self.entry(&mut streams, &claim.key);
         let claimed = stream.claim(&publisher, claim.on_duplicate);
         drop(streams);
+        match &claimed {
+            Ok(()) => self.counters.publishes.add(),
+            Err(ClaimError::Busy { .. }) => self.counters.publishes_busy.add(),
+            Err(ClaimError::StandbyFull { .. }) => self.counters.publishes_standby_full.add(),
+        }
         claimed?;
         stream.settle();
         Ok(Publication::new(self.clone(), stream, publisher))
@@ -196,6 +204,7 @@ impl Hub {
         let stream = self.entry(&mut streams, key);
         let queue = stream.join(listener);
         drop(streams);
+        self.counters.plays.add();
         stream.settle();
         Subscription::new(self.clone(), stream, queue)
     }
@@ -203,8 +212,16 @@ impl Hub {
     fn entry(&self, streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
         streams
             .entry(key.clone())
-            .or_insert_with(|| Arc::new(Stream::new(key.clone(), self.tasks.clone())))
+            .or_insert_with(|| {
+                let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
+                Arc::new(Stream::new(key.clone(), tasks, counters))
+            })
             .clone()
+    }
+
+    /// How many tasks run lanes and hold names.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Forgets a stream that has neither publisher nor players.

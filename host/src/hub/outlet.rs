@@ -1,7 +1,6 @@
 //! How a frame reaches a player's socket without its session being woken.
 
 use std::fmt;
-use std::io::IoSlice;
 
 use bytes::Bytes;
 
@@ -20,6 +19,5 @@ pub enum Offer {
 /// A player's socket, as the hub sees it. Never waits.
 pub trait Outlet: fmt::Debug + Send + Sync {
     /// Writes `chunks` now, all or a part of them, unless other bytes wait.
-    /// `slices` are the same bytes, ready for a vectored write.
-    fn offer(&self, chunks: &[Bytes], slices: &[IoSlice<'_>]) -> Offer;
+    fn offer(&self, chunks: &Bytes) -> Offer;
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::batch::Delivery;
+use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
 use super::outlet::{Offer, Outlet};
 use super::{Listener, Settings, Wake};
@@ -65,22 +66,31 @@ struct State {
     written: u64,
 }
 
+/// The limit that a queue has reached.
+#[derive(Debug, Clone, Copy)]
+enum Overflow {
+    Bytes,
+    Time,
+}
+
 #[derive(Debug)]
 pub(super) struct PlayerQueue {
     settings: Settings,
     wake: Wake,
     outlet: Option<Arc<dyn Outlet>>,
     lane: usize,
+    counters: Arc<Counters>,
     state: Mutex<State>,
 }
 
 impl PlayerQueue {
-    pub(super) fn new(listener: Listener, lane: usize) -> Self {
+    pub(super) fn new(listener: Listener, lane: usize, counters: Arc<Counters>) -> Self {
         Self {
             settings: listener.settings,
             wake: listener.wake,
             outlet: listener.outlet,
             lane,
+            counters,
             state: Mutex::default(),
         }
     }
@@ -134,11 +144,11 @@ impl PlayerQueue {
             && state.takes_directly(delivery)
             && delivery.chunk_size == self.settings.chunk_size
         {
-            match outlet.offer(delivery.chunks, delivery.slices) {
+            match outlet.offer(delivery.chunks) {
                 Offer::Refused => {}
                 offer => {
                     state.synced |= delivery.has_keyframe;
-                    state.written = state.written.saturating_add(delivery.bytes as u64);
+                    state.written = state.written.saturating_add(delivery.chunks.len() as u64);
                     state.behind_since = None;
                     if offer == Offer::Taken {
                         self.wake(&mut state);
@@ -158,14 +168,19 @@ impl PlayerQueue {
         if state.end.is_some() {
             return;
         }
-        if self.overflows(state, frame) {
-            state.drop_waiting();
+        if let Some(overflow) = self.overflow(state, frame) {
+            match overflow {
+                Overflow::Bytes => self.counters.drops_for_bytes.add(),
+                Overflow::Time => self.counters.drops_for_time.add(),
+            }
+            self.counters.frames_dropped.add_many(state.drop_waiting());
             state.dropping = true;
             state.behind_since.get_or_insert(now);
         }
         if let Some(since) = state.behind_since
             && now.saturating_duration_since(since) > self.settings.slow_close
         {
+            self.counters.players_too_slow.add();
             state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
             state.entries.clear();
             state.bytes = 0;
@@ -183,6 +198,7 @@ impl PlayerQueue {
             Role::Dependent if !state.synced && (has_video || frame.kind() == Kind::Video) => {
                 if state.dropping {
                     state.dropped = state.dropped.saturating_add(1);
+                    self.counters.frames_dropped.add();
                 }
                 return;
             }
@@ -222,9 +238,9 @@ impl PlayerQueue {
         state.bytes = 0;
     }
 
-    fn overflows(&self, state: &State, frame: &Frame) -> bool {
+    fn overflow(&self, state: &State, frame: &Frame) -> Option<Overflow> {
         if state.bytes.saturating_add(frame.cost()) > self.settings.queue_bytes && state.bytes > 0 {
-            return true;
+            return Some(Overflow::Bytes);
         }
         let oldest = state.entries.iter().find_map(|entry| match &entry.item {
             Item::Frame(oldest) if oldest.role() != Role::Header => {
@@ -233,11 +249,11 @@ impl PlayerQueue {
             _ => None,
         });
         // While the first burst is going out only bytes count.
-        let Some(Some(oldest)) = oldest else {
-            return false;
-        };
+        let oldest = oldest??;
         let waiting = frame.timestamp().wrapping_sub(oldest);
-        waiting < u32::MAX / 2 && u128::from(waiting) > self.settings.queue_time.as_millis()
+        let is_late =
+            waiting < u32::MAX / 2 && u128::from(waiting) > self.settings.queue_time.as_millis();
+        is_late.then_some(Overflow::Time)
     }
 
     /// The oldest item. `None` means that the session will be woken for the next.
@@ -293,7 +309,9 @@ impl State {
     }
 
     /// Drops media that waits; announcements and the newest headers stay.
-    fn drop_waiting(&mut self) {
+    /// Returns how many frames were dropped.
+    fn drop_waiting(&mut self) -> u64 {
+        let before = self.dropped;
         let mut newest = Vec::new();
         let mut kept = VecDeque::new();
         while let Some(entry) = self.entries.pop_back() {
@@ -324,5 +342,6 @@ impl State {
             })
             .sum();
         self.synced = false;
+        self.dropped.saturating_sub(before)
     }
 }

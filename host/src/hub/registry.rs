@@ -16,7 +16,10 @@ impl Hub {
     pub fn stop(&self, app: &str, path: &str, reason: &str) -> bool {
         let publisher = self.find_one(app, path).and_then(|stream| stream.active());
         publisher
-            .map(|publisher| publisher.revoke(Revocation::Stopped(reason.to_owned())))
+            .map(|publisher| {
+                self.counters.publishers_stopped.add();
+                publisher.revoke(Revocation::Stopped(reason.to_owned()));
+            })
             .is_some()
     }
 

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::cache::Cache;
+use super::counters::Counters;
 use super::frame::{Frame, Kind, NotAFrame, Role};
 use super::lane::Post;
 use super::lanes::Lanes;
@@ -29,6 +30,7 @@ const MAX_STANDBY: usize = 4;
 pub(super) struct Stream {
     key: StreamKey,
     lanes: Lanes,
+    counters: Arc<Counters>,
     state: Mutex<State>,
 }
 
@@ -48,11 +50,12 @@ struct State {
 
 impl Stream {
     /// Tasks that serve its players are those of `tasks`.
-    pub(super) fn new(key: StreamKey, tasks: TaskTracker) -> Self {
+    pub(super) fn new(key: StreamKey, tasks: TaskTracker, counters: Arc<Counters>) -> Self {
         let lanes = Lanes::new(tasks);
         Self {
             key,
             lanes: lanes.clone(),
+            counters,
             state: Mutex::new(State::new(lanes)),
         }
     }
@@ -69,6 +72,14 @@ impl Stream {
             && state.lanes.players() == 0
     }
 
+    /// How many publishers (those that stand by, too) and players there are.
+    pub(super) fn population(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let active = usize::from(state.active.is_some());
+        let publishers = state.standby.len().saturating_add(active);
+        (publishers, self.lanes.players())
+    }
+
     /// Makes `publisher` the active one, or lets it stand by, or refuses.
     pub(super) fn claim(
         &self,
@@ -79,6 +90,7 @@ impl Stream {
         match (&state.active, rule) {
             (None, _) => {
                 if state.held.take().is_some() {
+                    self.counters.takeovers.add();
                     state.take_over();
                 } else {
                     state.timeline.restart();
@@ -94,6 +106,8 @@ impl Stream {
             }
             (Some(active), DuplicateRule::Replace) => {
                 active.revoke(Revocation::Replaced);
+                self.counters.publishers_replaced.add();
+                self.counters.takeovers.add();
                 state.take_over();
             }
             (Some(_), DuplicateRule::Standby) => {
@@ -141,6 +155,7 @@ impl Stream {
         if let Some(next) = state.standby.pop_front() {
             info!(stream = %self.key, publisher = %next.client().remote, conn = next.client().conn,
                 "the publisher standing by takes over");
+            self.counters.takeovers.add();
             state.take_over();
             state.cache = next.take_headers();
             state.preamble_due = true;
@@ -148,6 +163,7 @@ impl Stream {
             return None;
         }
         if lost && !publisher.hold().is_zero() {
+            self.counters.holds.add();
             state.held = Some(publisher.id());
             return Some(publisher.hold());
         }
@@ -159,6 +175,7 @@ impl Stream {
     pub(super) fn end_hold(&self, id: StreamId) {
         let mut state = self.state.lock();
         if state.held == Some(id) {
+            self.counters.holds_over.add();
             state.held = None;
             state.publisher_is_gone();
         }
@@ -185,6 +202,8 @@ impl Stream {
             publisher.remember_header(frame);
             return Ok(Pushed::Waiting);
         }
+        self.counters.frames_in.add();
+        self.counters.bytes_in.add_many(payload.len() as u64);
         let timestamp = state.timeline.place(timestamp, now);
         let frame = Arc::new(Frame::new(kind, timestamp, payload, settings.chunk_size)?);
         state.cache.push(&frame, settings.keyframe_cache);
@@ -226,7 +245,11 @@ impl Stream {
     /// Adds a player; a live stream gives it the cache first. To be followed
     /// by [`Stream::settle`].
     pub(super) fn join(&self, listener: Listener) -> Arc<PlayerQueue> {
-        let queue = Arc::new(PlayerQueue::new(listener, self.lanes.assign()));
+        let queue = Arc::new(PlayerQueue::new(
+            listener,
+            self.lanes.assign(),
+            self.counters.clone(),
+        ));
         let settings = queue.settings();
         let state = self.state.lock();
         let first = match settings.join {
@@ -258,7 +281,11 @@ impl Stream {
     /// Whether publisher `id` should not be read from; if so, `wake` is
     /// notified when that is over.
     pub(super) fn hold_up(&self, id: StreamId, wake: &Wake) -> bool {
-        self.lanes.hold_up(wake) && self.is_active(id)
+        let held_up = self.lanes.hold_up(wake) && self.is_active(id);
+        if held_up {
+            self.counters.publishers_held_up.add();
+        }
+        held_up
     }
 
     /// True while someone publishes, or the name is held for a return.

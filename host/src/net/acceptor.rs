@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
@@ -136,7 +136,6 @@ impl Acceptor {
                     continue;
                 }
             };
-            tune(&carrier);
             let door = self.door.load();
             let (chain, entrance) = (door.chain, door.entrance(self.address));
             drop(door);
@@ -157,20 +156,23 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     // A restarted server must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
+    tune(&socket);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 
-fn tune(carrier: &TcpStream) {
+/// Connections inherit these options: set once here, they cost none of them a
+/// system call.
+fn tune(socket: &Socket) {
     let (idle, interval, retries) = KEEPALIVE;
     let keepalive = TcpKeepalive::new()
         .with_time(idle)
         .with_interval(interval)
         .with_retries(retries);
-    let tuned = carrier
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(carrier).set_tcp_keepalive(&keepalive));
+    let tuned = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive));
     if let Err(error) = tuned {
         debug!(%error, "socket options were not taken");
     }

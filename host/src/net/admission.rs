@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::tally::{Counts, counters};
+
 /// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionLimits {
@@ -15,9 +17,20 @@ pub struct AdmissionLimits {
     pub per_address: usize,
 }
 
+counters! {
+    /// Connections that were refused.
+    struct Refusals {
+        /// `limits.connections` was reached.
+        refused_full,
+        /// `limits.connections_per_address` was reached.
+        refused_per_address,
+    }
+}
+
 /// Counts connections and refuses those above the limits.
 #[derive(Debug)]
 pub struct Admission {
+    refusals: Refusals,
     state: Mutex<State>,
 }
 
@@ -50,6 +63,7 @@ impl Admission {
     /// An empty count.
     pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Self {
+            refusals: Refusals::default(),
             state: Mutex::new(State {
                 limits,
                 total: 0,
@@ -63,15 +77,22 @@ impl Admission {
         self.state.lock().limits = limits;
     }
 
+    /// How many connections were refused.
+    pub fn counts(&self) -> Counts {
+        self.refusals.by_name().into()
+    }
+
     /// Admits one more connection from `address`.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
         let mut state = self.state.lock();
         let limits = state.limits;
         if state.total >= limits.connections {
+            self.refusals.refused_full.add();
             return Err(Refused::Full(limits.connections));
         }
         let here = state.by_address.entry(address).or_insert(0);
         if limits.per_address > 0 && *here >= limits.per_address {
+            self.refusals.refused_per_address.add();
             return Err(Refused::AddressFull(limits.per_address));
         }
         *here = here.saturating_add(1);
@@ -114,6 +135,9 @@ mod tests {
         assert_eq!(admission.admit(b).unwrap_err(), Refused::Full(3));
         drop(first);
         let _fourth = admission.admit(a).unwrap();
+        let counts = admission.counts();
+        assert_eq!(counts.get("refused_full"), 1);
+        assert_eq!(counts.get("refused_per_address"), 1);
         assert_eq!(admission.state.lock().by_address.len(), 2);
     }
 }

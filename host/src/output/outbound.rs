@@ -5,11 +5,11 @@
 //! and the session, which awaits the socket, goes on from there.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::SendQueue;
@@ -58,7 +58,7 @@ impl Outbound {
 }
 
 impl Outlet for Outbound {
-    fn offer(&self, chunks: &[Bytes], slices: &[IoSlice<'_>]) -> Offer {
+    fn offer(&self, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
         let Some(mut queue) = self.queue.try_lock() else {
             return Offer::Refused;
@@ -67,22 +67,16 @@ impl Outlet for Outbound {
             return Offer::Refused;
         }
         // An error is the session's to find.
-        let Ok(written) = self.carrier.try_write(slices) else {
+        let Ok(written) = self.carrier.write_now(chunks) else {
             return Offer::Refused;
         };
         queue.count(written);
-        let mut skip = written;
-        for chunk in chunks {
-            let rest = skip.min(chunk.len());
-            skip = skip.saturating_sub(rest);
-            if rest < chunk.len() {
-                queue.push(chunk.slice(rest..));
-            }
+        if written >= chunks.len() {
+            return Offer::Written;
         }
-        if queue.is_empty() {
-            Offer::Written
-        } else {
-            Offer::Taken
-        }
+        let mut rest = chunks.clone();
+        rest.advance(written);
+        queue.push(rest);
+        Offer::Taken
     }
 }

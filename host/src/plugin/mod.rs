@@ -44,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+pub use crate::tally::Counts;
 pub use check::Check;
 pub use clock::Clock;
 pub use compile::TRACK;
@@ -51,7 +52,6 @@ pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, L
 pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
-pub use stats::Counts;
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
 use self::application::Application;

@@ -23,8 +23,8 @@ use super::hooks;
 use super::instance::{Budget, Call, Instance};
 use super::pool::Lease;
 use super::reload::Loader;
-use super::stats::Counts;
 use crate::policy::{Event, PolicyError};
+use crate::tally::Counts;
 
 /// How often the counters are logged.
 const REPORT: Duration = Duration::from_secs(60);

@@ -1,12 +1,12 @@
 //! A client's state and what its commands do.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use litemap::LiteMap;
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
@@ -45,7 +45,7 @@ pub(super) struct ClientSession {
     pub(super) instance: Option<Arc<str>>,
     /// Outbound chunk size, bytes.
     pub(super) chunk_size: u32,
-    pub(super) slots: BTreeMap<u32, Slot>,
+    pub(super) slots: LiteMap<u32, Slot>,
     /// The decision that the client waits for.
     pub(super) decision: Option<BoxFuture<'static, Answer>>,
     pub(super) wake: Wake,
@@ -101,7 +101,7 @@ impl ClientSession {
             client,
             application: None,
             instance: None,
-            slots: BTreeMap::new(),
+            slots: LiteMap::new(),
             decision: None,
             wake: Arc::new(Notify::new()),
             out,
@@ -194,7 +194,7 @@ impl ClientSession {
     pub(super) fn collect(&mut self) {
         let mut revoked = None;
         let mut overdue = false;
-        for (stream, slot) in &mut self.slots {
+        for (stream, slot) in self.slots.iter_mut() {
             match slot {
                 Slot::Publish(publishing) => {
                     if let Some(why) = publishing.revoked() {
@@ -238,7 +238,7 @@ impl ClientSession {
             SessionEnd::Shutdown => "NetConnection.Connect.AppShutdown",
             _ => "NetConnection.Connect.Closed",
         };
-        for (stream, slot) in &self.slots {
+        for (stream, slot) in self.slots.iter() {
             match slot {
                 Slot::Publish(_) => {
                     self.machine
@@ -254,9 +254,10 @@ impl ClientSession {
     }
 
     /// Releases everything the session holds and says that it is over.
-    pub(super) fn finish(mut self, end: &SessionEnd, bytes_in: u64, bytes_out: u64) {
+    pub(super) fn finish(mut self: Box<Self>, end: &SessionEnd, bytes_in: u64, bytes_out: u64) {
         self.decision = None;
         let reason = end.reason();
+        self.shared.directory.count_end(reason);
         for (_, slot) in std::mem::take(&mut self.slots) {
             match slot {
                 Slot::Publish(publishing) => {

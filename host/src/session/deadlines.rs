@@ -25,7 +25,7 @@ impl ClientSession {
             return;
         }
         let mut over = Vec::new();
-        for (stream, slot) in &self.slots {
+        for (stream, slot) in self.slots.iter() {
             match slot {
                 Slot::Publish(publishing) if now >= publishing.deadline() => {
                     let text = format!("no media for {} s", publishing.silence().as_secs_f32());

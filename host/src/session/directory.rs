@@ -1,6 +1,6 @@
 //! The sessions of the process, so that one can be ended by its number.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::policy::ConnId;
+use crate::tally::Counts;
 
 #[derive(Debug)]
 struct Entry {
@@ -21,6 +22,8 @@ struct Entry {
 pub struct Directory {
     next: AtomicU64,
     sessions: Mutex<HashMap<ConnId, Entry>>,
+    /// How many sessions ended, by reason.
+    ends: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A session's entry; dropping it removes the entry.
@@ -67,6 +70,32 @@ impl Directory {
             let _ = leave.send(reason.to_owned());
         }
         true
+    }
+
+    /// Connections now (`open`), and how many there have been (`accepted`).
+    pub fn counts(&self) -> Counts {
+        vec![
+            ("open", self.len() as u64),
+            ("accepted", self.next.load(Ordering::Relaxed)),
+        ]
+        .into()
+    }
+
+    /// How many sessions have ended, by reason.
+    pub fn ends(&self) -> Counts {
+        let ends = self.ends.lock();
+        let ends: Vec<_> = ends
+            .iter()
+            .map(|(reason, count)| (*reason, *count))
+            .collect();
+        ends.into()
+    }
+
+    /// Counts the end of a session.
+    pub(super) fn count_end(&self, reason: &'static str) {
+        let mut ends = self.ends.lock();
+        let count = ends.entry(reason).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Connections now.

@@ -48,7 +48,7 @@ struct Input {
 }
 
 /// Runs a session to its end.
-pub(super) async fn run(mut session: ClientSession, carrier: Arc<dyn Carrier>) {
+pub(super) async fn run(mut session: Box<ClientSession>, carrier: Arc<dyn Carrier>) {
     let mut input = Input {
         held: BytesMut::new(),
         received: Instant::now(),

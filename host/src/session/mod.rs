@@ -90,6 +90,13 @@ pub async fn serve(
     let span =
         info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
     let out = Outbound::new(carrier.clone());
-    let session = ClientSession::new(registration, remote, entrance, shared, out);
+    // Boxed, since a task keeps room for every place that a value is moved to.
+    let session = Box::new(ClientSession::new(
+        registration,
+        remote,
+        entrance,
+        shared,
+        out,
+    ));
     driver::run(session, carrier).instrument(span).await;
 }

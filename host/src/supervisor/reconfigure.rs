@@ -81,6 +81,7 @@ impl Server {
         if diff.state {
             warn!("the state folder changes with the next start");
         }
+        self.stats_interval.send_replace(new.log.stats);
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
         for (name, unit) in prepared.units {

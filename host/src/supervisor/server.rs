@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::stats::Reporter;
 use super::{banner, build};
 use crate::application::Application;
 use crate::config::Config;
@@ -39,6 +41,8 @@ pub(super) struct Server {
     /// Plugins of removed applications on their way out, accept loops.
     pub(super) services: TaskTracker,
     sessions: TaskTracker,
+    /// How often the counters are logged.
+    pub(super) stats_interval: watch::Sender<Duration>,
     pub(super) watcher: Watcher,
     changes: mpsc::Receiver<PathBuf>,
 }
@@ -95,6 +99,7 @@ impl Server {
             acceptors: Vec::new(),
             services: TaskTracker::new(),
             sessions: TaskTracker::new(),
+            stats_interval: watch::Sender::new(config.log.stats),
             watcher,
             changes,
             config,
@@ -107,8 +112,15 @@ impl Server {
             let listening = server.listen(acceptor);
             server.acceptors.push(listening);
         }
+        let interval = server.stats_interval.subscribe();
+        server.services.spawn(server.reporter().run(interval));
         info!("ready");
         Ok(server)
+    }
+
+    fn reporter(&self) -> Reporter {
+        let trackers = [self.services.clone(), self.sessions.clone()];
+        Reporter::new(self.shared.clone(), self.admission.clone(), trackers)
     }
 
     /// Starts the accept loop of a bound acceptor.
@@ -196,6 +208,7 @@ impl Server {
                 "the drain limit is over; closing what is left"
             );
         }
+        self.reporter().log();
         for unit in self.units.values() {
             unit.plugin.shutdown(StopReason::Shutdown).await;
         }

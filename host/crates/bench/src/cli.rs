@@ -82,6 +82,9 @@ pub(crate) struct On {
         conflicts_with = "server"
     )]
     pub(crate) start: Start,
+    /// Milliseconds of frames that livehost or the floor gathers.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) gather: u32,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

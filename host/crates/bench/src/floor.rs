@@ -11,7 +11,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    io::{BufReader, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Length of a format 0 chunk header with a short chunk stream id.
 const HEADER: usize = 12;
@@ -96,15 +97,13 @@ fn wait_until(reader: &mut BufReader<TcpStream>, at: Instant) -> bool {
     if left.is_zero() {
         return true;
     }
-    if !reader.buffer().is_empty() || reader.get_ref().set_read_timeout(Some(left)).is_err() {
+    if !reader.buffer().is_empty() {
         return false;
     }
-    let late = matches!(
-        reader.fill_buf(),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-    );
-    let _ = reader.get_ref().set_read_timeout(Some(STUCK));
-    late
+    // A socket's own timeout is counted in steps of 4 ms and more.
+    let timeout = Timespec::try_from(left).ok();
+    let mut watched = [PollFd::new(reader.get_ref(), PollFlags::IN)];
+    matches!(poll(&mut watched, timeout.as_ref()), Ok(0))
 }
 
 /// Appends the publisher's next message to `out`.

@@ -69,12 +69,12 @@ fn single(scenario: &Scenario, on: &On) -> Result<()> {
         scenario.run(&subject)?
     } else {
         let kind = match on.start {
-            Start::Livehost => Kind::Livehost,
+            Start::Livehost => Kind::Livehost(on.gather),
             Start::Nginx => Kind::Nginx(NGINX_CHUNK),
             Start::NginxTuned => Kind::Nginx(60_000),
-            Start::Floor => Kind::Floor(0),
+            Start::Floor => Kind::Floor(on.gather),
         };
-        let peer = Peer::start(kind, &on.programs, &cores, on.segment)?;
+        let peer = Peer::start(&kind, &on.programs, &cores, on.segment)?;
         let subject = Subject {
             target: peer.target.clone(),
             pid: Some(peer.pid()),

@@ -9,8 +9,6 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 
-/// Video frames a second.
-const FPS: u64 = 30;
 /// Frames from keyframe to keyframe.
 const GOP: u64 = 60;
 /// How many times as large as other frames a keyframe is.
@@ -33,6 +31,39 @@ pub(crate) const VIDEO: u8 = 9;
 
 /// Media time: what a stream has per second, in milliseconds.
 const SECOND: u64 = 1000;
+
+/// What a stream consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+pub(crate) struct Shape {
+    /// Video frames a second; a group of pictures has 60.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) fps: u32,
+    /// Video alone.
+    #[arg(long)]
+    pub(crate) no_audio: bool,
+}
+
+impl Shape {
+    /// An encoder's.
+    pub(crate) const USUAL: Self = Self {
+        fps: 30,
+        no_audio: false,
+    };
+    /// Few messages, so that one load generator can carry many streams.
+    pub(crate) const LEAN: Self = Self {
+        fps: 10,
+        no_audio: true,
+    };
+
+    fn fps(self) -> u64 {
+        u64::from(self.fps.clamp(1, 1000))
+    }
+
+    /// Time of one group of pictures.
+    pub(crate) fn group(self) -> Duration {
+        Duration::from_micros(GOP * SECOND * SECOND / self.fps())
+    }
+}
 
 /// Bits a second of a whole stream: `"2M"`, `"800k"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +112,7 @@ pub(crate) struct Body {
 /// All bodies of a stream, shared by the publishers of one bit rate.
 #[derive(Debug)]
 pub(crate) struct Model {
+    shape: Shape,
     video: Vec<Body>,
     audio: Vec<Body>,
 }
@@ -92,26 +124,12 @@ pub(crate) struct Cursor {
     audio: u64,
 }
 
-impl Cursor {
-    /// Time of the next message since the start of the stream.
-    pub(crate) fn due(self) -> Duration {
-        self.video_time().min(self.audio_time())
-    }
-
-    fn video_time(self) -> Duration {
-        Duration::from_micros(self.video.saturating_mul(SECOND * SECOND) / FPS)
-    }
-
-    fn audio_time(self) -> Duration {
-        Duration::from_micros(self.audio.saturating_mul(AAC_SAMPLES * SECOND * SECOND) / AAC_RATE)
-    }
-}
-
 impl Model {
-    /// The bodies of one stream of this bit rate.
-    pub(crate) fn new(rate: BitRate) -> Self {
+    /// The bodies of one stream of this bit rate and shape.
+    pub(crate) fn new(rate: BitRate, shape: Shape) -> Self {
         let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
-        let video_bytes = rate.0.saturating_sub(AUDIO_BITS) / 8 * GOP / FPS;
+        let audio_bits = if shape.no_audio { 0 } else { AUDIO_BITS };
+        let video_bytes = rate.0.saturating_sub(audio_bits) / 8 * GOP / shape.fps();
         let frame = video_bytes / (GOP - 1 + KEYFRAME_WEIGHT);
         let video = (0..GOP)
             .map(|index| {
@@ -127,16 +145,48 @@ impl Model {
             })
             .collect();
         let audio_bytes = AUDIO_BITS * AAC_SAMPLES / AAC_RATE / 8;
-        let audio = (0..AUDIO_BODIES)
+        let audio_bodies = if shape.no_audio { 0 } else { AUDIO_BODIES };
+        let audio = (0..audio_bodies)
             .map(|_| Body::new(AUDIO, &[0xAF, 1], audio_bytes, &mut noise))
             .collect();
-        Self { video, audio }
+        Self {
+            shape,
+            video,
+            audio,
+        }
+    }
+
+    /// Whether there is audio.
+    pub(crate) fn has_audio(&self) -> bool {
+        !self.audio.is_empty()
+    }
+
+    /// Time of one group of pictures.
+    pub(crate) fn group(&self) -> Duration {
+        self.shape.group()
+    }
+
+    /// Time of the next message since the start of the stream.
+    pub(crate) fn due(&self, cursor: Cursor) -> Duration {
+        self.video_time(cursor).min(self.audio_time(cursor))
+    }
+
+    fn video_time(&self, cursor: Cursor) -> Duration {
+        Duration::from_micros(cursor.video.saturating_mul(SECOND * SECOND) / self.shape.fps())
+    }
+
+    fn audio_time(&self, cursor: Cursor) -> Duration {
+        if !self.has_audio() {
+            return Duration::MAX;
+        }
+        let samples = cursor.audio.saturating_mul(AAC_SAMPLES * SECOND * SECOND);
+        Duration::from_micros(samples / AAC_RATE)
     }
 
     /// The next message and its time in milliseconds; video first where both
     /// are due.
     pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<(&Body, u32)> {
-        let (video, audio) = (cursor.video_time(), cursor.audio_time());
+        let (video, audio) = (self.video_time(*cursor), self.audio_time(*cursor));
         let (bodies, count, time) = if video <= audio {
             (&self.video, &mut cursor.video, video)
         } else {
@@ -282,10 +332,10 @@ mod tests {
     #[test]
     fn a_second_has_the_bits_and_messages_it_says() {
         for bits in [2_000_000, 10_000_000, 20_000_000] {
-            let model = Model::new(BitRate(bits));
+            let model = Model::new(BitRate(bits), Shape::USUAL);
             let mut cursor = Cursor::default();
             let (mut bytes, mut messages) = (0, 0);
-            while cursor.due() < Duration::from_secs(20) {
+            while model.due(cursor) < Duration::from_secs(20) {
                 let (body, _) = model.next(&mut cursor).expect("endless");
                 bytes += body.bytes.len() as u64;
                 messages += 1;
@@ -294,6 +344,22 @@ mod tests {
             assert!(rate.abs_diff(bits) < bits / 50, "{rate} for {bits}");
             assert_eq!(messages, 20 * 30 + 862);
         }
+    }
+
+    #[test]
+    fn a_lean_stream_has_the_bits_in_few_messages() {
+        let model = Model::new(BitRate(300_000), Shape::LEAN);
+        let mut cursor = Cursor::default();
+        let (mut bytes, mut messages) = (0, 0);
+        while model.due(cursor) < Duration::from_secs(60) {
+            let (body, _) = model.next(&mut cursor).expect("endless");
+            assert_eq!(body.kind, VIDEO);
+            bytes += body.bytes.len() as u64;
+            messages += 1;
+        }
+        let rate = bytes * 8 / 60;
+        assert!(rate.abs_diff(300_000) < 6000, "{rate}");
+        assert_eq!(messages, 600);
     }
 
     #[test]

@@ -84,6 +84,17 @@ impl CpuTime {
         self.sum(before, |ran| ran.waited)
     }
 
+    /// What was used since `before` to what its busiest thread used: how many
+    /// cores the work could have had, as it was shared out.
+    pub(crate) fn spread_since(&self, before: &Self) -> f64 {
+        let used = |(id, now): (&u32, &Ran)| {
+            let before = before.threads.get(id).map_or(0, |ran| ran.on_cpu);
+            now.on_cpu.saturating_sub(before)
+        };
+        let busiest = self.threads.iter().map(used).max().unwrap_or_default();
+        self.threads.iter().map(used).sum::<u64>() as f64 / busiest as f64
+    }
+
     fn sum(&self, before: &Self, of: impl Fn(&Ran) -> u64) -> Duration {
         let threads = self.threads.iter().map(|(id, now)| {
             let before = before.threads.get(id).map_or(0, &of);
@@ -121,6 +132,7 @@ pub(crate) fn own_cpu() -> Duration {
 /// Which cores are there for the server, and which for the load.
 #[derive(Debug, Clone)]
 pub(crate) struct Cores {
+    pub(crate) all: CpuSet,
     pub(crate) server: CpuSet,
     pub(crate) client: CpuSet,
 }
@@ -132,10 +144,12 @@ impl Cores {
         let mut ids = (0..CpuSet::MAX_CPU).filter(|id| all.is_set(*id));
         match (ids.next(), ids.next()) {
             (Some(first), Some(second)) if !shared => Ok(Self {
+                all,
                 server: one(first),
                 client: one(second),
             }),
             _ => Ok(Self {
+                all,
                 server: all,
                 client: all,
             }),

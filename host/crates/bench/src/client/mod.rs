@@ -154,7 +154,9 @@ impl Client {
     ) -> Result<()> {
         let conn = self.conn(id)?;
         conn.publish(VIDEO, &avc_header(), 0, None);
-        conn.publish(AUDIO, &aac_header(), 0, None);
+        if model.has_audio() {
+            conn.publish(AUDIO, &aac_header(), 0, None);
+        }
         self.flush(id);
         self.feeds.push(Feed {
             conn: id,
@@ -403,7 +405,7 @@ impl Client {
 
 impl Feed {
     fn due(&self) -> u64 {
-        let offset = u64::try_from(self.cursor.due().as_nanos()).unwrap_or(u64::MAX);
+        let offset = u64::try_from(self.model.due(self.cursor).as_nanos()).unwrap_or(u64::MAX);
         self.start_ns.saturating_add(offset)
     }
 

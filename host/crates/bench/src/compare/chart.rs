@@ -36,7 +36,7 @@ fn group(row: &Results, mut y: u32, out: &mut String) -> u32 {
     let values: Vec<_> = row
         .entries
         .iter()
-        .map(|entry| (entry.server, median(&entry.values(row.headline))))
+        .map(|entry| (&entry.server, median(&entry.values(row.headline))))
         .collect();
     let most = values
         .iter()
@@ -71,10 +71,11 @@ fn group(row: &Results, mut y: u32, out: &mut String) -> u32 {
     y
 }
 
-fn colour(server: Kind) -> &'static str {
+fn colour(server: &Kind) -> &'static str {
     match server {
-        Kind::Livehost => "#2563eb",
+        Kind::Livehost(_) | Kind::LivehostOnAllCores => "#2563eb",
         Kind::Nginx(_) => "#16a34a",
         Kind::Floor(_) => "#9ca3af",
+        Kind::Given(_) => "#d97706",
     }
 }

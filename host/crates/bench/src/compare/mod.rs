@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Compare) -> Result<()> {
         for (row, results) in rows.iter().zip(&mut report.rows) {
             for entry in &mut results.entries {
                 eprintln!("round {round} of {rounds}: {}: {}", row.id, entry.server);
-                match measure(entry.server, &row.scenario, arguments, &cores) {
+                match measure(&entry.server, &row.scenario, arguments, &cores) {
                     Ok(metrics) => {
                         if let Some(value) = metrics.get(row.headline) {
                             eprintln!("    {} {value:.3}", row.headline);
@@ -101,7 +101,11 @@ pub(crate) fn run(arguments: &Compare) -> Result<()> {
 }
 
 fn chosen(arguments: &Compare) -> Result<Vec<Row>> {
-    let mut rows = rows(arguments.quick, arguments.seconds);
+    let mut rows = rows(
+        arguments.quick,
+        arguments.seconds,
+        &arguments.programs.given,
+    );
     for id in &arguments.only {
         anyhow::ensure!(
             rows.iter().any(|row| row.id == id),
@@ -114,7 +118,12 @@ fn chosen(arguments: &Compare) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn measure(kind: Kind, scenario: &Scenario, arguments: &Compare, cores: &Cores) -> Result<Metrics> {
+fn measure(
+    kind: &Kind,
+    scenario: &Scenario,
+    arguments: &Compare,
+    cores: &Cores,
+) -> Result<Metrics> {
     let peer = Peer::start(kind, &arguments.programs, cores, arguments.segment)?;
     let subject = Subject {
         target: peer.target.clone(),
@@ -151,7 +160,7 @@ impl Results {
                 .kinds
                 .iter()
                 .map(|kind| Entry {
-                    server: *kind,
+                    server: kind.clone(),
                     rounds: Vec::new(),
                     failure: None,
                 })
@@ -164,7 +173,7 @@ impl Report {
     /// A short run is a test: livehost must have served all of it, with every
     /// message as it was sent and no client turned away.
     fn livehost_served(&self, quick: bool) -> Result<()> {
-        let livehost = |entry: &&Entry| entry.server == Kind::Livehost;
+        let livehost = |entry: &&Entry| matches!(entry.server, Kind::Livehost(_));
         for row in self.rows.iter().filter(|_| quick) {
             for entry in row.entries.iter().filter(livehost) {
                 if let Some(failure) = &entry.failure {

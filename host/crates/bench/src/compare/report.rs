@@ -19,7 +19,6 @@ pub(super) fn markdown(report: &Report) -> String {
 }
 
 fn table(row: &Results, out: &mut String) {
-    let reference = row.reference();
     // Writing to a String cannot fail.
     let _ = write!(
         out,
@@ -28,7 +27,14 @@ fn table(row: &Results, out: &mut String) {
         row.id,
         spoken(row.headline)
     );
-    let _ = write!(out, " to {reference} |");
+    let reference = row.reference(&Kind::Livehost(0)).map(|entry| &entry.server);
+    match reference {
+        Some(Kind::Floor(_)) => out.push_str(" to the floor that gathers alike |"),
+        Some(kind) => {
+            let _ = write!(out, " to {kind} |");
+        }
+        None => out.push_str(" ratio |"),
+    }
     for column in row.columns {
         let _ = write!(out, " {} |", spoken(column));
     }
@@ -41,33 +47,39 @@ fn table(row: &Results, out: &mut String) {
             continue;
         }
         let _ = write!(out, " {} |", spread(&entry.values(row.headline)));
-        let ratio = row.ratios(entry);
+        let ratio = row.ratios(entry, row.headline);
         let _ = write!(
             out,
             " {} |",
             median(&ratio).map_or("-".to_owned(), |r| format!("{r:.2}"))
         );
         for column in row.columns {
-            let _ = write!(out, " {} |", spread(&entry.values(column)));
+            let _ = write!(out, " {}", spread(&entry.values(column)));
+            // What a latency means, it means beside the floor's.
+            if column.starts_with("latency")
+                && let Some(ratio) = median(&row.ratios(entry, column))
+            {
+                let _ = write!(out, " = {ratio:.2}x");
+            }
+            out.push_str(" |");
         }
         out.push('\n');
     }
 }
 
 impl Results {
-    /// Whom the others are compared to: the floor, where there is one.
-    pub(super) fn reference(&self) -> Kind {
-        let floor = self
-            .entries
-            .iter()
-            .find(|entry| entry.server == Kind::Floor(0));
-        floor.map_or(Kind::Livehost, |entry| entry.server)
+    /// Whom a server is compared to: the floor that gathers alike, where there
+    /// is one, or livehost.
+    fn reference(&self, server: &Kind) -> Option<&Entry> {
+        let find = |kind: Kind| self.entries.iter().find(|entry| entry.server == kind);
+        find(Kind::Floor(server.gathers()))
+            .or_else(|| find(Kind::Floor(0)))
+            .or_else(|| find(Kind::Livehost(0)))
     }
 
-    /// The headline figure of an entry to that of the reference, by round.
-    pub(super) fn ratios(&self, entry: &Entry) -> Vec<f64> {
-        let reference = self.reference();
-        let Some(base) = self.entries.iter().find(|entry| entry.server == reference) else {
+    /// A figure of an entry to that of its reference, by round.
+    pub(super) fn ratios(&self, entry: &Entry, name: &str) -> Vec<f64> {
+        let Some(base) = self.reference(&entry.server) else {
             return Vec::new();
         };
         entry
@@ -75,8 +87,8 @@ impl Results {
             .iter()
             .zip(&base.rounds)
             .filter_map(|(own, base)| {
-                let own = own.as_ref()?.get(self.headline)?;
-                let base = base.as_ref()?.get(self.headline)?;
+                let own = own.as_ref()?.get(name)?;
+                let base = base.as_ref()?.get(name)?;
                 (base != 0.0).then_some(own / base)
             })
             .collect()
@@ -133,6 +145,7 @@ pub(super) fn spoken(name: &str) -> String {
         .replace("cpu_s_per_gb", "CPU s/GB")
         .replace("cpu_s_per_1000_idle_s", "CPU s per 1,000 and s")
         .replace("cpu_s_per_1000", "CPU s per 1,000")
+        .replace("cpu_ms_per_stream_s", "CPU ms per stream and s")
         .replace("cpu_percent", "CPU %")
         .replace("cpu_wait_percent", "waited for CPU %")
         .replace("percent", "%")

@@ -1,8 +1,10 @@
 //! The rows of the comparison: which load on which servers.
 
+use std::sync::Arc;
+
 use crate::{
-    media::BitRate,
-    peer::{Kind, NGINX_CHUNK},
+    media::{BitRate, Shape},
+    peer::{Given, Kind, NGINX_CHUNK},
     scenario::{Churn, Fanout, Idle, Join, Scenario, metric},
 };
 
@@ -12,7 +14,7 @@ pub(super) struct Row {
     pub(super) id: &'static str,
     pub(super) title: String,
     pub(super) scenario: Scenario,
-    pub(super) kinds: &'static [Kind],
+    pub(super) kinds: Vec<Kind>,
     /// The figure that servers are compared by.
     pub(super) headline: &'static str,
     /// More figures.
@@ -23,16 +25,22 @@ pub(super) struct Row {
 const NGINX: Kind = Kind::Nginx(NGINX_CHUNK);
 const NGINX_TUNED: Kind = Kind::Nginx(60_000);
 
-const SERVERS: &[Kind] = &[Kind::Livehost, NGINX];
-const WITH_FLOOR: &[Kind] = &[Kind::Livehost, NGINX, NGINX_TUNED, Kind::Floor(0)];
+const LIVEHOST: Kind = Kind::Livehost(0);
+
+const SERVERS: &[Kind] = &[LIVEHOST, NGINX];
+const WITH_FLOOR: &[Kind] = &[LIVEHOST, NGINX, NGINX_TUNED, Kind::Floor(0)];
 const WITH_FLOORS: &[Kind] = &[
-    Kind::Livehost,
+    LIVEHOST,
     NGINX,
     NGINX_TUNED,
     Kind::Floor(0),
+    Kind::Livehost(20),
     Kind::Floor(20),
+    Kind::Livehost(350),
     Kind::Floor(350),
 ];
+const BESIDE_FLOOR: &[Kind] = &[LIVEHOST, Kind::Floor(0)];
+const BY_CORES: &[Kind] = &[LIVEHOST, Kind::LivehostOnAllCores];
 
 const FANOUT_COLUMNS: &[&str] = &[
     metric::CPU_PERCENT,
@@ -48,22 +56,49 @@ const FANOUT_COLUMNS: &[&str] = &[
     metric::CLIENT_CPU_PER_GB,
 ];
 
+const STREAMS_COLUMNS: &[&str] = &[
+    metric::CPU_PER_GB,
+    metric::CPU_PERCENT,
+    metric::CPU_WAIT,
+    metric::LATENCY_P50,
+    metric::LATENCY_P99,
+    metric::DELIVERED,
+    metric::GAPS,
+    metric::WRONG,
+    metric::LOST,
+    metric::RSS,
+    metric::CLIENT_CPU_PER_GB,
+];
+
+const CORES_COLUMNS: &[&str] = &[
+    metric::SPREAD,
+    metric::CPU_WAIT,
+    metric::LATENCY_P50,
+    metric::LATENCY_P99,
+    metric::DELIVERED,
+    metric::GAPS,
+    metric::WRONG,
+    metric::LOST,
+];
+
 /// All rows. `quick`: small and short. `seconds`: the measured time of paced
-/// loads, if not as usual.
-pub(super) fn rows(quick: bool, seconds: Option<u64>) -> Vec<Row> {
+/// loads, if not as usual. `given`: servers that the user named, on every row
+/// that nginx is on.
+pub(super) fn rows(quick: bool, seconds: Option<u64>, given: &[Given]) -> Vec<Row> {
     let seconds = seconds.unwrap_or(if quick { 2 } else { 20 });
     let scale = |count: u32| if quick { count.div_ceil(20) } else { count };
-    let fanout = |mega: u64, streams: u32, players: u32| Fanout {
+    let fanout = |kilo: u64, streams: u32, players: u32| Fanout {
         streams: scale(streams),
         players: scale(players),
-        rate: BitRate(mega * 1_000_000),
+        rate: BitRate(kilo * 1000),
+        shape: Shape::USUAL,
         unpaced: false,
         all_prompt: false,
         slow: 0,
         slow_rate: 10_000,
         seconds,
     };
-    let paced = |id, load: Fanout, kinds| {
+    let paced = |id, load: Fanout, kinds: &[Kind]| {
         let players = if load.players == 1 {
             "player"
         } else {
@@ -81,34 +116,64 @@ pub(super) fn rows(quick: bool, seconds: Option<u64>) -> Vec<Row> {
                 load.streams, load.rate, load.players
             ),
             scenario: Scenario::Fanout(load),
-            kinds,
+            kinds: kinds.to_vec(),
             headline: metric::CPU_PER_GB,
             columns: FANOUT_COLUMNS,
         }
     };
+    let lean = |id, streams| {
+        let load = Fanout {
+            shape: Shape::LEAN,
+            ..fanout(300, streams, 2)
+        };
+        Row {
+            headline: metric::CPU_PER_STREAM,
+            columns: STREAMS_COLUMNS,
+            // Two players, scaled or not: the streams are what counts.
+            scenario: Scenario::Fanout(Fanout {
+                players: 2,
+                ..load.clone()
+            }),
+            ..paced(id, Fanout { players: 2, ..load }, BESIDE_FLOOR)
+        }
+    };
     let mut rows = vec![
-        paced("fanout-2M", fanout(2, 1, 500), WITH_FLOORS),
-        paced("fanout-10M", fanout(10, 1, 100), WITH_FLOOR),
-        paced("fanout-20M", fanout(20, 1, 50), WITH_FLOOR),
-        paced("many", fanout(2, 50, 5), WITH_FLOOR),
+        paced("fanout-200", fanout(2000, 1, 200), WITH_FLOOR),
+        paced("fanout-500", fanout(2000, 1, 500), WITH_FLOORS),
+        paced("fanout-1000", fanout(2000, 1, 1000), WITH_FLOOR),
+        paced("fanout-2000", fanout(2000, 1, 2000), BESIDE_FLOOR),
+        paced("fanout-10M", fanout(10_000, 1, 200), WITH_FLOOR),
+        paced("fanout-20M", fanout(20_000, 1, 200), WITH_FLOOR),
+        paced("many", fanout(2000, 100, 2), WITH_FLOOR),
+        lean("streams-10", 10),
+        lean("streams-100", 100),
+        lean("streams-1000", 1000),
+        Row {
+            columns: CORES_COLUMNS,
+            ..paced("cores", fanout(2000, 1, 400), BY_CORES)
+        },
     ];
     rows.extend(others(quick, &fanout));
+    for row in rows.iter_mut().filter(|row| row.kinds.contains(&NGINX)) {
+        let given = given.iter().cloned().map(Arc::new).map(Kind::Given);
+        row.kinds.extend(given);
+    }
     rows
 }
 
-fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
+fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 6] {
     let seconds = if quick { 2 } else { 10 };
     let connects = if quick { 20 } else { 100 };
     let connections = if quick { 50 } else { 2000 };
     let unpaced = Fanout {
         unpaced: true,
-        ..fanout(10, 1, 20)
+        ..fanout(10_000, 1, 10)
     };
     let slow = Fanout {
         slow: 1,
         // Long enough for a queue to fill, and for the server to act on it.
         seconds: if quick { 2 } else { 40 },
-        ..fanout(2, 1, 200)
+        ..fanout(2000, 1, 200)
     };
     [
         Row {
@@ -118,7 +183,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 unpaced.players
             ),
             scenario: Scenario::Fanout(unpaced),
-            kinds: WITH_FLOOR,
+            kinds: WITH_FLOOR.to_vec(),
             headline: metric::GOODPUT,
             columns: &[
                 metric::CPU_PER_GB,
@@ -139,7 +204,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 slow.rate, slow.players, slow.slow
             ),
             scenario: Scenario::Fanout(slow),
-            kinds: SERVERS,
+            kinds: SERVERS.to_vec(),
             headline: metric::LATENCY_P99,
             columns: &[
                 metric::LATENCY_P50,
@@ -161,7 +226,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 rate: BitRate(2_000_000),
                 seconds,
             }),
-            kinds: SERVERS,
+            kinds: SERVERS.to_vec(),
             headline: metric::KEYFRAME_P50,
             columns: &[
                 metric::KEYFRAME_P99,
@@ -180,7 +245,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 connects: connects * 2,
                 seconds,
             }),
-            kinds: SERVERS,
+            kinds: SERVERS.to_vec(),
             headline: metric::CPU_PER_1000,
             columns: &[
                 metric::CPU_WAIT,
@@ -199,7 +264,21 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 5] {
                 connections,
                 seconds,
             }),
-            kinds: SERVERS,
+            kinds: SERVERS.to_vec(),
+            headline: metric::RSS_PER_CONNECTION,
+            columns: &[metric::CPU_PER_1000_IDLE, metric::RSS],
+        },
+        Row {
+            id: "idle-20000",
+            title: format!(
+                "{} clients that are connected and do nothing",
+                connections * 10
+            ),
+            scenario: Scenario::Idle(Idle {
+                connections: connections * 10,
+                seconds,
+            }),
+            kinds: vec![LIVEHOST],
             headline: metric::RSS_PER_CONNECTION,
             columns: &[metric::CPU_PER_1000_IDLE, metric::RSS],
         },

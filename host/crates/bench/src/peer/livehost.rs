@@ -6,7 +6,12 @@ use anyhow::{Context as _, Result};
 
 use super::{Programs, existing};
 
-pub(super) fn command(programs: &Programs, folder: &Path, addr: SocketAddr) -> Result<Command> {
+pub(super) fn command(
+    programs: &Programs,
+    folder: &Path,
+    addr: SocketAddr,
+    gather_ms: u32,
+) -> Result<Command> {
     let host = existing(&programs.livehost, "livehost (make host)")?;
     let plugin = existing(&programs.plugin, "the plugin (make plugins)")?;
     let config = format!(
@@ -15,9 +20,10 @@ pub(super) fn command(programs: &Programs, folder: &Path, addr: SocketAddr) -> R
     applications: {{"live": (
         plugin: {plugin:?},
         config: {{"publish": "open", "play": "open"}},
+        media: (gather: "{gather_ms} ms"),
     )}},
     acceptors: [(listen: "{addr}")],
-    limits: (connections: 20000, idle: "10 min"),
+    limits: (connections: 40000, idle: "10 min"),
 )
 "#,
         plugin = plugin.to_string_lossy(),

@@ -3,6 +3,7 @@
 //! ended when dropped.
 
 mod floor;
+mod given;
 mod livehost;
 mod nginx;
 
@@ -12,12 +13,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use tempfile::TempDir;
 
 use crate::{
@@ -35,32 +37,56 @@ const POLL: Duration = Duration::from_millis(20);
 /// The chunk size that nginx sends by default, in bytes.
 pub(crate) const NGINX_CHUNK: u32 = 4096;
 
+pub(crate) use given::Given;
+
 /// A server by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Livehost,
+    /// Frames of so many milliseconds are gathered (`media.gather`).
+    Livehost(u32),
+    /// Two workers on all cores, which it shares with the load.
+    LivehostOnAllCores,
     /// With chunks of so many bytes, and Nagle's algorithm as it comes: on.
     Nginx(u32),
     /// With so many milliseconds of gathering.
     Floor(u32),
+    /// One that the user named.
+    Given(Arc<Given>),
 }
 
 impl Kind {
     /// Whether it speaks RTMP: the floor only fans out.
-    pub(crate) fn is_server(self) -> bool {
+    pub(crate) fn is_server(&self) -> bool {
         !matches!(self, Self::Floor(_))
+    }
+
+    /// Milliseconds of gathering.
+    pub(crate) fn gathers(&self) -> u32 {
+        match self {
+            Self::Livehost(millis) | Self::Floor(millis) => *millis,
+            Self::LivehostOnAllCores | Self::Nginx(_) | Self::Given(_) => 0,
+        }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Livehost => f.write_str("livehost"),
+            Self::Livehost(0) => f.write_str("livehost"),
+            Self::Livehost(millis) => write!(f, "livehost, {millis} ms"),
+            Self::LivehostOnAllCores => f.write_str("livehost, all cores"),
             Self::Nginx(NGINX_CHUNK) => f.write_str("nginx-rtmp"),
             Self::Nginx(chunk) => write!(f, "nginx-rtmp, chunk {chunk}"),
             Self::Floor(0) => f.write_str("floor"),
             Self::Floor(millis) => write!(f, "floor, {millis} ms"),
+            Self::Given(given) => given.fmt(f),
         }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -87,6 +113,12 @@ pub(crate) struct Programs {
         default_value = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
     )]
     pub(crate) nginx_module: PathBuf,
+    /// One more server to compare with, on rows with nginx, such as
+    /// 'srs=/opt/srs/objs/srs -c my.conf'; {port} stands for its port on
+    /// 127.0.0.1, {folder} for its temporary folder. It serves the application
+    /// live to everybody. May be repeated.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    pub(crate) given: Vec<Given>,
 }
 
 /// A running server.
@@ -105,7 +137,7 @@ impl Peer {
     /// # Errors
     /// If a program is missing, or does not listen in time: with its log.
     pub(crate) fn start(
-        kind: Kind,
+        kind: &Kind,
         programs: &Programs,
         cores: &Cores,
         segment: u32,
@@ -113,9 +145,11 @@ impl Peer {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let addr = free_address()?;
         let mut command = match kind {
-            Kind::Livehost => livehost::command(programs, folder.path(), addr)?,
-            Kind::Nginx(chunk) => nginx::command(programs, folder.path(), addr, chunk)?,
-            Kind::Floor(millis) => floor::command(addr, millis)?,
+            Kind::Livehost(gather) => livehost::command(programs, folder.path(), addr, *gather)?,
+            Kind::LivehostOnAllCores => livehost::command(programs, folder.path(), addr, 0)?,
+            Kind::Nginx(chunk) => nginx::command(programs, folder.path(), addr, *chunk)?,
+            Kind::Floor(millis) => floor::command(addr, *millis)?,
+            Kind::Given(given) => given.command(folder.path(), addr),
         };
         let log = File::create(folder.path().join("log")).context("cannot write a log")?;
         command
@@ -123,7 +157,10 @@ impl Peer {
             .stdout(log.try_clone()?)
             .stderr(log);
         // A process inherits the cores of the thread that starts it.
-        pin(&cores.server)?;
+        match kind {
+            Kind::LivehostOnAllCores => pin(&cores.all)?,
+            _ => pin(&cores.server)?,
+        }
         let child = command.spawn();
         pin(&cores.client)?;
         let child = child.with_context(|| format!("cannot start {:?}", command.get_program()))?;

@@ -21,10 +21,10 @@ pub(super) fn command(
         "load_module {module};\n\
          daemon off;\n\
          worker_processes 1;\n\
-         worker_rlimit_nofile 20000;\n\
+         worker_rlimit_nofile 65536;\n\
          error_log stderr error;\n\
          pid {folder}/pid;\n\
-         events {{ worker_connections 16384; }}\n\
+         events {{ worker_connections 32768; }}\n\
          rtmp {{\n\
          \taccess_log off;\n\
          \tserver {{\n\

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{Meter, Metrics, SETTLE, Subject, metric, player, publish, publisher, stream_alone};
+use super::{Meter, Metrics, Subject, metric, player, publish, publisher, settle, stream_alone};
 use crate::{
     client::{Client, Happened, Pace, new_histogram},
     clock::{SECOND, now_ns},
-    media::{BitRate, Model},
+    media::{BitRate, Model, Shape},
 };
 
 /// Time after the last connect in which its answer counts.
@@ -31,8 +31,9 @@ pub(crate) struct Churn {
 impl Churn {
     pub(super) fn run(&self, subject: &Subject) -> Result<Metrics> {
         let mut client = Client::new(subject.target.clone(), 1)?;
-        publish(&mut client, 1, &Arc::new(Model::new(RATE)), Pace::RealTime)?;
-        client.run(now_ns() + SETTLE)?;
+        let model = Arc::new(Model::new(RATE, Shape::USUAL));
+        publish(&mut client, 1, &model, Pace::RealTime)?;
+        client.run(now_ns() + settle(&model))?;
         let alone = stream_alone(&mut client, subject)?;
 
         let start = now_ns();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{Meter, Metrics, SETTLE, Subject, metric, open_all, player, publish};
+use super::{Meter, Metrics, Subject, metric, open_all, player, publish, settle};
 use crate::{
     client::{Client, Happened, Pace, Plan, Reading, Window},
     clock::{SECOND, now_ns},
-    media::{BitRate, Model},
+    media::{BitRate, Model, Shape},
 };
 
 /// Tallies: of those who read at once, and of the slow.
@@ -36,6 +36,8 @@ pub(crate) struct Fanout {
     /// Bits a second of each stream.
     #[arg(long, default_value = "2M")]
     pub(crate) rate: BitRate,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
     /// Publish as fast as it is accepted.
     #[arg(long)]
     pub(crate) unpaced: bool,
@@ -56,7 +58,7 @@ pub(crate) struct Fanout {
 impl Fanout {
     pub(super) fn run(&self, subject: &Subject) -> Result<Metrics> {
         let mut client = Client::new(subject.target.clone(), 2)?;
-        let model = Arc::new(Model::new(self.rate));
+        let model = Arc::new(Model::new(self.rate, self.shape));
         let pace = match self.unpaced {
             true => Pace::Unpaced,
             false => Pace::RealTime,
@@ -70,7 +72,7 @@ impl Fanout {
             publish(&mut client, self.streams, &model, pace)?;
         } else {
             publish(&mut client, self.streams, &model, pace)?;
-            client.run(now_ns() + SETTLE)?;
+            client.run(now_ns() + settle(&model))?;
             rss_before = subject.rss()?;
             open_all(&mut client, self.players())?;
         }
@@ -88,6 +90,12 @@ impl Fanout {
         self.report(&client, &mut metrics);
         let gigabytes = client.tallies.iter().map(|tally| tally.bytes).sum::<u64>() as f64 / 1e9;
         cost.report(&mut metrics, metric::CPU_PER_GB, gigabytes);
+        if let (Some(server), true) = (cost.server, self.streams > 0) {
+            let stream_seconds = f64::from(self.streams) * cost.elapsed.as_secs_f64();
+            let millis = 1000.0 * server.as_secs_f64() / stream_seconds;
+            metrics.set(metric::CPU_PER_STREAM, millis);
+        }
+        metrics.set(metric::SPREAD, cost.spread);
         let own = cost.own.as_secs_f64() / gigabytes;
         metrics.set(metric::CLIENT_CPU_PER_GB, own);
         metrics.set(metric::LOST, lost.fast as f64);

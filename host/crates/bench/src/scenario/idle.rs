@@ -5,8 +5,11 @@ use anyhow::Result;
 use super::{BATCH, BATCH_PAUSE, Meter, Metrics, START_LIMIT, Subject, metric};
 use crate::{
     client::{Client, Happened, Plan, Purpose, Reading},
-    clock::{SECOND, now_ns},
+    clock::{MILLI, SECOND, now_ns},
 };
+
+/// Added to the limit for each connection.
+const PER_CONNECTION: u64 = 5 * MILLI;
 
 /// Idle connections.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,7 +51,9 @@ impl Idle {
 
 /// Opens so many more and waits until all are connected.
 fn open(client: &mut Client, count: usize) -> Result<()> {
-    let deadline = now_ns() + START_LIMIT;
+    // A slow machine opens some hundred a second.
+    let limit = START_LIMIT + count as u64 * PER_CONNECTION;
+    let deadline = now_ns() + limit;
     let plan = Plan {
         purpose: Purpose::Idle,
         group: 0,
@@ -75,7 +80,7 @@ fn open(client: &mut Client, count: usize) -> Result<()> {
         anyhow::ensure!(
             now_ns() < deadline,
             "expected {count} connections within {} s, got {connected}",
-            START_LIMIT / SECOND
+            limit / SECOND
         );
     }
     Ok(())

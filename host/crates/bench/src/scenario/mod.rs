@@ -27,8 +27,8 @@ pub(crate) use join::Join;
 
 /// How long connections may take to start.
 const START_LIMIT: u64 = 30 * SECOND;
-/// After this, a publisher's first group of pictures is complete.
-const SETTLE: u64 = 2500 * MILLI;
+/// After a group of pictures and this, a publisher's first one is complete.
+const SETTLE: u64 = 500 * MILLI;
 /// How long a stream is watched alone.
 const ALONE: u64 = 4 * SECOND;
 /// Connections opened at once, and between two batches: no server's backlog
@@ -42,6 +42,10 @@ pub(crate) mod metric {
     pub(crate) const CPU_PER_GB: &str = "cpu_s_per_gb";
     /// The same of this program: what measuring costs.
     pub(crate) const CLIENT_CPU_PER_GB: &str = "client_cpu_s_per_gb";
+    /// Server CPU milliseconds for a second of one stream and its players.
+    pub(crate) const CPU_PER_STREAM: &str = "cpu_ms_per_stream_s";
+    /// Server CPU to that of its busiest thread.
+    pub(crate) const SPREAD: &str = "usable_cores";
     /// Server CPU, percent of one core.
     pub(crate) const CPU_PERCENT: &str = "cpu_percent";
     /// Percent of the time that the server waited for a core: what other work
@@ -158,6 +162,8 @@ struct Cost {
     waited: Duration,
     own: Duration,
     elapsed: Duration,
+    /// The server's CPU to that of its busiest thread.
+    spread: f64,
 }
 
 impl Meter {
@@ -181,6 +187,9 @@ impl Meter {
                 .as_ref()
                 .map(|now| now.waited_since(&self.server))
                 .unwrap_or_default(),
+            spread: now
+                .as_ref()
+                .map_or(f64::NAN, |now| now.spread_since(&self.server)),
             server: now.map(|now| now.since(&self.server)),
             own: own_cpu().saturating_sub(self.own),
             elapsed: Duration::from_nanos(now_ns().saturating_sub(self.from_ns)),
@@ -238,6 +247,13 @@ fn publisher(name: String) -> Plan {
     }
 }
 
+/// Time after which a publisher's first group of pictures is complete, in
+/// nanoseconds.
+fn settle(model: &Model) -> u64 {
+    let group = u64::try_from(model.group().as_nanos()).unwrap_or(u64::MAX);
+    group.saturating_add(SETTLE)
+}
+
 /// What a running stream costs by itself, over a whole number of groups of
 /// pictures.
 fn stream_alone(client: &mut Client, subject: &Subject) -> Result<Cost> {
@@ -253,21 +269,19 @@ fn publish(
     model: &std::sync::Arc<Model>,
     pace: Pace,
 ) -> Result<()> {
-    let mut conns = Vec::new();
-    for stream in 0..count {
-        conns.push(client.open(publisher(name(stream)), stream)?);
-    }
-    await_started(client, &conns)?;
+    let plans = (0..count).map(|stream| (publisher(name(stream)), stream));
+    let conns = open_all(client, plans.collect())?;
     let now = now_ns();
     for (stream, conn) in (0..count).zip(conns) {
-        let offset = 2 * SECOND * u64::from(stream) / u64::from(count.max(1));
+        let group = settle(model) - SETTLE;
+        let offset = group / u64::from(count.max(1)) * u64::from(stream);
         client.feed(conn, stream, model, pace, now + offset)?;
     }
     Ok(())
 }
 
 /// Opens connections in batches and waits until all have started.
-fn open_all(client: &mut Client, plans: Vec<(Plan, u32)>) -> Result<()> {
+fn open_all(client: &mut Client, plans: Vec<(Plan, u32)>) -> Result<Vec<ConnId>> {
     let mut conns = Vec::new();
     let mut plans = plans.into_iter().peekable();
     while plans.peek().is_some() {
@@ -280,7 +294,7 @@ fn open_all(client: &mut Client, plans: Vec<(Plan, u32)>) -> Result<()> {
         conns.extend(batch);
         client.run(now_ns() + BATCH_PAUSE)?;
     }
-    Ok(())
+    Ok(conns)
 }
 
 /// Waits until each of these is connected, or publishes or plays.

@@ -21,9 +21,8 @@
 //!   complete**: the unfinished message is dropped, the new one starts.
 //! - **Empty messages**: complete with their header.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use litemap::LiteMap;
 
 use super::{
     ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, ReaderLimits,
@@ -52,7 +51,7 @@ pub struct Reader {
     header: Header,
     /// Bytes read as an extended timestamp that turned out to be payload.
     returned: Returned,
-    streams: BTreeMap<u32, ChunkStream>,
+    streams: LiteMap<u32, ChunkStream>,
     /// Sum of the lengths of all `ChunkStream::payload`.
     partial_bytes: usize,
 }
@@ -102,7 +101,7 @@ impl Reader {
             state: State::Header,
             header: Header::default(),
             returned: Returned::default(),
-            streams: BTreeMap::new(),
+            streams: LiteMap::new(),
             partial_bytes: 0,
         }
     }

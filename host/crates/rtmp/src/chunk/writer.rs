@@ -6,9 +6,8 @@
 //! message only when it repeats a delta of a format 1 or 2 header, or 0 after 0.
 //! Extended timestamps are repeated on format 3 chunks (section 5.3.1.3).
 
-use std::collections::BTreeMap;
-
 use bytes::{BufMut, Bytes, BytesMut};
+use litemap::LiteMap;
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_STREAM_ID, MAX_MESSAGE_LENGTH};
 use crate::message::Message;
@@ -20,7 +19,7 @@ const MAX_CHUNK_HEADER: usize = 3 + 11 + 4;
 #[derive(Debug)]
 pub struct Writer {
     chunk_size: u32,
-    streams: BTreeMap<u32, Previous>,
+    streams: LiteMap<u32, Previous>,
 }
 
 /// The last message of a chunk stream, as its receiver remembers it.
@@ -45,7 +44,7 @@ impl Writer {
     pub fn new() -> Self {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
-            streams: BTreeMap::new(),
+            streams: LiteMap::new(),
         }
     }
 

@@ -13,9 +13,10 @@ mod commands;
 mod event;
 mod replies;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use litemap::LiteMap;
 
 pub use event::{Connect, Media, MediaKind, Play, Publish, ServerEvent, StopReason};
 
@@ -59,7 +60,7 @@ pub struct ServerSession {
     config: ServerConfig,
     phase: Phase,
     connection: Connection,
-    streams: BTreeMap<u32, StreamState>,
+    streams: LiteMap<u32, StreamState>,
     next_stream: u32,
     /// The answer the client waits for; nothing is read until it is given.
     question: Option<Question>,
@@ -120,7 +121,7 @@ impl ServerSession {
             config,
             phase: Phase::Handshake(Box::new(ServerHandshake::new(random, epoch_ms))),
             connection: Connection::Unconnected,
-            streams: BTreeMap::new(),
+            streams: LiteMap::new(),
             next_stream: 1,
             question: None,
             events: VecDeque::new(),
@@ -158,7 +159,12 @@ impl ServerSession {
         if let Some(bytes) = self.poll_bytes() {
             return Some(Output::Send(bytes));
         }
-        self.events.pop_front().map(Output::Event)
+        let event = self.events.pop_front().map(Output::Event);
+        if event.is_none() && !self.is_publishing() {
+            // One that only plays needs no room for events.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// The bytes to send, without the events: what the owner's own answers
@@ -186,6 +192,12 @@ impl ServerSession {
     /// True while an answer is due.
     pub fn is_waiting(&self) -> bool {
         self.question.is_some()
+    }
+
+    fn is_publishing(&self) -> bool {
+        self.streams
+            .values()
+            .any(|state| matches!(state, StreamState::Publishing { .. }))
     }
 
     fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {

@@ -1,0 +1,95 @@
+//! The log line that says what the server did: `server stats`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::net::Admission;
+use crate::session::Shared;
+use crate::tally::Counts;
+
+/// Reads the counters of all parts.
+#[derive(Clone)]
+pub(super) struct Reporter {
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    /// Accept loops and the like, then sessions.
+    trackers: [TaskTracker; 2],
+    last: Report,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Report {
+    tasks: usize,
+    connections: Counts,
+    ends: Counts,
+    media: Counts,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        admission: Arc<Admission>,
+        trackers: [TaskTracker; 2],
+    ) -> Self {
+        Self {
+            shared,
+            admission,
+            trackers,
+            last: Report::default(),
+        }
+    }
+
+    /// Logs every `interval`, zero for never, until the server stops.
+    pub(super) async fn run(mut self, mut interval: watch::Receiver<Duration>) {
+        let shutdown = self.shared.shutdown.clone();
+        loop {
+            let pause = *interval.borrow_and_update();
+            let due = async {
+                if pause.is_zero() {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(pause).await;
+            };
+            tokio::select! {
+                () = due => self.log(),
+                changed = interval.changed() => if changed.is_err() {
+                    return;
+                },
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// One line, unless nothing has changed since the last.
+    pub(super) fn log(&mut self) {
+        let report = self.report();
+        if report == self.last {
+            return;
+        }
+        info!(
+            tasks = report.tasks,
+            connections = %report.connections,
+            ends = %report.ends,
+            media = %report.media,
+            "server stats"
+        );
+        self.last = report;
+    }
+
+    fn report(&self) -> Report {
+        let tracked: usize = self.trackers.iter().map(TaskTracker::len).sum();
+        let mut connections = self.shared.directory.counts();
+        connections.extend(self.admission.counts().iter());
+        Report {
+            tasks: tracked.saturating_add(self.shared.hub.tasks()),
+            connections,
+            ends: self.shared.directory.ends(),
+            media: self.shared.hub.census(),
+        }
+    }
+}
