@@ -67,21 +67,42 @@ impl Application {
 /// The applications that serve now; replaced as a whole when they change.
 #[derive(Debug, Default)]
 pub struct Applications {
-    current: ArcSwap<BTreeMap<Arc<str>, Arc<Application>>>,
+    current: ArcSwap<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    /// By name and by alias.
+    named: BTreeMap<Arc<str>, Arc<Application>>,
+    default: Option<Arc<Application>>,
 }
 
 impl Applications {
-    /// The application of this name.
-    pub fn get(&self, name: &str) -> Option<Arc<Application>> {
-        self.current.load().get(name).cloned()
+    /// The application of this name or alias.
+    pub fn find(&self, name: &str) -> Option<Arc<Application>> {
+        self.current.load().named.get(name).cloned()
     }
 
-    /// Puts another set in place. Sessions keep the application they are in.
-    pub fn replace(&self, applications: impl IntoIterator<Item = Arc<Application>>) {
-        let by_name = applications
-            .into_iter()
-            .map(|application| (application.name.clone(), application))
-            .collect();
-        self.current.store(Arc::new(by_name));
+    /// The application of clients that name none.
+    pub fn default_one(&self) -> Option<Arc<Application>> {
+        self.current.load().default.clone()
+    }
+
+    /// Puts another set in place: each application with its aliases, and the
+    /// name of the default one. Sessions keep the application they are in.
+    pub fn replace<'a>(
+        &self,
+        applications: impl IntoIterator<Item = (Arc<Application>, &'a [String])>,
+        default: Option<&str>,
+    ) {
+        let mut named = BTreeMap::new();
+        for (application, aliases) in applications {
+            for alias in aliases {
+                named.insert(alias.as_str().into(), application.clone());
+            }
+            named.insert(application.name.clone(), application);
+        }
+        let default = default.and_then(|name| named.get(name).cloned());
+        self.current.store(Arc::new(Index { named, default }));
     }
 }

@@ -30,6 +30,8 @@ pub struct Diff {
     pub limits: bool,
     /// What an acceptor serves differs.
     pub doors: bool,
+    /// Clients that name no application get another one.
+    pub default_application: bool,
 }
 
 /// What happened to an application.
@@ -57,6 +59,7 @@ impl Diff {
             log_format: old.log.format != new.log.format,
             state: old.state != new.state,
             limits: old.limits != new.limits,
+            default_application: old.default_application != new.default_application,
             ..Self::default()
         };
         for (name, application) in &new.applications {
@@ -108,13 +111,15 @@ impl Diff {
             && !self.state
             && !self.limits
             && !self.doors
+            && !self.default_application
     }
 }
 
 fn changed(old: &Application, new: &Application) -> Option<Change> {
     let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
         != (&new.plugin, &new.config, &new.limits, &new.http);
-    let settings = (old.on_error, &old.media) != (new.on_error, &new.media);
+    let settings =
+        (old.on_error, &old.media, &old.aliases) != (new.on_error, &new.media, &new.aliases);
     (plugin || settings).then_some(Change::Changed { plugin, settings })
 }
 

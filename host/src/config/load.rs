@@ -18,6 +18,7 @@ use super::{
     error::{ConfigError, Problem, Report},
     http::http,
     json::to_json,
+    naming::{aliases, default_application},
     node::{Node, Shape},
     reader::{FieldDoc, Fields, Findings, suggest},
     schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
@@ -151,11 +152,13 @@ impl Reading<'_> {
         let log = fields.section("log", "Log", log);
         let state = self.state(fields);
         let applications = self.applications(fields);
+        let default_application = default_application(fields, &applications);
         let acceptors = acceptors(fields, &applications);
         Config {
             log,
             state,
             applications,
+            default_application,
             acceptors,
             limits: fields.section("limits", "Limits", limits),
             base: self.base.to_owned(),
@@ -197,6 +200,8 @@ impl Reading<'_> {
             let expected = "at least one application";
             fields.findings.expected(node, "applications", expected);
         }
+        // No alias may be the name of another application, earlier or later.
+        let mut names: Vec<String> = entries.iter().filter_map(|(key, _)| key.scalar()).collect();
         for (key, value) in entries {
             let name: String = key.scalar().unwrap_or_default();
             let path = format!("applications.\"{}\"", name.escape_debug());
@@ -211,16 +216,17 @@ impl Reading<'_> {
             }
             let application =
                 Fields::read(fields.findings, path, "Application", Some(value), |f| {
-                    self.application(f)
+                    self.application(f, &mut names)
                 });
             applications.insert(name, application);
         }
         applications
     }
 
-    fn application(&self, fields: &mut Fields<'_, '_>) -> Application {
+    fn application(&self, fields: &mut Fields<'_, '_>, names: &mut Vec<String>) -> Application {
         Application {
             plugin: self.plugin(fields),
+            aliases: aliases(fields, names),
             config: plugin_config(fields),
             on_error: fields.choice(
                 "on_error",
@@ -260,7 +266,7 @@ impl Reading<'_> {
 }
 
 /// What is wrong with an application's name. It is one segment of a URL.
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         Err("a name of at least one character")
     } else if name.chars().count() > MAX_NAME {

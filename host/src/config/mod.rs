@@ -14,6 +14,7 @@ pub(crate) mod error;
 mod http;
 pub(crate) mod json;
 mod load;
+mod naming;
 pub(crate) mod node;
 pub(crate) mod reader;
 mod schema;

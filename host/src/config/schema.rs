@@ -28,6 +28,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The applications by name; at least one.
     pub applications: BTreeMap<String, Application>,
+    /// The one of them for clients that name none of them; none refuses such.
+    pub default_application: Option<String>,
     /// The listening addresses, in the order of the file; at least one, each
     /// address once (port 0, any free port, may repeat).
     pub acceptors: Vec<Acceptor>,
@@ -65,6 +67,8 @@ pub enum LogFormat {
 pub struct Application {
     /// The plugin's component file, absolute.
     pub plugin: PathBuf,
+    /// Other names that clients may call it by; no two applications share one.
+    pub aliases: Vec<String>,
     /// The plugin's own configuration, as JSON text. It may hold secrets.
     pub config: String,
     /// What clients get when the plugin cannot decide.
@@ -82,6 +86,7 @@ impl fmt::Debug for Application {
         // The plugin's configuration holds keys: it never reaches a log.
         f.debug_struct("Application")
             .field("plugin", &self.plugin)
+            .field("aliases", &self.aliases)
             .field("config", &format_args!("<{} bytes>", self.config.len()))
             .field("on_error", &self.on_error)
             .field("limits", &self.limits)

@@ -109,6 +109,8 @@ fn every_field_is_read() {
     assert_eq!(config.state, Path::new("/var/lib/livehost"));
     let live = &config.applications["live"];
     assert_eq!(live.plugin, Path::new("/opt/a.wasm"));
+    assert_eq!(live.aliases, ["stream", "tv"]);
+    assert_eq!(config.default_application.as_deref(), Some("live"));
     assert_eq!(
         live.config,
         r#"{"levels":{"a":1.5},"on":true,"open":null,"publish":{"Keys":["kéy"]}}"#
@@ -300,6 +302,7 @@ fn documentation_lists_every_field_with_default_and_range() {
                 "| log.",
                 "| state",
                 "| applications",
+                "| default_application",
                 "| acceptors",
                 "| limits.",
             ]

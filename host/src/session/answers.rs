@@ -8,7 +8,7 @@ use tracing::{Span, info, warn};
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
-use super::names::{NameError, granted};
+use super::names::{NameError, Place};
 use super::publishing::{Publishing, Terms};
 use crate::application::Application;
 use crate::hub::{Claim, Listener, StreamKey};
@@ -163,19 +163,15 @@ impl ClientSession {
             }
         }
         let settings = application.settings();
-        let name = match grant.name.map(granted).transpose() {
-            Ok(Some(name)) => {
-                span.record("renamed", &name);
-                name
-            }
-            Ok(None) => request.name,
-            Err(error) => {
-                let rejection = unusable(&error);
-                return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
-            }
-        };
+        let mut request = request;
+        if let Some(name) = &grant.name
+            && let Err(error) = rename(&mut request, name, &span)
+        {
+            let rejection = unusable(&error);
+            return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+        }
         let claim = Claim {
-            key: self.key(&application, &name),
+            key: key(&application, &request),
             on_duplicate: grant.on_duplicate,
             hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
             client: self.client.clone(),
@@ -221,15 +217,12 @@ impl ClientSession {
         }
         let settings = application.settings();
         let mut request = request;
-        match grant.name.map(granted).transpose() {
-            Ok(Some(name)) => {
-                span.record("renamed", &name);
-                request.name = name;
-            }
-            Ok(None) => {}
-            Err(error) => return self.refuse_play(&unusable(&error)),
+        if let Some(name) = &grant.name
+            && let Err(error) = rename(&mut request, name, &span)
+        {
+            return self.refuse_play(&unusable(&error));
         }
-        let key = self.key(&application, &request.name);
+        let key = key(&application, &request);
         let listener = Listener {
             settings: settings.media,
             wake: self.wake.clone(),
@@ -259,14 +252,24 @@ impl ClientSession {
         warn!(code, reason = rejection.description, "play refused");
         self.machine.reject_stream(code, &rejection.description);
     }
+}
 
-    fn key(&self, application: &Application, name: &str) -> StreamKey {
-        StreamKey {
-            app: application.name().clone(),
-            instance: self.instance.clone(),
-            name: name.into(),
-        }
+/// The stream that a request is about, after its grant.
+fn key(application: &Application, request: &StreamRequest) -> StreamKey {
+    StreamKey {
+        app: application.name().clone(),
+        instance: request.instance.as_deref().map(Into::into),
+        name: request.name.as_str().into(),
     }
+}
+
+/// Puts what the policy granted in the place of what was asked for.
+fn rename(request: &mut StreamRequest, granted: &str, span: &Span) -> Result<(), NameError> {
+    let place = Place::granted(request.instance.as_deref(), granted)?;
+    span.record("renamed", granted);
+    request.instance = place.instance;
+    request.name = place.name;
+    Ok(())
 }
 
 /// The plugin granted a name that can't be one: that is its mistake, and the

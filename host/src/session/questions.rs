@@ -8,7 +8,7 @@ use tracing::{Instrument, Span, field, info_span, warn};
 
 use super::answers::Answer;
 use super::client::ClientSession;
-use super::names::{parse_app, parse_stream};
+use super::names::{AppPath, NameError, StreamName};
 use crate::application::Application;
 use crate::policy::{ConnectRequest, Scalar, StreamRequest};
 
@@ -17,35 +17,33 @@ const MAX_PROPS: usize = 64;
 
 impl ClientSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
-        let name = match parse_app(&connect.app, &connect.tc_url) {
-            Ok(name) => name,
-            Err(error) => {
-                return self.refuse_connect("NetConnection.Connect.InvalidApp", &error.to_string());
-            }
+        const INVALID: &str = "NetConnection.Connect.InvalidApp";
+        let named = AppPath::parse(&connect.app, &connect.tc_url).and_then(|path| {
+            let (application, instance) = path.resolve(&self.shared.applications)?;
+            Ok((path.query, application, instance))
+        });
+        let (query, application, instance) = match named {
+            Ok(named) => named,
+            Err(error) => return self.refuse_connect(INVALID, &error.to_string()),
         };
-        let application = self
-            .shared
-            .applications
-            .get(&name.app)
-            .filter(|_| self.entrance.serves(&name.app));
-        let Some(application) = application else {
-            let text = format!("no application {:?} is served here", name.app);
-            return self.refuse_connect("NetConnection.Connect.InvalidApp", &text);
-        };
+        if !self.entrance.serves(application.name()) {
+            let error = NameError::NoApplication(application.name().to_string());
+            return self.refuse_connect(INVALID, &error.to_string());
+        }
         Span::current().record("app", &**application.name());
         let request = ConnectRequest {
             client: self.client.clone(),
             local: self.entrance.local.to_string(),
-            app: name.app,
-            instance: name.instance.clone(),
-            query: name.query,
+            app: application.name().to_string(),
+            instance: instance.clone(),
+            query,
             tc_url: connect.tc_url.clone(),
             flash_ver: connect.flash_ver.clone(),
             props: flatten(&connect.properties),
             extra: Vec::new(),
         };
         let gate = application.gate().clone();
-        let instance = name.instance.map(Into::into);
+        let instance = instance.map(Into::into);
         self.decide(async move {
             let decision = gate.connect(request).await;
             Answer::Connect {
@@ -130,7 +128,7 @@ impl ClientSession {
         code: &str,
     ) -> Option<(Arc<Application>, StreamRequest, Span)> {
         let application = self.application.clone()?;
-        let parsed = match parse_stream(name) {
+        let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
             Err(error) => {
                 warn!(%error, "refused a stream name");
@@ -138,17 +136,21 @@ impl ClientSession {
                 return None;
             }
         };
-        let span = info_span!("stream", stream = %parsed.name, renamed = field::Empty);
+        let span = info_span!("stream", stream = %parsed.place.name, renamed = field::Empty);
         let request = StreamRequest {
             client: self.client.clone(),
             app: application.name().to_string(),
-            instance: self.instance.as_deref().map(str::to_owned),
-            name: parsed.name,
+            instance: parsed.place.instance,
+            name: parsed.place.name,
             raw_name: name.to_owned(),
             query: parsed.query,
             mode,
             start_seconds: None,
-            extra: Vec::new(),
+            extra: parsed
+                .kind
+                .map(|kind| ("type".to_owned(), kind))
+                .into_iter()
+                .collect(),
         };
         Some((application, request, span))
     }

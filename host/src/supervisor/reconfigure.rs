@@ -103,7 +103,7 @@ impl Server {
                 unit.application.gate().set_on_error(application.on_error);
             }
         }
-        self.publish_applications();
+        self.publish_applications(&new);
         self.apply_acceptors(&new, diff, prepared.acceptors);
         self.config = new;
         self.watch();

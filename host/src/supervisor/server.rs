@@ -104,7 +104,7 @@ impl Server {
             changes,
             config,
         };
-        server.publish_applications();
+        server.publish_applications(&server.config);
         let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
         let plugins = server.units.values().map(|unit| &*unit.plugin);
         banner::print(&server.config, &addresses, plugins);
@@ -140,10 +140,16 @@ impl Server {
         listening
     }
 
-    /// Makes the applications of `units` those that clients may connect to.
-    pub(super) fn publish_applications(&self) {
-        let applications = self.units.values().map(|unit| unit.application.clone());
-        self.shared.applications.replace(applications);
+    /// Makes the applications of `units` those that clients may connect to,
+    /// under the names that `config` has for them.
+    pub(super) fn publish_applications(&self, config: &Config) {
+        let named = self.units.iter().map(|(name, unit)| {
+            let application = config.applications.get(name);
+            let aliases = application.map_or(&[][..], |application| &application.aliases);
+            (unit.application.clone(), aliases)
+        });
+        let default = config.default_application.as_deref();
+        self.shared.applications.replace(named, default);
     }
 
     /// Watches the configuration and the plugins of now.

@@ -7,6 +7,7 @@ pub(crate) enum Amf {
     Boolean(bool),
     Text(String),
     Object(Vec<(String, Amf)>),
+    Array(Vec<Amf>),
     Null,
 }
 
@@ -76,6 +77,15 @@ fn put(value: &Amf, out: &mut Vec<u8>) {
             }
             out.extend([0, 0, 9]);
         }
+        Amf::Array(items) => {
+            out.push(0x0a);
+            out.extend(
+                u32::try_from(items.len())
+                    .expect("a short list")
+                    .to_be_bytes(),
+            );
+            items.iter().for_each(|item| put(item, out));
+        }
         Amf::Null => out.push(5),
     }
 }
@@ -125,6 +135,10 @@ fn take(input: &mut &[u8]) -> Amf {
             Amf::Object(properties)
         }
         [5 | 6] => Amf::Null,
+        [0x0a] => {
+            let count = u32::from_be_bytes(bytes(input, 4).try_into().expect("4 bytes"));
+            Amf::Array((0..count).map(|_| take(input)).collect())
+        }
         other => panic!("AMF0 marker {other:02x?} is not expected from a server"),
     }
 }

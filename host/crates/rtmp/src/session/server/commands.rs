@@ -10,8 +10,8 @@ use super::{
 use crate::command::Command;
 use crate::session::SessionError;
 
-/// Names longer than this are refused: no encoder's field is longer, and
-/// every name is logged and kept.
+/// Stream names longer than this are refused: no encoder's field is longer,
+/// and every name is logged and kept. An application's is the owner's to judge.
 const MAX_NAME: usize = 4096;
 
 impl ServerSession {
@@ -100,14 +100,6 @@ impl ServerSession {
             properties: properties.clone(),
             arguments: command.arguments,
         };
-        for (field, value) in [("app", &connect.app), ("tcUrl", &connect.tc_url)] {
-            if value.len() > MAX_NAME {
-                return Err(SessionError::Violation {
-                    expected: "names of at most 4,096 bytes",
-                    found: format!("{field} of {} bytes", value.len()),
-                });
-            }
-        }
         self.question = Some(Question::Connect {
             transaction: command.transaction_id,
             object_encoding: properties

@@ -1,0 +1,72 @@
+//! Reads what else applications are called: aliases, and the default one.
+//!
+//! Flows in: the fields of the file. Flows out: names that are unique; what is
+//! wrong goes to the fields' findings. How clients' names are read is in
+//! `docs/names.md`.
+
+use std::collections::BTreeMap;
+
+use super::{
+    load::check_name,
+    node::{Node, Shape},
+    reader::{Fields, suggest},
+    schema::Application,
+};
+
+/// Other names of one application. `taken` has those of the others and grows.
+pub(super) fn aliases(fields: &mut Fields<'_, '_>, taken: &mut Vec<String>) -> Vec<String> {
+    let mut aliases = Vec::new();
+    let allowed = "other names of the application";
+    let Some(node) = fields.take("aliases", "[]", allowed) else {
+        return aliases;
+    };
+    let path = fields.path_of("aliases");
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list of names, like [\"stream\"]";
+        fields.findings.expected(node, &path, expected);
+        return aliases;
+    };
+    for item in items {
+        match alias(item, taken) {
+            Ok(alias) => {
+                taken.push(alias.clone());
+                aliases.push(alias);
+            }
+            Err(expected) => fields.findings.expected(item, &path, expected),
+        }
+    }
+    aliases
+}
+
+fn alias(item: Node<'_>, taken: &[String]) -> Result<String, &'static str> {
+    let alias = item.scalar::<String>().ok_or("a name in quotes")?;
+    check_name(&alias)?;
+    if taken.contains(&alias) {
+        return Err("a name that is not taken yet");
+    }
+    Ok(alias)
+}
+
+/// The application for clients that name none.
+pub(super) fn default_application(
+    fields: &mut Fields<'_, '_>,
+    applications: &BTreeMap<String, Application>,
+) -> Option<String> {
+    const FIELD: &str = "default_application";
+    let node = fields.take(FIELD, "none", "the name of an application")?;
+    let name: String = node.scalar().unwrap_or_default();
+    if applications.contains_key(&name) {
+        return Some(name);
+    }
+    let names: Vec<&str> = applications.keys().map(String::as_str).collect();
+    let message = format!(
+        "expected an application of this file ({}); found {}",
+        names.join(", "),
+        node.describe()
+    );
+    let help = suggest(&name, &names);
+    fields
+        .findings
+        .problem_with_help(node.span(), FIELD, message, help);
+    None
+}
