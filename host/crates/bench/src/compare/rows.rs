@@ -42,6 +42,18 @@ const WITH_FLOORS: &[Kind] = &[
 const BESIDE_FLOOR: &[Kind] = &[LIVEHOST, Kind::Floor(0)];
 const BY_CORES: &[Kind] = &[LIVEHOST, Kind::LivehostOnAllCores];
 
+/// Rows of a quick run: one of each kind.
+const QUICK: &[&str] = &[
+    "fanout-500",
+    "many",
+    "cores",
+    "unpaced",
+    "slow",
+    "join",
+    "churn",
+    "idle",
+];
+
 const FANOUT_COLUMNS: &[&str] = &[
     metric::CPU_PERCENT,
     metric::CPU_WAIT,
@@ -129,12 +141,7 @@ pub(super) fn rows(quick: bool, seconds: Option<u64>, given: &[Given]) -> Vec<Ro
         Row {
             headline: metric::CPU_PER_STREAM,
             columns: STREAMS_COLUMNS,
-            // Two players, scaled or not: the streams are what counts.
-            scenario: Scenario::Fanout(Fanout {
-                players: 2,
-                ..load.clone()
-            }),
-            ..paced(id, Fanout { players: 2, ..load }, BESIDE_FLOOR)
+            ..paced(id, load, BESIDE_FLOOR)
         }
     };
     let mut rows = vec![
@@ -154,6 +161,7 @@ pub(super) fn rows(quick: bool, seconds: Option<u64>, given: &[Given]) -> Vec<Ro
         },
     ];
     rows.extend(others(quick, &fanout));
+    rows.retain(|row| !quick || QUICK.contains(&row.id));
     for row in rows.iter_mut().filter(|row| row.kinds.contains(&NGINX)) {
         let given = given.iter().cloned().map(Arc::new).map(Kind::Given);
         row.kinds.extend(given);
