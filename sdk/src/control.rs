@@ -19,6 +19,20 @@ use crate::testing::Command;
 use crate::{ConnId, Recording};
 
 /// Ends a connection.
+///
+/// ```
+/// # use livehost_sdk::{control, registry, testing::{self, Command, MockHost}};
+/// let host = MockHost::new();
+/// host.add_client(testing::client());
+/// for client in registry::clients(1000) {
+///     if client.remote.starts_with("203.0.113.") {
+///         control::disconnect(client.conn, "this network is banned")?;
+///     }
+/// }
+/// let (conn, reason) = (7, "this network is banned".into());
+/// assert_eq!(host.commands(), [Command::Disconnect { conn, reason }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn disconnect(conn: ConnId, reason: &str) -> Result<(), ControlError> {
     ask!(control::disconnect(conn, reason), |host| {
         let reason = reason.to_owned();
@@ -27,6 +41,15 @@ pub fn disconnect(conn: ConnId, reason: &str) -> Result<(), ControlError> {
 }
 
 /// Ends the publisher of a stream.
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::stop_stream("cam1", "the show is over")?;
+/// let (name, reason) = ("cam1".into(), "the show is over".into());
+/// assert_eq!(host.commands(), [Command::StopStream { name, reason }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn stop_stream(name: &str, reason: &str) -> Result<(), ControlError> {
     ask!(control::stop_stream(name, reason), |host| {
         let (name, reason) = (name.to_owned(), reason.to_owned());
@@ -35,6 +58,15 @@ pub fn stop_stream(name: &str, reason: &str) -> Result<(), ControlError> {
 }
 
 /// Starts to record a stream.
+///
+/// ```
+/// # use livehost_sdk::{Recording, control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// let spec = Recording { container: "flv".into(), path: "cam1.flv".into(), split_seconds: None };
+/// control::start_record("cam1", &spec)?;
+/// assert_eq!(host.commands(), [Command::StartRecord { name: "cam1".into(), spec }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn start_record(name: &str, spec: &Recording) -> Result<(), ControlError> {
     ask!(control::start_record(name, spec), |host| {
         let (name, spec) = (name.to_owned(), spec.clone());
@@ -43,6 +75,14 @@ pub fn start_record(name: &str, spec: &Recording) -> Result<(), ControlError> {
 }
 
 /// Ends the recordings of a stream.
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::stop_record("cam1")?;
+/// assert_eq!(host.commands(), [Command::StopRecord { name: "cam1".into() }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn stop_record(name: &str) -> Result<(), ControlError> {
     ask!(control::stop_record(name), |host| {
         let name = name.to_owned();
@@ -51,6 +91,15 @@ pub fn stop_record(name: &str) -> Result<(), ControlError> {
 }
 
 /// Starts to push a stream to `url`.
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::start_forward("cam1", "rtmp://cdn.example/live/cam1")?;
+/// let (name, url) = ("cam1".into(), "rtmp://cdn.example/live/cam1".into());
+/// assert_eq!(host.commands(), [Command::StartForward { name, url }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn start_forward(name: &str, url: &str) -> Result<(), ControlError> {
     ask!(control::start_forward(name, url), |host| {
         let (name, url) = (name.to_owned(), url.to_owned());
@@ -59,6 +108,15 @@ pub fn start_forward(name: &str, url: &str) -> Result<(), ControlError> {
 }
 
 /// Ends the push of a stream to `url`.
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::stop_forward("cam1", "rtmp://cdn.example/live/cam1")?;
+/// let (name, url) = ("cam1".into(), "rtmp://cdn.example/live/cam1".into());
+/// assert_eq!(host.commands(), [Command::StopForward { name, url }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn stop_forward(name: &str, url: &str) -> Result<(), ControlError> {
     ask!(control::stop_forward(name, url), |host| {
         let (name, url) = (name.to_owned(), url.to_owned());
@@ -67,6 +125,16 @@ pub fn stop_forward(name: &str, url: &str) -> Result<(), ControlError> {
 }
 
 /// Sends AMF0 values to the players of a stream, for their `handler`.
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// // A string in AMF0: marker 2, its length in two bytes, UTF-8.
+/// let goal = [&[2, 0, 4][..], b"goal"].concat();
+/// control::send_data("cam1", "onScore", &goal)?;
+/// assert!(matches!(&host.commands()[..], [Command::SendData { handler, .. }] if handler == "onScore"));
+/// # Ok::<(), control::ControlError>(())
+/// ```
 pub fn send_data(name: &str, handler: &str, amf0: &[u8]) -> Result<(), ControlError> {
     ask!(control::send_data(name, handler, amf0), |host| {
         host.command(Command::SendData {

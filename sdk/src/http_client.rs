@@ -18,6 +18,26 @@ pub use crate::bindings::livehost::app::http_client::{HttpError, Request, Respon
 use crate::import::ask;
 
 /// Sends one request and waits for the whole response.
+///
+/// ```
+/// # use livehost_sdk::{http_client::{self, HttpError, Request}, testing::MockHost};
+/// let host = MockHost::new();
+/// host.on_http(|request| match request.url.as_str() {
+///     "http://127.0.0.1:8080/up" => Ok(http_client::Response {
+///         status: 200,
+///         headers: vec![("Content-Type".into(), "text/plain".into())],
+///         body: b"yes".to_vec(),
+///     }),
+///     _ => Err(HttpError::Denied),
+/// });
+/// let response = http_client::send(&Request::get("http://127.0.0.1:8080/up"))?;
+/// assert!(response.is_success());
+/// assert_eq!(response.header("content-type"), Some("text/plain"));
+/// // The configuration's http.allow does not name it.
+/// let denied = http_client::send(&Request::get("http://other.example/"));
+/// assert!(matches!(denied, Err(HttpError::Denied)));
+/// # Ok::<(), HttpError>(())
+/// ```
 pub fn send(request: &Request) -> Result<Response, HttpError> {
     ask!(http_client::send(request), |host| host.http(request))
 }

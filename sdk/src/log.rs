@@ -15,6 +15,13 @@
 pub use crate::bindings::livehost::app::log::Level;
 
 /// Writes one line with fields.
+///
+/// ```
+/// # use livehost_sdk::{log, testing::MockHost};
+/// let host = MockHost::new();
+/// log::write(log::Level::Info, "on air", &[("stream", "cam1"), ("user", "ann")]);
+/// assert_eq!(host.log()[0].fields[1], ("user".to_owned(), "ann".to_owned()));
+/// ```
 pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
     #[cfg(target_family = "wasm")]
     {
@@ -31,6 +38,17 @@ pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
 }
 
 /// Writes a line for developers, usually not shown.
+///
+/// ```
+/// # use livehost_sdk::{log, testing::MockHost};
+/// let host = MockHost::new();
+/// log::debug("asked the back end");
+/// log::info("a new key set was fetched");
+/// log::warn(format!("{} keys are too short", 2));
+/// log::error("the key set can't be read");
+/// let levels: Vec<_> = host.log().iter().map(|line| line.level).collect();
+/// assert_eq!(levels, [log::Level::Debug, log::Level::Info, log::Level::Warn, log::Level::Error]);
+/// ```
 pub fn debug(message: impl AsRef<str>) {
     write(Level::Debug, message.as_ref(), &[]);
 }
