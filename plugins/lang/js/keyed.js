@@ -112,7 +112,8 @@ const granted = (name) => config.rename.replace('{name}', () => name);
 function count(name) {
   try {
     const entry = get(counter(name));
-    return entry ? Number(new TextDecoder().decode(entry.value)) : 0;
+    // What is no number counts as 0.
+    return entry ? Number(new TextDecoder().decode(entry.value)) || 0 : 0;
   } catch {
     throw 'count: no store';
   }
