@@ -187,6 +187,34 @@ mod tests {
         assert_eq!(dependencies(copy), dependencies(&original));
     }
 
+    /// One set of tools to look after.
+    #[test]
+    fn the_templates_have_the_tools_of_plugins_lang() {
+        let lang = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/lang");
+        let read = |file: &str| std::fs::read_to_string(lang.join(file)).unwrap();
+        let tools = read("tools.mk");
+        let version = |name: &str| {
+            let line = tools.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.strip_prefix(" := ")).unwrap()
+        };
+        let makefile = include_str!("templates/c/Makefile");
+        for name in ["WIT_BINDGEN_VERSION", "ZIG_VERSION"] {
+            let line = format!("{name} := {}\n", version(name));
+            assert!(makefile.contains(&line), "{line}");
+        }
+        let requirements = include_str!("templates/python/requirements.txt");
+        let python = format!("componentize-py=={}", version("COMPONENTIZE_PY_VERSION"));
+        assert_eq!(requirements.trim(), python);
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let (ours, theirs) = (
+            json(&read("js/package.json")),
+            json(include_str!("templates/js/package.json")),
+        );
+        for part in ["devDependencies", "overrides"] {
+            assert_eq!(theirs[part], ours[part], "{part}");
+        }
+    }
+
     #[test]
     fn names_suit_every_language() {
         for good in ["studio", "studio-keys", "a1"] {

@@ -1,5 +1,6 @@
 //! One policy in five languages (`plugins/lang`): the same questions must get
-//! the same answers.
+//! the same answers, from one that serves real clients and in the cases that
+//! they share (`plugins/lang/cases.ron`).
 
 use std::time::Duration;
 
@@ -40,6 +41,46 @@ fn python() {
 #[test]
 fn javascript() {
     conforms("js");
+}
+
+mod cases {
+    use crate::{
+        author,
+        support::{guests, together},
+    };
+
+    fn pass(language: &str) {
+        let plugin = format!("lang/{language}");
+        if guests::built(&format!("{plugin}.wasm")) {
+            let _guard = together();
+            author::passes(&plugin, "lang");
+        }
+    }
+
+    #[test]
+    fn pass_in_rust() {
+        pass("rust");
+    }
+
+    #[test]
+    fn pass_in_c() {
+        pass("c");
+    }
+
+    #[test]
+    fn pass_in_zig() {
+        pass("zig");
+    }
+
+    #[test]
+    fn pass_in_python() {
+        pass("python");
+    }
+
+    #[test]
+    fn pass_in_javascript() {
+        pass("js");
+    }
 }
 
 fn conforms(language: &str) {

@@ -29,3 +29,4 @@ mod reload;
 mod shipped;
 mod state;
 mod support;
+mod templates;

@@ -232,8 +232,8 @@ static bool ask(stream_request *req, string stream, rejection *refusal) {
 /* True, or why not. */
 static bool allow(stream_request *req, string stream, rejection *refusal) {
     string shown = {NULL, 0};
-    for (size_t i = 0; i < req->query.len && shown.len == 0; i++)
-        if (equals(req->query.ptr[i].f0, "key")) shown = req->query.ptr[i].f1;
+    for (size_t i = req->query.len; i-- > 0;)
+        if (equals(req->query.ptr[i].f0, "key")) shown = req->query.ptr[i].f1; /* the first */
     if (shown.len == 0) {
         refusal->description = format("a publish key is required: NAME?key=KEY");
         return false;

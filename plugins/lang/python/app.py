@@ -121,7 +121,7 @@ class Calls(exports.Calls):
             entry = kv.get(counter(granted(name)))
         except Err as error:
             raise Err("count: no store") from error
-        return amf0_number(int(entry.value) if entry else 0)
+        return amf0_number(number(entry.value) if entry else 0)
 
 
 def allow(req) -> str:
@@ -161,6 +161,14 @@ def granted(name: str) -> str:
 
 def counter(name: str) -> str:
     return f"publishes/{name}"
+
+
+def number(text: bytes) -> int:
+    """What is no number counts as 0."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def ask(url: str, req, stream: str) -> None:
