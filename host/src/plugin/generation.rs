@@ -59,7 +59,7 @@ impl Generation {
             compiled,
             number,
             born: Instant::now(),
-            pool: Pool::new(&spec.limits),
+            pool: Pool::new(&spec.limits, &app.stats),
             http: app.http_client(&runtime.network, &spec.http),
             _alive: Alive::new(&app.stats, |stats| &stats.generations),
             spec,
@@ -190,6 +190,7 @@ impl Generation {
         match answer {
             Ok(Some(handoff)) if handoff.data.len() > self.spec.limits.handoff_bytes => {
                 let (bytes, limit) = (handoff.data.len(), self.spec.limits.handoff_bytes);
+                self.app.stats.snapshots_left_out.add();
                 warn!(
                     app,
                     generation, bytes, limit, "plugin snapshot too large: left out"
@@ -198,6 +199,7 @@ impl Generation {
             }
             Ok(handoff) => handoff,
             Err(error) => {
+                self.app.stats.snapshots_left_out.add();
                 warn!(app, generation, %error, "plugin snapshot failed: left out");
                 None
             }
@@ -217,9 +219,12 @@ impl Generation {
         let (app, generation) = (self.app.name.as_str(), self.number);
         let drained = tokio::time::timeout(limits.drain, self.pool.drained()).await;
         if drained.is_err() {
+            self.app.stats.drains_exceeded.add();
             warn!(
                 app,
-                generation, "plugin generation has calls left after its drain"
+                generation,
+                limit = ?limits.drain,
+                "plugin generation has calls left after its drain"
             );
         }
         let stopped = self

@@ -14,6 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Limits;
 use super::instance::Instance;
+use super::stats::Stats;
 
 /// Idle instances, and the right to make more.
 pub(super) struct Pool {
@@ -23,6 +24,7 @@ pub(super) struct Pool {
     max_instances: usize,
     recycle_after_calls: u64,
     recycle_above_bytes: usize,
+    stats: Arc<Stats>,
 }
 
 /// The right to one call on one instance of a pool.
@@ -39,7 +41,7 @@ pub(super) struct Lease {
 pub(super) struct Closed;
 
 impl Pool {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(limits: &Limits, stats: &Arc<Stats>) -> Arc<Self> {
         let max_instances = limits.max_instances.max(1);
         Arc::new(Self {
             idle: Mutex::default(),
@@ -48,6 +50,7 @@ impl Pool {
             max_instances,
             recycle_after_calls: limits.recycle_after_calls,
             recycle_above_bytes: limits.memory_bytes / 4 * 3,
+            stats: Arc::clone(stats),
         })
     }
 
@@ -88,8 +91,12 @@ impl Pool {
     pub(super) fn put_idle(&self, instance: Instance) {
         let worn = instance.calls_made >= self.recycle_after_calls
             || instance.memory_used() > self.recycle_above_bytes;
+        if worn {
+            self.stats.instances_recycled.add();
+            return;
+        }
         let mut idle = self.idle.lock();
-        if !worn && idle.len() < self.max_instances {
+        if idle.len() < self.max_instances {
             idle.push(instance);
         }
     }

@@ -70,6 +70,12 @@ counters! {
         reloads_refused,
         /// Generations replaced by the one before, for failing.
         roll_backs,
+        /// Snapshots that the next generation did not get: too large, or failed.
+        snapshots_left_out,
+        /// Generations that had calls left when their time to drain was over.
+        drains_exceeded,
+        /// Instances replaced by fresh ones for their calls or their memory.
+        instances_recycled,
         /// Keys or values that were too large.
         kv_too_large,
         /// Writes beyond the quota.

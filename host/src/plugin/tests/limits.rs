@@ -25,6 +25,20 @@ impl Pair {
         }
     }
 
+    /// Other settings than it was loaded with; the failure's message.
+    async fn refuses_to_start(&self, mode: &str, limits: Limits) -> String {
+        let config = super::mode(mode);
+        let spec = PluginSpec {
+            config,
+            limits,
+            ..self.hit.spec()
+        };
+        match self.hit.plugin.respec(spec).await {
+            Err(error) => error.to_string(),
+            Ok(reload) => panic!("{mode}: {reload:?}"),
+        }
+    }
+
     /// Calls one of the probe's commands; the error's message.
     async fn refuses(&self, method: &str, args: &str) -> String {
         match self.hit.call(method, args).await {
@@ -36,7 +50,7 @@ impl Pair {
     /// Of the counters for failures exactly `expected` went up, the application
     /// decides again, and the other one has none.
     async fn counted(&self, expected: &[(&str, u64)]) {
-        const TROUBLE: [&str; 13] = [
+        const TROUBLE: [&str; 17] = [
             "traps",
             "memory_exceeded",
             "cpu_exceeded",
@@ -50,6 +64,10 @@ impl Pair {
             "kv_over_quota",
             "kv_not_counted",
             "log_lines_dropped",
+            "reloads_refused",
+            "snapshots_left_out",
+            "drains_exceeded",
+            "instances_recycled",
         ];
         let stats = self.hit.plugin.stats();
         for name in TROUBLE {
@@ -234,6 +252,158 @@ async fn log_lines() {
     let dropped = pair.hit.plugin.stats().get("log_lines_dropped");
     assert!((900..1000).contains(&dropped), "{dropped}");
     pair.counted(&[("log_lines_dropped", dropped)]).await;
+}
+
+#[tokio::test]
+async fn time_to_start() {
+    let pair = pair(Limits::default()).await;
+    for (mode, hook) in [
+        ("sleep-on-configure", "configure"),
+        ("sleep-on-start", "on-start"),
+    ] {
+        // Enough for the hooks before it on a busy machine.
+        let limits = Limits {
+            start: Duration::from_millis(500),
+            ..Limits::default()
+        };
+        let message = pair.refuses_to_start(mode, limits).await;
+        let limit = format!("exceeded its wall deadline of 500 ms in {hook}");
+        says(&message, &["application \"live\"", "probe.wasm", &limit]);
+        // The version before serves.
+        assert!(pair.hit.connect(&[]).await.is_ok());
+    }
+    pair.counted(&[("wall_exceeded", 2), ("reloads_refused", 2)])
+        .await;
+}
+
+#[tokio::test]
+async fn computing_time_to_start_and_to_stop() {
+    let (log, _guard) = super::logs::Captured::start();
+    let limits = Limits {
+        start_cpu: Duration::from_millis(20),
+        start: SOON,
+        ..Limits::default()
+    };
+    let pair = pair(limits.clone()).await;
+    for (mode, hook) in [
+        ("loop-on-configure", "configure"),
+        ("loop-on-start", "on-start"),
+    ] {
+        let message = pair.refuses_to_start(mode, limits.clone()).await;
+        let limit = format!("exceeded its CPU budget of 20 ms in {hook}");
+        says(&message, &["application \"live\"", "probe.wasm", &limit]);
+        assert!(pair.hit.connect(&[]).await.is_ok());
+    }
+    // Whoever serves already, goes when asked to, whatever it does then.
+    for mode in ["loop-on-snapshot", "loop-on-stop", "accept"] {
+        pair.hit.reconfigure(super::mode(mode)).await.unwrap();
+        assert!(pair.hit.connect(&[]).await.is_ok());
+    }
+    pair.hit.plugin.shutdown(StopReason::Shutdown).await;
+    for (told, hook) in [
+        ("plugin snapshot failed: left out", "snapshot"),
+        ("plugin on-stop failed", "on-stop"),
+    ] {
+        let limit = format!("CPU budget of 20 ms in {hook}");
+        log.one(told, &["WARN", "app=\"live\"", &limit]);
+    }
+    let counts = [
+        ("cpu_exceeded", 4),
+        ("reloads_refused", 2),
+        ("snapshots_left_out", 1),
+    ];
+    pair.counted(&counts).await;
+}
+
+#[tokio::test]
+async fn handoff() {
+    let (log, _guard) = super::logs::Captured::start();
+    let pair = pair(Limits {
+        handoff_bytes: (2 << 20) - 1,
+        ..Limits::default()
+    })
+    .await;
+    let hit = &pair.hit;
+    hit.reconfigure(super::mode("huge-snapshot")).await.unwrap();
+    hit.replace(&probe(1));
+    hit.plugin.reload().await.unwrap();
+    let parts = [
+        "WARN",
+        "app=\"live\"",
+        "generation=2",
+        "bytes=2097152",
+        "limit=2097151",
+    ];
+    log.one("plugin snapshot too large: left out", &parts);
+    // The new version serves without it.
+    let started = hit.media.wait_for("start", 3).await;
+    assert_eq!(started[2], "start StartReason::Reload 000001");
+    assert_eq!(hit.version().await, "version 000001");
+    pair.counted(&[("snapshots_left_out", 1)]).await;
+}
+
+#[tokio::test]
+async fn drain() {
+    let (log, _guard) = super::logs::Captured::start();
+    let pair = pair(Limits {
+        drain: Duration::from_millis(100),
+        wall: SOON,
+        ..Limits::default()
+    })
+    .await;
+    let pair = Arc::new(pair);
+    let stuck = Arc::clone(&pair);
+    let stuck = tokio::spawn(async move { stuck.fails("sleep-on-connect").await });
+    tokio::task::yield_now().await;
+    pair.hit.replace(&probe(1));
+    pair.hit.plugin.reload().await.unwrap();
+    // It is stopped nevertheless, and who asks meanwhile is answered.
+    assert_eq!(pair.hit.version().await, "version 000001");
+    pair.hit
+        .media
+        .wait_for("stop StopReason::Reload 000000", 1)
+        .await;
+    let parts = ["WARN", "app=\"live\"", "generation=1", "limit=100ms"];
+    log.one("calls left after its drain", &parts);
+    // The call under way has its own deadline.
+    assert!(!stuck.is_finished());
+    stuck.abort();
+    pair.counted(&[("drains_exceeded", 1)]).await;
+}
+
+#[tokio::test]
+async fn calls_of_one_instance() {
+    let pair = pair(Limits {
+        recycle_after_calls: 3,
+        max_instances: 1,
+        ..Limits::default()
+    })
+    .await;
+    // The first was configured and started: one call is left to it. Others are
+    // configured: two.
+    for left in [0, 1, 0, 1, 0] {
+        assert!(pair.hit.connect(&[]).await.is_ok());
+        assert_eq!(pair.hit.plugin.stats().get("instances"), left);
+    }
+    pair.counted(&[("instances_recycled", 3)]).await;
+}
+
+#[tokio::test]
+async fn memory_of_an_instance_that_is_kept() {
+    let pair = pair(Limits {
+        memory_bytes: 8 << 20,
+        max_instances: 1,
+        ..Limits::default()
+    })
+    .await;
+    assert!(pair.hit.connect(&[]).await.is_ok());
+    assert_eq!(pair.hit.plugin.stats().get("instances"), 1);
+    // Three quarters of what it may have: the next call gets a fresh one.
+    let log = "x".repeat(6 << 20);
+    pair.hit.call("env", &log).await.unwrap();
+    assert_eq!(pair.hit.plugin.stats().get("instances"), 0);
+    assert!(pair.hit.connect(&[]).await.is_ok());
+    pair.counted(&[("instances_recycled", 1)]).await;
 }
 
 #[tokio::test]
