@@ -20,11 +20,11 @@ use super::{
     json::to_json,
     naming::{aliases, default_application},
     node::{Node, Shape},
-    reader::{FieldDoc, Fields, Findings, suggest},
+    reader::{FieldDoc, Fields, Findings, suggest, word},
     schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
     units::format_duration,
 };
-use crate::policy::OnError;
+use crate::policy::{Fallback, OnError};
 
 /// No configuration is longer, bytes; a device or a stream would never end.
 const MAX_FILE: u64 = 1 << 20;
@@ -228,11 +228,7 @@ impl Reading<'_> {
             plugin: self.plugin(fields),
             aliases: aliases(fields, names),
             config: plugin_config(fields),
-            on_error: fields.choice(
-                "on_error",
-                OnError::default(),
-                &[("Reject", OnError::Reject), ("Allow", OnError::Allow)],
-            ),
+            on_error: on_error(fields),
             limits: fields.section("limits", "Limits", plugin_limits),
             http: fields.section("http", "Http", http),
             media: fields.section("media", "Media", media),
@@ -346,6 +342,30 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
             .problem_with_help(error.node.span(), &path, error.message, error.help);
     }
     value.to_string()
+}
+
+/// One word for every question, or one for each.
+fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
+    const NAME: &str = "on_error";
+    const WORDS: [(&str, Fallback); 2] = [("Reject", Fallback::Reject), ("Allow", Fallback::Allow)];
+    let allowed = "Reject or Allow, or (connect: Reject, publish: Reject, play: Allow)";
+    let Some(node) = fields.take(NAME, "Reject", allowed) else {
+        return OnError::default();
+    };
+    let path = fields.path_of(NAME);
+    match node.shape() {
+        Shape::Parens | Shape::NamedParens("OnError") => {
+            let each = |fields: &mut Fields<'_, '_>| OnError {
+                connect: fields.choice("connect", Fallback::default(), &WORDS),
+                publish: fields.choice("publish", Fallback::default(), &WORDS),
+                play: fields.choice("play", Fallback::default(), &WORDS),
+            };
+            Fields::read(fields.findings, path, "OnError", Some(node), each)
+        }
+        _ => word(fields.findings, node, &path, &WORDS, allowed)
+            .unwrap_or_default()
+            .into(),
+    }
 }
 
 fn plugin_limits(fields: &mut Fields<'_, '_>) -> PluginLimits {

@@ -308,19 +308,8 @@ impl<'f, 'a> Fields<'f, 'a> {
         let Some(node) = self.take(name, shown, &allowed) else {
             return default;
         };
-        let found = match node.shape() {
-            Shape::Word(found) => Some(found),
-            _ => None,
-        };
-        if let Some((_, value)) = words.iter().find(|(word, _)| Some(*word) == found) {
-            return *value;
-        }
-        let expected = format!("expected {allowed}; found {}", node.describe());
-        let help = suggest_word(node.text(), &names);
         let path = self.path_of(name);
-        self.findings
-            .problem_with_help(node.span(), &path, expected, help);
-        default
+        word(self.findings, node, &path, words, &allowed).unwrap_or(default)
     }
 
     /// `expected …; found …` at the field `name`, whose value has been read
@@ -365,6 +354,28 @@ impl<'f, 'a> Fields<'f, 'a> {
                 .problem_with_help(key.span(), &self.path, message, help);
         }
     }
+}
+
+/// The value of the word at `node`; `allowed` says in a problem which there are.
+pub(crate) fn word<T: Copy>(
+    findings: &mut Findings,
+    node: Node<'_>,
+    path: &str,
+    words: &[(&str, T)],
+    allowed: &str,
+) -> Option<T> {
+    let found = match node.shape() {
+        Shape::Word(found) => Some(found),
+        _ => None,
+    };
+    if let Some((_, value)) = words.iter().find(|(word, _)| Some(*word) == found) {
+        return Some(*value);
+    }
+    let expected = format!("expected {allowed}; found {}", node.describe());
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let help = suggest_word(node.text(), &names);
+    findings.problem_with_help(node.span(), path, expected, help);
+    None
 }
 
 /// The fields of `(…)` or `Name(…)`.

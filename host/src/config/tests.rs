@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::*;
-use crate::{outbound, policy::OnError};
+use crate::{
+    outbound,
+    policy::{Fallback, OnError},
+};
 
 fn host() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -79,7 +82,7 @@ fn what_is_left_out_has_its_default() {
     let live = &config.applications["live"];
     assert_eq!(live.plugin, testdata("good").join("a.wasm"));
     assert_eq!(live.config, "{}");
-    assert_eq!(live.on_error, OnError::Reject);
+    assert_eq!(live.on_error, Fallback::Reject.into());
     assert_eq!(live.limits, PluginLimits::default());
     assert_eq!(live.http, outbound::Settings::default());
     assert_eq!(live.media, Media::default());
@@ -115,7 +118,7 @@ fn every_field_is_read() {
         live.config,
         r#"{"levels":{"a":1.5},"on":true,"open":null,"publish":{"Keys":["kéy"]}}"#
     );
-    assert_eq!(live.on_error, OnError::Allow);
+    assert_eq!(live.on_error, Fallback::Allow.into());
     assert_eq!(
         live.limits,
         PluginLimits {
@@ -211,6 +214,47 @@ fn shipped_file_states_defaults_as_they_are() {
     assert_eq!(live.limits, PluginLimits::default());
     assert_eq!(live.media, Media::default());
     assert_eq!(live.on_error, OnError::default());
+}
+
+#[test]
+fn each_question_has_its_own_answer_when_the_plugin_fails() {
+    let read = |on_error: &str| {
+        let text = format!(
+            r#"(applications: {{"live": (plugin: "a.wasm", on_error: {on_error})}},
+                acceptors: [(listen: "127.0.0.1:1935")])"#
+        );
+        let config = Config::parse(Path::new("config.ron"), &text);
+        config.map(|config| config.applications["live"].on_error)
+    };
+    let (connect, publish, play) = (Fallback::Allow, Fallback::Reject, Fallback::Allow);
+    let each = OnError {
+        connect,
+        publish,
+        play,
+    };
+    let same = "OnError(connect: Allow, publish: Reject, play: Allow)";
+    assert_eq!(read("(play: Allow, connect: Allow)").unwrap(), each);
+    assert_eq!(read(same).unwrap(), each);
+    assert_eq!(read("()").unwrap(), OnError::default());
+    assert_eq!(read("Allow").unwrap(), Fallback::Allow.into());
+    for (wrong, expected) in [
+        (
+            "(call: Allow)",
+            "expected one of the fields connect, publish, play; found `call`",
+        ),
+        (
+            "(play: Maybe)",
+            "on_error.play: expected Reject or Allow; found Maybe",
+        ),
+        (
+            "[Allow]",
+            "on_error: expected Reject or Allow, or (connect: Reject",
+        ),
+        ("Other(play: Allow)", "found Other(...)"),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains(expected), "{wrong}: {error}");
+    }
 }
 
 #[test]

@@ -11,14 +11,37 @@ use super::{
     PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, Rejection, StreamRequest,
 };
 
-/// What a client gets when the plugin traps, times out or is unavailable.
+/// What a client gets when the plugin traps, times out or is unavailable, by
+/// question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnError {
+pub struct OnError {
+    /// Instead of `on-connect`.
+    pub connect: Fallback,
+    /// Instead of `on-publish`.
+    pub publish: Fallback,
+    /// Instead of `on-play`.
+    pub play: Fallback,
+}
+
+/// A decision that needs no plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fallback {
     /// Refuse: nobody enters undecided.
     #[default]
     Reject,
     /// Accept with the defaults of every grant.
     Allow,
+}
+
+impl From<Fallback> for OnError {
+    /// The same for every question.
+    fn from(fallback: Fallback) -> Self {
+        Self {
+            connect: fallback,
+            publish: fallback,
+            play: fallback,
+        }
+    }
 }
 
 /// An application's policy with its failure rule: every question gets a
@@ -39,10 +62,10 @@ impl std::fmt::Debug for Gate {
 
 impl Gate {
     /// Wraps `policy`; failed decisions become what `on_error` says.
-    pub fn new(policy: Arc<dyn Policy>, on_error: OnError) -> Self {
+    pub fn new(policy: Arc<dyn Policy>, on_error: impl Into<OnError>) -> Self {
         Self {
             policy,
-            on_error: Arc::new(ArcSwap::from_pointee(on_error)),
+            on_error: Arc::new(ArcSwap::from_pointee(on_error.into())),
         }
     }
 
@@ -54,8 +77,9 @@ impl Gate {
     /// Asks `on-connect`.
     pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
         let answer = self.policy.on_connect(request).await;
-        self.settle(
+        settle(
             answer,
+            || self.on_error.load().connect,
             || ConnectDecision::Accept(ConnectGrant::default()),
             ConnectDecision::Reject,
         )
@@ -64,8 +88,9 @@ impl Gate {
     /// Asks `on-publish`.
     pub async fn publish(&self, request: StreamRequest) -> PublishDecision {
         let answer = self.policy.on_publish(request).await;
-        self.settle(
+        settle(
             answer,
+            || self.on_error.load().publish,
             || PublishDecision::Accept(PublishGrant::default()),
             PublishDecision::Reject,
         )
@@ -74,8 +99,9 @@ impl Gate {
     /// Asks `on-play`.
     pub async fn play(&self, request: StreamRequest) -> PlayDecision {
         let answer = self.policy.on_play(request).await;
-        self.settle(
+        settle(
             answer,
+            || self.on_error.load().play,
             || PlayDecision::Accept(PlayGrant::default()),
             PlayDecision::Reject,
         )
@@ -90,22 +116,23 @@ impl Gate {
     pub fn notify(&self, event: Event) {
         self.policy.notify(event);
     }
+}
 
-    fn settle<D>(
-        &self,
-        answer: Result<D, PolicyError>,
-        allow: impl FnOnce() -> D,
-        reject: impl FnOnce(Rejection) -> D,
-    ) -> D {
-        let error = match answer {
-            Ok(decision) => return decision,
-            Err(error) => error,
-        };
-        let on_error = **self.on_error.load();
-        warn!(%error, ?on_error, "no decision from the plugin");
-        match on_error {
-            OnError::Allow => allow(),
-            OnError::Reject => reject(Rejection::new("the server could not decide; try again")),
-        }
+/// The decision, or the one that stands in for it.
+fn settle<D>(
+    answer: Result<D, PolicyError>,
+    fallback: impl FnOnce() -> Fallback,
+    allow: impl FnOnce() -> D,
+    reject: impl FnOnce(Rejection) -> D,
+) -> D {
+    let error = match answer {
+        Ok(decision) => return decision,
+        Err(error) => error,
+    };
+    let on_error = fallback();
+    warn!(%error, ?on_error, "no decision from the plugin");
+    match on_error {
+        Fallback::Allow => allow(),
+        Fallback::Reject => reject(Rejection::new("the server could not decide; try again")),
     }
 }

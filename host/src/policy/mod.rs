@@ -9,7 +9,7 @@ mod gate;
 mod services;
 mod types;
 
-pub use gate::{Gate, OnError};
+pub use gate::{Fallback, Gate, OnError};
 pub use services::{ControlError, MediaControl, StreamRegistry};
 pub use types::*;
 

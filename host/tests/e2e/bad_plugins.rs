@@ -8,7 +8,9 @@ use std::{
 
 use crate::support::{
     App, Config, Host, Witness, alone,
+    log::START,
     rtmp::{Client, Failure},
+    together,
 };
 
 /// The wall limit of a decision in these tests.
@@ -129,4 +131,38 @@ fn one_bad_call_harms_no_other_call_of_the_same_plugin() {
     let report = witness.finish();
     eprintln!("the running stream beside bad calls: {report}");
     report.assert_on_time();
+}
+
+#[test]
+fn each_question_has_its_own_answer_when_the_plugin_fails() {
+    let _guard = together();
+    let app = App::probe("accept").on_error("(publish: Allow, play: Reject)");
+    let config = Config::live(app)
+        .and("strict", App::probe("panic-on-connect"))
+        .and("open", App::probe("panic-on-connect").on_error("Allow"));
+    let host = Host::start(&config);
+    attempt(&host, "strict");
+    Client::connect(host.addr, "open").expect("allowed");
+    attempt(&host, "live?mode=panic-on-connect");
+    // What the failing plugin can't rename keeps its name.
+    let _publisher =
+        Client::publish(host.addr, "live", "a?mode=panic-on-publish").expect("allowed");
+    let play = |name: &str| {
+        let mut client = Client::connect(host.addr, "live").expect("may connect");
+        client.start_play(name).expect("sent");
+        client.status(DECISION * 20, "NetStream.Play.Start")
+    };
+    play("a").expect("the plugin accepts");
+    let refused = play("a?mode=panic-on-play").expect_err("refused");
+    assert!(
+        refused.description().contains("could not decide"),
+        "{refused:?}"
+    );
+    let log = host.log.clone();
+    host.stop();
+    for (rule, count) in [("Allow", 2), ("Reject", 3)] {
+        let told = "no decision from the plugin";
+        let lines = log.find(START, told, &[("on_error", rule)]);
+        assert_eq!(lines.len(), count, "{rule}: {lines:?}");
+    }
 }

@@ -62,7 +62,7 @@ struct Row<'a> {
 
 fn applications(default: Option<&str>) -> Applications {
     let named = |name: &str| {
-        let gate = Gate::new(Arc::new(Unasked), OnError::Reject);
+        let gate = Gate::new(Arc::new(Unasked), OnError::default());
         Application::new(name, gate, settings())
     };
     let applications = Applications::default();

@@ -12,6 +12,7 @@ use super::guests;
 pub(crate) struct App {
     plugin: PathBuf,
     config: String,
+    on_error: String,
     limits: String,
     http: String,
     media: String,
@@ -43,10 +44,17 @@ impl App {
         Self {
             plugin: plugin.into(),
             config: config.into(),
+            on_error: "Reject".into(),
             limits: String::new(),
             http: String::new(),
             media: String::new(),
         }
+    }
+
+    /// What clients get when the plugin fails.
+    pub(crate) fn on_error(mut self, value: &str) -> Self {
+        value.clone_into(&mut self.on_error);
+        self
     }
 
     /// Fields of the application's `limits`.
@@ -129,8 +137,9 @@ impl Config {
         for (name, app) in &self.apps {
             let _ = writeln!(
                 out,
-                "    {name:?}: (plugin: {:?}, config: {}, limits: ({}), http: ({}), media: ({})),",
-                app.plugin, app.config, app.limits, app.http, app.media
+                "    {name:?}: (plugin: {:?}, config: {}, on_error: {}, limits: ({}), http: ({}), \
+                 media: ({})),",
+                app.plugin, app.config, app.on_error, app.limits, app.http, app.media
             );
         }
         let _ = writeln!(
