@@ -10,7 +10,7 @@ use super::answers::Answer;
 use super::client::ClientSession;
 use super::names::{AppPath, NameError, StreamName};
 use crate::application::Application;
-use crate::policy::{ConnectRequest, Scalar, StreamRequest};
+use crate::policy::{ConnectRequest, Pairs, Scalar, StreamRequest};
 
 /// Command-object properties shown to the policy.
 const MAX_PROPS: usize = 64;
@@ -40,7 +40,7 @@ impl ClientSession {
             tc_url: connect.tc_url.clone(),
             flash_ver: connect.flash_ver.clone(),
             props: flatten(&connect.properties),
-            extra: Vec::new(),
+            extra: arguments(&connect.arguments),
         };
         let gate = application.gate().clone();
         let instance = instance.map(Into::into);
@@ -167,23 +167,44 @@ fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
     flat
 }
 
+/// What stands behind the command object, as text: `arg.0`, `arg.1.user`.
+fn arguments(values: &[Value]) -> Pairs {
+    let mut flat = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        flatten_value(&mut flat, format!("arg.{index}"), value);
+    }
+    let flat = flat.into_iter();
+    flat.filter_map(|(name, value)| {
+        let text = match value {
+            Scalar::Null => return None,
+            Scalar::Boolean(value) => value.to_string(),
+            Scalar::Number(value) => value.to_string(),
+            Scalar::Text(value) => value,
+        };
+        Some((name, text))
+    })
+    .collect()
+}
+
 fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
     for (name, value) in properties.iter() {
-        if flat.len() >= MAX_PROPS {
-            return;
-        }
-        let name = format!("{prefix}{name}");
-        let scalar = match value {
-            Value::Null | Value::Undefined => Scalar::Null,
-            Value::Boolean(value) => Scalar::Boolean(*value),
-            Value::Number(value) => Scalar::Number(*value),
-            Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
-            Value::Object(inner) | Value::EcmaArray(inner) => {
-                flatten_into(flat, &format!("{name}."), inner);
-                continue;
-            }
-            other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
-        };
-        flat.push((name, scalar));
+        flatten_value(flat, format!("{prefix}{name}"), value);
     }
+}
+
+fn flatten_value(flat: &mut Vec<(String, Scalar)>, name: String, value: &Value) {
+    if flat.len() >= MAX_PROPS {
+        return;
+    }
+    let scalar = match value {
+        Value::Null | Value::Undefined => Scalar::Null,
+        Value::Boolean(value) => Scalar::Boolean(*value),
+        Value::Number(value) => Scalar::Number(*value),
+        Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
+        Value::Object(inner) | Value::EcmaArray(inner) => {
+            return flatten_into(flat, &format!("{name}."), inner);
+        }
+        other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
+    };
+    flat.push((name, scalar));
 }

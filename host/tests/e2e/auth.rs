@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    App, Config, Encoder, Host, Tool, clients, fixture, log::START, rtmp::Client, together,
+    App, Config, Encoder, Host, Tool, amf::Amf, clients, fixture, log::START, rtmp::Client,
+    together,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -147,4 +148,24 @@ fn assert_no_secret(host: &Host) {
     for secret in ["51c1", "83a7", "77f0", "k-wrong", "t-wrong"] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
+}
+
+/// As NetConnection.connect(URL, user, ...) sends it, and librtmp with `conn=`.
+#[test]
+fn what_stands_behind_connects_object_reaches_the_plugin() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::probe("tell-extra")));
+    let mut client = Client::open(host.addr).expect("a connection");
+    let object = Amf::Object(vec![("app".to_owned(), "live".into())]);
+    let nested = Amf::Object(vec![("room".to_owned(), Amf::Number(7.0))]);
+    let arguments = ["ann".into(), Amf::Null, Amf::Boolean(true), nested];
+    client
+        .command(0, "connect", 1.0, object, &arguments)
+        .expect("sent");
+    let refused = client
+        .until(SOON, |command| command.name == "_result")
+        .expect_err("the probe tells by refusing");
+    let told = r#"[("arg.0", "ann"), ("arg.2", "true"), ("arg.3.room", "7")]"#;
+    assert!(refused.description().contains(told), "{refused:?}");
+    host.stop();
 }

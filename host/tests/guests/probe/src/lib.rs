@@ -3,7 +3,7 @@
 //!
 //! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
-//! `rename`, `version`, `tell-version`, those made of a fault and a hook
+//! `rename`, `version`, `tell-version`, `tell-extra`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `refuse-configure`, `refuse-start`, and `do`, which answers a connect
 //! with what the command of `do=...&args=...` returned.
@@ -132,6 +132,7 @@ impl App for Probe {
         }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
             None if mode == "redirect" => {
                 ConnectDecision::Redirect("rtmp://elsewhere.example/live".into())
             }
