@@ -28,11 +28,7 @@ const Config = struct {
     apps: ?[]const []const u8 = null,
     moved: std.json.ArrayHashMap([]const u8) = .{},
     rename: []const u8 = place,
-    on_duplicate: enum(host.livehost_app_types_duplicate_rule_t) {
-        reject = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_REJECT,
-        replace = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_REPLACE,
-        standby = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_STANDBY,
-    } = .reject,
+    on_duplicate: OnDuplicate = .reject,
     hook: ?[]const u8 = null,
 
     fn parse(json: []const u8) !Config {
@@ -71,6 +67,18 @@ const Config = struct {
         return std.mem.concat(allocator, u8, &.{
             self.rename[0..at], name, self.rename[at + place.len ..],
         });
+    }
+};
+
+const OnDuplicate = enum(host.livehost_app_types_duplicate_rule_t) {
+    reject = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_REJECT,
+    replace = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_REPLACE,
+    standby = host.LIVEHOST_APP_TYPES_DUPLICATE_RULE_STANDBY,
+
+    /// By its name alone: std.json would take its number, too.
+    pub fn jsonParse(allocator: Allocator, source: anytype, options: std.json.ParseOptions) !OnDuplicate {
+        const name = try std.json.innerParse([]const u8, allocator, source, options);
+        return std.meta.stringToEnum(OnDuplicate, name) orelse error.InvalidEnumTag;
     }
 };
 
