@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! net (acceptor, carrier) -> chain -> session -> policy decides -> hub -> output
+//!                                                    relay (pull) -> hub -> relay (push)
 //! ```
 //!
 //! Only [`supervisor`] names [`plugin`] (the configuration has its limits, plain
@@ -19,12 +20,14 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod hub;
+pub mod input;
 pub mod logging;
 pub mod net;
 pub mod outbound;
 pub mod output;
 pub mod plugin;
 pub mod policy;
+pub mod relay;
 pub mod session;
 pub mod supervisor;
 pub mod tally;

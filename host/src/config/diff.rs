@@ -118,8 +118,8 @@ impl Diff {
 fn changed(old: &Application, new: &Application) -> Option<Change> {
     let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
         != (&new.plugin, &new.config, &new.limits, &new.http);
-    let settings =
-        (old.on_error, &old.media, &old.aliases) != (new.on_error, &new.media, &new.aliases);
+    let settings = (old.on_error, &old.media, &old.aliases, &old.relays)
+        != (new.on_error, &new.media, &new.aliases, &new.relays);
     (plugin || settings).then_some(Change::Changed { plugin, settings })
 }
 

@@ -21,6 +21,7 @@ use super::{
     naming::{aliases, default_application},
     node::{Node, Shape},
     reader::{FieldDoc, Fields, Findings, suggest, word},
+    relay::relays,
     schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
     units::format_duration,
 };
@@ -91,11 +92,18 @@ impl Config {
 /// `NAME` as the application's name and `N` as the acceptor's number.
 #[must_use]
 pub fn fields() -> Vec<FieldDoc> {
-    let text = r#"(applications: {"NAME": (plugin: "p")}, acceptors: [(listen: "[::1]:0")])"#;
+    let text = r#"(
+        applications: {"NAME": (
+            plugin: "p",
+            pull: [(name: "n", from: "rtmp://h/a/n")],
+            forward: [(to: "rtmp://h/a/{name}")],
+        )},
+        acceptors: [(listen: "[::1]:0")],
+    )"#;
     let read = read(Path::new(""), Path::new(""), text, false);
     let mut fields = read.map(|(_, fields)| fields).unwrap_or_default();
     for field in &mut fields {
-        field.path = field.path.replace("acceptors[0]", "acceptors[N]");
+        field.path = field.path.replace("[0]", "[N]");
     }
     fields
 }
@@ -232,6 +240,7 @@ impl Reading<'_> {
             limits: fields.section("limits", "Limits", plugin_limits),
             http: fields.section("http", "Http", http),
             media: fields.section("media", "Media", media),
+            relays: relays(fields),
         }
     }
 

@@ -17,6 +17,7 @@ mod load;
 mod naming;
 pub(crate) mod node;
 pub(crate) mod reader;
+mod relay;
 mod schema;
 pub(crate) mod syntax;
 #[cfg(test)]

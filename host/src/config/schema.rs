@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use crate::plugin::Limits as PluginLimits;
-use crate::{outbound, policy::OnError};
+use crate::{outbound, policy::OnError, relay};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -79,6 +79,8 @@ pub struct Application {
     pub http: outbound::Settings,
     /// How its streams are buffered and waited for.
     pub media: Media,
+    /// What it relays; by default nothing.
+    pub relays: relay::Plan,
 }
 
 impl fmt::Debug for Application {
@@ -92,6 +94,7 @@ impl fmt::Debug for Application {
             .field("limits", &self.limits)
             .field("http", &self.http)
             .field("media", &self.media)
+            .field("relays", &self.relays)
             .finish()
     }
 }

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use crate::hub::Hub;
 use crate::policy::{ConnId, ControlError, MediaControl, Recording};
+use crate::relay::{AppRelays, Relays};
 use crate::session::Directory;
 
 /// Carries orders out on hub and sessions.
@@ -13,12 +14,22 @@ use crate::session::Directory;
 pub struct Desk {
     hub: Arc<Hub>,
     directory: Arc<Directory>,
+    relays: Arc<Relays>,
 }
 
 impl Desk {
-    /// Orders for the streams of `hub` and the sessions of `directory`.
-    pub fn new(hub: Arc<Hub>, directory: Arc<Directory>) -> Arc<Self> {
-        Arc::new(Self { hub, directory })
+    /// Orders for the streams of `hub`, the sessions of `directory`, and
+    /// `relays`.
+    pub fn new(hub: Arc<Hub>, directory: Arc<Directory>, relays: Arc<Relays>) -> Arc<Self> {
+        Arc::new(Self {
+            hub,
+            directory,
+            relays,
+        })
+    }
+
+    fn relays(&self, app: &str) -> Result<Arc<AppRelays>, ControlError> {
+        self.relays.of(app).ok_or(ControlError::NotFound)
     }
 }
 
@@ -55,12 +66,12 @@ impl MediaControl for Desk {
         not_available(app, "stop-record")
     }
 
-    fn start_forward(&self, app: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        not_available(app, "start-forward")
+    fn start_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError> {
+        self.relays(app)?.start_forward(name, url)
     }
 
-    fn stop_forward(&self, app: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        not_available(app, "stop-forward")
+    fn stop_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError> {
+        self.relays(app)?.stop_forward(name, url)
     }
 
     fn send_data(

@@ -35,6 +35,31 @@ impl Hub {
         stream.push_data(payload.freeze()).is_ok()
     }
 
+    /// True while someone publishes `key`, or it is held for a return.
+    pub fn is_live(&self, key: &StreamKey) -> bool {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.is_some_and(|stream| stream.is_live())
+    }
+
+    /// Players of `key` now, those that wait included.
+    pub fn players(&self, key: &StreamKey) -> usize {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.map_or(0, |stream| stream.players())
+    }
+
+    /// The live streams of an application.
+    pub fn live(&self, app: &str) -> Vec<StreamKey> {
+        let streams = self.of_app(app, "").into_iter();
+        let live = streams.filter(|(_, stream)| stream.is_live());
+        live.map(|(_, stream)| stream.key().clone()).collect()
+    }
+
+    /// The live stream of an application that is called `path`.
+    pub fn live_key(&self, app: &str, path: &str) -> Option<StreamKey> {
+        let stream = self.find_one(app, path)?;
+        stream.is_live().then(|| stream.key().clone())
+    }
+
     fn find_one(&self, app: &str, path: &str) -> Option<Arc<Stream>> {
         let streams = self.streams.lock();
         let key = |instance: Option<&str>, name: &str| StreamKey {

@@ -294,6 +294,10 @@ impl Stream {
         state.active.is_some() || state.held.is_some()
     }
 
+    pub(super) fn players(&self) -> usize {
+        self.lanes.players()
+    }
+
     pub(super) fn is_active(&self, id: StreamId) -> bool {
         self.state.lock().is_active(id)
     }

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::connect::{self, Connector, Within};
+use super::connect::{self, Connector, Reachable, Within};
 use super::error::{Counts, Error, RESPONSE_BODY};
 use super::target::Target;
 use super::{Network, Settings, redirect};
@@ -96,7 +96,11 @@ impl Client {
         }
         let connector = Connector {
             resolver: Arc::clone(&network.resolver),
-            private: settings.private,
+            reachable: if settings.private {
+                Reachable::Private
+            } else {
+                Reachable::Global
+            },
             limit: settings.connect,
         };
         let connector = connect::connector(connector, Arc::clone(&network.tls));

@@ -1,7 +1,7 @@
 //! Connections that go only where they may.
 //!
-//! Flows in: a URI of the HTTP client. Flows out: a connection to an address
-//! that was checked here. Nothing resolves the name again, so an answer of DNS
+//! Flows in: a URI of the HTTP client, or a host and a port. Flows out: a
+//! connection to an address that was checked here. Nothing resolves the name again, so an answer of DNS
 //! that changes between check and connect changes nothing.
 
 use std::io;
@@ -27,52 +27,90 @@ const MAX_ADDRESSES: usize = 8;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
+    /// The name leads to an address where it may not lead.
     #[error("{name} resolves to {ip}, {what}{}", remedy(*permissible))]
     Forbidden {
+        /// The name.
         name: String,
+        /// The address.
         ip: IpAddr,
+        /// What it is.
         what: &'static str,
         /// A setting permits it.
         permissible: bool,
     },
+    /// The name leads nowhere.
     #[error("{name} has no address: {reason}")]
-    Lookup { name: String, reason: String },
+    Lookup {
+        /// The name.
+        name: String,
+        /// What the resolver says.
+        reason: String,
+    },
+    /// Nothing there answers.
     #[error("{address}: {reason}")]
-    Failed { address: SocketAddr, reason: String },
-    #[error("no connection within {} ms (http.connect)", .0.as_millis())]
+    Failed {
+        /// The last address that was tried.
+        address: SocketAddr,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("no connection within {} ms (the setting `connect`)", .0.as_millis())]
     TimedOut(Duration),
+    /// There is no host in the URL.
     #[error("{0} is no host and port to connect to")]
     NoAddress(String),
 }
 
 fn remedy(permissible: bool) -> &'static str {
     if permissible {
-        "; `private: true` beside http.allow would permit it"
+        "; `private: true` beside `allow` would permit it"
     } else {
         ", where no name may lead"
     }
 }
 
+/// Where names may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachable {
+    /// The internet.
+    Global,
+    /// This machine and local networks, too.
+    Private,
+    /// Anywhere: an operator has named the host.
+    Anywhere,
+}
+
 /// Resolves, checks, connects.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     pub(super) resolver: Arc<dyn Resolve>,
-    /// Names may lead to this machine and to local networks.
-    pub(super) private: bool,
+    /// Where names may lead.
+    pub(super) reachable: Reachable,
     /// Time for all of it.
     pub(super) limit: Duration,
 }
 
 impl Connector {
     async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
-        let deadline = Instant::now() + self.limit;
         let https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default();
-        let addresses = self.addresses(host).await?;
-        let mut last =
-            ConnectError::NoAddress(uri.authority().map(ToString::to_string).unwrap_or_default());
+        let stream = self.dial(uri.host().unwrap_or_default(), port).await?;
+        Ok(TokioIo::new(stream))
+    }
+
+    /// Connects to a name or an address (IPv6 with or without its brackets)
+    /// that the caller has compared with an allow-list.
+    ///
+    /// # Errors
+    /// [`ConnectError`] about the last address that was tried.
+    pub async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        let deadline = Instant::now() + self.limit;
+        let resolved = tokio::time::timeout_at(deadline, self.addresses(host)).await;
+        let addresses = resolved.map_err(|_| ConnectError::TimedOut(self.limit))??;
+        let mut last = ConnectError::NoAddress(format!("{host}:{port}"));
         let mut left = u32::try_from(addresses.len()).unwrap_or(1);
         for ip in addresses {
             let address = SocketAddr::new(ip, port);
@@ -86,7 +124,7 @@ impl Connector {
             match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true).map_err(failed)?;
-                    return Ok(TokioIo::new(stream));
+                    return Ok(stream);
                 }
                 Ok(Err(error)) => last = failed(error),
                 Err(_) => last = ConnectError::TimedOut(self.limit),
@@ -118,17 +156,15 @@ impl Connector {
         let mut forbidden = None;
         let mut permitted = Vec::new();
         for ip in found {
-            let (what, permissible) = match address::reach(ip) {
-                Reach::Global => {
+            let (what, permissible) = match (address::reach(ip), self.reachable) {
+                (Reach::Global, _)
+                | (_, Reachable::Anywhere)
+                | (Reach::Private(_), Reachable::Private) => {
                     permitted.push(ip);
                     continue;
                 }
-                Reach::Private(_) if self.private => {
-                    permitted.push(ip);
-                    continue;
-                }
-                Reach::Private(what) => (what, true),
-                Reach::Never(what) => (what, false),
+                (Reach::Private(what), Reachable::Global) => (what, true),
+                (Reach::Never(what), _) => (what, false),
             };
             forbidden = Some(ConnectError::Forbidden {
                 name: host.to_owned(),

@@ -1,4 +1,4 @@
-//! HTTP requests of guests to the outside.
+//! HTTP requests of guests to the outside, and the rules that relays share.
 //!
 //! Flows in: a request of a plugin, by whichever interface it came. Flows out:
 //! the whole response, or one line that says why there is none. Everything
@@ -20,9 +20,10 @@ use std::time::Duration;
 
 pub use allow::{AllowList, Pattern, PatternError};
 pub use client::{Client, MAX_REQUEST_BODY, Request, Response};
+pub use connect::{ConnectError, Connector, Reachable};
 pub use error::{Counts, Error, Totals};
 pub use resolve::{Resolve, SystemResolver};
-pub use target::TargetError;
+pub use target::{Target, TargetError};
 
 /// What an application's plugin may request, and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,5 +82,20 @@ impl Network {
             tls: Arc::new(tls),
             trusts,
         })
+    }
+
+    /// Connections to names that may lead as far as `reachable`, each within
+    /// `limit`.
+    pub fn connector(&self, reachable: Reachable, limit: Duration) -> Connector {
+        Connector {
+            resolver: Arc::clone(&self.resolver),
+            reachable,
+            limit,
+        }
+    }
+
+    /// TLS that trusts the machine's certificates.
+    pub fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.tls
     }
 }

@@ -1,13 +1,15 @@
 //! An RTMP player: items of its queue in, chunks for its socket out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use livehost_rtmp::session::server::{MediaKind, ServerSession};
+use parking_lot::Mutex;
 use tracing::{Span, info};
 
 use super::Outbound;
-use crate::hub::{Frame, Item, Kind, PlayerEnd, Role, Subscription};
+use crate::hub::{Frame, Item, Kind, PlayerEnd, Role, Subscription, Wake};
 use crate::policy::{Event, Gate, SessionEnd, StreamRequest};
 
 /// How a player's bytes are written.
@@ -30,6 +32,33 @@ pub struct Patience {
     pub total: Option<Duration>,
 }
 
+/// What is done to get the stream that a player waits for: a pull.
+#[derive(Debug)]
+pub struct Prospect {
+    wake: Wake,
+    failure: Mutex<Option<(&'static str, String)>>,
+}
+
+impl Prospect {
+    /// For the player whose session is woken by `wake`.
+    pub fn new(wake: Wake) -> Arc<Self> {
+        Arc::new(Self {
+            wake,
+            failure: Mutex::default(),
+        })
+    }
+
+    /// It has failed: the player need not wait longer. Status code and text.
+    pub fn fail(&self, code: &'static str, text: &str) {
+        *self.failure.lock() = Some((code, text.to_owned()));
+        self.wake.notify_one();
+    }
+
+    fn failure(&self) -> Option<(&'static str, String)> {
+        self.failure.lock().clone()
+    }
+}
+
 /// An accepted playback with the duty to say exactly once that it ended.
 #[derive(Debug)]
 pub struct Player {
@@ -43,6 +72,8 @@ pub struct Player {
     started: Instant,
     /// Since when there is no publisher.
     waiting_since: Option<Instant>,
+    /// What it waits for.
+    prospect: Option<Arc<Prospect>>,
     paused: bool,
     wants_audio: bool,
     wants_video: bool,
@@ -58,6 +89,7 @@ impl Player {
         span: Span,
         format: Format,
         patience: Patience,
+        prospect: Option<Arc<Prospect>>,
     ) -> Self {
         let now = Instant::now();
         let is_live = subscription.is_live();
@@ -77,6 +109,7 @@ impl Player {
             patience,
             started: now,
             waiting_since: (!is_live).then_some(now),
+            prospect,
             paused: false,
             wants_audio: true,
             wants_video: true,
@@ -182,11 +215,18 @@ impl Player {
         wait.into_iter().chain(total).min()
     }
 
-    /// True when the hub has ended the playback.
+    /// True when the hub has ended the playback, or its stream can't be had.
     pub fn is_ended(&self) -> bool {
-        self.subscription
+        let ended = self
+            .subscription
             .as_ref()
-            .is_some_and(|subscription| subscription.end().is_some())
+            .is_some_and(|subscription| subscription.end().is_some());
+        ended || self.failure().is_some()
+    }
+
+    fn failure(&self) -> Option<(&'static str, String)> {
+        self.waiting_since?;
+        self.prospect.as_ref()?.failure()
     }
 
     /// Status code and text, if the playback is over at `now`.
@@ -194,6 +234,9 @@ impl Player {
         if let Some(end) = self.subscription.as_ref().and_then(Subscription::end) {
             let PlayerEnd::TooSlow(_) = end;
             return Some(("NetStream.Play.InsufficientBW", end.to_string()));
+        }
+        if let Some(failure) = self.failure() {
+            return Some(failure);
         }
         if let Some(since) = self.waiting_since
             && now.saturating_duration_since(since) >= self.patience.wait

@@ -9,9 +9,9 @@ use tracing::{Span, info, warn};
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
 use super::names::{NameError, Place};
-use super::publishing::{Publishing, Terms};
 use crate::application::Application;
 use crate::hub::{Claim, Listener, StreamKey};
+use crate::input::{Publishing, Terms};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
     CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
@@ -151,16 +151,11 @@ impl ClientSession {
         let Some(application) = self.application.clone() else {
             return;
         };
-        for (asked, what) in [
-            (grant.record_to.is_some(), "record-to"),
-            (!grant.forward_to.is_empty(), "forward-to"),
-        ] {
-            if asked {
-                warn!(
-                    grant = what,
-                    "not available yet: this part of the grant is ignored"
-                );
-            }
+        if grant.record_to.is_some() {
+            warn!(
+                grant = "record-to",
+                "not available yet: this part of the grant is ignored"
+            );
         }
         let settings = application.settings();
         let mut request = request;
@@ -170,8 +165,13 @@ impl ClientSession {
             let rejection = unusable(&error);
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
+        let key = key(&application, &request);
+        if let Err(error) = self.shared.relays.check(&self.lineage, &key) {
+            let rejection = Rejection::new(error.to_string());
+            return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+        }
         let claim = Claim {
-            key: key(&application, &request),
+            key: key.clone(),
             on_duplicate: grant.on_duplicate,
             hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
             client: self.client.clone(),
@@ -191,11 +191,24 @@ impl ClientSession {
                 let gate = application.gate().clone();
                 let publishing = Publishing::start(publication, gate, span, terms);
                 self.insert(stream, Slot::Publish(Box::new(publishing)));
+                self.start_pushes(&application, &key, &grant.forward_to);
             }
             Err(error) => {
                 let rejection = Rejection::new(error.to_string());
                 self.refuse_publish(&rejection, "NetStream.Publish.BadName");
             }
+        }
+    }
+
+    /// Of an application that was removed nothing is relayed any more.
+    fn start_pushes(&self, application: &Application, key: &StreamKey, forward_to: &[String]) {
+        match self.shared.relays.of(application.name()) {
+            Some(relays) => relays.published(key, forward_to, &self.lineage),
+            None if forward_to.is_empty() => {}
+            None => warn!(
+                grant = "forward-to",
+                "the application is removed: this part of the grant is ignored"
+            ),
         }
     }
 
@@ -209,12 +222,6 @@ impl ClientSession {
         let Some(application) = self.application.clone() else {
             return;
         };
-        if grant.pull_from.is_some() {
-            warn!(
-                grant = "pull-from",
-                "not available yet: this part of the grant is ignored"
-            );
-        }
         let settings = application.settings();
         let mut request = request;
         if let Some(name) = &grant.name
@@ -223,12 +230,26 @@ impl ClientSession {
             return self.refuse_play(&unusable(&error));
         }
         let key = key(&application, &request);
+        let relays = &self.shared.relays;
+        if let Err(error) = relays.check(&self.lineage, &key) {
+            return self.refuse_play(&Rejection::new(error.to_string()));
+        }
         let listener = Listener {
             settings: settings.media,
             wake: self.wake.clone(),
             outlet: Some(self.out.clone()),
         };
         let subscription = self.shared.hub.play(&key, listener);
+        // It is a player by now: a pull finds that it is wanted.
+        let pull_from = grant.pull_from.as_deref();
+        let prospect = match relays.of(application.name()) {
+            Some(relays) => relays.demand(&key, pull_from, &self.lineage, &self.wake),
+            None => Ok(None),
+        };
+        let prospect = match prospect {
+            Ok(prospect) => prospect,
+            Err(error) => return self.refuse_play(&Rejection::new(error.to_string())),
+        };
         let format = Format {
             stream,
             chunk_size: self.chunk_size,
@@ -243,7 +264,15 @@ impl ClientSession {
         };
         self.machine.accept_play();
         let gate = application.gate().clone();
-        let player = Player::start(subscription, request, gate, span, format, patience);
+        let player = Player::start(
+            subscription,
+            request,
+            gate,
+            span,
+            format,
+            patience,
+            prospect,
+        );
         self.insert(stream, Slot::Play(Box::new(player)));
     }
 

@@ -17,13 +17,14 @@ use tracing::{debug, info, warn};
 use super::answers::Answer;
 use super::directory::Registration;
 use super::end::SessionEnd;
-use super::publishing::Publishing;
 use super::{Entrance, Limits, Shared};
 use crate::application::Application;
 use crate::hub::Wake;
+use crate::input::Publishing;
 use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event};
+use crate::relay::Lineage;
 
 /// What runs on a message stream.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(super) struct ClientSession {
     /// Set by an accepted connect.
     pub(super) application: Option<Arc<Application>>,
     pub(super) instance: Option<Arc<str>>,
+    /// Where its streams have come through, if it is a relay.
+    pub(super) lineage: Lineage,
     /// Outbound chunk size, bytes.
     pub(super) chunk_size: u32,
     pub(super) slots: LiteMap<u32, Slot>,
@@ -101,6 +104,7 @@ impl ClientSession {
             client,
             application: None,
             instance: None,
+            lineage: Lineage::default(),
             slots: LiteMap::new(),
             decision: None,
             wake: Arc::new(Notify::new()),

@@ -50,6 +50,7 @@ impl ClientSession {
                     let (level, reason) = match code {
                         "NetStream.Play.Stop" => ("status", "limit"),
                         "NetStream.Play.InsufficientBW" => ("error", "too-slow"),
+                        "NetStream.Play.Failed" => ("error", "pull-failed"),
                         _ => ("error", "timeout"),
                     };
                     self.machine.end_stream(stream, level, code, &text);

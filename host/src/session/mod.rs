@@ -12,9 +12,7 @@ mod directory;
 mod driver;
 mod end;
 mod names;
-mod publishing;
 mod questions;
-mod rate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +28,7 @@ use crate::application::Applications;
 use crate::carrier::Carrier;
 use crate::hub::Hub;
 use crate::output::Outbound;
+use crate::relay::Relays;
 use client::ClientSession;
 
 /// Limits of a connection.
@@ -54,6 +53,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// The applications that serve.
     pub applications: Arc<Applications>,
+    /// Streams from and to other servers.
+    pub relays: Arc<Relays>,
     /// Every connection.
     pub directory: Arc<Directory>,
     /// Limits of a connection; one that is there keeps those it started with.

@@ -11,6 +11,7 @@ use super::client::ClientSession;
 use super::names::{AppPath, NameError, StreamName};
 use crate::application::Application;
 use crate::policy::{ConnectRequest, Pairs, Scalar, StreamRequest};
+use crate::relay::Lineage;
 
 /// Command-object properties shown to the policy.
 const MAX_PROPS: usize = 64;
@@ -31,6 +32,7 @@ impl ClientSession {
             return self.refuse_connect(INVALID, &error.to_string());
         }
         Span::current().record("app", &**application.name());
+        self.lineage = Lineage::read(&connect.properties);
         let request = ConnectRequest {
             client: self.client.clone(),
             local: self.entrance.local.to_string(),

@@ -33,7 +33,11 @@ pub(super) async fn unit(
 ) -> Result<Unit, PluginError> {
     let services = Services {
         registry: shared.hub.clone(),
-        control: Desk::new(shared.hub.clone(), shared.directory.clone()),
+        control: Desk::new(
+            shared.hub.clone(),
+            shared.directory.clone(),
+            shared.relays.clone(),
+        ),
     };
     let plugin = Plugin::load(runtime, plugin_spec(name, application), services).await?;
     let gate = Gate::new(plugin.clone(), application.on_error);

@@ -26,7 +26,7 @@ impl Server {
         let new = match Config::load(&self.file) {
             Ok(new) => new,
             Err(error) => {
-                error!(file = %self.file.display(), %error,
+                error!(file = %self.file.display(), error = error.brief(),
                     "configuration refused; the old one stays in force");
                 return;
             }
@@ -86,6 +86,10 @@ impl Server {
         self.admission.set_limits(build::admission_limits(&new));
         for (name, unit) in prepared.units {
             info!(app = name, "application added");
+            if let Some(application) = new.applications.get(&name) {
+                let plan = application.relays.clone();
+                self.shared.relays.open(&unit.application, plan);
+            }
             self.units.insert(name, unit);
         }
         for (name, change) in &diff.applications {
@@ -101,6 +105,9 @@ impl Server {
                 unit.application
                     .set_settings(build::settings(application, &new));
                 unit.application.gate().set_on_error(application.on_error);
+                if let Some(relays) = self.shared.relays.of(name) {
+                    relays.follow(application.relays.clone());
+                }
             }
         }
         self.publish_applications(&new);
@@ -116,7 +123,10 @@ impl Server {
             return;
         };
         info!(app = name, "application removed");
+        let (relays, name) = (self.shared.relays.clone(), name.to_owned());
         self.services.spawn(async move {
+            // The plugin still hears of their ends.
+            relays.close(&name).await;
             unit.plugin.shutdown(StopReason::Removed).await;
         });
     }

@@ -22,7 +22,9 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::logging::LogControl;
 use crate::net::{Acceptor, Admission, Door};
+use crate::outbound::Network;
 use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
+use crate::relay::Relays;
 use crate::session::Shared;
 use crate::watch::Watcher;
 
@@ -68,12 +70,16 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let file = std::path::absolute(file)
             .with_context(|| format!("the folder of {} is gone", file.display()))?;
+        let network = Network::new().context("TLS can't be set up")?;
+        let hub = Hub::new();
+        let shutdown = CancellationToken::new();
         let shared = Arc::new(Shared {
-            hub: Hub::new(),
+            relays: Relays::new(hub.clone(), network.clone(), shutdown.child_token()),
+            hub,
             applications: Arc::default(),
             directory: Arc::default(),
             limits: ArcSwap::from_pointee(build::session_limits(&config)),
-            shutdown: CancellationToken::new(),
+            shutdown,
         });
         // Addresses first: it costs nothing to find out that one is taken,
         // and nothing is accepted before the plugins serve.
@@ -82,7 +88,7 @@ impl Server {
             .iter()
             .map(|acceptor| Acceptor::bind(acceptor.listen, build::door(acceptor)))
             .collect::<Result<Vec<_>, _>>()?;
-        let runtime = Runtime::new(&Storage::Folder(config.state.clone()))?;
+        let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
         let mut units = BTreeMap::new();
         for (name, application) in &config.applications {
             let unit = build::unit(&runtime, &shared, name, application, &config).await?;
@@ -105,6 +111,12 @@ impl Server {
             config,
         };
         server.publish_applications(&server.config);
+        for (name, unit) in &server.units {
+            if let Some(application) = server.config.applications.get(name) {
+                let plan = application.relays.clone();
+                server.shared.relays.open(&unit.application, plan);
+            }
+        }
         let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
         let plugins = server.units.values().map(|unit| &*unit.plugin);
         banner::print(&server.config, &addresses, plugins);
@@ -207,7 +219,8 @@ impl Server {
             self.sessions.wait().await;
             self.services.wait().await;
         });
-        if drained.await.is_err() {
+        let (drained, ()) = tokio::join!(drained, self.shared.relays.close_all());
+        if drained.is_err() {
             warn!(
                 sessions = self.sessions.len(),
                 ?drain,

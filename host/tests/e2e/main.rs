@@ -25,6 +25,7 @@ mod languages;
 mod lifecycle;
 mod publish_play;
 mod reconfigure;
+mod relays;
 mod reload;
 mod shipped;
 mod state;

@@ -19,7 +19,7 @@ use crate::support::{
 const SOON: Duration = Duration::from_secs(20);
 
 /// What the probe's command returned.
-fn run(host: &Host, app: &str, command: &str, args: &str) -> String {
+pub(crate) fn run(host: &Host, app: &str, command: &str, args: &str) -> String {
     let args = args.replace(' ', "%20");
     let app = format!("{app}?mode=do&do={command}&args={args}");
     let refused = Client::connect(host.addr, &app).expect_err("the probe refuses with its answer");

@@ -16,6 +16,7 @@ pub(crate) struct App {
     limits: String,
     http: String,
     media: String,
+    relays: String,
 }
 
 impl App {
@@ -48,6 +49,7 @@ impl App {
             limits: String::new(),
             http: String::new(),
             media: String::new(),
+            relays: String::new(),
         }
     }
 
@@ -74,6 +76,12 @@ impl App {
         fields.clone_into(&mut self.media);
         self
     }
+
+    /// The application's `relay`, `pull` and `forward`.
+    pub(crate) fn relays(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.relays);
+        self
+    }
 }
 
 /// A whole configuration; listens on any free port of 127.0.0.1.
@@ -96,6 +104,14 @@ impl Config {
             state: "state".into(),
             level: "info".into(),
         }
+    }
+
+    /// Its first application under another name.
+    pub(crate) fn renamed(mut self, name: &str) -> Self {
+        if let Some((first, _)) = self.apps.first_mut() {
+            name.clone_into(first);
+        }
+        self
     }
 
     /// One application more.
@@ -138,8 +154,8 @@ impl Config {
             let _ = writeln!(
                 out,
                 "    {name:?}: (plugin: {:?}, config: {}, on_error: {}, limits: ({}), http: ({}), \
-                 media: ({})),",
-                app.plugin, app.config, app.on_error, app.limits, app.http, app.media
+                 media: ({}), {}),",
+                app.plugin, app.config, app.on_error, app.limits, app.http, app.media, app.relays
             );
         }
         let _ = writeln!(

@@ -19,6 +19,7 @@ pub(crate) mod host;
 pub(crate) mod http_server;
 pub(crate) mod log;
 pub(crate) mod marked;
+pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod rtmp;
 pub(crate) mod witness;

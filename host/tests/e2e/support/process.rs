@@ -127,6 +127,7 @@ pub(crate) enum Signal {
     Terminate,
     Kill,
     Stop,
+    Continue,
 }
 
 /// How a process ended.
@@ -176,6 +177,7 @@ impl Process {
             Signal::Terminate => "TERM",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
         };
         let sent = Command::new("sh")
             .arg("-c")

@@ -92,10 +92,22 @@ impl Witness {
     /// Starts to publish and play `name`; returns once the first frame has
     /// arrived.
     pub(crate) fn start(addr: SocketAddr, app: &str, name: &str) -> Self {
+        Self::across((addr, app), (addr, app), name)
+    }
+
+    /// Starts to publish `name` at one server's application and to play it at
+    /// another's, to which it is relayed.
+    pub(crate) fn across(
+        publish_at: (SocketAddr, &str),
+        play_at: (SocketAddr, &str),
+        name: &str,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (arrived, first) = mpsc::channel();
+        let (addr, app) = play_at;
         let client = Client::play(addr, app, name).expect("the witness may play");
         let player = thread::spawn(move || play(client, &arrived));
+        let (addr, app) = publish_at;
         let client = Client::publish(addr, app, name).expect("the witness may publish");
         let stopped = Arc::clone(&stop);
         let publisher = thread::spawn(move || publish(client, &stopped));

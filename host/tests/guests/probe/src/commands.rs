@@ -57,6 +57,12 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "disconnect" => control::disconnect(number(0), word(1))
             .map(|()| "queued".into())
             .map_err(debug),
+        "start-forward" => control::start_forward(word(0), word(1))
+            .map(|()| "started".into())
+            .map_err(debug),
+        "stop-forward" => control::stop_forward(word(0), word(1))
+            .map(|()| "stopped".into())
+            .map_err(debug),
         // Method, URL, time, redirects, bytes of body, headers as name:value.
         "http" => http_client::send(&http_client::Request {
             method: word(0).into(),

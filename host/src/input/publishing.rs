@@ -14,16 +14,16 @@ const READY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a publisher was granted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub struct Terms {
     /// Without media for so long it is lost.
-    pub(super) silence: Duration,
+    pub silence: Duration,
     /// Closed when it sends more, kilobits a second.
-    pub(super) max_kbps: Option<u32>,
+    pub max_kbps: Option<u32>,
 }
 
 /// A publication with the duty to say exactly once that it ended.
 #[derive(Debug)]
-pub(super) struct Publishing {
+pub struct Publishing {
     /// Taken when it ends.
     publication: Option<Publication>,
     gate: Gate,
@@ -39,7 +39,7 @@ pub(super) struct Publishing {
 
 impl Publishing {
     /// Announces the publish.
-    pub(super) fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
+    pub fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
         let now = Instant::now();
         let is_active = publication.is_active();
         span.in_scope(|| {
@@ -68,7 +68,7 @@ impl Publishing {
     ///
     /// # Errors
     /// The granted rate in kbit/s, when the publisher keeps sending more.
-    pub(super) fn push(&mut self, media: Media) -> Result<(), u32> {
+    pub fn push(&mut self, media: Media) -> Result<(), u32> {
         let Some(publication) = &self.publication else {
             return Ok(());
         };
@@ -137,29 +137,29 @@ impl Publishing {
     }
 
     /// When it is lost unless media comes.
-    pub(super) fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Instant {
         self.last_media + self.terms.silence
     }
 
     /// Its limit of silence.
-    pub(super) fn silence(&self) -> Duration {
+    pub fn silence(&self) -> Duration {
         self.terms.silence
     }
 
     /// Whether nothing more should be read from the publisher for now.
-    pub(super) fn is_held_up(&self) -> bool {
+    pub fn is_held_up(&self) -> bool {
         self.publication
             .as_ref()
             .is_some_and(Publication::is_held_up)
     }
 
     /// Why the hub took it away, if it did.
-    pub(super) fn revoked(&self) -> Option<Revocation> {
+    pub fn revoked(&self) -> Option<Revocation> {
         self.publication.as_ref()?.revoked()
     }
 
     /// Ends it. `lost`: the publisher did not say that it is done.
-    pub(super) fn end(mut self, reason: &str, lost: bool) {
+    pub fn end(mut self, reason: &str, lost: bool) {
         self.finish(reason, lost);
     }
 

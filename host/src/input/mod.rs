@@ -1,0 +1,9 @@
+//! An accepted publication, whoever sends it: a session or a pull.
+//!
+//! Flows in: media messages. Flows out: frames for the hub, events for the
+//! application.
+
+mod publishing;
+mod rate;
+
+pub use publishing::{Publishing, Terms};

@@ -1,0 +1,388 @@
+//! The relays of one application: which there are, and why.
+//!
+//! A push exists for each stream and target that the configuration, a grant or
+//! an order names, from the stream's publish to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, error, info, info_span, warn};
+
+use super::Common;
+use super::backoff::{self, Backoff};
+use super::error::RelayError;
+use super::lineage::Lineage;
+use super::peer::Terms;
+use super::plan::{Plan, Settings};
+use super::pulls::PullHandle;
+use super::push::{Over, push};
+use super::url::RelayUrl;
+use crate::application::Application;
+use crate::hub::StreamKey;
+use crate::outbound::Reachable;
+use crate::policy::ControlError;
+
+/// For the relays of an application to end, beyond which they are cut off.
+const END: Duration = Duration::from_secs(5);
+
+/// The relays of one application.
+#[derive(Debug)]
+pub struct AppRelays {
+    pub(super) common: Arc<Common>,
+    pub(super) application: Arc<Application>,
+    pub(super) plan: ArcSwap<Plan>,
+    pub(super) state: Mutex<State>,
+    pub(super) tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) pushes: HashMap<(StreamKey, RelayUrl), Arc<Handle>>,
+    pub(super) pulls: HashMap<StreamKey, Arc<PullHandle>>,
+}
+
+impl State {
+    fn len(&self) -> usize {
+        self.pushes.len().saturating_add(self.pulls.len())
+    }
+}
+
+/// Why no relay can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRoom {
+    #[error("the application already has {0} relays (relay.max)")]
+    TooMany(usize),
+    #[error("the application has ended")]
+    Ended,
+}
+
+/// Who wants a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The configuration: it may go anywhere.
+    Config,
+    /// The plugin: it goes where the configuration allows.
+    Plugin,
+}
+
+/// A relay that runs.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) wanted: Mutex<Wanted>,
+    pub(super) stop: CancellationToken,
+    /// Something has changed: try again now.
+    again: Notify,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) config: bool,
+    plugin: bool,
+    lineage: Lineage,
+}
+
+impl Wanted {
+    fn add(&mut self, by: By) {
+        match by {
+            By::Config => self.config = true,
+            By::Plugin => self.plugin = true,
+        }
+    }
+}
+
+impl AppRelays {
+    pub(super) fn new(common: Arc<Common>, application: Arc<Application>) -> Arc<Self> {
+        let stop = common.stop.child_token();
+        Arc::new(Self {
+            common,
+            application,
+            plan: ArcSwap::default(),
+            state: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
+    /// Does what `plan` says from now on, for streams that run, too.
+    pub fn follow(self: &Arc<Self>, plan: Plan) {
+        self.plan.store(Arc::new(plan));
+        let plan = self.plan.load();
+        let mut state = self.state.lock();
+        state.pushes.retain(|(key, url), handle| {
+            let mut wanted = handle.wanted.lock();
+            wanted.config = plan
+                .forwards
+                .iter()
+                .any(|forward| forward.target(key).as_ref() == Some(url));
+            let stays = wanted.config || wanted.plugin;
+            if !stays {
+                handle.stop.cancel();
+            }
+            stays
+        });
+        self.follow_pulls(&mut state, &plan);
+        // Where a running stream has come from is not known any more: a loop
+        // that begins here is bounded by the duplicate rule alone.
+        for key in self.common.hub.live(self.application.name()) {
+            self.push_configured(&mut state, &key, &Lineage::default());
+        }
+    }
+
+    /// A publish was granted: pushes start. `forward_to` is the grant's.
+    pub fn published(self: &Arc<Self>, key: &StreamKey, forward_to: &[String], lineage: &Lineage) {
+        let mut state = self.state.lock();
+        self.push_configured(&mut state, key, lineage);
+        for url in forward_to {
+            // What is wrong is logged; the publish goes on.
+            let _ = self.push_granted(&mut state, key, url, lineage);
+        }
+    }
+
+    /// Pushes the live stream `path` of the application to `url`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] when nobody publishes it, `Denied` for a URL
+    /// that the configuration doesn't allow, `Busy` with too many relays.
+    pub fn start_forward(self: &Arc<Self>, path: &str, url: &str) -> Result<(), ControlError> {
+        let key = self.common.hub.live_key(self.application.name(), path);
+        let key = key.ok_or(ControlError::NotFound)?;
+        let mut state = self.state.lock();
+        self.push_granted(&mut state, &key, url, &Lineage::default())
+    }
+
+    /// Ends the push of the stream `path` to `url`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] when there is none.
+    pub fn stop_forward(&self, path: &str, url: &str) -> Result<(), ControlError> {
+        let url = RelayUrl::parse(url).map_err(|_| ControlError::NotFound)?;
+        let mut state = self.state.lock();
+        let mut found = false;
+        state.pushes.retain(|(key, to), handle| {
+            let meant = *to == url && key.path() == path;
+            if meant {
+                found = true;
+                handle.stop.cancel();
+            }
+            !meant
+        });
+        if found {
+            Ok(())
+        } else {
+            Err(ControlError::NotFound)
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END, self.tasks.wait()).await.is_err() {
+            warn!(
+                app = &**self.application.name(),
+                relays = self.tasks.len(),
+                "relays did not end in time"
+            );
+        }
+    }
+
+    fn push_configured(self: &Arc<Self>, state: &mut State, key: &StreamKey, lineage: &Lineage) {
+        for forward in &self.plan.load().forwards {
+            if let Some(url) = forward.target(key) {
+                // What is wrong is logged.
+                let _ = self.push(state, key, url, By::Config, lineage);
+            }
+        }
+    }
+
+    fn push_granted(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: &StreamKey,
+        url: &str,
+        lineage: &Lineage,
+    ) -> Result<(), ControlError> {
+        let app = &**self.application.name();
+        let url = RelayUrl::parse(url).map_err(|error| {
+            error!(app, stream = key.path(), %error, "the plugin's URL to push to can't be used");
+            ControlError::Denied
+        })?;
+        self.allowed(&url).inspect_err(|error| {
+            error!(app, stream = key.path(), target = %url, %error, "the plugin may not push there");
+        })
+        .map_err(|_| ControlError::Denied)?;
+        self.push(state, key, url, By::Plugin, lineage)
+    }
+
+    pub(super) fn allowed(&self, url: &RelayUrl) -> Result<(), super::NotAllowed> {
+        self.plan.load().settings.allow.check(url)
+    }
+
+    /// Starts a push, or says to one that runs that it is wanted.
+    fn push(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: &StreamKey,
+        url: RelayUrl,
+        by: By,
+        lineage: &Lineage,
+    ) -> Result<(), ControlError> {
+        let span = self.span(key, "push", &url);
+        let lineage = match self.common.identity.extend(lineage, key) {
+            Ok(lineage) => lineage,
+            Err(error) => {
+                span.in_scope(|| error!(%error, "relay not started"));
+                return Err(ControlError::Denied);
+            }
+        };
+        let id = (key.clone(), url);
+        let running = state.pushes.get(&id);
+        if let Some(handle) = running.filter(|handle| !handle.stop.is_cancelled()) {
+            let mut wanted = handle.wanted.lock();
+            wanted.add(by);
+            wanted.lineage = lineage;
+            handle.again.notify_one();
+            return Ok(());
+        }
+        if let Err(error) = self.has_room(state) {
+            span.in_scope(|| error!(%error, "relay not started"));
+            return Err(ControlError::Busy);
+        }
+        let handle = Arc::new(self.handle(by, lineage));
+        state.pushes.insert(id.clone(), handle.clone());
+        let (key, url) = id;
+        let this = self.clone();
+        self.tasks
+            .spawn(async move { this.keep_pushing(key, url, &handle).await }.instrument(span));
+        Ok(())
+    }
+
+    /// One push with its attempts, until the stream's end.
+    async fn keep_pushing(self: Arc<Self>, key: StreamKey, url: RelayUrl, handle: &Arc<Handle>) {
+        let settings = self.plan.load().settings.clone();
+        let mut backoff = Backoff::new(settings.retry, settings.retry_limit);
+        loop {
+            info!("relay connecting");
+            let media = self.application.settings().media;
+            let terms = self.terms(handle, media.chunk_size);
+            let mut up = None;
+            let hub = &self.common.hub;
+            let outcome = push(hub, &key, &url, &terms, media, &handle.stop, &mut up).await;
+            match outcome {
+                Ok(over) if self.retire(&key, &url, handle) => {
+                    let reason = match over {
+                        Over::Unpublished => "unpublished",
+                        Over::Stopped => "stopped",
+                    };
+                    info!(reason, "relay ended");
+                    return;
+                }
+                // It was published again meanwhile.
+                Ok(_) => {}
+                Err(error) => wait(&error, up, &mut backoff, handle).await,
+            }
+        }
+    }
+
+    /// Whether another relay may start.
+    pub(super) fn has_room(&self, state: &State) -> Result<(), NoRoom> {
+        let max = self.plan.load().settings.max;
+        if self.stop.is_cancelled() {
+            Err(NoRoom::Ended)
+        } else if state.len() >= max {
+            Err(NoRoom::TooMany(max))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn handle(&self, by: By, lineage: Lineage) -> Handle {
+        let mut wanted = Wanted {
+            lineage,
+            ..Wanted::default()
+        };
+        wanted.add(by);
+        Handle {
+            wanted: Mutex::new(wanted),
+            stop: self.stop.child_token(),
+            again: Notify::new(),
+        }
+    }
+
+    pub(super) fn terms(&self, handle: &Handle, chunk_size: u32) -> Terms {
+        let plan = self.plan.load();
+        let settings = &plan.settings;
+        let wanted = handle.wanted.lock();
+        Terms {
+            connector: self
+                .common
+                .network
+                .connector(reachable(settings, wanted.config), settings.connect),
+            answer: settings.answer,
+            stall: settings.stall,
+            chunk_size,
+            lineage: wanted.lineage.clone(),
+        }
+    }
+
+    /// Forgets a push whose stream is not published, or that was stopped.
+    /// False when it is to go on: who publishes now found it still there.
+    fn retire(&self, key: &StreamKey, url: &RelayUrl, handle: &Arc<Handle>) -> bool {
+        let mut state = self.state.lock();
+        if !handle.stop.is_cancelled() && self.common.hub.is_live(key) {
+            return false;
+        }
+        let id = (key.clone(), url.clone());
+        // One that was stopped may have a successor.
+        if state
+            .pushes
+            .get(&id)
+            .is_some_and(|there| Arc::ptr_eq(there, handle))
+        {
+            state.pushes.remove(&id);
+        }
+        true
+    }
+
+    pub(super) fn span(&self, key: &StreamKey, direction: &'static str, url: &RelayUrl) -> Span {
+        let app = &**self.application.name();
+        info_span!("relay", app, stream = key.path(), direction, target = %url)
+    }
+}
+
+/// Names that an operator wrote may lead anywhere.
+fn reachable(settings: &Settings, config: bool) -> Reachable {
+    match (config, settings.private) {
+        (true, _) => Reachable::Anywhere,
+        (false, true) => Reachable::Private,
+        (false, false) => Reachable::Global,
+    }
+}
+
+/// Says what went wrong and waits for the time of the next attempt.
+pub(super) async fn wait(
+    error: &RelayError,
+    up: Option<Instant>,
+    backoff: &mut Backoff,
+    handle: &Handle,
+) {
+    backoff.held(up.map_or(Duration::ZERO, |since| since.elapsed()));
+    let pause = backoff.pause(backoff::random());
+    let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    if up.is_some() {
+        warn!(reason = %error, retry_ms, "relay lost");
+    } else {
+        warn!(reason = %error, retry_ms, "relay failed");
+    }
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = handle.again.notified() => {}
+        () = handle.stop.cancelled() => {}
+    }
+}

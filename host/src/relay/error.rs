@@ -1,0 +1,98 @@
+//! Why a relay has no connection, or has it no more.
+
+use std::io;
+
+use livehost_rtmp::session::SessionError;
+use livehost_rtmp::session::client::{Refused, Rejection};
+
+use super::url::RelayUrl;
+use crate::outbound::ConnectError;
+
+/// The end of an attempt, in words that are fit for logs and players.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayError {
+    #[error("cannot connect: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("{0} is not available yet")]
+    Unavailable(&'static str),
+    #[error("the connection was lost: {0}")]
+    Lost(#[from] io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("protocol error: {0}")]
+    Protocol(#[from] SessionError),
+    #[error("no answer to {what} within {seconds} s")]
+    NoAnswer { what: &'static str, seconds: f32 },
+    #[error("{what} refused: {text}")]
+    Refused {
+        what: &'static str,
+        code: String,
+        text: String,
+    },
+    #[error("the server ended it: {0}")]
+    Ended(String),
+    #[error("the server took no bytes for {0} s")]
+    Stalled(f32),
+    #[error("{0}")]
+    Behind(crate::hub::PlayerEnd),
+    #[error("the server sent no media within {0} s")]
+    NoMedia(f32),
+    #[error("the server sent nothing for {0} s")]
+    Silent(f32),
+    #[error("{0}")]
+    Taken(crate::hub::ClaimError),
+    #[error("stopped here: {0}")]
+    Revoked(crate::hub::Revocation),
+}
+
+impl RelayError {
+    /// A refusal without what of it may be secret.
+    pub(super) fn refused(rejection: &Rejection, url: &RelayUrl) -> Self {
+        let what = match rejection.what {
+            Refused::Connect => "connect",
+            Refused::CreateStream => "createStream",
+            Refused::Publish { .. } => "publish",
+            Refused::Play { .. } => "play",
+        };
+        let said = [&*rejection.code, &*rejection.description];
+        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        let text = match said.is_empty() {
+            true => "without a reason".to_owned(),
+            false => url.redact(&said.join(": ")),
+        };
+        Self::Refused {
+            what,
+            code: rejection.code.clone(),
+            text,
+        }
+    }
+
+    /// The word that events carry.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "eof",
+            Self::Protocol(_) => "protocol-error",
+            Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
+            Self::Revoked(_) => "kicked",
+            Self::Ended(_) => "unpublish",
+            _ => "lost",
+        }
+    }
+
+    /// The server did not say that the stream is over.
+    pub(super) fn is_loss(&self) -> bool {
+        !matches!(self, Self::Revoked(_) | Self::Ended(_))
+    }
+
+    /// The status code that players get when the stream can't be had.
+    pub(super) fn play_code(&self) -> &'static str {
+        match self {
+            Self::NoMedia(_) => "NetStream.Play.StreamNotFound",
+            Self::Refused { code, .. } if code == "NetStream.Play.StreamNotFound" => {
+                "NetStream.Play.StreamNotFound"
+            }
+            Self::Ended(_) => "NetStream.Play.StreamNotFound",
+            _ => "NetStream.Play.Failed",
+        }
+    }
+}

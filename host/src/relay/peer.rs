@@ -1,0 +1,296 @@
+//! A connection to another server: the socket, the client's state machine, and
+//! the deadlines of both.
+//!
+//! Flows in: a URL and what to do there. Flows out: a message stream to send on
+//! or to receive from, then the server's events, one turn at a time.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use livehost_rtmp::handshake::RANDOM_LEN;
+use livehost_rtmp::session::Output;
+use livehost_rtmp::session::client::{ClientConfig, ClientEvent, ClientSession, PlayOptions};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+
+use super::error::RelayError;
+use super::lineage::Lineage;
+use super::url::RelayUrl;
+use crate::carrier::Carrier;
+use crate::hub::Wake;
+use crate::outbound::Connector;
+use crate::output::Outbound;
+
+/// The most that one read takes, bytes.
+const READ_SIZE: usize = 64 * 1024;
+/// How often deadlines are looked at while a relay is up.
+const TICK: Duration = Duration::from_millis(500);
+/// For the last bytes, and for the server to close its side.
+const LINGER: Duration = Duration::from_secs(2);
+/// A server whose machine is gone is noticed by the kernel.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+
+thread_local! {
+    /// Where reads go before the state machine takes them.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+}
+
+/// How the connection is made.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// Finds the server; knows how long that may take.
+    pub(super) connector: Connector,
+    /// For the handshake and each answer, together.
+    pub(super) answer: Duration,
+    /// Without a byte taken for so long the server is gone.
+    pub(super) stall: Duration,
+    /// Outbound chunk size, bytes.
+    pub(super) chunk_size: u32,
+    /// What is passed on.
+    pub(super) lineage: Lineage,
+}
+
+/// What is wanted of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Publish,
+    Play,
+}
+
+/// A server that agreed.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) machine: ClientSession,
+    pub(super) out: Arc<Outbound>,
+    /// The message stream.
+    pub(super) stream: u32,
+    carrier: Arc<dyn Carrier>,
+    /// The server's address.
+    pub(super) remote: String,
+    stall: Duration,
+    tick: Interval,
+}
+
+impl Peer {
+    /// Connects and asks; returns once the server has agreed.
+    pub(super) async fn open(
+        url: &RelayUrl,
+        purpose: Purpose,
+        terms: &Terms,
+    ) -> Result<Self, RelayError> {
+        if url.is_secure() {
+            return Err(RelayError::Unavailable("rtmps://"));
+        }
+        if url.login().is_some() {
+            return Err(RelayError::Unavailable("user:password in a URL"));
+        }
+        let socket = terms.connector.dial(url.host(), url.port()).await?;
+        tune(&socket);
+        let remote = socket.peer_addr()?.to_string();
+        let carrier: Arc<dyn Carrier> = Arc::new(socket);
+        let mut peer = Self {
+            machine: machine(url, purpose, terms),
+            out: Outbound::new(carrier.clone()),
+            stream: 0,
+            carrier,
+            remote,
+            stall: terms.stall,
+            tick: ticking(),
+        };
+        let agreed = timeout(terms.answer, peer.agree(url)).await;
+        agreed.map_err(|_| RelayError::NoAnswer {
+            what: match (peer.machine.is_connected(), purpose) {
+                (false, _) => "handshake and connect",
+                (true, Purpose::Publish) => "publish",
+                (true, Purpose::Play) => "play",
+            },
+            seconds: terms.answer.as_secs_f32(),
+        })??;
+        Ok(peer)
+    }
+
+    async fn agree(&mut self, url: &RelayUrl) -> Result<(), RelayError> {
+        let never = Wake::default();
+        loop {
+            while let Some(event) = self.poll() {
+                match event {
+                    ClientEvent::PublishStarted { stream }
+                    | ClientEvent::PlayStarted { stream } => {
+                        self.stream = stream;
+                        return Ok(());
+                    }
+                    ClientEvent::Rejected(rejection) => {
+                        return Err(RelayError::refused(&rejection, url));
+                    }
+                    other => end_of(&other, url)?,
+                }
+            }
+            self.turn(&never, true).await?;
+        }
+    }
+
+    /// The next event; the machine's bytes are queued on the way.
+    pub(super) fn poll(&mut self) -> Option<ClientEvent> {
+        loop {
+            match self.machine.poll_output()? {
+                Output::Send(bytes) => self.out.push(bytes),
+                Output::Event(event) => return Some(event),
+            }
+        }
+    }
+
+    /// Waits until something has happened: bytes came or went, `wake` was
+    /// notified, or some time has passed. Events are to be polled after it.
+    pub(super) async fn turn(&mut self, wake: &Wake, may_read: bool) -> Result<(), RelayError> {
+        let (untaken, waiting) = {
+            let out = self.out.lock();
+            (out.len(), out.waiting_since())
+        };
+        tokio::select! {
+            ready = poll_fn(|cx| self.carrier.poll_read_ready(cx)), if may_read => {
+                ready?;
+                if read(&mut self.machine, &*self.carrier)? == READ_SIZE {
+                    // More waits: others of the thread have their turn first.
+                    yield_now().await;
+                }
+            }
+            written = self.out.write(), if untaken > 0 => written?,
+            () = wake.notified() => {}
+            _ = self.tick.tick() => {
+                let now = Instant::now();
+                if waiting.is_some_and(|since| now.saturating_duration_since(since) >= self.stall) {
+                    return Err(RelayError::Stalled(self.stall.as_secs_f32()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, and waits for the server to close its side: closing
+    /// with unread input would reset the connection and lose the last frames.
+    pub(super) async fn close(mut self) {
+        self.machine.delete_stream(self.stream);
+        while self.poll().is_some() {}
+        let last = async {
+            while !self.out.lock().is_empty() {
+                self.out.write().await?;
+            }
+            self.carrier.shutdown_write()?;
+            loop {
+                poll_fn(|cx| self.carrier.poll_read_ready(cx)).await?;
+                let count = SCRATCH.with_borrow_mut(|scratch| self.carrier.try_read(scratch));
+                match count {
+                    Ok(0) => return Ok(()),
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    _ => {}
+                }
+            }
+        };
+        // It is over either way.
+        let _ = timeout(LINGER, last).await;
+    }
+
+    /// Queues bytes of media.
+    pub(super) fn push(&self, bytes: Bytes) {
+        self.out.push(bytes);
+    }
+}
+
+/// An event that ends a relay, as its reason.
+pub(super) fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
+    let ended = |code: &str, text: &str| {
+        let said = match text.is_empty() {
+            true => code.to_owned(),
+            false => format!("{code}: {text}"),
+        };
+        Err(RelayError::Ended(url.redact(&said)))
+    };
+    match event {
+        ClientEvent::Status {
+            level,
+            code,
+            description,
+            ..
+        } => {
+            let over = level == "error"
+                || ENDS.contains(&code.as_str())
+                || code.starts_with("NetConnection.Connect.") && code != CONNECTED;
+            if over {
+                return ended(code, description);
+            }
+        }
+        ClientEvent::Command { command, .. } if command.name == "close" => {
+            return ended("close", "");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+const CONNECTED: &str = "NetConnection.Connect.Success";
+/// Status codes after which nothing more comes, or is taken.
+const ENDS: [&str; 5] = [
+    "NetStream.Play.Stop",
+    "NetStream.Play.Complete",
+    "NetStream.Play.UnpublishNotify",
+    "NetStream.Unpublish.Success",
+    "NetStream.Publish.Idle",
+];
+
+fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms) -> ClientSession {
+    let mut config = ClientConfig::new(url.app(), url.tc_url());
+    config.chunk_size = terms.chunk_size;
+    terms.lineage.write(&mut config.properties);
+    let mut random = [0; RANDOM_LEN];
+    // The handshake's random bytes protect nothing.
+    let _ = getrandom::fill(&mut random);
+    let mut machine = ClientSession::new(config, &random, 0);
+    match purpose {
+        Purpose::Publish => machine.publish(url.name(), "live"),
+        Purpose::Play => {
+            let live = PlayOptions {
+                start: -1.0,
+                ..PlayOptions::default()
+            };
+            machine.play(url.name(), live);
+        }
+    }
+    machine
+}
+
+/// One read, and what the machine makes of it. Returns its bytes.
+fn read(machine: &mut ClientSession, carrier: &dyn Carrier) -> Result<usize, RelayError> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let count = match carrier.try_read(scratch) {
+            Ok(0) => return Err(RelayError::Closed),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = scratch.get(..count).unwrap_or_default();
+        machine.handle_input(&mut bytes)?;
+        Ok(count)
+    })
+}
+
+fn ticking() -> Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+fn tune(socket: &TcpStream) {
+    let (idle, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(interval)
+        .with_retries(retries);
+    // Without it a dead server is noticed later.
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+}
