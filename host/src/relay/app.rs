@@ -128,20 +128,18 @@ impl AppRelays {
             stays
         });
         self.follow_pulls(&mut state, &plan);
-        // Where a running stream has come from is not known any more: a loop
-        // that begins here is bounded by the duplicate rule alone.
         for key in self.common.hub.live(self.application.name()) {
-            self.push_configured(&mut state, &key, &Lineage::default());
+            self.push_configured(&mut state, &key, None);
         }
     }
 
     /// A publish was granted: pushes start. `forward_to` is the grant's.
     pub fn published(self: &Arc<Self>, key: &StreamKey, forward_to: &[String], lineage: &Lineage) {
         let mut state = self.state.lock();
-        self.push_configured(&mut state, key, lineage);
+        self.push_configured(&mut state, key, Some(lineage));
         for url in forward_to {
             // What is wrong is logged; the publish goes on.
-            let _ = self.push_granted(&mut state, key, url, lineage);
+            let _ = self.push_granted(&mut state, key, url, Some(lineage));
         }
     }
 
@@ -154,7 +152,7 @@ impl AppRelays {
         let key = self.common.hub.live_key(self.application.name(), path);
         let key = key.ok_or(ControlError::NotFound)?;
         let mut state = self.state.lock();
-        self.push_granted(&mut state, &key, url, &Lineage::default())
+        self.push_granted(&mut state, &key, url, None)
     }
 
     /// Ends the push of the stream `path` to `url`.
@@ -180,7 +178,9 @@ impl AppRelays {
         }
     }
 
-    pub(super) async fn close(&self) {
+    /// Ends all of them and waits for their ends, which takes a few seconds
+    /// at most.
+    pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(END, self.tasks.wait()).await.is_err() {
@@ -192,7 +192,12 @@ impl AppRelays {
         }
     }
 
-    fn push_configured(self: &Arc<Self>, state: &mut State, key: &StreamKey, lineage: &Lineage) {
+    fn push_configured(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: &StreamKey,
+        lineage: Option<&Lineage>,
+    ) {
         for forward in &self.plan.load().forwards {
             if let Some(url) = forward.target(key) {
                 // What is wrong is logged.
@@ -206,7 +211,7 @@ impl AppRelays {
         state: &mut State,
         key: &StreamKey,
         url: &str,
-        lineage: &Lineage,
+        lineage: Option<&Lineage>,
     ) -> Result<(), ControlError> {
         let app = &**self.application.name();
         let url = RelayUrl::parse(url).map_err(|error| {
@@ -224,17 +229,21 @@ impl AppRelays {
         self.plan.load().settings.allow.check(url)
     }
 
-    /// Starts a push, or says to one that runs that it is wanted.
+    /// Starts a push, or says to one that runs that it is wanted. Without a
+    /// `lineage` it is not known where the stream has come from: a loop that
+    /// begins so is bounded by the duplicate rule alone.
     fn push(
         self: &Arc<Self>,
         state: &mut State,
         key: &StreamKey,
         url: RelayUrl,
         by: By,
-        lineage: &Lineage,
+        lineage: Option<&Lineage>,
     ) -> Result<(), ControlError> {
         let span = self.span(key, "push", &url);
-        let lineage = match self.common.identity.extend(lineage, key) {
+        let before = lineage.cloned().unwrap_or_default();
+        let known = lineage.is_some();
+        let lineage = match self.common.identity.extend(&before, key) {
             Ok(lineage) => lineage,
             Err(error) => {
                 span.in_scope(|| error!(%error, "relay not started"));
@@ -246,7 +255,9 @@ impl AppRelays {
         if let Some(handle) = running.filter(|handle| !handle.stop.is_cancelled()) {
             let mut wanted = handle.wanted.lock();
             wanted.add(by);
-            wanted.lineage = lineage;
+            if known {
+                wanted.lineage = lineage;
+            }
             handle.again.notify_one();
             return Ok(());
         }

@@ -83,13 +83,9 @@ impl Relays {
         self.apps.lock().get(app).cloned()
     }
 
-    /// Ends the relays of an application and waits for their ends, which takes
-    /// a few seconds at most.
-    pub async fn close(&self, app: &str) {
-        let relays = self.apps.lock().remove(app);
-        if let Some(relays) = relays {
-            relays.close().await;
-        }
+    /// The relays of an application that is removed, to be closed.
+    pub fn remove(&self, app: &str) -> Option<Arc<AppRelays>> {
+        self.apps.lock().remove(app)
     }
 
     /// Ends all relays.

@@ -123,10 +123,12 @@ impl Server {
             return;
         };
         info!(app = name, "application removed");
-        let (relays, name) = (self.shared.relays.clone(), name.to_owned());
+        let relays = self.shared.relays.remove(name);
         self.services.spawn(async move {
             // The plugin still hears of their ends.
-            relays.close(&name).await;
+            if let Some(relays) = relays {
+                relays.close().await;
+            }
             unit.plugin.shutdown(StopReason::Removed).await;
         });
     }
