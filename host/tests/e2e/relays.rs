@@ -98,6 +98,47 @@ fn a_stream_pushed_to_nginx_and_pulled_back_is_unchanged() {
 }
 
 #[test]
+fn nginx_pushes_a_stream_here_and_pulls_it_from_here() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9]) {
+        return;
+    }
+    let film = fixture::film(6, 0);
+    let host = Host::start(&open());
+    let applications = format!(
+        "application live {{ live on; push rtmp://{addr}/live; }} \
+         application back {{ live on; wait_key on; pull rtmp://{addr}/live; }}",
+        addr = host.addr
+    );
+    let Some(nginx) = Nginx::serving(&applications) else {
+        return;
+    };
+    let sent = sent(&host, Encoder(Tool::Ffmpeg9), &film);
+    let here = Client::play(host.addr, "live", "film").expect("may play");
+    let here = thread::spawn(move || packets(here));
+    let waiting = "playing: waiting for a publisher";
+    host.log.wait(START, waiting, &[], SOON);
+    let mark = host.log.mark();
+    let back = Client::play(nginx.addr, "back", "film").expect("may play");
+    let back = thread::spawn(move || packets(back));
+    // nginx's pull.
+    host.log.wait(mark, waiting, &[], SOON);
+    let mut publisher = Encoder(Tool::Ffmpeg9).publish(&film, &nginx.url("live/film"));
+    let exit = publisher.wait(Duration::from_secs(40));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    for (player, way) in [(here, "pushed here"), (back, "and pulled back")] {
+        let played = player.join().expect("the player");
+        let run = compare::contiguous(&sent, &played, By::Hash)
+            .unwrap_or_else(|difference| panic!("{way}: {difference}"));
+        eprintln!("{way}: {run:?}");
+        // It connects once the stream is there, and keeps no frames for that.
+        assert!(run.video > 110, "{way}: 6 s are 180 frames: {run:?}");
+        assert_eq!(run.missing, (0, 0), "{way}: {run:?}");
+    }
+    host.stop();
+}
+
+#[test]
 fn a_stream_goes_through_three_servers_unchanged_and_on_time() {
     let _guard = together();
     let middle = Host::start(&open());

@@ -32,11 +32,15 @@ impl Nginx {
     /// # Panics
     /// In CI, if it is missing.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_at(free())
+        Self::serving("application live { live on; wait_key on; }")
     }
 
-    /// Starts it at this address.
-    pub(crate) fn start_at(addr: SocketAddr) -> Option<Self> {
+    /// Starts it with these applications.
+    ///
+    /// # Panics
+    /// As [`Nginx::start`].
+    pub(crate) fn serving(applications: &str) -> Option<Self> {
+        let addr = free();
         if let Some(missing) = [PROGRAM, MODULE]
             .iter()
             .find(|file| !Path::new(file).is_file())
@@ -54,7 +58,7 @@ impl Nginx {
              error_log stderr info;\npid {path}/pid;\n\
              events {{ worker_connections 256; }}\n\
              rtmp {{\n  access_log off;\n  server {{\n    listen {addr};\n\
-             \x20   application live {{ live on; wait_key on; }}\n  }}\n}}\n"
+             \x20   {applications}\n  }}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
         fs::write(&file, config).expect("nginx.conf can be written");
