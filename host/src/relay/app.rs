@@ -335,6 +335,7 @@ impl AppRelays {
                 .common
                 .network
                 .connector(reachable(settings, wanted.config), settings.connect),
+            tls: self.common.network.tls().clone(),
             answer: settings.answer,
             stall: settings.stall,
             chunk_size,

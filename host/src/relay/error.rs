@@ -15,6 +15,8 @@ pub(super) enum RelayError {
     Connect(#[from] ConnectError),
     #[error("{0} is not available yet")]
     Unavailable(&'static str),
+    #[error("TLS: {0}")]
+    Tls(String),
     #[error("the connection was lost: {0}")]
     Lost(#[from] io::Error),
     #[error("the server closed the connection")]

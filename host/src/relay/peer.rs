@@ -14,13 +14,16 @@ use bytes::Bytes;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
 use livehost_rtmp::session::client::{ClientConfig, ClientEvent, ClientSession, PlayOptions};
+use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsConnector;
 
 use super::error::RelayError;
 use super::lineage::Lineage;
+use super::tls::TlsCarrier;
 use super::url::RelayUrl;
 use crate::carrier::Carrier;
 use crate::hub::Wake;
@@ -46,6 +49,8 @@ thread_local! {
 pub(super) struct Terms {
     /// Finds the server; knows how long that may take.
     pub(super) connector: Connector,
+    /// Whom `rtmps` trusts.
+    pub(super) tls: Arc<rustls::ClientConfig>,
     /// For the handshake and each answer, together.
     pub(super) answer: Duration,
     /// Without a byte taken for so long the server is gone.
@@ -84,16 +89,17 @@ impl Peer {
         purpose: Purpose,
         terms: &Terms,
     ) -> Result<Self, RelayError> {
-        if url.is_secure() {
-            return Err(RelayError::Unavailable("rtmps://"));
-        }
         if url.login().is_some() {
             return Err(RelayError::Unavailable("user:password in a URL"));
         }
         let socket = terms.connector.dial(url.host(), url.port()).await?;
         tune(&socket);
         let remote = socket.peer_addr()?.to_string();
-        let carrier: Arc<dyn Carrier> = Arc::new(socket);
+        let carrier: Arc<dyn Carrier> = if url.is_secure() {
+            Arc::new(secure(url, socket, terms).await?)
+        } else {
+            Arc::new(socket)
+        };
         let mut peer = Self {
             machine: machine(url, purpose, terms),
             out: Outbound::new(carrier.clone()),
@@ -199,6 +205,29 @@ impl Peer {
     /// Queues bytes of media.
     pub(super) fn push(&self, bytes: Bytes) {
         self.out.push(bytes);
+    }
+}
+
+/// The TLS handshake; the machine's certificates say whom to trust.
+async fn secure(
+    url: &RelayUrl,
+    socket: TcpStream,
+    terms: &Terms,
+) -> Result<TlsCarrier, RelayError> {
+    let host = url.host();
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let name = ServerName::try_from(address.unwrap_or(host).to_owned());
+    let name = name.map_err(|error| RelayError::Tls(error.to_string()))?;
+    let handshake = TlsConnector::from(terms.tls.clone()).connect(name, socket);
+    match timeout(terms.answer, handshake).await {
+        Ok(Ok(stream)) => Ok(TlsCarrier::new(stream)),
+        Ok(Err(error)) => Err(RelayError::Tls(error.to_string())),
+        Err(_) => Err(RelayError::NoAnswer {
+            what: "the TLS handshake",
+            seconds: terms.answer.as_secs_f32(),
+        }),
     }
 }
 
