@@ -18,7 +18,7 @@ use crate::support::{
     App, Config, Encoder, Host, Player, Tool, Witness, clients,
     compare::{self, By},
     fixture,
-    flv::{self, AUDIO, Role, VIDEO},
+    flv::{self, AUDIO, Role, SCRIPT, VIDEO},
     guests,
     host::{self, TRUSTED},
     log::START,
@@ -158,6 +158,16 @@ fn a_stream_goes_through_three_servers_unchanged_and_on_time() {
     let end = Host::start(&Config::live(relaying(&pull)));
     let first = Host::start(&Config::live(relaying(&forward_to(middle.addr))));
     let witness = Witness::across((first.addr, "live"), (end.addr, "live"), "cam");
+    let mut late = Client::play(end.addr, "live", "cam").expect("may play");
+    let metadata = witness::metadata();
+    let deadline = Instant::now() + SOON;
+    loop {
+        let message = late.next(deadline).expect("the metadata comes along");
+        if message.kind == SCRIPT && message.payload == metadata {
+            break;
+        }
+    }
+    drop(late);
     let report = witness.finish();
     eprintln!("pushed, then pulled: {report}");
     // The pulled stream is a publication like any other, until its end.
@@ -446,6 +456,27 @@ fn a_plugin_relays_only_where_the_configuration_allows() {
         !host.process.stderr.text().contains("s3cret"),
         "a key is in the log"
     );
+    for host in [host, other] {
+        host.stop();
+    }
+}
+
+#[test]
+fn an_application_has_no_more_relays_than_it_may() {
+    let _guard = together();
+    let other = Host::start(&open());
+    let fields = format!(
+        "relay: ({QUICK}, max: 1), forward: [\
+         (to: \"rtmp://{0}/live/{{name}}\"), (to: \"rtmp://{0}/live/{{name}}-2\")]",
+        other.addr
+    );
+    let host = Host::start(&Config::live(App::open("reject").relays(&fields)));
+    let witness = Witness::across((host.addr, "live"), (other.addr, "live"), "cam");
+    let refused = host.log.wait(START, "relay not started", &[], SOON);
+    let error = refused.field("error").expect("why");
+    assert!(error.contains("relay.max"), "{error}");
+    witness.finish();
+    assert_eq!(host.log.find(START, "relay up", &[]).len(), 1);
     for host in [host, other] {
         host.stop();
     }
