@@ -24,7 +24,7 @@ pub trait Hosted: 'static {
 #[derive(Debug)]
 pub struct Exports<H>(PhantomData<H>);
 
-fn with<H: Hosted, R>(f: impl FnOnce(&H::App) -> R) -> R {
+pub(crate) fn with<H: Hosted, R>(f: impl FnOnce(&H::App) -> R) -> R {
     H::with(|app| f(app.expect("the host calls configure before any other function")))
 }
 
@@ -101,10 +101,21 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 }
 
 /// Makes a type that implements [`App`] the policy of this component. Use it
-/// once, at the top level of a `cdylib` crate.
+/// once, at the top level of a `cdylib` crate; with `, auth` behind it if the type
+/// implements [`Authenticate`](crate::Authenticate) too.
 #[macro_export]
 macro_rules! export {
     ($app:ty) => {
+        $crate::export!(@ $app, {});
+    };
+    ($app:ty, auth) => {
+        $crate::export!(@ $app, {
+            $crate::__private::export_auth_bindings!(
+                Component with_types_in $crate::bindings_auth
+            );
+        });
+    };
+    (@ $app:ty, { $($more:tt)* }) => {
         const _: () = {
             ::std::thread_local! {
                 static APP: ::std::cell::OnceCell<$app> = const { ::std::cell::OnceCell::new() };
@@ -126,6 +137,7 @@ macro_rules! export {
 
             type Component = $crate::__private::Exports<Slot>;
     $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+            $($more)*
         };
     };
 }

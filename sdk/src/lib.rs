@@ -31,8 +31,11 @@
 extern crate self as livehost_sdk;
 
 mod app;
+mod auth;
 #[doc(hidden)]
 pub mod bindings;
+#[doc(hidden)]
+pub mod bindings_auth;
 pub mod clock;
 mod config;
 pub mod control;
@@ -49,6 +52,7 @@ pub mod testing;
 pub mod timers;
 
 pub use app::App;
+pub use auth::{Authenticate, Challenge, Credential, Salted};
 pub use bindings::exports::livehost::app::lifecycle::{StartReason, StopReason};
 pub use bindings::livehost::app::types::{
     Client, ConnId, ConnectDecision, ConnectGrant, ConnectRequest, DuplicateRule, Handoff, Pairs,
@@ -62,6 +66,7 @@ pub use decision::{Decision, accept, decide, deny, redirect};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::export_bindings;
+    pub use crate::bindings_auth::export_auth_bindings;
     pub use crate::export::{Exports, Hosted};
     pub use wit_bindgen;
 }

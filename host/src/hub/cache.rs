@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use livehost_rtmp::data;
+
 use super::frame::{Frame, Kind, Role};
 
 /// Headers kept: one for each track of audio and video that fits here.
@@ -31,7 +33,7 @@ impl Cache {
         }
         match frame.role() {
             Role::Metadata => {
-                self.metadata = Some(frame.clone());
+                self.metadata = Some(self.merged(frame));
                 return;
             }
             Role::Header => {
@@ -52,6 +54,21 @@ impl Cache {
             return;
         }
         self.frames.push(frame.clone());
+    }
+
+    /// A player that joins later gets what was said before, too.
+    fn merged(&self, newer: &Arc<Frame>) -> Arc<Frame> {
+        let Some(kept) = &self.metadata else {
+            return newer.clone();
+        };
+        let payload = data::merged_metadata(kept.payload(), newer.payload());
+        Frame::new(Kind::Data, newer.timestamp(), payload, newer.chunk_size())
+            .map_or_else(|_| newer.clone(), Arc::new)
+    }
+
+    /// Players that join later get no metadata until there is some again.
+    pub(super) fn clear_metadata(&mut self) {
+        self.metadata = None;
     }
 
     fn push_header(&mut self, frame: &Arc<Frame>) {

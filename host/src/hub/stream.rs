@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use livehost_rtmp::data;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -204,6 +205,15 @@ impl Stream {
         }
         self.counters.frames_in.add();
         self.counters.bytes_in.add_many(payload.len() as u64);
+        if kind == Kind::Data
+            && let Some(handler) = data::cleared(&payload)
+        {
+            // To the server alone: players keep what they were told.
+            if handler == "onMetaData" {
+                state.cache.clear_metadata();
+            }
+            return Ok(Pushed::Forwarded(Role::Metadata));
+        }
         let timestamp = state.timeline.place(timestamp, now);
         let frame = Arc::new(Frame::new(kind, timestamp, payload, settings.chunk_size)?);
         state.cache.push(&frame, settings.keyframe_cache);

@@ -1,8 +1,9 @@
 //! What `wasmtime::component::bindgen!` makes of `wit/0.1`.
 //!
-//! The world is `app-full`, for the types; a component is never required to
+//! The world is `app-all`, for the types; a component is never required to
 //! export all of it. The exported interfaces are looked up one by one
-//! ([`super::compile`]), since `events` and `calls` are optional.
+//! ([`super::compile`]), since `events`,
+//! `calls` and `auth` are optional.
 
 #![allow(
     missing_docs,
@@ -13,7 +14,7 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/0.1",
-    world: "app-full",
+    world: "app-all",
     imports: {
         // Suspends the calling instance while the request is on its way.
         "livehost:app/http-client.send": async,

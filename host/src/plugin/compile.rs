@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
+use super::bindings::exports::livehost::app::{auth, calls, events, lifecycle, policy};
 use super::engine::Runtime;
 use super::error::Fault;
 use super::instance::{State, one_line};
@@ -51,6 +51,7 @@ pub(super) struct Compiled {
     pub(super) policy: policy::GuestIndices,
     pub(super) events: Option<events::GuestIndices>,
     pub(super) calls: Option<calls::GuestIndices>,
+    pub(super) auth: Option<auth::GuestIndices>,
 }
 
 /// Reads a component's file.
@@ -132,6 +133,10 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
         Some(_) => Some(calls::GuestIndices::new(&pre).map_err(shape("calls"))?),
         None => None,
     };
+    let auth = match component.get_export_index(None, interface("auth")) {
+        Some(_) => Some(auth::GuestIndices::new(&pre).map_err(shape("auth"))?),
+        None => None,
+    };
     Ok(Compiled {
         hash,
         pre,
@@ -139,6 +144,7 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
         policy,
         events,
         calls,
+        auth,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Flows in: requests, by value. Flows out: decisions, with what a guest may
 //! say to a client bounded here.
 
+use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::exports::livehost::app::lifecycle as wit_life;
 use super::bindings::livehost::app::types as wit;
 use super::{StopReason, instance::one_line};
@@ -146,6 +147,19 @@ impl From<wit::Rejection> for policy::Rejection {
 
 fn bounded(text: &str, max: usize) -> String {
     one_line(text).chars().take(max).collect()
+}
+
+impl From<wit_auth::Credential> for policy::Credential {
+    fn from(credential: wit_auth::Credential) -> Self {
+        match credential {
+            wit_auth::Credential::Password(password) => Self::Password(password),
+            wit_auth::Credential::Adobe(salted) => Self::Adobe {
+                salt: salted.salt,
+                hash: salted.hash,
+            },
+            wit_auth::Credential::Llnw(hash) => Self::Llnw(hash),
+        }
+    }
 }
 
 impl From<wit::ConnectDecision> for policy::ConnectDecision {

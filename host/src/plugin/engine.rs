@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
-use super::bindings::AppFull;
+use super::bindings::AppAll;
 use super::cache::Cache;
 use super::compile::{Compiled, ContentHash};
 use super::error::Fault;
@@ -124,7 +124,7 @@ impl Runtime {
         let mut linker = Linker::<State>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(broken)?;
-        AppFull::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+        AppAll::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
             .map_err(broken)?;
 
         let ticker = Ticker::start(engine.clone()).map_err(|e| RuntimeError(e.to_string()))?;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::UNKNOWN_METHOD;
+use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::livehost::app::types as wit;
 use super::instance::{Call, Instance};
 use crate::policy::{Client, ConnectRequest, Event, StreamRequest};
@@ -17,6 +18,39 @@ pub(super) fn on_connect(
     |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_connect(store, &request).await })
+    }
+}
+
+/// A component without `auth` asks nobody for a password.
+pub(super) fn on_authenticate(
+    request: ConnectRequest,
+) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<String>> + Send {
+    let request = request.into();
+    |i| {
+        let Instance { store, auth, .. } = i;
+        Box::pin(async move {
+            match auth {
+                Some(auth) => auth.call_on_authenticate(store, &request).await,
+                None => Ok(None),
+            }
+        })
+    }
+}
+
+/// A component without `auth` knows no users.
+pub(super) fn on_credential(
+    request: ConnectRequest,
+    user: String,
+) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<wit_auth::Credential>> + Send {
+    let request = request.into();
+    |i| {
+        let Instance { store, auth, .. } = i;
+        Box::pin(async move {
+            match auth {
+                Some(auth) => auth.call_on_credential(store, &request, &user).await,
+                None => Ok(None),
+            }
+        })
     }
 }
 

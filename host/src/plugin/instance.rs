@@ -15,7 +15,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::PluginSpec;
 use super::application::Application;
-use super::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
+use super::bindings::exports::livehost::app::{auth, calls, events, lifecycle, policy};
 use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
 use super::engine::Runtime;
@@ -69,6 +69,7 @@ pub(super) struct Instance {
     pub(super) policy: policy::Guest,
     pub(super) events: Option<events::Guest>,
     pub(super) calls: Option<calls::Guest>,
+    pub(super) auth: Option<auth::Guest>,
     runtime: Arc<Runtime>,
     meter: Arc<CpuMeter>,
     last_words: LastWords,
@@ -187,11 +188,16 @@ impl Instance {
             .calls
             .as_ref()
             .map(|i| i.load(&mut store, &instance));
+        let auth = compiled
+            .auth
+            .as_ref()
+            .map(|i| i.load(&mut store, &instance));
         Ok(Self {
             lifecycle: lifecycle.map_err(shape("lifecycle"))?,
             policy: policy.map_err(shape("policy"))?,
             events: events.transpose().map_err(shape("events"))?,
             calls: calls.transpose().map_err(shape("calls"))?,
+            auth: auth.transpose().map_err(shape("auth"))?,
             store,
             runtime: Arc::clone(runtime),
             meter,

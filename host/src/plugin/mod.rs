@@ -38,6 +38,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use livehost_rtmp::auth;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +63,8 @@ use self::reload::Loader;
 use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
-    CallError, Client, ConnectDecision, ConnectRequest, Event, MediaControl, PlayDecision, Policy,
-    PolicyError, PublishDecision, StreamRegistry, StreamRequest,
+    CallError, Client, ConnectDecision, ConnectRequest, Credential, Event, MediaControl,
+    PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry, StreamRequest,
 };
 
 /// How long the disk may take to save an application's state at its end.
@@ -356,6 +357,36 @@ impl Drop for Plugin {
 
 #[async_trait]
 impl Policy for Plugin {
+    async fn on_authenticate(
+        &self,
+        request: &ConnectRequest,
+    ) -> Result<Option<auth::Method>, PolicyError> {
+        if self.core.serving.load().compiled.auth.is_none() {
+            return Ok(None);
+        }
+        let question = hooks::on_authenticate(request.clone());
+        let Some(word) = self.core.call("on-authenticate", question).await? else {
+            return Ok(None);
+        };
+        let method = auth::Method::parse(&word);
+        method.map(Some).ok_or_else(|| {
+            let word = instance::one_line(&word);
+            PolicyError::Unavailable(format!(
+                "expected the challenge adobe or llnw from on-authenticate, found {word:?}"
+            ))
+        })
+    }
+
+    async fn on_credential(
+        &self,
+        request: &ConnectRequest,
+        user: &str,
+    ) -> Result<Option<Credential>, PolicyError> {
+        let question = hooks::on_credential(request.clone(), user.to_owned());
+        let credential = self.core.call("on-credential", question).await?;
+        Ok(credential.map(Into::into))
+    }
+
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
         let decision = self.core.call("on-connect", hooks::on_connect(request));
         let decision = decision.await.map(Into::into);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use livehost_rtmp::auth;
 use tracing::warn;
 
 use super::{
@@ -74,6 +75,43 @@ impl Gate {
         self.on_error.store(Arc::new(on_error));
     }
 
+    /// Asks `on-authenticate`: which challenge comes before `on-connect`.
+    ///
+    /// # Errors
+    /// What the client is told when the plugin can't say, unless `on_error`
+    /// lets it in.
+    pub async fn authenticate(
+        &self,
+        request: &ConnectRequest,
+    ) -> Result<Option<auth::Method>, Rejection> {
+        let answer = self.policy.on_authenticate(request).await;
+        settle(
+            answer.map(Ok),
+            || self.on_error.load().connect,
+            || Ok(None),
+            Err,
+        )
+    }
+
+    /// Asks `on-credential`. Without an answer nobody passes, whatever
+    /// `on_error` says.
+    ///
+    /// # Errors
+    /// What the client is told when the plugin can't say.
+    pub async fn credential(
+        &self,
+        request: &ConnectRequest,
+        user: &str,
+    ) -> Result<Option<super::Credential>, Rejection> {
+        let answer = self.policy.on_credential(request, user).await;
+        settle(
+            answer.map(Ok),
+            || Fallback::Reject,
+            || Err(could_not_decide()),
+            Err,
+        )
+    }
+
     /// Asks `on-connect`.
     pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
         let answer = self.policy.on_connect(request).await;
@@ -133,6 +171,10 @@ fn settle<D>(
     warn!(%error, ?on_error, "no decision from the plugin");
     match on_error {
         Fallback::Allow => allow(),
-        Fallback::Reject => reject(Rejection::new("the server could not decide; try again")),
+        Fallback::Reject => reject(could_not_decide()),
     }
+}
+
+fn could_not_decide() -> Rejection {
+    Rejection::new("the server could not decide; try again")
 }

@@ -15,6 +15,7 @@ pub use types::*;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use livehost_rtmp::auth;
 
 /// One application's decisions.
 ///
@@ -23,6 +24,23 @@ use bytes::Bytes;
 /// a returned future abandons the decision (its client has left).
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
+    /// Which challenge must this client pass before [`Policy::on_connect`]?
+    async fn on_authenticate(
+        &self,
+        request: &ConnectRequest,
+    ) -> Result<Option<auth::Method>, PolicyError> {
+        let _ = request;
+        Ok(None)
+    }
+    /// What is known of a user; none if there is no such user.
+    async fn on_credential(
+        &self,
+        request: &ConnectRequest,
+        user: &str,
+    ) -> Result<Option<Credential>, PolicyError> {
+        let _ = (request, user);
+        Ok(None)
+    }
     /// May this client use the application?
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError>;
     /// May this client publish, under what name, and by which rules?

@@ -106,6 +106,29 @@ impl Rejection {
     }
 }
 
+/// What a plugin knows of a user whose password is asked for inside RTMP.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The password itself.
+    Password(String),
+    /// Of Adobe's challenge: the salt, and base64 of the MD5 of user, salt and
+    /// password.
+    Adobe {
+        /// Told to the client.
+        salt: String,
+        /// As good as the password.
+        hash: String,
+    },
+    /// Of Limelight's: the MD5 of `USER:live:PASSWORD` in hex.
+    Llnw(String),
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
 /// What an accepted connection gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectGrant {

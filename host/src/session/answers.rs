@@ -28,6 +28,8 @@ pub(super) enum Answer {
         instance: Option<Arc<str>>,
         decision: ConnectDecision,
     },
+    /// The client has to log in, and will come again.
+    Challenged(Rejection),
     Publish {
         stream: u32,
         request: StreamRequest,
@@ -54,6 +56,12 @@ impl ClientSession {
                 instance,
                 decision,
             } => self.connect_decided(application, instance, decision),
+            Answer::Challenged(rejection) => {
+                info!("asked to log in");
+                let code = code_or(&rejection, "NetConnection.Connect.Rejected");
+                self.machine.reject_connect(code, &rejection.description);
+                self.end = Some(SessionEnd::Refused);
+            }
             Answer::Publish {
                 stream,
                 request,

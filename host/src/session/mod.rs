@@ -6,6 +6,7 @@
 //! knows nothing of plugins and nothing of other sessions.
 
 mod answers;
+mod auth;
 mod client;
 mod deadlines;
 mod directory;
@@ -22,6 +23,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
+pub use auth::Challenges;
 pub use directory::Directory;
 
 use crate::application::Applications;
@@ -57,6 +59,8 @@ pub struct Shared {
     pub relays: Arc<Relays>,
     /// Every connection.
     pub directory: Arc<Directory>,
+    /// What clients have to answer that log in.
+    pub challenges: Arc<Challenges>,
     /// Limits of a connection; one that is there keeps those it started with.
     pub limits: ArcSwap<Limits>,
     /// Cancelled when the server stops: sessions tell their clients and end.

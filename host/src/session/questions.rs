@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use livehost_rtmp::auth as rtmp_auth;
 use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_wire::amf0::{self, Properties, Value};
 use tracing::{Instrument, Span, field, info_span, warn};
 
 use super::answers::Answer;
+use super::auth::{Candidate, Outcome};
 use super::client::ClientSession;
 use super::names::{AppPath, NameError, StreamName};
 use crate::application::Application;
@@ -19,7 +21,9 @@ const MAX_PROPS: usize = 64;
 impl ClientSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
         const INVALID: &str = "NetConnection.Connect.InvalidApp";
-        let named = AppPath::parse(&connect.app, &connect.tc_url).and_then(|path| {
+        let (app, of_app) = rtmp_auth::cut(&connect.app);
+        let (tc_url, of_url) = rtmp_auth::cut(&connect.tc_url);
+        let named = AppPath::parse(app, tc_url).and_then(|path| {
             let (application, instance) = path.resolve(&self.shared.applications)?;
             Ok((path.query, application, instance))
         });
@@ -39,19 +43,27 @@ impl ClientSession {
             app: application.name().to_string(),
             instance: instance.clone(),
             query,
-            tc_url: connect.tc_url.clone(),
+            tc_url: tc_url.to_owned(),
             flash_ver: connect.flash_ver.clone(),
-            props: flatten(&connect.properties),
+            props: flatten(&without_attempt(connect)),
             extra: arguments(&connect.arguments),
         };
         let gate = application.gate().clone();
         let instance = instance.map(Into::into);
+        let challenges = self.shared.challenges.clone();
+        let candidate = Candidate {
+            request,
+            attempt: of_app.or(of_url),
+            app: app.to_owned(),
+        };
         self.decide(async move {
-            let decision = gate.connect(request).await;
-            Answer::Connect {
-                application,
-                instance,
-                decision,
+            match super::auth::connect(&gate, &challenges, candidate).await {
+                Outcome::Decided(decision) => Answer::Connect {
+                    application,
+                    instance,
+                    decision,
+                },
+                Outcome::Challenged(rejection) => Answer::Challenged(rejection),
             }
         });
     }
@@ -160,6 +172,20 @@ impl ClientSession {
     fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
         self.decision = Some(Box::pin(decision));
     }
+}
+
+/// The command object without what authentication has put behind its URLs: no
+/// business of a plugin's, which may log what it sees.
+fn without_attempt(connect: &Connect) -> Properties {
+    let cut = |value: &Value| match value {
+        Value::String(text) => Value::from(rtmp_auth::cut(text).0),
+        other => other.clone(),
+    };
+    let mut properties = Properties::new();
+    for (name, value) in connect.properties.iter() {
+        properties.push(name, cut(value));
+    }
+    properties
 }
 
 /// The command object as flat pairs, nested names joined with dots.

@@ -78,6 +78,7 @@ impl Server {
             hub,
             applications: Arc::default(),
             directory: Arc::default(),
+            challenges: Arc::default(),
             limits: ArcSwap::from_pointee(build::session_limits(&config)),
             shutdown,
         });

@@ -23,6 +23,7 @@ mod http;
 mod joining;
 mod languages;
 mod lifecycle;
+mod login;
 mod publish_play;
 mod reconfigure;
 mod relays;
@@ -31,3 +32,6 @@ mod shipped;
 mod state;
 mod support;
 mod templates;
+#[path = "../common/transcript/mod.rs"]
+mod transcript;
+mod transcripts;

@@ -55,6 +55,8 @@ pub enum Access {
     /// Everybody.
     #[default]
     Open,
+    /// Nobody by a key: users only.
+    Users,
     /// Who shows one of these keys.
     Keys {
         /// For every stream that is not in `streams`.
@@ -65,10 +67,17 @@ pub enum Access {
 }
 
 impl Access {
+    /// Only who logged in may.
+    pub fn is_for_users(&self) -> bool {
+        matches!(self, Self::Users)
+    }
+
     /// May a client that showed `shown` do it with `stream`?
     pub fn check(&self, stream: &str, shown: Option<Digest>) -> Answer {
-        let Self::Keys { keys, streams } = self else {
-            return Answer::Yes;
+        let (keys, streams) = match self {
+            Self::Open => return Answer::Yes,
+            Self::Users => return Answer::Missing,
+            Self::Keys { keys, streams } => (keys, streams),
         };
         let Some(shown) = shown else {
             return Answer::Missing;
@@ -108,14 +117,14 @@ impl<'de> Visitor<'de> for AccessVisitor {
     type Value = Access;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"open\", or an object with keys and streams")
+        f.write_str("\"open\", \"users\", or an object with keys and streams")
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<Access, E> {
-        if word == "open" {
-            Ok(Access::Open)
-        } else {
-            Err(E::invalid_value(de::Unexpected::Str(word), &self))
+        match word {
+            "open" => Ok(Access::Open),
+            "users" => Ok(Access::Users),
+            _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
         }
     }
 

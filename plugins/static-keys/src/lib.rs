@@ -5,9 +5,12 @@
 mod access;
 
 use access::{Access, Answer, Digest};
+use std::collections::BTreeMap;
+
 use livehost_sdk::{
-    App, Client, ConnectDecision, ConnectGrant, ConnectRequest, DuplicateRule, PlayDecision,
-    PublishDecision, PublishGrant, Rejection, StreamRequest, accept,
+    App, Authenticate, Challenge, Client, ConnectDecision, ConnectGrant, ConnectRequest,
+    Credential, DuplicateRule, PlayDecision, PublishDecision, PublishGrant, Rejection, Scalar,
+    StreamRequest, accept,
 };
 
 /// Query parameter of a publish key.
@@ -18,6 +21,8 @@ const TOKEN: &str = "token";
 /// since attributes are seen in events and by the registry.
 const KEY_ATTR: &str = "key-sha256";
 const TOKEN_ATTR: &str = "token-sha256";
+/// Where a connection keeps the user who logged in.
+const USER_ATTR: &str = "user";
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +30,11 @@ struct Config {
     publish: Access,
     #[serde(default)]
     play: Access,
+    /// Passwords by name: rtmp://USER:PASSWORD@HOST/...
+    #[serde(default)]
+    users: BTreeMap<String, String>,
+    #[serde(default)]
+    challenge: Method,
     #[serde(default)]
     on_duplicate: OnDuplicate,
 }
@@ -38,13 +48,35 @@ enum OnDuplicate {
     Standby,
 }
 
+#[derive(Debug, Default, Clone, Copy, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Method {
+    #[default]
+    Adobe,
+    Llnw,
+}
+
 struct StaticKeys {
     config: Config,
 }
 
 impl App for StaticKeys {
     fn configure(config: &str) -> Result<Self, String> {
-        let config = livehost_sdk::parse_config(config)?;
+        let config: Config = livehost_sdk::parse_config(config)?;
+        let wanted = config.publish.is_for_users() || config.play.is_for_users();
+        if wanted && config.users.is_empty() {
+            return Err("\"users\" may publish or play, but `users` lists none".into());
+        }
+        if !wanted && !config.users.is_empty() {
+            return Err("`users` lists some, but neither publish nor play is \"users\"".into());
+        }
+        if config
+            .users
+            .iter()
+            .any(|(name, password)| name.is_empty() || password.is_empty())
+        {
+            return Err("a name or a password in `users` is empty".into());
+        }
         Ok(Self { config })
     }
 
@@ -55,6 +87,9 @@ impl App for StaticKeys {
                 grant = grant.attr(attr, Digest::of(shown).to_string());
             }
         }
+        if let Some(user) = req.user() {
+            grant = grant.attr(USER_ATTR, user);
+        }
         grant.into()
     }
 
@@ -62,7 +97,11 @@ impl App for StaticKeys {
         let shown = shown(req, KEY, KEY_ATTR);
         let name = &req.name;
         let denied = |why: String| Rejection::new(why).code("NetStream.Publish.Denied");
-        match self.config.publish.check(&stream(req), shown) {
+        let answer = match req.client.attr(USER_ATTR) {
+            Some(_) => Answer::Yes,
+            None => self.config.publish.check(&stream(req), shown),
+        };
+        match answer {
             Answer::Yes => {
                 let rule = match self.config.on_duplicate {
                     OnDuplicate::Reject => DuplicateRule::Reject,
@@ -70,6 +109,9 @@ impl App for StaticKeys {
                     OnDuplicate::Standby => DuplicateRule::Standby,
                 };
                 PublishGrant::default().on_duplicate(rule).into()
+            }
+            Answer::Missing if self.config.publish.is_for_users() => {
+                denied("a user is required: use rtmp://USER:PASSWORD@HOST/APP/NAME".into()).into()
             }
             Answer::Missing => denied("a publish key is required: use NAME?key=KEY".into()).into(),
             Answer::Wrong => denied(format!("publish key for \"{name}\" is wrong")).into(),
@@ -79,13 +121,44 @@ impl App for StaticKeys {
     fn on_play(&self, req: &StreamRequest) -> PlayDecision {
         let shown = shown(req, TOKEN, TOKEN_ATTR);
         let name = &req.name;
+        if req.client.attr(USER_ATTR).is_some() {
+            return accept();
+        }
         match self.config.play.check(&stream(req), shown) {
             Answer::Yes => accept(),
+            Answer::Missing if self.config.play.is_for_users() => {
+                Rejection::new("a user is required: use rtmp://USER:PASSWORD@HOST/APP/NAME").into()
+            }
             Answer::Missing => {
                 Rejection::new("a play token is required: use NAME?token=TOKEN").into()
             }
             Answer::Wrong => Rejection::new(format!("play token for \"{name}\" is wrong")).into(),
         }
+    }
+}
+
+impl Authenticate for StaticKeys {
+    /// Encoders log in where users publish, players where users play.
+    fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
+        let config = &self.config;
+        // RTMP knows who will publish only later; encoders tell it so.
+        let is_encoder = req.props.iter().any(|(name, value)| {
+            name == "type" && matches!(value, Scalar::Text(text) if text == "nonprivate")
+        });
+        let access = if is_encoder {
+            &config.publish
+        } else {
+            &config.play
+        };
+        access.is_for_users().then_some(match config.challenge {
+            Method::Adobe => Challenge::Adobe,
+            Method::Llnw => Challenge::Llnw,
+        })
+    }
+
+    fn on_credential(&self, _: &ConnectRequest, user: &str) -> Option<Credential> {
+        let password = self.config.users.get(user)?;
+        Some(Credential::Password(password.clone()))
     }
 }
 
@@ -107,7 +180,7 @@ fn stream(req: &StreamRequest) -> String {
     }
 }
 
-livehost_sdk::export!(StaticKeys);
+livehost_sdk::export!(StaticKeys, auth);
 
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,64 @@ fn open_is_open_and_playing_is_open_unless_said_otherwise() {
     assert_eq!(play(&policy(KEYS), &anybody), Ok(()));
 }
 
+const USERS: &str = r#"{"publish": "users", "users": {"ann": "s3cret"}}"#;
+
+fn connect(props: &[(&str, &str)], extra: &[(&str, &str)]) -> ConnectRequest {
+    ConnectRequest {
+        client: client(Vec::new()),
+        local: "0.0.0.0:1935".into(),
+        app: "live".into(),
+        instance: None,
+        query: Vec::new(),
+        tc_url: String::new(),
+        flash_ver: String::new(),
+        props: props
+            .iter()
+            .map(|(name, text)| ((*name).into(), Scalar::Text((*text).into())))
+            .collect(),
+        extra: pairs(extra),
+    }
+}
+
+#[test]
+fn encoders_log_in_where_users_publish_and_players_where_users_play() {
+    let encoder = connect(&[("type", "nonprivate")], &[]);
+    let player = connect(&[], &[]);
+    let of_publish = policy(USERS);
+    assert_eq!(of_publish.on_authenticate(&encoder), Some(Challenge::Adobe));
+    assert_eq!(of_publish.on_authenticate(&player), None);
+    let of_play = policy(
+        r#"{"publish": "open", "play": "users", "users": {"ann": "x"}, "challenge": "llnw"}"#,
+    );
+    assert_eq!(of_play.on_authenticate(&encoder), None);
+    assert_eq!(of_play.on_authenticate(&player), Some(Challenge::Llnw));
+    assert_eq!(policy(KEYS).on_authenticate(&encoder), None);
+}
+
+#[test]
+fn passwords_are_those_of_the_configuration() {
+    let policy = policy(USERS);
+    let of = |user| policy.on_credential(&connect(&[], &[]), user);
+    assert_eq!(of("ann"), Some(Credential::Password("s3cret".into())));
+    assert_eq!(of("bob"), None);
+}
+
+#[test]
+fn who_logged_in_may_publish_and_nobody_else() {
+    let policy = policy(USERS);
+    let attrs = |extra| match policy.on_connect(&connect(&[], extra)) {
+        ConnectDecision::Accept(grant) => grant.attrs,
+        other => panic!("{other:?}"),
+    };
+    let ann = request("any", &[], attrs(&[("auth-user", "ann")]));
+    assert!(publish(&policy, &ann).is_ok());
+    let nobody = request("any", &[("user", "ann")], attrs(&[]));
+    assert_eq!(
+        publish(&policy, &nobody),
+        Err("a user is required: use rtmp://USER:PASSWORD@HOST/APP/NAME".into())
+    );
+}
+
 #[test]
 fn tokens_guard_playing() {
     let policy =
@@ -187,7 +245,10 @@ fn the_duplicate_rule_comes_from_the_configuration() {
 fn mistakes_are_refused_and_named() {
     for (json, named) in [
         ("{}", "missing field `publish`"),
-        (r#"{"publish": "opne"}"#, "expected \"open\", or an object"),
+        (
+            r#"{"publish": "opne"}"#,
+            "expected \"open\", \"users\", or an object",
+        ),
         (
             r#"{"publish": "open", "plays": "open"}"#,
             "unknown field `plays`",
@@ -203,5 +264,19 @@ fn mistakes_are_refused_and_named() {
         let error = refused(json);
         assert!(error.contains(named), "{json}: {error}");
         assert!(error.contains("line 1"), "{json}: {error}");
+    }
+    for (json, named) in [
+        (r#"{"publish": "users"}"#, "`users` lists none"),
+        (
+            r#"{"publish": "open", "users": {"ann": "x"}}"#,
+            "neither publish nor play",
+        ),
+        (
+            r#"{"publish": "users", "users": {"ann": ""}}"#,
+            "password in `users` is empty",
+        ),
+    ] {
+        let error = refused(json);
+        assert!(error.contains(named), "{json}: {error}");
     }
 }

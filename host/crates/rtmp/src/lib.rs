@@ -13,6 +13,7 @@
 //! specification", 1.0, of 21 December 2012.
 
 pub mod aggregate;
+pub mod auth;
 pub mod chunk;
 pub mod command;
 pub mod control;

@@ -187,10 +187,11 @@ fn pairs(rest: &mut &str) -> Vec<(String, Value)> {
     pairs
 }
 
-/// Up to the closing quote; `{a*3}` is aaa.
+/// Up to the closing quote; `{a*3}` is aaa, `\u0022` a quote.
 fn quoted(rest: &mut &str) -> String {
     let (text, after) = rest.split_once('"').expect("a closing quote");
     *rest = after;
+    let text = &text.replace("\\u0022", "\"");
     match text.split_once('{').zip(text.split_once('}')) {
         Some(((before, _), (inner, after))) => {
             let inner = inner.rsplit('{').next().unwrap_or_default();

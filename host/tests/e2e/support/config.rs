@@ -17,6 +17,7 @@ pub(crate) struct App {
     http: String,
     media: String,
     relays: String,
+    aliases: String,
 }
 
 impl App {
@@ -50,12 +51,19 @@ impl App {
             http: String::new(),
             media: String::new(),
             relays: String::new(),
+            aliases: String::new(),
         }
     }
 
     /// What clients get when the plugin fails.
     pub(crate) fn on_error(mut self, value: &str) -> Self {
         value.clone_into(&mut self.on_error);
+        self
+    }
+
+    /// Other names of the application, in quotes, with commas.
+    pub(crate) fn aliases(mut self, names: &str) -> Self {
+        names.clone_into(&mut self.aliases);
         self
     }
 
@@ -92,6 +100,9 @@ pub(crate) struct Config {
     listen: String,
     state: String,
     level: String,
+    default_application: Option<String>,
+    /// Served at the address; none for all.
+    served: Vec<String>,
 }
 
 impl Config {
@@ -103,6 +114,8 @@ impl Config {
             listen: "127.0.0.1:0".into(),
             state: "state".into(),
             level: "info".into(),
+            default_application: None,
+            served: Vec::new(),
         }
     }
 
@@ -111,6 +124,18 @@ impl Config {
         if let Some((first, _)) = self.apps.first_mut() {
             name.clone_into(first);
         }
+        self
+    }
+
+    /// The application for clients that name none.
+    pub(crate) fn default_application(mut self, name: &str) -> Self {
+        self.default_application = Some(name.into());
+        self
+    }
+
+    /// The only applications that the address serves.
+    pub(crate) fn serving(mut self, names: &[&str]) -> Self {
+        self.served = names.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 
@@ -153,16 +178,26 @@ impl Config {
         for (name, app) in &self.apps {
             let _ = writeln!(
                 out,
-                "    {name:?}: (plugin: {:?}, config: {}, on_error: {}, limits: ({}), http: ({}), \
-                 media: ({}), {}),",
-                app.plugin, app.config, app.on_error, app.limits, app.http, app.media, app.relays
+                "    {name:?}: (plugin: {:?}, aliases: [{}], config: {}, on_error: {}, limits: ({}), \
+                 http: ({}), media: ({}), {}),",
+                app.plugin,
+                app.aliases,
+                app.config,
+                app.on_error,
+                app.limits,
+                app.http,
+                app.media,
+                app.relays
             );
         }
         let _ = writeln!(
             out,
-            "  }},\n  acceptors: [(listen: {:?}, chain: [Tcp, Rtmp], applications: [])],",
-            self.listen
+            "  }},\n  acceptors: [(listen: {:?}, chain: [Tcp, Rtmp], applications: {:?})],",
+            self.listen, self.served
         );
+        if let Some(name) = &self.default_application {
+            let _ = writeln!(out, "  default_application: {name:?},");
+        }
         let _ = writeln!(out, "  limits: ({}),\n)", self.limits);
         out
     }

@@ -10,7 +10,9 @@ transcripts! {
     amf3_metadata
     answers_of_the_client_are_taken
     application_unknown
+    auth_adobe_asks_for_a_user
     bad_nal_units
+    call_answered_by_the_application
     checkbw_before_create_stream
     chunk_size_0_ends_the_session
     chunk_size_above_65536
@@ -44,6 +46,9 @@ transcripts! {
     connect_as_obs_lacks_fields
     connect_with_every_field
     create_stream_is_never_0
+    data_clear_data_frame
+    data_cue_points_and_text_in_order
+    data_metadata_is_merged_for_late_players
     dts_above_pts
     empty_command_ends_the_session
     empty_messages

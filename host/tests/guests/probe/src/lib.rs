@@ -222,6 +222,11 @@ impl App for Probe {
     }
 
     fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {
+        match method {
+            "echo" => return Ok(amf0.to_vec()),
+            "refuse" => return Err("not for you".into()),
+            _ => {}
+        }
         let args = String::from_utf8_lossy(amf0);
         commands::run(method, &args).map(String::into_bytes)
     }
