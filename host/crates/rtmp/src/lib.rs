@@ -7,6 +7,9 @@
 //! - [`handshake`]: the first 3073 bytes each way, simple and digest.
 //! - [`chunk`]: chunk streams, bytes to [`message::Message`] and back.
 //! - [`control`], [`command`], [`data`], [`aggregate`]: what messages say.
+//! - [`auth`]: passwords, as Adobe's and Limelight's servers ask for them.
+//! - [`shared_object`]: values that clients have in common; the server does not
+//!   offer them yet.
 //! - [`session`]: the client and server state machines built of all those.
 //!
 //! "RTMP 1.0" in these pages is Adobe's "Real-Time Messaging Protocol (RTMP)
@@ -21,6 +24,7 @@ pub mod data;
 pub mod handshake;
 pub mod message;
 pub mod session;
+pub mod shared_object;
 
 #[doc(hidden)]
 pub mod fuzz;
