@@ -34,7 +34,9 @@ macro_rules! sdk {
 /// The Rust SDK, as long as it is not on crates.io.
 const SDK: &[File] = sdk![
     "app.rs",
+    "auth.rs",
     "bindings.rs",
+    "bindings_auth.rs",
     "clock.rs",
     "config.rs",
     "control.rs",
