@@ -13,8 +13,9 @@ use crate::outbound::ConnectError;
 pub(super) enum RelayError {
     #[error("cannot connect: {0}")]
     Connect(#[from] ConnectError),
-    #[error("{0} is not available yet")]
-    Unavailable(&'static str),
+    /// What goes behind the application next.
+    #[error("the server asks for a password again and again")]
+    Challenged(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("the connection was lost: {0}")]

@@ -11,9 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use livehost_rtmp::auth;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
-use livehost_rtmp::session::client::{ClientConfig, ClientEvent, ClientSession, PlayOptions};
+use livehost_rtmp::session::client::{
+    ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused, Rejection,
+};
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -21,6 +24,7 @@ use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::backoff;
 use super::error::RelayError;
 use super::lineage::Lineage;
 use super::tls::TlsCarrier;
@@ -32,6 +36,9 @@ use crate::output::Outbound;
 
 /// The most that one read takes, bytes.
 const READ_SIZE: usize = 64 * 1024;
+/// Connections that one login takes: to hear that a password is wanted, to get
+/// the challenge, and to answer it.
+const LOGIN_STEPS: usize = 3;
 /// How often deadlines are looked at while a relay is up.
 const TICK: Duration = Duration::from_millis(500);
 /// For the last bytes, and for the server to close its side.
@@ -83,15 +90,29 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Connects and asks; returns once the server has agreed.
+    /// Connects and asks; returns once the server has agreed. A server that
+    /// wants a password closes the connection each time it says so.
     pub(super) async fn open(
         url: &RelayUrl,
         purpose: Purpose,
         terms: &Terms,
     ) -> Result<Self, RelayError> {
-        if url.login().is_some() {
-            return Err(RelayError::Unavailable("user:password in a URL"));
+        let mut login = String::new();
+        for _ in 0..LOGIN_STEPS {
+            match Self::attempt(url, purpose, terms, &login).await {
+                Err(RelayError::Challenged(next)) => login = next,
+                outcome => return outcome,
+            }
         }
+        Err(RelayError::Challenged(login))
+    }
+
+    async fn attempt(
+        url: &RelayUrl,
+        purpose: Purpose,
+        terms: &Terms,
+        login: &str,
+    ) -> Result<Self, RelayError> {
         let socket = terms.connector.dial(url.host(), url.port()).await?;
         tune(&socket);
         let remote = socket.peer_addr()?.to_string();
@@ -101,7 +122,7 @@ impl Peer {
             Arc::new(socket)
         };
         let mut peer = Self {
-            machine: machine(url, purpose, terms),
+            machine: machine(url, purpose, terms, login),
             out: Outbound::new(carrier.clone()),
             stream: 0,
             carrier,
@@ -132,7 +153,10 @@ impl Peer {
                         return Ok(());
                     }
                     ClientEvent::Rejected(rejection) => {
-                        return Err(RelayError::refused(&rejection, url));
+                        return Err(match reply(&rejection, url) {
+                            Some(next) => RelayError::Challenged(next),
+                            None => RelayError::refused(&rejection, url),
+                        });
                     }
                     other => end_of(&other, url)?,
                 }
@@ -272,8 +296,32 @@ const ENDS: [&str; 5] = [
     "NetStream.Publish.Idle",
 ];
 
-fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms) -> ClientSession {
-    let mut config = ClientConfig::new(url.app(), url.tc_url());
+/// What goes behind the application in the next connect, if the server asks
+/// for a password and the URL has one.
+fn reply(rejection: &Rejection, url: &RelayUrl) -> Option<String> {
+    let login = url.login().filter(|_| rejection.what == Refused::Connect)?;
+    let random = format!("{:08x}", backoff::random());
+    auth::reply(
+        &rejection.description,
+        url.app(),
+        &login.user,
+        &login.password,
+        &random,
+    )
+}
+
+/// `text` with what a login wants behind it.
+fn with_login(text: &str, login: &str) -> String {
+    match (login.is_empty(), text.contains('?')) {
+        (true, _) => text.to_owned(),
+        (false, false) => format!("{text}?{login}"),
+        (false, true) => format!("{text}&{login}"),
+    }
+}
+
+fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> ClientSession {
+    let app = with_login(url.app(), login);
+    let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
     config.chunk_size = terms.chunk_size;
     terms.lineage.write(&mut config.properties);
     let mut random = [0; RANDOM_LEN];

@@ -708,3 +708,41 @@ fn streams_go_and_come_over_tls_where_the_server_is_trusted() {
         host.stop();
     }
 }
+
+/// A password that appears nowhere else, so that the log can be searched.
+const PASSWORD: &str = "pw-ann-5d1e";
+
+#[test]
+fn a_push_logs_in_with_the_password_of_its_url() {
+    let _guard = together();
+    for challenge in ["adobe", "llnw"] {
+        let users = format!(
+            r#"{{ "publish": "users", "users": {{ "ann": "{PASSWORD}" }}, "challenge": "{challenge}" }}"#
+        );
+        let target = Host::start(&Config::live(App::keys(&users)));
+        let addr = target.addr;
+        let fields = format!(
+            "forward: [\
+             (name: \"cam\", to: \"rtmp://ann:{PASSWORD}@{addr}/live/cam\"), \
+             (name: \"cam\", to: \"rtmp://ann:{PASSWORD}x@{addr}/live/other\")]"
+        );
+        let host = Host::start(&Config::live(relaying(&fields)).level("debug"));
+        let witness = Witness::start(host.addr, "live", "cam");
+        target
+            .log
+            .wait(START, "publishing", &[("stream", "cam")], SOON);
+        target
+            .log
+            .wait(START, "authenticated", &[("user", "ann")], SOON);
+        let failed = host.log.wait(START, "relay failed", &[], SOON);
+        let reason = failed.field("reason").expect("a reason");
+        assert!(reason.contains("authfailed"), "{challenge}: {reason}");
+        witness.finish();
+        let log = host.log.clone();
+        host.stop();
+        for secret in ["5d1e", "response="] {
+            assert!(!log.0.text().contains(secret), "{challenge}: {secret}");
+        }
+        target.stop();
+    }
+}

@@ -9,9 +9,13 @@
 //! the client attempts, the texts it waits for, and whether a response is
 //! right. Challenges live with the owner: randomness and time are its own.
 
+mod client;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq as _;
+
+pub use client::reply;
 
 /// Longest name of a user, in bytes: FFmpeg reads the whole refusal into 256.
 pub const MAX_USER: usize = 64;
