@@ -60,6 +60,9 @@ pub async fn check(file: &Path) -> anyhow::Result<()> {
             }
         }
     }
+    for acceptor in &config.acceptors {
+        build::door(acceptor)?;
+    }
     anyhow::ensure!(
         failed == 0,
         "{failed} of {} applications could not start",

@@ -1,32 +1,122 @@
 //! Which protocols an accepted connection's bytes pass before a session.
 //!
-//! Flows in: a carrier (an accepted socket) and the acceptor's chain. Flows
-//! out: a running session on top of it.
+//! Flows in: a carrier (an accepted socket) and the acceptor's layers. Flows
+//! out: a running session on top of them.
 
+mod ahead;
+mod http;
+mod rtmpe;
+pub mod tls;
+
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tracing::{debug, warn};
 
+use crate::carrier::Carrier;
 use crate::config::Chain;
 use crate::session::{self, Entrance, Shared};
+pub use http::Tunnels;
+use tls::{Tls, TlsCarrier};
 
-/// Name of the protocol that a chain's clients speak, as policies see it.
-pub fn protocol(chain: Chain) -> &'static str {
-    match chain {
-        Chain::Rtmp => "rtmp",
-    }
+/// What the bytes of an acceptor's connections pass.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    /// The protocols.
+    pub chain: Chain,
+    /// Of a chain with TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Runs one connection through its chain until it ends.
 pub async fn run(
-    chain: Chain,
-    carrier: TcpStream,
+    layers: Layers,
+    socket: TcpStream,
     remote: SocketAddr,
-    entrance: Entrance,
+    mut entrance: Entrance,
+    tunnels: Arc<Tunnels>,
     shared: Arc<Shared>,
 ) {
-    match chain {
-        Chain::Rtmp => session::serve(Arc::new(carrier), remote, entrance, shared).await,
+    let chain = layers.chain;
+    if !chain.has_tls() {
+        return if chain.has_http() {
+            http::serve(socket, chain, remote, entrance, tunnels, shared).await;
+        } else {
+            ascend(chain, Arc::new(socket), remote, entrance, shared).await;
+        };
     }
+    let Some(stream) = secure(&layers, socket, remote, &entrance, &shared).await else {
+        return;
+    };
+    entrance.tls_name = stream.get_ref().1.server_name().map(str::to_owned);
+    if chain.has_http() {
+        http::serve(stream, chain, remote, entrance, tunnels, shared).await;
+    } else {
+        let carrier = Arc::new(TlsCarrier::new(stream));
+        ascend(chain, carrier, remote, entrance, shared).await;
+    }
+}
+
+/// From a carrier of RTMP to the session on top.
+async fn ascend(
+    chain: Chain,
+    mut carrier: Arc<dyn Carrier>,
+    remote: SocketAddr,
+    mut entrance: Entrance,
+    shared: Arc<Shared>,
+) {
+    if chain.is_encrypted() {
+        let handshake = rtmpe::accept(carrier);
+        let Some(encrypted) = in_time("RTMPE", handshake, remote, &entrance, &shared).await else {
+            return;
+        };
+        carrier = Arc::new(encrypted);
+        entrance.handshake_done = true;
+    }
+    session::serve(carrier, remote, entrance, shared).await;
+}
+
+async fn secure(
+    layers: &Layers,
+    socket: TcpStream,
+    remote: SocketAddr,
+    entrance: &Entrance,
+    shared: &Shared,
+) -> Option<TlsStream<TcpStream>> {
+    let Some(tls) = &layers.tls else {
+        warn!(%remote, chain = %layers.chain, "the acceptor has no certificate");
+        return None;
+    };
+    in_time("TLS", tls.accept(socket), remote, entrance, shared).await
+}
+
+/// What comes of a handshake within the limit; one that fails is logged.
+async fn in_time<T>(
+    what: &str,
+    handshake: impl Future<Output = io::Result<T>>,
+    remote: SocketAddr,
+    entrance: &Entrance,
+    shared: &Shared,
+) -> Option<T> {
+    let limit = shared.limits.load().handshake;
+    let deadline = tokio::time::Instant::from(entrance.accepted + limit);
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout_at(deadline, handshake) => accepted,
+        () = shared.shutdown.cancelled() => return None,
+    };
+    let reason = match accepted {
+        Ok(Ok(accepted)) => return Some(accepted),
+        // A port scan, or a probe of a load balancer.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            debug!(%remote, %error, "{what} handshake failed");
+            return None;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it took longer than {} s", limit.as_secs_f32()),
+    };
+    warn!(%remote, reason, "{what} handshake failed");
+    None
 }

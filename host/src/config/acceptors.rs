@@ -9,15 +9,21 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use ipnet::IpNet;
+
 use super::{
+    chain::Chain,
+    load::Reading,
     node::Shape,
     reader::{Fields, suggest, suggest_word},
-    schema::{Acceptor, Application, Chain},
+    schema::{Acceptor, Application},
+    tls::tls,
 };
 
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, Application>,
+    reading: &Reading<'_>,
 ) -> Vec<Acceptor> {
     let mut acceptors: Vec<Acceptor> = Vec::new();
     let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
@@ -36,12 +42,18 @@ pub(super) fn acceptors(
     for (index, item) in items.into_iter().enumerate() {
         let path = format!("acceptors[{index}]");
         let acceptor = Fields::read(fields.findings, path, "Acceptor", Some(item), |f| {
-            let listen = listen(f, &acceptors);
+            let binding = listen(f, &acceptors);
             let chain = chain(f);
+            let tls = tls(f, chain, reading);
+            let proxy_protocol = networks(f);
             let applications = served(f, applications);
+            let (listen, dual_stack) = binding?;
             Some(Acceptor {
-                listen: listen?,
-                chain,
+                listen,
+                dual_stack,
+                chain: chain?,
+                tls,
+                proxy_protocol,
                 applications,
             })
         });
@@ -50,8 +62,11 @@ pub(super) fn acceptors(
     acceptors
 }
 
-fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<SocketAddr> {
-    let node = fields.require("listen", "\"address:port\"")?;
+/// The address, and whether it takes both families.
+fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<(SocketAddr, bool)> {
+    let node = fields.require("listen", "\"address:port\"");
+    let dual_stack = fields.flag("dual_stack", false);
+    let node = node?;
     let path = fields.path_of("listen");
     let text: String = node.scalar().unwrap_or_default();
     let Ok(listen) = text.parse::<SocketAddr>() else {
@@ -64,18 +79,24 @@ fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<SocketAddr
             .problem_with_help(node.span(), &path, message, listen_help(&text));
         return None;
     };
-    if let Some(other) = others.iter().find(|other| collide(other.listen, listen)) {
+    if dual_stack && listen.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        let expected = "no dual stack, which is for \"[::]\" alone";
+        fields.refuse("dual_stack", expected, "false");
+    }
+    let here = (listen, dual_stack);
+    let collides = |other: &&Acceptor| collide((other.listen, other.dual_stack), here);
+    if let Some(other) = others.iter().find(collides) {
         let other = other.listen;
         let message =
             format!("expected each address once; found {listen}, and {other} in another acceptor");
         fields.findings.problem(node.span(), &path, message);
     }
-    Some(listen)
+    Some(here)
 }
 
 /// Whether the second bind of two would fail.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_family = a.is_ipv4() == b.is_ipv4();
+fn collide((a, both_a): (SocketAddr, bool), (b, both_b): (SocketAddr, bool)) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4() || both_a || both_b;
     let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_family && overlap
 }
@@ -98,11 +119,12 @@ fn listen_help(text: &str) -> Option<String> {
     Some(format!("write \"{}\"", SocketAddr::new(ip, port)))
 }
 
-fn chain(fields: &mut Fields<'_, '_>) -> Chain {
-    const PROTOCOLS: [&str; 2] = ["Tcp", "Rtmp"];
-    let allowed = "[Tcp, Rtmp]";
-    let Some(node) = fields.take("chain", allowed, allowed) else {
-        return Chain::Rtmp;
+/// The default if the file has none; none for a chain that does not exist.
+fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
+    let default = Chain::default();
+    let allowed = Chain::list();
+    let Some(node) = fields.take("chain", &default.to_string(), &allowed) else {
+        return Some(default);
     };
     let path = fields.path_of("chain");
     let items = match node.shape() {
@@ -116,13 +138,21 @@ fn chain(fields: &mut Fields<'_, '_>) -> Chain {
             _ => item.text(),
         })
         .collect();
-    if words == PROTOCOLS {
-        return Chain::Rtmp;
+    let found = Chain::ALL
+        .into_iter()
+        .find(|chain| chain.protocols() == words);
+    if found.is_some() {
+        return found;
     }
+    let known: Vec<&str> = Chain::ALL
+        .iter()
+        .flat_map(|chain| chain.protocols())
+        .copied()
+        .collect();
     let help = words
         .iter()
-        .find(|word| !PROTOCOLS.contains(word))
-        .and_then(|word| suggest_word(word, &PROTOCOLS));
+        .find(|word| !known.contains(word))
+        .and_then(|word| suggest_word(word, &known));
     let message = match node.shape() {
         Shape::List => format!(
             "expected a chain that exists: {allowed}; found [{}]",
@@ -136,7 +166,34 @@ fn chain(fields: &mut Fields<'_, '_>) -> Chain {
     fields
         .findings
         .problem_with_help(node.span(), &path, message, help);
-    Chain::Rtmp
+    None
+}
+
+/// The networks whose connections begin with a PROXY header.
+fn networks(fields: &mut Fields<'_, '_>) -> Vec<IpNet> {
+    let allowed = "networks and addresses, like \"10.0.0.0/8\"";
+    let Some(node) = fields.take("proxy_protocol", "[]", allowed) else {
+        return Vec::new();
+    };
+    let path = fields.path_of("proxy_protocol");
+    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+        let expected = "a list of networks, like [\"10.0.0.0/8\", \"2001:db8::7\"]";
+        fields.findings.expected(node, &path, expected);
+        return Vec::new();
+    };
+    let mut networks = Vec::new();
+    for item in items {
+        let text: String = item.scalar().unwrap_or_default();
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        match text.parse::<IpNet>().or_else(|_| address()) {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let expected = "a network or an address in quotes, like \"10.0.0.0/8\"";
+                fields.findings.expected(item, &path, expected);
+            }
+        }
+    }
+    networks
 }
 
 fn served(

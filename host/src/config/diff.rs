@@ -32,6 +32,8 @@ pub struct Diff {
     pub doors: bool,
     /// Clients that name no application get another one.
     pub default_application: bool,
+    /// `dual_stack` of an acceptor differs, which only a restart can change.
+    pub dual_stack: bool,
 }
 
 /// What happened to an application.
@@ -91,7 +93,9 @@ impl Diff {
             });
             match same.map(|same| left.remove(same)) {
                 Some(before) => {
-                    self.doors |= old.get(before) != Some(acceptor);
+                    let old = old.get(before);
+                    self.doors |= old != Some(acceptor);
+                    self.dual_stack |= old.is_some_and(|old| old.dual_stack != acceptor.dual_stack);
                     self.kept.push((before, at));
                 }
                 None => self.opened.push(at),

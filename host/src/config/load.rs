@@ -98,7 +98,11 @@ pub fn fields() -> Vec<FieldDoc> {
             pull: [(name: "n", from: "rtmp://h/a/n")],
             forward: [(to: "rtmp://h/a/{name}")],
         )},
-        acceptors: [(listen: "[::1]:0")],
+        acceptors: [(
+            listen: "[::1]:0",
+            chain: [Tcp, Tls, Rtmp],
+            tls: (certificate: "c", key: "k"),
+        )],
     )"#;
     let read = read(Path::new(""), Path::new(""), text, false);
     let mut fields = read.map(|(_, fields)| fields).unwrap_or_default();
@@ -150,9 +154,12 @@ fn read(
     }
 }
 
-struct Reading<'r> {
-    base: &'r Path,
-    files: bool,
+/// What reading needs to know beside the text.
+pub(super) struct Reading<'r> {
+    /// Where relative paths start.
+    pub(super) base: &'r Path,
+    /// Whether files that are named must exist.
+    pub(super) files: bool,
 }
 
 impl Reading<'_> {
@@ -161,7 +168,7 @@ impl Reading<'_> {
         let state = self.state(fields);
         let applications = self.applications(fields);
         let default_application = default_application(fields, &applications);
-        let acceptors = acceptors(fields, &applications);
+        let acceptors = acceptors(fields, &applications, self);
         Config {
             log,
             state,
@@ -471,6 +478,7 @@ fn limits(fields: &mut Fields<'_, '_>) -> Limits {
         // 128 is what a chunk stream starts with: RTMP 1.0 section 5.4.1.
         // Clients exist that refuse more than 65536.
         chunk: fields.number("chunk", default.chunk, 128..=65_536),
+        tunnel: fields.duration("tunnel", default.tunnel, SEC..=5 * MIN),
         drain: fields.duration("drain", default.drain, Duration::ZERO..=10 * MIN),
     }
 }

@@ -9,6 +9,7 @@
 //! row is missing).
 
 mod acceptors;
+mod chain;
 mod diff;
 pub(crate) mod error;
 mod http;
@@ -22,6 +23,7 @@ mod schema;
 pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod units;
 
 pub use diff::{Change, Diff};
@@ -29,5 +31,6 @@ pub use error::{ConfigError, Problem, Report};
 pub use load::fields;
 pub use reader::FieldDoc;
 pub use schema::{
-    Acceptor, Application, Chain, Config, Join, Limits, Log, LogFormat, Media, PluginLimits,
+    Acceptor, Application, CertificateFiles, Chain, Config, Join, Limits, Log, LogFormat, Media,
+    PluginLimits,
 };

@@ -153,11 +153,16 @@ impl<'f, 'a> Fields<'f, 'a> {
     pub(crate) fn require(&mut self, name: &'static str, allowed: &str) -> Option<Node<'a>> {
         let found = self.take(name, "required", allowed);
         if found.is_none() {
-            let message = format!("expected the field `{name}`: {allowed}; found none");
-            self.findings
-                .problem(self.span.clone(), &self.path_of(name), message);
+            self.refuse_absent(name, allowed);
         }
         found
+    }
+
+    /// A field that must be there, and is not.
+    pub(super) fn refuse_absent(&mut self, name: &str, allowed: &str) {
+        let message = format!("expected the field `{name}`: {allowed}; found none");
+        self.findings
+            .problem(self.span.clone(), &self.path_of(name), message);
     }
 
     fn find(&mut self, name: &'static str) -> Option<Node<'a>> {

@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
+pub use super::chain::Chain;
 pub use crate::plugin::Limits as PluginLimits;
 use crate::{outbound, policy::OnError, relay};
 
@@ -137,8 +140,16 @@ pub enum Join {
 pub struct Acceptor {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// `[::]` takes IPv4 clients as well. Default false.
+    pub dual_stack: bool,
     /// What the bytes of a connection pass. Default [`Chain::Rtmp`].
     pub chain: Chain,
+    /// At least one for a chain with TLS, none for others. The first is for
+    /// clients that ask for no name, or for one that no other has.
+    pub tls: Vec<CertificateFiles>,
+    /// Who connects from there is a proxy, and begins with a PROXY header.
+    /// Default none.
+    pub proxy_protocol: Vec<IpNet>,
     /// The applications served here, all known; empty serves all.
     pub applications: Vec<String>,
 }
@@ -151,12 +162,13 @@ impl Acceptor {
     }
 }
 
-/// A protocol chain that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Chain {
-    /// `[Tcp, Rtmp]`
-    #[default]
-    Rtmp,
+/// Where a certificate and its key are; both absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The server's own certificate, then those that lead to a trusted one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Limits of the server and of each connection.
@@ -177,6 +189,8 @@ pub struct Limits {
     pub message: usize,
     /// Chunk size of what is sent, bytes. Default 60000.
     pub chunk: u32,
+    /// How long a client of RTMPT may go without a request. Default 10 s.
+    pub tunnel: Duration,
     /// How long clients are given to leave when the server stops. Default 5 s.
     pub drain: Duration,
 }
@@ -224,6 +238,7 @@ impl Default for Limits {
             streams_per_connection: 32,
             message: 8 * MIB,
             chunk: 60_000,
+            tunnel: Duration::from_secs(10),
             drain: Duration::from_secs(5),
         }
     }

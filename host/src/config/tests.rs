@@ -91,7 +91,10 @@ fn what_is_left_out_has_its_default() {
         config.acceptors,
         [Acceptor {
             listen: address,
+            dual_stack: false,
             chain: Chain::Rtmp,
+            tls: vec![],
+            proxy_protocol: vec![],
             applications: vec![],
         }]
     );
@@ -168,7 +171,24 @@ fn every_field_is_read() {
     );
     let other = &config.applications["ünïcode"];
     assert_eq!(other.plugin, testdata("good").join("../b.wasm"));
-    assert_eq!(config.acceptors.len(), 4);
+    assert_eq!(config.acceptors.len(), 5);
+    assert_eq!(
+        config.acceptors[4],
+        Acceptor {
+            listen: "[::]:443".parse().unwrap(),
+            dual_stack: true,
+            chain: Chain::Rtmpts,
+            tls: vec![CertificateFiles {
+                certificate: "/etc/tls/a.pem".into(),
+                key: "/etc/tls/a.key".into(),
+            }],
+            proxy_protocol: vec![
+                "10.0.0.0/8".parse().unwrap(),
+                "2001:db8::7/128".parse().unwrap(),
+            ],
+            applications: vec![],
+        }
+    );
     assert!(config.acceptors[0].serves("live") && !config.acceptors[0].serves("ünïcode"));
     assert_eq!(
         config.limits,
@@ -180,6 +200,7 @@ fn every_field_is_read() {
             streams_per_connection: 1,
             message: 16 << 20,
             chunk: 128,
+            tunnel: Duration::from_secs(1),
             drain: Duration::ZERO,
         }
     );

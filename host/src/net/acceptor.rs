@@ -1,20 +1,22 @@
 //! A listening address and its accept loop.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use super::admission::Admission;
-use crate::chain;
-use crate::config::Chain;
+use super::admission::{Admission, Refused};
+use super::proxy::{self, ProxyError};
+use crate::chain::{self, Layers, Tunnels};
 use crate::session::{Entrance, Shared};
 
 /// Connections the kernel holds until they are accepted.
@@ -41,28 +43,41 @@ pub enum BindError {
     },
 }
 
+/// What is listened on.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Port 0 takes any free one.
+    pub address: SocketAddr,
+    /// An IPv6 address takes IPv4 clients, too.
+    pub dual_stack: bool,
+}
+
 /// What a listening address leads to. It may be replaced while it listens;
 /// connections that are there stay as they are.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// The protocols that the bytes pass.
-    pub chain: Chain,
-    applications: Arc<[String]>,
+    /// What the bytes pass.
+    pub layers: Layers,
+    /// Connections from there begin with a PROXY header.
+    pub proxies: Arc<[IpNet]>,
+    /// Empty: all.
+    pub applications: Arc<[String]>,
 }
 
 impl Door {
-    /// A chain to `applications` (empty: all).
-    pub fn new(chain: Chain, applications: &[String]) -> Self {
-        Self {
-            chain,
-            applications: applications.into(),
-        }
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies
+            .iter()
+            .any(|network| network.contains(&address))
     }
 
     fn entrance(&self, local: SocketAddr) -> Entrance {
         Entrance {
-            protocol: chain::protocol(self.chain),
+            protocol: self.layers.chain.scheme(),
             local,
+            accepted: Instant::now(),
+            tls_name: None,
+            handshake_done: false,
             applications: self.applications.clone(),
         }
     }
@@ -77,9 +92,10 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Listens on `address`; who connects comes in through `door`.
-    pub fn bind(address: SocketAddr, door: Door) -> Result<Self, BindError> {
-        let listener = listen(address).map_err(|source| match source.kind() {
+    /// Listens; who connects comes in through `door`.
+    pub fn bind(binding: Binding, door: Door) -> Result<Self, BindError> {
+        let address = binding.address;
+        let listener = listen(binding).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse(address),
             _ => BindError::Other { address, source },
         })?;
@@ -109,14 +125,15 @@ impl Acceptor {
         sessions: TaskTracker,
         stop: CancellationToken,
     ) {
-        let mut refused = 0_u64;
+        let refusals = Arc::<Refusals>::default();
+        let tunnels = Tunnels::new(admission.clone(), sessions.clone());
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
             let (carrier, remote) = match accepted {
-                Ok(accepted) => accepted,
+                Ok((carrier, remote)) => (carrier, canonical(remote)),
                 // The client left between its connect and our accept.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
@@ -125,30 +142,92 @@ impl Acceptor {
                     continue;
                 }
             };
-            let permit = match admission.admit(remote.ip()) {
+            let door = self.door.load();
+            let is_proxy = door.is_proxy(remote.ip());
+            let permit = match admission.admit((!is_proxy).then(|| remote.ip())) {
                 Ok(permit) => permit,
                 Err(reason) => {
-                    refused = refused.saturating_add(1);
-                    // Lines at 1, 2, 4, 8, ...: a flood must not fill the log.
-                    if refused.is_power_of_two() {
-                        warn!(%remote, %reason, refused, "connection refused");
-                    }
+                    refusals.add(remote, reason);
                     continue;
                 }
             };
-            let door = self.door.load();
-            let (chain, entrance) = (door.chain, door.entrance(self.address));
+            let (layers, entrance) = (door.layers.clone(), door.entrance(self.address));
             drop(door);
-            let shared = shared.clone();
+            let (shared, refusals) = (shared.clone(), refusals.clone());
+            let tunnels = tunnels.clone();
             sessions.spawn(async move {
-                chain::run(chain, carrier, remote, entrance, shared).await;
+                let (mut carrier, mut remote, mut permit) = (carrier, remote, permit);
+                if is_proxy {
+                    match announced(&mut carrier, remote, &entrance, &shared).await {
+                        Some(client) => remote = client,
+                        None => return,
+                    }
+                    if let Err(reason) = permit.attribute(remote.ip()) {
+                        refusals.add(remote, reason);
+                        return;
+                    }
+                }
+                chain::run(layers, carrier, remote, entrance, tunnels, shared).await;
                 drop(permit);
             });
         }
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Connections above the limits.
+#[derive(Debug, Default)]
+struct Refusals(AtomicU64);
+
+impl Refusals {
+    fn add(&self, remote: SocketAddr, reason: Refused) {
+        let refused = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // Lines at 1, 2, 4, 8, ...: a flood must not fill the log.
+        if refused.is_power_of_two() {
+            warn!(%remote, %reason, refused, "connection refused");
+        }
+    }
+}
+
+/// The address that the proxy at `proxy` announces; its own if it speaks for
+/// itself. None, with a reason in the log, if there is no header.
+async fn announced(
+    carrier: &mut TcpStream,
+    proxy: SocketAddr,
+    entrance: &Entrance,
+    shared: &Shared,
+) -> Option<SocketAddr> {
+    let limit = shared.limits.load().handshake;
+    let deadline = tokio::time::Instant::from(entrance.accepted + limit);
+    let header = tokio::select! {
+        header = tokio::time::timeout_at(deadline, proxy::read(carrier)) => header,
+        () = shared.shutdown.cancelled() => return None,
+    };
+    match header {
+        Ok(Ok(client)) => Some(client.unwrap_or(proxy)),
+        // A probe that only looks whether somebody listens.
+        Ok(Err(ProxyError::Lost(error))) => {
+            debug!(%proxy, %error, "a proxy left without a PROXY header");
+            None
+        }
+        Ok(Err(reason)) => {
+            warn!(%proxy, %reason, "PROXY header refused");
+            None
+        }
+        Err(_) => {
+            let seconds = limit.as_secs_f32();
+            warn!(%proxy, reason = format!("none within {seconds} s"), "PROXY header refused");
+            None
+        }
+    }
+}
+
+/// An IPv4 client of a dual-stack address as what it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn listen(binding: Binding) -> io::Result<TcpListener> {
+    let address = binding.address;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -157,6 +236,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A restarted server must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     tune(&socket);
+    if address.is_ipv6() {
+        // Machines differ in what they do when it is not said.
+        socket.set_only_v6(!binding.dual_stack)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

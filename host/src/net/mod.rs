@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod admission;
+mod proxy;
 
-pub use acceptor::{Acceptor, BindError, Door};
-pub use admission::{Admission, AdmissionLimits};
+pub use acceptor::{Acceptor, BindError, Binding, Door};
+pub use admission::{Admission, AdmissionLimits, Refused};

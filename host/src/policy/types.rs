@@ -30,7 +30,7 @@ pub struct Client {
     pub conn: ConnId,
     /// Remote address and port, `203.0.113.7:51234`.
     pub remote: String,
-    /// `rtmp`, later `rtmps`, `rtmpt`, ...
+    /// `rtmp`, `rtmps`, ...
     pub protocol: String,
     /// Server name of the TLS handshake.
     pub tls_name: Option<String>,

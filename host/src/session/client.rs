@@ -73,6 +73,7 @@ impl ClientSession {
         out: Arc<Outbound>,
     ) -> Self {
         let limits = **shared.limits.load();
+        let accepted = entrance.accepted;
         let config = ServerConfig {
             limits: ReaderLimits {
                 max_message_size: u32::try_from(limits.message).unwrap_or(u32::MAX),
@@ -91,11 +92,16 @@ impl ClientSession {
             conn: registration.conn,
             remote: remote.to_string(),
             protocol: entrance.protocol.to_owned(),
+            tls_name: entrance.tls_name.clone(),
             ..Client::default()
+        };
+        let machine = match entrance.handshake_done {
+            true => ServerSession::after_handshake(config),
+            false => ServerSession::new(config, &random, 0),
         };
         let now = Instant::now();
         Self {
-            machine: ServerSession::new(config, &random, 0),
+            machine,
             chunk_size: limits.chunk,
             limits,
             shared,
@@ -111,7 +117,7 @@ impl ClientSession {
             out,
             deadlines_changed: true,
             end: None,
-            started: now,
+            started: accepted,
             lifetime: None,
             idle_since: now,
         }

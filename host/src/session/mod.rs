@@ -17,7 +17,7 @@ mod questions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub struct Limits {
     pub message: usize,
     /// Outbound chunk size, bytes.
     pub chunk: u32,
+    /// Without a request of a client that is tunnelled through HTTP.
+    pub tunnel: Duration,
 }
 
 /// What all sessions share.
@@ -70,8 +72,14 @@ pub struct Shared {
 /// Where a client came in.
 #[derive(Debug, Clone)]
 pub struct Entrance {
-    /// `rtmp`, later `rtmps`, ...
+    /// `rtmp`, `rtmps`, ...
     pub protocol: &'static str,
+    /// Server name of the TLS handshake.
+    pub tls_name: Option<String>,
+    /// The carrier begins with the chunk stream: RTMPE's handshake is below.
+    pub handshake_done: bool,
+    /// When the connection was accepted.
+    pub accepted: Instant,
     /// The acceptor's address.
     pub local: SocketAddr,
     /// Applications served here; empty: all.

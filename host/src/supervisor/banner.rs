@@ -23,7 +23,8 @@ pub(super) fn print<'a>(
             .collect();
         let _ = writeln!(
             text,
-            "  listening     rtmp://{address}  ({})",
+            "  listening     {}://{address}  ({})",
+            configured.chain.scheme(),
             served.join(", ")
         );
     }
@@ -45,7 +46,8 @@ pub(super) fn print<'a>(
             .keys()
             .find(|name| configured.serves(name))
     {
-        let url = format!("rtmp://{}/{name}/test", reachable(*address));
+        let scheme = configured.chain.scheme();
+        let url = format!("{scheme}://{}/{name}/test", reachable(*address));
         let _ = writeln!(
             text,
             "\n  publish       ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine \

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use super::server::Unit;
 use crate::application::{Application, Settings};
+use crate::chain::Layers;
+use crate::chain::tls::Tls;
 use crate::config::{self, Config};
 use crate::control::Desk;
 use crate::hub;
-use crate::net::{AdmissionLimits, Door};
+use crate::net::{AdmissionLimits, Binding, Door};
 use crate::plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use crate::policy::Gate;
 use crate::session::{self, Shared};
@@ -68,9 +72,29 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
     }
 }
 
-/// What an acceptor leads to.
-pub(super) fn door(acceptor: &config::Acceptor) -> Door {
-    Door::new(acceptor.chain, &acceptor.applications)
+/// What an acceptor listens on.
+pub(super) fn binding(acceptor: &config::Acceptor) -> Binding {
+    Binding {
+        address: acceptor.listen,
+        dual_stack: acceptor.dual_stack,
+    }
+}
+
+/// What an acceptor leads to; reads its certificates.
+pub(super) fn door(acceptor: &config::Acceptor) -> anyhow::Result<Door> {
+    let tls = (!acceptor.tls.is_empty())
+        .then(|| Tls::load(&acceptor.tls))
+        .transpose()
+        .with_context(|| format!("the acceptor {} has no TLS", acceptor.listen))?;
+    let layers = Layers {
+        chain: acceptor.chain,
+        tls,
+    };
+    Ok(Door {
+        layers,
+        proxies: acceptor.proxy_protocol.as_slice().into(),
+        applications: acceptor.applications.as_slice().into(),
+    })
 }
 
 pub(super) fn session_limits(config: &Config) -> session::Limits {
@@ -81,6 +105,7 @@ pub(super) fn session_limits(config: &Config) -> session::Limits {
         streams: limits.streams_per_connection,
         message: limits.message,
         chunk: limits.chunk,
+        tunnel: limits.tunnel,
     }
 }
 

@@ -10,12 +10,14 @@ use tracing::{error, info, warn};
 use super::build;
 use super::server::{Server, Unit};
 use crate::config::{Change, Config, Diff};
-use crate::net::Acceptor;
+use crate::net::{Acceptor, Door};
 use crate::plugin::{Plugin, StopReason};
 
 /// What was prepared for a new configuration.
 struct Prepared {
     units: Vec<(String, Unit)>,
+    /// What each acceptor of the new configuration leads to.
+    doors: Vec<Door>,
     /// In the order of the new configuration's `opened`.
     acceptors: Vec<Acceptor>,
 }
@@ -45,10 +47,13 @@ impl Server {
 
     /// Everything that can fail.
     async fn prepare(&self, new: &Config, diff: &Diff) -> anyhow::Result<Prepared> {
+        let doors = new.acceptors.iter().map(build::door);
+        let doors = doors.collect::<anyhow::Result<Vec<_>>>()?;
         let mut acceptors = Vec::new();
         for at in &diff.opened {
-            let acceptor = new.acceptors.get(*at).context("no such acceptor")?;
-            acceptors.push(Acceptor::bind(acceptor.listen, build::door(acceptor))?);
+            let acceptor = new.acceptors.get(*at).zip(doors.get(*at));
+            let (acceptor, door) = acceptor.context("no such acceptor")?;
+            acceptors.push(Acceptor::bind(build::binding(acceptor), door.clone())?);
         }
         let mut units = Vec::new();
         for (name, change) in &diff.applications {
@@ -71,7 +76,11 @@ impl Server {
         if diff.log_level {
             self.log.set(&new.log)?;
         }
-        Ok(Prepared { units, acceptors })
+        Ok(Prepared {
+            units,
+            doors,
+            acceptors,
+        })
     }
 
     async fn apply(&mut self, new: Config, diff: &Diff, prepared: Prepared) {
@@ -82,6 +91,9 @@ impl Server {
             warn!("the state folder changes with the next start");
         }
         self.stats_interval.send_replace(new.log.stats);
+        if diff.dual_stack {
+            warn!("dual_stack changes with the next start");
+        }
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
         for (name, unit) in prepared.units {
@@ -111,7 +123,7 @@ impl Server {
             }
         }
         self.publish_applications(&new);
-        self.apply_acceptors(&new, diff, prepared.acceptors);
+        self.apply_acceptors(diff, prepared.doors, prepared.acceptors);
         self.config = new;
         self.watch();
         info!("configuration in force");
@@ -149,7 +161,7 @@ impl Server {
         info!(app = name, "application changed");
     }
 
-    fn apply_acceptors(&mut self, new: &Config, diff: &Diff, opened: Vec<Acceptor>) {
+    fn apply_acceptors(&mut self, diff: &Diff, doors: Vec<Door>, opened: Vec<Acceptor>) {
         let mut old: Vec<_> = std::mem::take(&mut self.acceptors)
             .into_iter()
             .map(Some)
@@ -160,7 +172,7 @@ impl Server {
             .zip(opened)
             .collect::<Vec<_>>()
             .into_iter();
-        for (at, acceptor) in new.acceptors.iter().enumerate() {
+        for (at, door) in doors.into_iter().enumerate() {
             let kept = diff
                 .kept
                 .iter()
@@ -168,7 +180,7 @@ impl Server {
                 .and_then(|(before, _)| old.get_mut(*before)?.take());
             let listening = match kept {
                 Some(listening) => {
-                    listening.door.store(build::door(acceptor).into());
+                    listening.door.store(door.into());
                     Some(listening)
                 }
                 None => opened.next().map(|(_, bound)| self.listen(bound)),

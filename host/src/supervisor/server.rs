@@ -13,11 +13,12 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
 use super::{banner, build};
 use crate::application::Application;
+use crate::chain::tls::Tls;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::logging::LogControl;
@@ -87,15 +88,20 @@ impl Server {
         let acceptors = config
             .acceptors
             .iter()
-            .map(|acceptor| Acceptor::bind(acceptor.listen, build::door(acceptor)))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|acceptor| {
+                Ok(Acceptor::bind(
+                    build::binding(acceptor),
+                    build::door(acceptor)?,
+                )?)
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
         let mut units = BTreeMap::new();
         for (name, application) in &config.applications {
             let unit = build::unit(&runtime, &shared, name, application, &config).await?;
             units.insert(name.clone(), unit);
         }
-        let (watcher, changes) = Watcher::new(watched(&file, &units))?;
+        let (watcher, changes) = Watcher::new(watched(&file, &config, &units))?;
         let mut server = Self {
             file,
             log,
@@ -143,7 +149,7 @@ impl Server {
             stop: CancellationToken::new(),
         };
         let door = listening.door.load();
-        info!(addr = %acceptor.address(), chain = ?door.chain, "listening");
+        info!(addr = %acceptor.address(), chain = %door.layers.chain, "listening");
         self.services.spawn(acceptor.run(
             self.shared.clone(),
             self.admission.clone(),
@@ -167,13 +173,16 @@ impl Server {
 
     /// Watches the configuration and the plugins of now.
     pub(super) fn watch(&mut self) {
-        if let Err(error) = self.watcher.set(watched(&self.file, &self.units)) {
+        if let Err(error) = self
+            .watcher
+            .set(watched(&self.file, &self.config, &self.units))
+        {
             warn!(%error, "some files are not watched: SIGHUP reloads them");
         }
     }
 
-    /// Reloads plugins and configuration when their files change, and all of
-    /// them at SIGHUP.
+    /// Reloads plugins, certificates and configuration when their files
+    /// change, and all of them at SIGHUP.
     pub(super) async fn keep(&mut self, hangup: &mut Signal) -> Infallible {
         loop {
             tokio::select! {
@@ -181,13 +190,32 @@ impl Server {
                     if changed == self.file {
                         self.reload_config().await;
                     }
+                    self.reload_certificates(|tls| tls.uses(&changed));
                     self.reload_plugins(|plugin| *plugin.file() == *changed).await;
                 }
                 Some(()) = hangup.recv() => {
-                    info!("SIGHUP: reloading the configuration and the plugins");
+                    info!("SIGHUP: reloading the configuration, certificates and plugins");
                     self.reload_config().await;
+                    self.reload_certificates(|_| true);
                     self.reload_plugins(|_| true).await;
                 }
+            }
+        }
+    }
+
+    /// Connections go on with what they agreed on.
+    fn reload_certificates(&self, of_interest: impl Fn(&Tls) -> bool) {
+        for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
+            let door = listening.door.load();
+            let Some(tls) = door.layers.tls.as_ref().filter(|tls| of_interest(tls)) else {
+                continue;
+            };
+            let listen = acceptor.listen;
+            match tls.reload() {
+                Ok(true) => info!(%listen, "certificates reloaded"),
+                Ok(false) => debug!(%listen, "certificates touched, content unchanged"),
+                Err(error) => error!(%listen, %error,
+                    "certificates refused; the old ones stay in use"),
             }
         }
     }
@@ -236,10 +264,15 @@ impl Server {
     }
 }
 
-fn watched(file: &Path, units: &BTreeMap<String, Unit>) -> Vec<PathBuf> {
-    units
+fn watched(file: &Path, config: &Config, units: &BTreeMap<String, Unit>) -> Vec<PathBuf> {
+    let certificates = config.acceptors.iter().flat_map(|acceptor| &acceptor.tls);
+    let mut files: Vec<PathBuf> = units
         .values()
         .map(|unit| unit.plugin.file())
+        .chain(certificates.flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]))
         .chain([file.to_owned()])
-        .collect()
+        .collect();
+    files.sort();
+    files.dedup();
+    files
 }

@@ -13,6 +13,7 @@
     reason = "a test's way to fail; clippy's own allowance covers test functions only, not what they call"
 )]
 
+mod addresses;
 mod auth;
 mod author;
 mod bad_plugins;
@@ -28,6 +29,7 @@ mod publish_play;
 mod reconfigure;
 mod relays;
 mod reload;
+mod rtmps;
 mod shipped;
 mod state;
 mod support;
@@ -35,3 +37,5 @@ mod templates;
 #[path = "../common/transcript/mod.rs"]
 mod transcript;
 mod transcripts;
+mod transports;
+mod tunnels;

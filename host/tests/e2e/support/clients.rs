@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     process::{Exit, Process},
-    workspace,
+    tls, workspace,
 };
 
 /// A program that a test needs.
@@ -53,7 +53,9 @@ impl Tool {
     }
 
     pub(crate) fn command(self) -> Command {
-        Command::new(self.program())
+        let mut command = Command::new(self.program());
+        command.env("SSL_CERT_FILE", tls::trusted_file());
+        command
     }
 
     /// Why it can't be used; none if it can.
@@ -72,7 +74,7 @@ impl Tool {
             // It has no way to ask for its version that succeeds.
             Self::Rtmpdump => return works(self.program(), &["--help"]).err(),
             Self::Gstreamer => works(self.program(), &["--version"]).and_then(|_| {
-                ["rtmp2sink", "rtmp2src", "flvmux", "flvdemux"]
+                ["rtmp2sink", "rtmp2src", "rtmpsink", "flvmux", "flvdemux"]
                     .into_iter()
                     .map(|element| works("gst-inspect-1.0".into(), &[element]))
                     .find(|outcome| !matches!(outcome, Ok(status) if status.success()))
@@ -127,8 +129,14 @@ impl Encoder {
         match self.0 {
             Tool::Gstreamer => {
                 command.args(gstreamer_remux(file));
-                command.args(["rtmp2sink", "sync=true"]);
-                command.arg(format!("location={url}"));
+                if url.starts_with("rtmpe:") || url.starts_with("rtmpte:") {
+                    // The older one, which has librtmp below it.
+                    command.args(["rtmpsink", "sync=true"]);
+                    command.arg(format!("location={url} live=1"));
+                } else {
+                    command.args(["rtmp2sink", "sync=true"]);
+                    command.arg(format!("location={url}"));
+                }
                 command.args(GSTREAMER_PADS);
             }
             _ => {

@@ -98,6 +98,9 @@ pub(crate) struct Config {
     apps: Vec<(String, App)>,
     limits: String,
     listen: String,
+    chain: String,
+    /// More fields of the acceptor, each with its comma.
+    acceptor: String,
     state: String,
     level: String,
     default_application: Option<String>,
@@ -112,6 +115,8 @@ impl Config {
             apps: vec![("live".into(), app)],
             limits: String::new(),
             listen: "127.0.0.1:0".into(),
+            chain: "[Tcp, Rtmp]".into(),
+            acceptor: String::new(),
             state: "state".into(),
             level: "info".into(),
             default_application: None,
@@ -169,6 +174,14 @@ impl Config {
         self
     }
 
+    /// Another chain, with the fields of the acceptor that it needs; each
+    /// ends with a comma.
+    pub(crate) fn chain(mut self, chain: &str, fields: &str) -> Self {
+        chain.clone_into(&mut self.chain);
+        fields.clone_into(&mut self.acceptor);
+        self
+    }
+
     /// The text of `config.ron`.
     pub(crate) fn text(&self) -> String {
         let mut out = String::from("(\n");
@@ -192,8 +205,8 @@ impl Config {
         }
         let _ = writeln!(
             out,
-            "  }},\n  acceptors: [(listen: {:?}, chain: [Tcp, Rtmp], applications: {:?})],",
-            self.listen, self.served
+            "  }},\n  acceptors: [(listen: {:?}, chain: {}, {}applications: {:?})],",
+            self.listen, self.chain, self.acceptor, self.served
         );
         if let Some(name) = &self.default_application {
             let _ = writeln!(out, "  default_application: {name:?},");

@@ -22,6 +22,7 @@ pub(crate) mod marked;
 pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod rtmp;
+pub(crate) mod tls;
 pub(crate) mod witness;
 
 use std::{

@@ -104,11 +104,18 @@ pub(crate) struct Client {
 impl Client {
     /// Connects, and exchanges the simple handshake (RTMP 1.0 section 5.2).
     pub(crate) fn open(addr: SocketAddr) -> Result<Self, Failure> {
+        Self::open_behind(addr, &[])
+    }
+
+    /// The same, with bytes in front of the handshake.
+    fn open_behind(addr: SocketAddr, header: &[u8]) -> Result<Self, Failure> {
         let closed = |error: std::io::Error| Failure::Closed(error.to_string());
         let mut socket = TcpStream::connect(addr).map_err(closed)?;
         socket.set_nodelay(true).map_err(closed)?;
         socket.set_read_timeout(Some(ANSWER)).map_err(closed)?;
-        socket.write_all(&hello()).map_err(closed)?;
+        socket
+            .write_all(&[header, &hello()].concat())
+            .map_err(closed)?;
         // S0, S1 and S2.
         let mut answer = vec![0; 1 + 2 * 1536];
         socket.read_exact(&mut answer).map_err(closed)?;
@@ -128,7 +135,16 @@ impl Client {
 
     /// Opens a connection and joins `app`, which may carry a query.
     pub(crate) fn connect(addr: SocketAddr, app: &str) -> Result<Self, Failure> {
-        let mut client = Self::open(addr)?;
+        Self::connect_behind(addr, &[], app)
+    }
+
+    /// The same, with bytes in front of the handshake.
+    pub(crate) fn connect_behind(
+        addr: SocketAddr,
+        header: &[u8],
+        app: &str,
+    ) -> Result<Self, Failure> {
+        let mut client = Self::open_behind(addr, header)?;
         client.connect_command(addr, app)?;
         client.until(ANSWER, |command| command.name == "_result")?;
         Ok(client)

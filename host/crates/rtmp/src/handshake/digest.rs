@@ -19,6 +19,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::exchange::{KEY_LEN, Key};
 use super::{PACKET_LEN, Packet};
 
 /// Length of a digest in bytes.
@@ -80,6 +81,35 @@ impl Scheme {
     }
 }
 
+impl Scheme {
+    /// Where the public key of RTMPE begins: 772 to 1403 or 8 to 639.
+    fn key_position(self, packet: &Packet) -> usize {
+        let (at, start) = match self {
+            Self::Zero => (1532, 772),
+            Self::One => (768, 8),
+        };
+        let offset: usize = packet
+            .iter()
+            .skip(at)
+            .take(4)
+            .map(|byte| usize::from(*byte))
+            .sum();
+        start + offset % 632
+    }
+
+    /// The public key in a C1 or S1 of RTMPE.
+    pub(super) fn public_key(self, packet: &Packet) -> Option<&Key> {
+        let position = self.key_position(packet);
+        packet.get(position..)?.first_chunk::<KEY_LEN>()
+    }
+
+    /// Its place.
+    pub(super) fn public_key_mut(self, packet: &mut Packet) -> Option<&mut Key> {
+        let position = self.key_position(packet);
+        packet.get_mut(position..)?.first_chunk_mut::<KEY_LEN>()
+    }
+}
+
 /// The digest of a C1 or S1 and its scheme, if it has a valid one.
 pub(super) fn find(packet: &Packet, sender: Sender) -> Option<(Scheme, Digest)> {
     [Scheme::Zero, Scheme::One].into_iter().find_map(|scheme| {
@@ -130,7 +160,8 @@ fn split(packet: &Packet, position: usize) -> Option<(&[u8], &Digest, &[u8])> {
     Some((before, digest, after))
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
+/// HMAC-SHA256.
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
     // HMAC takes keys of any length; the error is of the trait, not of HMAC.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Digest::default();

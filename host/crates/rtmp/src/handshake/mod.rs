@@ -3,12 +3,15 @@
 //! In: the first received bytes. Out: the bytes to send, and the point where
 //! the chunk stream begins. RTMP 1.0 section 5.2 describes the simple
 //! handshake (random bytes, echoed). The digest handshake of Flash Player 9 and
-//! later is in no specification; `digest.rs` says what it is.
+//! later is in no specification; `digest.rs` says what it is, and `exchange.rs`
+//! what RTMPE adds to it.
 //!
 //! The random bytes are an argument: nothing in this crate makes any.
 
 mod client;
 mod digest;
+mod encrypted;
+mod exchange;
 mod server;
 
 #[cfg(test)]
@@ -17,6 +20,8 @@ mod tests;
 use thiserror::Error;
 
 pub use client::ClientHandshake;
+pub use encrypted::{EncryptedHandshake, SECRET_LEN};
+pub use exchange::{Cipher, Ciphers};
 pub use server::ServerHandshake;
 
 /// How many random bytes each end of a handshake is given.
@@ -61,6 +66,18 @@ pub enum HandshakeError {
         /// The version byte.
         found: u8,
     },
+    /// C0 asks for something else where only encrypted RTMP is spoken.
+    #[error("C0 (byte 0): expected version 6 of RTMPE, found 0x{found:02x}{}", looks_like(*found))]
+    NotEncrypted {
+        /// The version byte.
+        found: u8,
+    },
+    /// RTMPE without digests does not exist.
+    #[error("C1: expected a digest, which RTMPE has, found none")]
+    NoDigest,
+    /// The key exchange of RTMPE can't be done.
+    #[error("C1: expected a public key of RTMPE, found a number that is none")]
+    PublicKey,
     /// The first byte is no RTMP version that anyone uses.
     #[error("{packet} (byte 0): expected version 3, found 0x{found:02x}{}", looks_like(*found))]
     Version {
@@ -83,6 +100,8 @@ pub enum HandshakeError {
 fn looks_like(byte: u8) -> &'static str {
     match byte {
         0x16 => " (looks like TLS)",
+        b'P' => " (looks like HTTP, or a PROXY header from an address that none is expected from)",
+        b'\r' => " (looks like a PROXY header from an address that none is expected from)",
         b'A'..=b'Z' => " (looks like HTTP or another text protocol)",
         _ => "",
     }

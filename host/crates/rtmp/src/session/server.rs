@@ -117,9 +117,20 @@ impl ServerSession {
         random: &[u8; crate::handshake::RANDOM_LEN],
         epoch_ms: u32,
     ) -> Self {
+        let handshake = ServerHandshake::new(random, epoch_ms);
+        Self::in_phase(config, Phase::Handshake(Box::new(handshake)))
+    }
+
+    /// A session whose handshake was done below it: that of RTMPE.
+    pub fn after_handshake(config: ServerConfig) -> Self {
+        let link = Link::new(config.limits);
+        Self::in_phase(config, Phase::Messages(Box::new(link)))
+    }
+
+    fn in_phase(config: ServerConfig, phase: Phase) -> Self {
         Self {
             config,
-            phase: Phase::Handshake(Box::new(ServerHandshake::new(random, epoch_ms))),
+            phase,
             connection: Connection::Unconnected,
             streams: LiteMap::new(),
             next_stream: 1,

@@ -3,7 +3,8 @@
 //!
 //! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
-//! `rename`, `version`, `tell-version`, `tell-extra`, those made of a fault and a hook
+//! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, those made
+//! of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `refuse-configure`, `refuse-start`, and `do`, which answers a connect
 //! with what the command of `do=...&args=...` returned.
@@ -129,6 +130,11 @@ impl App for Probe {
         if let ("do", Some(method)) = (mode, req.param("do")) {
             let done = commands::run(method, req.param("args").unwrap_or_default());
             return Rejection::new(done.unwrap_or_else(|error| error)).into();
+        }
+        if mode == "tell-client" {
+            let who = &req.client;
+            let name = who.tls_name.as_deref().unwrap_or("-");
+            return Rejection::new(format!("{} {name} {}", who.protocol, who.remote)).into();
         }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),

@@ -1,0 +1,335 @@
+//! One tunnelled client: the bytes of its requests in, the bytes for its
+//! answers out. To its session it is a carrier like any other.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+use crate::carrier::Carrier;
+
+/// Received bytes that the session has not read; then requests wait.
+const MAX_INBOUND: usize = 256 * 1024;
+/// Bytes for the client that it has not asked for; then the session waits.
+const MAX_OUTBOUND: usize = 256 * 1024;
+/// What a client is told of how long to wait between two questions: the first
+/// byte of each answer, in units nobody has written down. Clients take it as
+/// "more is worse".
+const INTERVALS: [u8; 6] = [1, 3, 5, 9, 17, 33];
+
+/// A tunnelled client's connection.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    state: Mutex<State>,
+    /// The session has read, or is over.
+    room: Notify,
+    /// Held while a request is worked on: they come one after the other.
+    turn: tokio::sync::Mutex<Turn>,
+}
+
+/// What orders the requests.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Of the last request.
+    number: Option<u64>,
+}
+
+impl Turn {
+    /// Whether `number` may be next. One that comes again would put its bytes
+    /// into the stream twice.
+    pub(super) fn advance(&mut self, number: u64) -> bool {
+        let is_next = self.number.is_none_or(|last| number > last);
+        if is_next {
+            self.number = Some(number);
+        }
+        is_next
+    }
+}
+
+struct State {
+    inbound: VecDeque<Bytes>,
+    inbound_len: usize,
+    outbound: BytesMut,
+    /// The client is gone, or was told that the session is.
+    closed: bool,
+    /// The session sends no more.
+    finished: bool,
+    /// Answers in a row that had nothing for the client.
+    empty: usize,
+    requested: Instant,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("inbound", &self.inbound_len)
+            .field("outbound", &self.outbound.len())
+            .field("closed", &self.closed)
+            .field("finished", &self.finished)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn close(&mut self) {
+        self.closed = true;
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        let wakers = [self.reader.take(), self.writer.take()];
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Tunnel {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                inbound: VecDeque::new(),
+                inbound_len: 0,
+                outbound: BytesMut::new(),
+                closed: false,
+                finished: false,
+                empty: 0,
+                requested: Instant::now(),
+                reader: None,
+                writer: None,
+            }),
+            room: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The turn of one request.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, Turn> {
+        let turn = self.turn.lock().await;
+        self.state.lock().requested = Instant::now();
+        turn
+    }
+
+    /// Passes bytes of a request to the session; waits while it is behind.
+    pub(super) async fn push(&self, bytes: Bytes) {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut state = self.state.lock();
+                if state.closed || bytes.is_empty() {
+                    return;
+                }
+                state.requested = Instant::now();
+                if state.inbound_len < MAX_INBOUND {
+                    state.inbound_len = state.inbound_len.saturating_add(bytes.len());
+                    state.inbound.push_back(bytes);
+                    if let Some(reader) = state.reader.take() {
+                        reader.wake();
+                    }
+                    return;
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// An answer: the interval, then what waits for the client.
+    pub(super) fn answer(&self) -> Bytes {
+        let mut state = self.state.lock();
+        let waiting = std::mem::take(&mut state.outbound);
+        state.empty = match waiting.is_empty() {
+            true => state.empty.saturating_add(1),
+            false => 0,
+        };
+        let last = INTERVALS.len().saturating_sub(1);
+        let interval = INTERVALS.get(state.empty.min(last)).copied();
+        let mut answer = BytesMut::with_capacity(waiting.len().saturating_add(1));
+        answer.extend_from_slice(&[interval.unwrap_or(1)]);
+        answer.extend_from_slice(&waiting);
+        if state.finished {
+            // The last bytes are out.
+            state.close();
+        } else if let Some(writer) = state.writer.take() {
+            writer.wake();
+        }
+        answer.freeze()
+    }
+
+    /// The client is gone.
+    pub(super) fn close(&self) {
+        self.state.lock().close();
+        self.room.notify_waiters();
+    }
+
+    /// Waits until the client has asked for nothing for so long as `patience`.
+    pub(super) async fn expired(&self, patience: Duration) {
+        loop {
+            let due = self.state.lock().requested + patience;
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due.into()).await;
+        }
+    }
+}
+
+impl Carrier for Tunnel {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let mut filled = 0_usize;
+        while let Some(front) = state.inbound.front_mut() {
+            let free = buffer.get_mut(filled..).unwrap_or_default();
+            if free.is_empty() {
+                break;
+            }
+            let count = free.len().min(front.len());
+            let (free, _) = free.split_at_mut(count);
+            front.copy_to_slice(free);
+            filled = filled.saturating_add(count);
+            if front.is_empty() {
+                state.inbound.pop_front();
+            }
+        }
+        state.inbound_len = state.inbound_len.saturating_sub(filled);
+        if filled == 0 && !state.closed {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        drop(state);
+        self.room.notify_waiters();
+        Ok(filled)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        if state.closed || state.finished {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut written = 0_usize;
+        for slice in slices {
+            let room = MAX_OUTBOUND.saturating_sub(state.outbound.len());
+            let part = slice.get(..room.min(slice.len())).unwrap_or_default();
+            state.outbound.extend_from_slice(part);
+            written = written.saturating_add(part.len());
+            if part.len() < slice.len() {
+                break;
+            }
+        }
+        if written == 0 && slices.iter().any(|slice| !slice.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(written)
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock();
+        if state.inbound_len > 0 || state.closed {
+            return Poll::Ready(Ok(()));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock();
+        if state.closed || state.finished || state.outbound.len() < MAX_OUTBOUND {
+            return Poll::Ready(Ok(()));
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.finished = true;
+        if state.outbound.is_empty() {
+            state.close();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_and_wake_who_waits() {
+        let tunnel = Tunnel::new();
+        let mut buffer = [0; 4];
+        let nothing = tunnel.try_read(&mut buffer).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        let read = async {
+            poll_fn(|cx| tunnel.poll_read_ready(cx)).await.unwrap();
+            let first = tunnel.try_read(&mut buffer).unwrap();
+            assert_eq!((first, buffer), (4, *b"abcd"));
+            assert_eq!(tunnel.try_read(&mut buffer).unwrap(), 1);
+        };
+        let push = async {
+            tunnel.push(Bytes::from_static(b"abc")).await;
+            tunnel.push(Bytes::from_static(b"de")).await;
+        };
+        tokio::join!(read, push);
+        let slices = [&b"answer"[..], b" in two"].map(IoSlice::new);
+        assert_eq!(tunnel.try_write(&slices).unwrap(), 13);
+        assert_eq!(&tunnel.answer()[..], b"\x01answer in two");
+    }
+
+    #[tokio::test]
+    async fn both_directions_are_bounded() {
+        let tunnel = Tunnel::new();
+        let megabyte = vec![7; 1 << 20];
+        let written = tunnel.try_write(&[IoSlice::new(&megabyte)]).unwrap();
+        assert_eq!(written, MAX_OUTBOUND);
+        let full = tunnel.try_write(&[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let ready = poll_fn(|cx| tunnel.poll_write_ready(cx));
+        let answer = async { tunnel.answer() };
+        let (ready, answer) = tokio::join!(ready, answer);
+        ready.unwrap();
+        assert_eq!(answer.len(), 1 + MAX_OUTBOUND);
+
+        tunnel.push(vec![1; MAX_INBOUND].into()).await;
+        let mut buffer = vec![0; MAX_INBOUND];
+        let read = async { tunnel.try_read(&mut buffer) };
+        // Waits for the read.
+        let ((), read) = tokio::join!(tunnel.push(Bytes::from_static(b"x")), read);
+        assert_eq!(read.unwrap(), MAX_INBOUND);
+        assert_eq!(tunnel.try_read(&mut buffer).unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_bytes_go_out_before_the_end() {
+        let tunnel = Tunnel::new();
+        tunnel.try_write(&[IoSlice::new(b"bye")]).unwrap();
+        tunnel.shutdown_write().unwrap();
+        let again = tunnel.try_write(&[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::BrokenPipe);
+        tunnel.try_read(&mut [0]).unwrap_err();
+        assert_eq!(&tunnel.answer()[..], b"\x01bye");
+        assert_eq!(tunnel.try_read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn the_interval_grows_while_there_is_nothing() {
+        let tunnel = Tunnel::new();
+        let intervals: Vec<u8> = (0..7).map(|_| tunnel.answer()[0]).collect();
+        assert_eq!(intervals, [3, 5, 9, 17, 33, 33, 33]);
+        tunnel.try_write(&[IoSlice::new(b"x")]).unwrap();
+        assert_eq!(&tunnel.answer()[..], b"\x01x");
+    }
+
+    #[test]
+    fn a_number_comes_once() {
+        let mut turn = Turn::default();
+        let taken: Vec<bool> = [0, 1, 1, 3, 2, 4].map(|n| turn.advance(n)).into();
+        assert_eq!(taken, [true, true, false, true, false, true]);
+    }
+}

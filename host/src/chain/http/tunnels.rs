@@ -1,0 +1,114 @@
+//! The tunnelled clients of one acceptor, by the name each was given.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use super::tunnel::Tunnel;
+use crate::chain;
+use crate::config::Chain;
+use crate::net::{Admission, Refused};
+use crate::session::{Entrance, Shared};
+
+/// Random bytes of a name: who knows it may speak for the client.
+const NAME_BYTES: usize = 16;
+
+/// The tunnels of one acceptor. Each counts as a connection, beside those that
+/// its requests come in on.
+#[derive(Debug)]
+pub struct Tunnels {
+    open: Mutex<HashMap<String, Arc<Tunnel>>>,
+    /// One was removed.
+    removed: Notify,
+    admission: Arc<Admission>,
+    sessions: TaskTracker,
+}
+
+/// Why there is no tunnel.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("no random bytes for its name: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Tunnels {
+    /// None yet; their sessions become tasks of `sessions`.
+    pub fn new(admission: Arc<Admission>, sessions: TaskTracker) -> Arc<Self> {
+        Arc::new(Self {
+            open: Mutex::default(),
+            removed: Notify::new(),
+            admission,
+            sessions,
+        })
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Tunnel>> {
+        self.open.lock().get(name).cloned()
+    }
+
+    /// Starts the session of one more client; returns the tunnel's name.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        chain: Chain,
+        remote: SocketAddr,
+        mut entrance: Entrance,
+        shared: Arc<Shared>,
+    ) -> Result<String, OpenError> {
+        // Its connection may be older, and have carried others.
+        entrance.accepted = Instant::now();
+        let permit = self.admission.admit(Some(remote.ip()))?;
+        let mut random = [0; NAME_BYTES];
+        getrandom::fill(&mut random).map_err(OpenError::Random)?;
+        let name = random.map(|byte| format!("{byte:02x}")).concat();
+        let tunnel = Arc::new(Tunnel::new());
+        self.open.lock().insert(name.clone(), tunnel.clone());
+        let patience = shared.limits.load().tunnel;
+        let (tunnels, known_as) = (self.clone(), name.clone());
+        self.sessions.spawn(async move {
+            {
+                let mut session = std::pin::pin!(chain::ascend(
+                    chain,
+                    tunnel.clone(),
+                    remote,
+                    entrance,
+                    shared
+                ));
+                tokio::select! {
+                    () = &mut session => {}
+                    () = tunnel.expired(patience) => {
+                        info!(%remote, seconds = patience.as_secs_f32(),
+                            "a tunnelled client asks no more");
+                        // The session takes it for the end of the connection.
+                        tunnel.close();
+                        session.await;
+                    }
+                }
+            }
+            tunnel.close();
+            tunnels.open.lock().remove(&known_as);
+            tunnels.removed.notify_waiters();
+            debug!(%remote, "tunnel closed");
+            drop(permit);
+        });
+        Ok(name)
+    }
+
+    /// Waits until there is no tunnel.
+    pub(super) async fn drained(&self) {
+        loop {
+            let removed = self.removed.notified();
+            if self.open.lock().is_empty() {
+                return;
+            }
+            removed.await;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A socket behind TLS, as a carrier.
+//!
+//! The protocol's state is driven on the non-blocking socket itself, so that
+//! the hub's lanes write a frame to it as to any other carrier.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use rustls::ServerConnection;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::carrier::Carrier;
+use crate::chain::ahead::{Ahead, Seal};
+
+/// The most that is encrypted ahead of the socket, bytes.
+const MAX_AHEAD: usize = 64 * 1024;
+
+/// A connection after its TLS handshake.
+#[derive(Debug)]
+pub struct TlsCarrier {
+    socket: TcpStream,
+    state: Mutex<State>,
+    /// The last read did not stop for want of bytes: there may be decrypted
+    /// ones, an end or an error, of which the socket's readiness says nothing.
+    more: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    tls: ServerConnection,
+    ahead: Ahead,
+}
+
+impl TlsCarrier {
+    /// Takes over where the handshake ended.
+    pub fn new(stream: TlsStream<TcpStream>) -> Self {
+        let (socket, mut tls) = stream.into_inner();
+        tls.set_buffer_limit(Some(MAX_AHEAD));
+        Self {
+            socket,
+            state: Mutex::new(State {
+                tls,
+                ahead: Ahead::default(),
+            }),
+            // What the client sent right behind its handshake.
+            more: AtomicBool::new(true),
+        }
+    }
+
+    fn read(&self, tls: &mut ServerConnection, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+        let mut filled = 0;
+        loop {
+            match tls
+                .reader()
+                .read(buffer.get_mut(filled..).unwrap_or_default())
+            {
+                // The buffer is full, or the client has said that it closes.
+                Ok(0) => return (filled, Ok(())),
+                Ok(count) => {
+                    filled = filled.saturating_add(count);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // It closed without saying so, as most encoders do.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return (filled, Ok(()));
+                }
+                Err(error) => return (filled, Err(error)),
+            }
+            if let Err(error) = tls.read_tls(&mut Socket(&self.socket)) {
+                return (filled, Err(error));
+            }
+            let processed = tls.process_new_packets();
+            // An alert, or the answer to a change of keys. If there is no room
+            // now it goes out in front of the next write.
+            let sent = self.flush(tls);
+            if let Err(error) = processed {
+                return (
+                    filled,
+                    Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                );
+            }
+            match sent {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return (filled, Err(error));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn flush(&self, tls: &mut ServerConnection) -> io::Result<()> {
+        let socket = &self.socket;
+        Layer { tls, socket }.flush()
+    }
+}
+
+impl Carrier for TlsCarrier {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let (filled, outcome) = self.read(&mut state.tls, buffer);
+        let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let more = !outcome.as_ref().is_err_and(waits);
+        self.more.store(more, Ordering::Relaxed);
+        match outcome {
+            // What came before an error counts; the error comes again.
+            Err(error) if filled == 0 => Err(error),
+            _ => Ok(filled),
+        }
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let State { tls, ahead } = &mut *state;
+        let socket = &self.socket;
+        ahead.write(&mut Layer { tls, socket }, slices)
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.more.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        self.socket.poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_write_ready(cx)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.tls.send_close_notify();
+        match self.flush(&mut state.tls) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+        SockRef::from(&self.socket).shutdown(Shutdown::Write)
+    }
+}
+
+/// The protocol and its socket.
+struct Layer<'l> {
+    tls: &'l mut ServerConnection,
+    socket: &'l TcpStream,
+}
+
+impl Seal for Layer<'_> {
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut Socket(self.socket))? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.tls.writer().write_vectored(slices)
+    }
+}
+
+/// The socket as rustls wants it.
+struct Socket<'s>(&'s TcpStream);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! RTMPT and RTMPE request by request: what clients do wrong, and leave undone.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use crate::support::{
+    App, Config, Host,
+    log::{Entry, START},
+    rtmp::{self, Client},
+    together,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+const RTMPT: &str = "[Tcp, Http, Rtmp]";
+
+/// One connection of an HTTP client.
+struct Http(BufReader<TcpStream>);
+
+impl Http {
+    fn open(host: &Host) -> Self {
+        let socket = TcpStream::connect(host.addr).expect("it listens");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        Self(BufReader::new(socket))
+    }
+
+    /// The status and the body of the answer.
+    fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let socket = self.0.get_mut();
+        socket
+            .write_all(&[head.as_bytes(), body].concat())
+            .expect("it reads");
+        let mut line = || {
+            let mut line = String::new();
+            self.0.read_line(&mut line).expect("an answer");
+            line.trim_end().to_owned()
+        };
+        let status = line().split(' ').nth(1).and_then(|code| code.parse().ok());
+        let mut length = 0;
+        loop {
+            let line = line();
+            if line.is_empty() {
+                break;
+            }
+            // As librtmp looks for it.
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = value.parse().expect("a length");
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).expect("the whole body");
+        (status.expect("a status"), body)
+    }
+
+    fn post(&mut self, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        self.ask("POST", path, body)
+    }
+
+    fn open_tunnel(&mut self) -> String {
+        let (status, name) = self.post("/open/1", b"\0");
+        assert_eq!(status, 200);
+        let name = String::from_utf8(name).expect("text");
+        name.strip_suffix('\n').expect("a line").to_owned()
+    }
+}
+
+fn field(entry: &Entry, name: &str) -> String {
+    entry.field(name).unwrap_or_default()
+}
+
+#[test]
+fn a_tunnel_carries_the_handshake_over_any_connection() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")).chain(RTMPT, ""));
+    let mut http = Http::open(&host);
+    assert_eq!(http.post("/fcs/ident2", b"\0").0, 404);
+    let name = http.open_tunnel();
+    let (mut answer, mut number) = (Vec::new(), 0);
+    let (status, body) = http.post(&format!("/send/{name}/{number}"), &rtmp::hello());
+    assert_eq!(status, 200);
+    answer.extend_from_slice(&body[1..]);
+    // On another connection; the session may need a moment.
+    let mut other = Http::open(&host);
+    while answer.len() < 1 + 2 * 1536 {
+        number += 1;
+        let (status, body) = other.post(&format!("/idle/{name}/{number}"), b"\0");
+        assert_eq!(status, 200);
+        answer.extend_from_slice(&body[1..]);
+    }
+    assert_eq!(answer.len(), 1 + 2 * 1536);
+    assert_eq!(answer[0], 3);
+
+    let (status, _) = http.post(&format!("/close/{name}/{}", number + 1), b"\0");
+    assert_eq!(status, 200);
+    let ended = host.log.wait(START, "session ended", &[], SOON);
+    assert_eq!(field(&ended, "reason"), "eof");
+    host.stop();
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_and_harm_nobody() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")).chain(RTMPT, ""));
+    let mut http = Http::open(&host);
+    let name = http.open_tunnel();
+    assert_eq!(http.ask("GET", "/", b"").0, 405);
+    assert_eq!(http.post("/", b"").0, 404);
+    assert_eq!(http.post("/idle/0123456789abcdef/1", b"").0, 404);
+    assert_eq!(http.post(&format!("/idle/{name}"), b"").0, 404);
+    assert_eq!(http.post(&format!("/idle/{name}/one"), b"").0, 400);
+    assert_eq!(http.post(&format!("/idle/{name}/7"), b"").0, 200);
+    for repeated in [7, 6] {
+        let sent = http.post(&format!("/send/{name}/{repeated}"), &rtmp::hello());
+        assert_eq!(sent.0, 400, "its bytes would come twice");
+    }
+    assert_eq!(http.post(&format!("/send/{name}/8"), b"\x16").0, 200);
+    let ended = host.log.wait(START, "session ended", &[], SOON);
+    let detail = field(&ended, "detail");
+    assert!(detail.contains("looks like TLS"), "{detail}");
+
+    let mark = host.log.mark();
+    let mut plain = TcpStream::connect(host.addr).expect("it listens");
+    plain.write_all(&rtmp::hello()).expect("it reads");
+    let refused = host.log.wait_until(mark, SOON, |entry| {
+        entry.message().starts_with("HTTP connection refused")
+    });
+    refused.expect("an operator is told");
+    Http::open(&host).open_tunnel();
+    host.stop();
+}
+
+#[test]
+fn a_tunnel_expires_when_its_client_asks_no_more() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("tunnel: \"1 s\"");
+    let host = Host::start(&config.chain(RTMPT, ""));
+    let mut http = Http::open(&host);
+    let name = http.open_tunnel();
+    let asks_no_more = "a tunnelled client asks no more";
+    host.log.wait(START, asks_no_more, &[], SOON);
+    host.log.wait(START, "session ended", &[], SOON);
+    // Gone soon after its session.
+    let gone = (0..1000).any(|number| http.post(&format!("/idle/{name}/{number}"), b"").0 == 404);
+    assert!(gone, "the tunnel is still there");
+    host.stop();
+}
+
+#[test]
+fn tunnels_count_as_connections() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("connections: 3");
+    let host = Host::start(&config.chain(RTMPT, ""));
+    let mut http = Http::open(&host);
+    let first = http.open_tunnel();
+    http.open_tunnel();
+    assert_eq!(http.post("/open/1", b"\0").0, 503);
+    assert_eq!(http.post(&format!("/close/{first}/1"), b"\0").0, 200);
+    host.log.wait(START, "session ended", &[], SOON);
+    let again = (0..1000).any(|_| http.post("/open/1", b"\0").0 == 200);
+    assert!(again, "no room was made");
+    host.stop();
+}
+
+#[test]
+fn rtmpe_is_spoken_where_the_chain_has_it_and_nowhere_else() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")).chain("[Tcp, Rtmpe]", ""));
+    Client::connect(host.addr, "live").expect_err("it is not encrypted");
+    let failed = host.log.wait(START, "RTMPE handshake failed", &[], SOON);
+    let reason = field(&failed, "reason");
+    assert!(
+        reason.contains("expected version 6 of RTMPE, found 0x03"),
+        "{reason}"
+    );
+    host.stop();
+
+    let host = Host::start(&Config::live(App::open("reject")));
+    let mut socket = TcpStream::connect(host.addr).expect("it listens");
+    socket.write_all(b"\x06").expect("it reads");
+    let ended = host.log.wait(START, "session ended", &[], SOON);
+    let detail = field(&ended, "detail");
+    assert!(
+        detail.contains("RTMPE not enabled on this chain"),
+        "{detail}"
+    );
+    host.stop();
+}
