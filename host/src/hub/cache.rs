@@ -1,36 +1,62 @@
-//! What a joining player needs before the live frames: metadata, codec
-//! headers and the frames since the last keyframe, bounded by bytes.
+//! What a joining player needs before the live frames: metadata, the codec
+//! headers of every track and the frames since the last keyframe, bounded by
+//! bytes.
 
 use std::sync::Arc;
 
 use livehost_rtmp::data;
+use tracing::{debug, warn};
 
-use super::frame::{Frame, Kind, Role};
+use super::frame::{Draft, Frame, Kind, Role};
+use super::tracks::{Covered, MainTrack};
 
-/// Headers kept: one for each track of audio and video that fits here.
-const MAX_HEADERS: usize = 16;
+/// Header messages kept for one stream: sequence headers and their
+/// supplements, of every track of audio and video.
+pub(super) const MAX_HEADERS: usize = 64;
+/// Bytes of header messages kept for one stream. A header has some hundred.
+pub(super) const MAX_HEADER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     metadata: Option<Arc<Frame>>,
+    /// In the order in which they first came.
     headers: Vec<Arc<Frame>>,
+    refused_headers: u64,
     /// Starts with a keyframe, or is empty.
     frames: Vec<Arc<Frame>>,
     frames_bytes: usize,
-    audio_codec: Option<&'static str>,
-    video_codec: Option<&'static str>,
+    main_track: MainTrack,
+    audio: Option<TrackCodec>,
+    video: Option<TrackCodec>,
+}
+
+/// The codec of the lowest track seen: of the default one, as soon as it came.
+#[derive(Debug, Clone, Copy)]
+struct TrackCodec {
+    track: u8,
+    name: &'static str,
 }
 
 impl Cache {
+    /// Says whether a video frame begins a group of pictures, which depends on
+    /// the tracks before it. `timestamp` in the publisher's milliseconds.
+    pub(super) fn classify(&mut self, draft: &mut Draft, timestamp: u32) {
+        if draft.kind() == Kind::Video && draft.media_track().is_some() {
+            let keyframe = draft.role() == Role::Keyframe;
+            if !self
+                .main_track
+                .starts_group(draft.slot().tracks, keyframe, timestamp)
+            {
+                draft.depends();
+            }
+        }
+    }
+
     /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
     /// pictures larger than that is not kept at all: joining players then wait
     /// for the next keyframe.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) {
-        match frame.kind() {
-            Kind::Audio => self.audio_codec = self.audio_codec.or(frame.codec()),
-            Kind::Video => self.video_codec = self.video_codec.or(frame.codec()),
-            Kind::Data => {}
-        }
+        self.note_codec(frame);
         match frame.role() {
             Role::Metadata => {
                 self.metadata = Some(self.merged(frame));
@@ -71,27 +97,72 @@ impl Cache {
         self.metadata = None;
     }
 
+    fn note_codec(&mut self, frame: &Frame) {
+        let known = match frame.kind() {
+            Kind::Audio => &mut self.audio,
+            Kind::Video => &mut self.video,
+            Kind::Data => return,
+        };
+        if let (Some(name), Some(track)) = (frame.codec(), frame.slot().tracks.lowest())
+            && known.is_none_or(|known| track <= known.track)
+        {
+            *known = Some(TrackCodec { track, name });
+        }
+    }
+
     fn push_header(&mut self, frame: &Arc<Frame>) {
         let same = |old: &&mut Arc<Frame>| old.slot() == frame.slot();
-        if let Some(old) = self.headers.iter_mut().find(same) {
-            *old = frame.clone();
-        } else if self.headers.len() < MAX_HEADERS {
-            self.headers.push(frame.clone());
+        match self.headers.iter_mut().find(same) {
+            Some(old) => *old = frame.clone(),
+            None => self.headers.push(frame.clone()),
         }
+        // The newest counts first, wherever it is.
+        let mut covered = Covered::default();
+        covered.add(frame.slot());
+        self.headers.reverse();
+        self.headers
+            .retain(|old| Arc::ptr_eq(old, frame) || covered.add(old.slot()));
+        self.headers.reverse();
+        let bytes: usize = self.headers.iter().map(|header| header.len()).sum();
+        if self.headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            self.headers.retain(|old| !Arc::ptr_eq(old, frame));
+            self.refuse(frame);
+        }
+    }
+
+    /// Says so once; a publisher could send such headers all the time.
+    fn refuse(&mut self, frame: &Frame) {
+        let (kind, track, bytes) = (frame.kind(), frame.slot().tracks.lowest(), frame.len());
+        let refused = "a codec header is not kept for players that join later: the stream \
+                       has more of them than are kept";
+        if self.refused_headers == 0 {
+            warn!(
+                ?kind,
+                track,
+                bytes,
+                most = MAX_HEADERS,
+                most_bytes = MAX_HEADER_BYTES,
+                "{refused}"
+            );
+        } else {
+            debug!(?kind, track, bytes, "{refused}");
+        }
+        self.refused_headers = self.refused_headers.saturating_add(1);
     }
 
     /// True once the publisher has sent video: players then start at a keyframe.
     pub(super) fn has_video(&self) -> bool {
-        self.video_codec.is_some()
+        self.video.is_some()
     }
 
     /// The codec of audio or video, once a message has told.
     pub(super) fn codec(&self, kind: Kind) -> Option<&'static str> {
-        match kind {
-            Kind::Audio => self.audio_codec,
-            Kind::Video => self.video_codec,
+        let known = match kind {
+            Kind::Audio => self.audio,
+            Kind::Video => self.video,
             Kind::Data => None,
-        }
+        };
+        known.map(|codec| codec.name)
     }
 
     /// Metadata and headers, at the time of the first frame that follows.

@@ -8,6 +8,8 @@ use livehost_rtmp::chunk;
 use livehost_rtmp::message::{Message, type_id};
 use livehost_wire::flv::{self, AudioPacket, VideoPacket};
 
+use super::tracks::{HeaderSlot, Tracks};
+
 /// Message stream id that the shared chunks are written for: what
 /// `createStream` answers to a connection's first call.
 pub const SHARED_MESSAGE_STREAM: u32 = 1;
@@ -63,16 +65,6 @@ pub enum Role {
     Dependent,
 }
 
-/// Which header a header replaces: there is one of each for every track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct HeaderSlot {
-    kind: Kind,
-    track: u8,
-    /// The sequence header, or what Enhanced RTMP adds to it: colour
-    /// information of video, the channel order of audio.
-    is_supplement: bool,
-}
-
 /// One message, parsed and chunked once.
 #[derive(Debug)]
 pub struct Frame {
@@ -99,35 +91,15 @@ pub enum NotAFrame {
 
 impl Frame {
     /// Classifies a message body and cuts it into chunks of `chunk_size` bytes.
-    /// `timestamp` is in milliseconds on the stream's timeline.
+    /// `timestamp` is in milliseconds on the stream's timeline. A keyframe of
+    /// any track counts as one.
     pub fn new(
         kind: Kind,
         timestamp: u32,
         payload: Bytes,
         chunk_size: u32,
     ) -> Result<Self, NotAFrame> {
-        if payload.is_empty() {
-            return Err(NotAFrame::Empty);
-        }
-        let (role, slot, codec) = match kind {
-            Kind::Audio => classify_audio(&payload)?,
-            Kind::Video => classify_video(&payload)?,
-            Kind::Data => classify_data(&payload),
-        };
-        let chunks = chunk::encode_absolute(
-            &message(kind, timestamp, SHARED_MESSAGE_STREAM, payload.clone()),
-            chunk_size,
-        );
-        Ok(Self {
-            kind,
-            role,
-            slot,
-            codec,
-            timestamp,
-            payload: within(&chunks, payload, chunk_size),
-            chunks,
-            chunk_size,
-        })
+        Ok(Draft::new(kind, payload)?.at(timestamp, chunk_size))
     }
 
     /// Audio, video or data.
@@ -140,7 +112,7 @@ impl Frame {
         self.role
     }
 
-    /// What it replaces among the headers, if it is one.
+    /// What it replaces among the headers, if it is one; its tracks in any case.
     pub(super) fn slot(&self) -> HeaderSlot {
         self.slot
     }
@@ -239,9 +211,85 @@ fn message(kind: Kind, timestamp: u32, message_stream_id: u32, payload: Bytes) -
     }
 }
 
-type Classified = (Role, HeaderSlot, Option<&'static str>);
+/// A message that is understood, and has no place in time yet.
+#[derive(Debug)]
+pub(super) struct Draft {
+    content: Content,
+    payload: Bytes,
+}
 
-fn classify_audio(payload: &[u8]) -> Result<Classified, NotAFrame> {
+/// What a body says of itself.
+#[derive(Debug, Clone, Copy)]
+struct Content {
+    role: Role,
+    slot: HeaderSlot,
+    codec: Option<&'static str>,
+    is_coded: bool,
+}
+
+impl Draft {
+    pub(super) fn new(kind: Kind, payload: Bytes) -> Result<Self, NotAFrame> {
+        if payload.is_empty() {
+            return Err(NotAFrame::Empty);
+        }
+        let content = match kind {
+            Kind::Audio => classify_audio(&payload)?,
+            Kind::Video => classify_video(&payload)?,
+            Kind::Data => classify_data(&payload),
+        };
+        Ok(Self { content, payload })
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.content.slot.kind
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.content.role
+    }
+
+    pub(super) fn slot(&self) -> HeaderSlot {
+        self.content.slot
+    }
+
+    /// The lowest track of audio or video itself, whose timestamp means when
+    /// it is heard or seen.
+    pub(super) fn media_track(&self) -> Option<u8> {
+        let coded = self.content.is_coded.then_some(self.content.slot.tracks);
+        coded.and_then(Tracks::lowest)
+    }
+
+    /// It begins nothing: a keyframe of a track that follows another.
+    pub(super) fn depends(&mut self) {
+        self.content.role = Role::Dependent;
+    }
+
+    /// The frame at `timestamp`, in chunks of `chunk_size` bytes.
+    pub(super) fn at(self, timestamp: u32, chunk_size: u32) -> Frame {
+        let Content {
+            role, slot, codec, ..
+        } = self.content;
+        let at = message(
+            slot.kind,
+            timestamp,
+            SHARED_MESSAGE_STREAM,
+            self.payload.clone(),
+        );
+        let chunks = chunk::encode_absolute(&at, chunk_size);
+        Frame {
+            kind: slot.kind,
+            role,
+            slot,
+            codec,
+            timestamp,
+            payload: within(&chunks, self.payload, chunk_size),
+            chunks,
+            chunk_size,
+        }
+    }
+}
+
+fn classify_audio(payload: &[u8]) -> Result<Content, NotAFrame> {
     let tag = flv::parse_audio(payload)?;
     let is_supplement = tag.packet == AudioPacket::MultichannelConfig;
     let role = if tag.is_sequence_header() || is_supplement {
@@ -249,45 +297,72 @@ fn classify_audio(payload: &[u8]) -> Result<Classified, NotAFrame> {
     } else {
         Role::Dependent
     };
-    let slot = HeaderSlot {
-        kind: Kind::Audio,
-        track: tag.tracks().next().map_or(0, |track| track.id),
-        is_supplement,
-    };
-    Ok((role, slot, Some(tag.codec.name())))
+    let (tracks, codec) = tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
+    Ok(Content {
+        role,
+        slot: HeaderSlot {
+            kind: Kind::Audio,
+            is_supplement,
+            tracks,
+        },
+        codec,
+        is_coded: tag.is_coded_frame(),
+    })
 }
 
-fn classify_video(payload: &[u8]) -> Result<Classified, NotAFrame> {
+fn classify_video(payload: &[u8]) -> Result<Content, NotAFrame> {
     let tag = flv::parse_video(payload)?;
     let is_supplement = tag.packet == VideoPacket::Metadata;
-    let track = tag.tracks().next().map_or(0, |track| track.id);
     let role = if tag.is_sequence_header() || is_supplement {
         Role::Header
-    } else if tag.is_keyframe() && track == 0 {
-        // Further tracks follow the default one in messages of their own;
-        // their keyframes belong to the group that the default's began.
+    } else if tag.is_keyframe() {
         Role::Keyframe
     } else {
         Role::Dependent
     };
-    let slot = HeaderSlot {
-        kind: Kind::Video,
-        track,
-        is_supplement,
-    };
-    Ok((role, slot, Some(tag.codec.name())))
+    let (tracks, codec) = tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
+    // A command carries no video: it comes from publishers of audio, too, and
+    // an enhanced one names no codec.
+    let is_command = matches!(tag.packet, VideoPacket::Command(_));
+    Ok(Content {
+        role,
+        slot: HeaderSlot {
+            kind: Kind::Video,
+            is_supplement,
+            tracks,
+        },
+        codec: codec.filter(|_| !is_command),
+        is_coded: tag.is_coded_frame(),
+    })
 }
 
-fn classify_data(payload: &[u8]) -> Classified {
+/// The set of a message's tracks, and the codec of the lowest.
+fn tracks(of_message: impl Iterator<Item = (u8, &'static str)>) -> (Tracks, Option<&'static str>) {
+    let mut set = Tracks::default();
+    let mut lowest: Option<(u8, &'static str)> = None;
+    for (id, codec) in of_message {
+        set.insert(id);
+        if lowest.is_none_or(|(lowest, _)| id < lowest) {
+            lowest = Some((id, codec));
+        }
+    }
+    (set, lowest.map(|(_, codec)| codec))
+}
+
+fn classify_data(payload: &[u8]) -> Content {
     let role = if payload.starts_with(ON_METADATA) {
         Role::Metadata
     } else {
         Role::Dependent
     };
-    let slot = HeaderSlot {
-        kind: Kind::Data,
-        track: 0,
-        is_supplement: false,
-    };
-    (role, slot, None)
+    Content {
+        role,
+        slot: HeaderSlot {
+            kind: Kind::Data,
+            is_supplement: false,
+            tracks: Tracks::DEFAULT,
+        },
+        codec: None,
+        is_coded: false,
+    }
 }

@@ -23,11 +23,14 @@ mod registry;
 mod stream;
 mod subscription;
 mod timeline;
+mod tracks;
 
 #[cfg(test)]
 mod direct_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod track_tests;
 
 use std::collections::HashMap;
 use std::fmt;

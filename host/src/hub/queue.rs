@@ -16,6 +16,7 @@ use super::batch::Delivery;
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
 use super::outlet::{Offer, Outlet};
+use super::tracks::Covered;
 use super::{Listener, Settings, Wake};
 
 /// What a player's session takes from its queue, in order.
@@ -312,16 +313,13 @@ impl State {
     /// Returns how many frames were dropped.
     fn drop_waiting(&mut self) -> u64 {
         let before = self.dropped;
-        let mut newest = Vec::new();
+        let mut covered = Covered::default();
         let mut kept = VecDeque::new();
         while let Some(entry) = self.entries.pop_back() {
             let keep = match &entry.item {
                 Item::Published | Item::Unpublished => true,
                 Item::Frame(frame) => match frame.role() {
-                    Role::Header | Role::Metadata if !newest.contains(&frame.slot()) => {
-                        newest.push(frame.slot());
-                        true
-                    }
+                    Role::Header | Role::Metadata => covered.add(frame.slot()),
                     _ => false,
                 },
             };

@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::cache::Cache;
 use super::counters::Counters;
-use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::frame::{Draft, Frame, Kind, NotAFrame, Role};
 use super::lane::Post;
 use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
@@ -214,8 +214,12 @@ impl Stream {
             }
             return Ok(Pushed::Forwarded(Role::Metadata));
         }
-        let timestamp = state.timeline.place(timestamp, now);
-        let frame = Arc::new(Frame::new(kind, timestamp, payload, settings.chunk_size)?);
+        let mut draft = Draft::new(kind, payload)?;
+        state.cache.classify(&mut draft, timestamp);
+        let timestamp = state
+            .timeline
+            .place(kind, draft.media_track(), timestamp, now);
+        let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
         state.cache.push(&frame, settings.keyframe_cache);
         let starts = frame.role() == Role::Keyframe || !state.cache.has_video();
         if state.preamble_due && starts {

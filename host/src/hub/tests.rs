@@ -377,11 +377,12 @@ fn a_player_behind_in_time_goes_on_at_the_next_keyframe() {
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
     keyframe(&publication, 0, 1);
-    inter(&publication, 9_000, 2);
-    inter(&publication, 10_001, 3);
+    for at in [2_500, 5_000, 7_500, 10_001] {
+        inter(&publication, at, 2);
+    }
     keyframe(&publication, 10_033, 4);
     assert_eq!(taken(&mut player), ["key4@10033"]);
-    assert_eq!(player.dropped(), 3);
+    assert_eq!(player.dropped(), 5);
 }
 
 #[test]

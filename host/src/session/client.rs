@@ -62,6 +62,8 @@ pub(super) struct ClientSession {
     pub(super) lifetime: Option<(u32, Instant)>,
     /// Since when nothing is published or played.
     pub(super) idle_since: Instant,
+    /// When a client that was asked to leave is closed.
+    pub(super) leave_by: Option<Instant>,
 }
 
 impl ClientSession {
@@ -120,6 +122,7 @@ impl ClientSession {
             started: accepted,
             lifetime: None,
             idle_since: now,
+            leave_by: None,
         }
     }
 

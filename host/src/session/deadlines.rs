@@ -10,6 +10,10 @@ impl ClientSession {
     /// Ends what is overdue at `now`.
     pub(super) fn check_deadlines(&mut self, now: Instant) {
         let limits = self.limits;
+        if self.leave_by.is_some_and(|by| now >= by) {
+            self.end = Some(SessionEnd::Shutdown);
+            return;
+        }
         if self.application.is_none() && now >= self.started + limits.handshake {
             self.end = Some(SessionEnd::HandshakeTimeout(limits.handshake.as_secs()));
             return;
@@ -87,6 +91,7 @@ impl ClientSession {
             })
             .chain(own)
             .chain(self.lifetime.map(|(_, end)| end))
+            .chain(self.leave_by)
             .min()
     }
 

@@ -154,7 +154,11 @@ async fn converse(
             reason = &mut session.registration.leave => {
                 return SessionEnd::Ordered(reason.unwrap_or_default());
             }
-            () = shutdown.cancelled() => return SessionEnd::Shutdown,
+            () = shutdown.cancelled(), if session.leave_by.is_none() => {
+                if !session.ask_to_leave(Instant::now()) {
+                    return SessionEnd::Shutdown;
+                }
+            }
         }
     }
 }

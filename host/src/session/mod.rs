@@ -12,6 +12,7 @@ mod deadlines;
 mod directory;
 mod driver;
 mod end;
+mod leaving;
 mod names;
 mod questions;
 
@@ -48,6 +49,8 @@ pub struct Limits {
     pub chunk: u32,
     /// Without a request of a client that is tunnelled through HTTP.
     pub tunnel: Duration,
+    /// For clients to leave when the server stops.
+    pub drain: Duration,
 }
 
 /// What all sessions share.

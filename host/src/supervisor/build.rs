@@ -106,6 +106,7 @@ pub(super) fn session_limits(config: &Config) -> session::Limits {
         message: limits.message,
         chunk: limits.chunk,
         tunnel: limits.tunnel,
+        drain: limits.drain,
     }
 }
 

@@ -78,7 +78,7 @@ fn join(host: &Host) -> (Packet, Duration) {
                 assert!(has_header, "a frame came before its codec header");
                 return (packet, message.at - begin);
             }
-            Role::End | Role::Script => {}
+            Role::Supplement | Role::End | Role::Script => {}
         }
     }
 }

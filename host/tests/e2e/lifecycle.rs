@@ -2,12 +2,16 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    App, Config, Encoder, Host, Player, Tool, clients, fixture, guests, host,
+    App, Config, Encoder, Host, Player, Tool,
+    amf::Amf,
+    clients, fixture,
+    flv::VIDEO,
+    guests, host,
     log::START,
     process::{Exit, Signal},
     rtmp::{Client, Failure},
@@ -112,6 +116,88 @@ fn connections_are_refused_while_stopping() {
     }
     assert!(host.process.wait(SOON).status.success());
     drop(stubborn);
+}
+
+/// A client that announces that it can reconnect (Enhanced RTMP v2).
+fn reconnecting(addr: SocketAddr) -> Client {
+    let mut client = Client::open(addr).expect("a handshake");
+    client
+        .connect_command_with(addr, "live", &[("capsEx", Amf::Number(1.0))])
+        .expect("is sent");
+    client
+        .until(SOON, |command| command.name == "_result")
+        .expect("may connect");
+    client
+}
+
+const RECONNECT: &str = "NetConnection.Connect.ReconnectRequest";
+
+#[test]
+fn encoders_that_can_reconnect_move_to_the_next_server_without_an_error() {
+    let _guard = together();
+    let addr = TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .expect("a free port");
+    let config = Config::live(App::open("reject"))
+        .listen(&addr.to_string())
+        .limits("drain: \"30 s\"");
+    let mut old = Host::start(&config);
+    let mut player = reconnecting(addr);
+    player.start_play("cam").expect("may play");
+    player.status(SOON, "NetStream.Play.Start").expect("plays");
+    let mut encoder = reconnecting(addr);
+    encoder.start_publish("cam").expect("may publish");
+    encoder
+        .media(VIDEO, 0, b"\x91hvc1\0\0\0key")
+        .expect("is taken");
+    let begin = Instant::now();
+    old.process.signal(Signal::Terminate);
+    for client in [&mut encoder, &mut player] {
+        client.status(SOON, RECONNECT).expect("is asked");
+    }
+    // Served as before, until it leaves.
+    let inter = b"\xa1hvc1\0\0\0inter";
+    encoder.media(VIDEO, 40, inter).expect("is taken");
+    loop {
+        let message = player.next(begin + SOON).expect("media comes");
+        if message.payload == inter {
+            break;
+        }
+    }
+    // The address is free for the next server.
+    while TcpStream::connect(addr).is_ok() {
+        assert!(begin.elapsed() < SOON, "still listening");
+    }
+    let next = Host::start(&config);
+    let moved = Client::publish(addr, "live", "cam").expect("publishes there");
+    encoder.leave();
+    player.leave();
+    let exit = old.process.wait(SOON);
+    assert!(exit.status.success(), "{}", exit.status);
+    for reason in ["shutdown", "protocol-error", "lost"] {
+        let ended = old.log.find(START, "session ended", &[("reason", reason)]);
+        assert!(ended.is_empty(), "{ended:?}");
+    }
+    moved.leave();
+    next.stop();
+}
+
+#[test]
+fn one_that_was_asked_to_reconnect_and_stays_is_closed_within_the_drain_limit() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("drain: \"4 s\"");
+    let mut host = Host::start(&config);
+    let mut stubborn = reconnecting(host.addr);
+    host.process.signal(Signal::Terminate);
+    stubborn.status(SOON, RECONNECT).expect("is asked");
+    stubborn
+        .status(SOON, "NetConnection.Connect.AppShutdown")
+        .expect("is told");
+    assert!(stubborn.closed(SOON), "and closed");
+    drop(stubborn);
+    assert!(host.process.wait(SOON).status.success());
+    let left = "the drain limit is over; closing what is left";
+    assert!(host.log.find(START, left, &[]).is_empty(), "in time");
 }
 
 /// `host run` fails with one clear line, the only one that says "error".

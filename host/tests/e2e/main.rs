@@ -19,6 +19,7 @@ mod author;
 mod bad_plugins;
 mod disconnects;
 mod duplicate;
+mod enhanced;
 mod garbage;
 mod http;
 mod joining;
@@ -34,6 +35,7 @@ mod shipped;
 mod state;
 mod support;
 mod templates;
+mod timestamps;
 #[path = "../common/transcript/mod.rs"]
 mod transcript;
 mod transcripts;

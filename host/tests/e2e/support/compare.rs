@@ -1,6 +1,8 @@
 //! Is what was played what was sent?
 
-use super::flv::{AUDIO, Packet, Role, VIDEO};
+use std::collections::BTreeSet;
+
+use super::flv::{AUDIO, Packet, Role, VIDEO, needs_header};
 
 /// A contiguous run of what was sent, found in what was played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub(crate) fn contiguous(sent: &[Packet], played: &[Packet], by: By) -> Result<R
             let from = sent_audio
                 .iter()
                 .position(|frame| match by {
-                    By::Hash => i64::from(frame.dts) == at,
+                    By::Hash => i64::from(frame.dts) == at && same(frame, first, by),
                     By::Essence => same(frame, first, by),
                 })
                 .ok_or_else(|| format!("no audio was sent for {first:?}, offset {offset} ms"))?;
@@ -88,9 +90,10 @@ fn same(sent: &Packet, played: &Packet, by: By) -> bool {
     }
 }
 
-/// Every header played was sent, and one of each kind comes before the frames.
+/// Every header played was sent; and of every track that was played, the
+/// header comes before the frames, if its codec has one.
 fn headers(sent: &[Packet], played: &[Packet]) -> Result<(), String> {
-    let is_header = |p: &&Packet| p.role == Role::Header;
+    let is_header = |p: &&Packet| matches!(p.role, Role::Header | Role::Supplement);
     for header in played.iter().filter(is_header) {
         let known = sent
             .iter()
@@ -100,11 +103,26 @@ fn headers(sent: &[Packet], played: &[Packet]) -> Result<(), String> {
         }
     }
     for kind in [VIDEO, AUDIO] {
-        let first = played.iter().find(|p| p.kind == kind);
-        match first {
-            Some(p) if p.role == Role::Header => {}
-            Some(p) => return Err(format!("a frame came before its codec header: {p:?}")),
-            None => return Err(format!("no packet of type {kind} was played")),
+        let tracks = |packets: &[Packet]| -> BTreeSet<u8> {
+            let frames = packets.iter().filter(|p| p.role == Role::Frame);
+            let of_kind = frames.filter(|p| p.kind == kind);
+            of_kind.map(|p| p.track).collect()
+        };
+        if tracks(sent) != tracks(played) {
+            return Err(format!(
+                "tracks {:?} of type {kind} were sent, {:?} were played",
+                tracks(sent),
+                tracks(played)
+            ));
+        }
+        for track in tracks(sent) {
+            let mut of_track = played.iter().filter(|p| p.kind == kind && p.track == track);
+            let first = of_track.find(|p| matches!(p.role, Role::Header | Role::Frame));
+            match first {
+                Some(p) if p.role == Role::Header || !needs_header(p.codec) => {}
+                Some(p) => return Err(format!("a frame came before its codec header: {p:?}")),
+                None => return Err(format!("track {track} of type {kind} was not played")),
+            }
         }
     }
     Ok(())

@@ -30,15 +30,28 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// Makes a file of `seconds` once per checkout; every `look` is another
 /// picture and another tone. Needs [`Tool::Ffmpeg9`].
 pub(crate) fn film(seconds: u32, look: u32) -> PathBuf {
+    made(&format!("film-{seconds}s-{look}-v1.flv"), |fresh| {
+        make_film(seconds, look, fresh);
+    })
+}
+
+/// The file of this name among the fixtures; `make` writes it if it is new.
+pub(crate) fn made(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = workspace().join("target/e2e/fixtures");
-    let film = folder.join(format!("film-{seconds}s-{look}-v1.flv"));
-    if film.is_file() {
-        return film;
+    let file = folder.join(name);
+    if file.is_file() {
+        return file;
     }
     fs::create_dir_all(&folder).expect("the folder of the fixtures");
     // Another process may be making it too; the rename is atomic.
-    let fresh = film.with_extension(process::id().to_string());
+    let fresh = file.with_extension(process::id().to_string());
+    make(&fresh);
+    fs::rename(&fresh, &file).expect("the fixture can be renamed");
+    file
+}
+
+fn make_film(seconds: u32, look: u32, fresh: &Path) {
     let picture = format!(
         "testsrc2=size=640x360:rate=30:duration={seconds},hue=h={}",
         look * 36
@@ -63,9 +76,7 @@ pub(crate) fn film(seconds: u32, look: u32) -> PathBuf {
     ]);
     command.args(["-sc_threshold", "0", "-flags", "+cgop", "-b:v", "800k"]);
     command.args(["-c:a", "aac", "-b:a", "96k", "-f", "flv"]);
-    command.arg(&fresh);
+    command.arg(fresh);
     let exit = Process::spawn("ffmpeg making a film", &mut command).wait(Duration::from_secs(120));
     assert!(exit.status.success(), "{}", exit.stderr);
-    fs::rename(&fresh, &film).expect("the film can be renamed");
-    film
 }

@@ -1,5 +1,6 @@
-//! A reader of FLV files, just enough for H.264 and AAC (Video File Format
-//! Specification 10.1, annex E). A file in, its packets out.
+//! A reader of FLV files: H.264, AAC and MP3 as the Video File Format
+//! Specification 10.1, annex E, has them, and every codec of Enhanced RTMP v2.
+//! A file in, its packets out.
 
 use std::{fmt, fs, path::Path};
 
@@ -15,12 +16,22 @@ pub(crate) const SCRIPT: u8 = 18;
 pub(crate) enum Role {
     /// Codec configuration.
     Header,
+    /// What Enhanced RTMP adds to it: colour information, channel order.
+    Supplement,
     /// Coded media.
     Frame,
-    /// AVC end of sequence: carries nothing, players drop or make it at will.
+    /// The end of a sequence: carries nothing, players drop or make it at will.
     End,
     /// Metadata.
     Script,
+}
+
+pub(crate) type FourCc = [u8; 4];
+
+/// Whether a decoder of this codec needs a configuration record. Frames of
+/// AC-3, E-AC-3 and MP3 say all of it themselves.
+pub(crate) fn needs_header(codec: FourCc) -> bool {
+    !matches!(&codec, b"ac-3" | b"ec-3" | b".mp3")
 }
 
 /// One audio, video or script packet.
@@ -30,6 +41,10 @@ pub(crate) struct Packet {
     pub(crate) kind: u8,
     pub(crate) role: Role,
     pub(crate) keyframe: bool,
+    /// Its FourCC, of a legacy codec as well; zeros for script data.
+    pub(crate) codec: FourCc,
+    /// 0 without a multitrack header; the first of several.
+    pub(crate) track: u8,
     /// Decoding time, milliseconds.
     pub(crate) dts: u32,
     /// Composition time offset, milliseconds; 0 for audio.
@@ -65,31 +80,122 @@ impl fmt::Debug for Packet {
 impl Packet {
     /// Describes a message or tag of type `kind`.
     pub(crate) fn new(kind: u8, dts: u32, payload: &[u8]) -> Self {
-        let (role, keyframe, cts, header) = match (kind, payload) {
-            (VIDEO, [first, kind, a, b, c, ..]) if first & 0x0f == 7 => {
-                let role = match kind {
+        let head = match (kind, payload) {
+            (VIDEO, [first, rest @ ..]) if first & 0x80 != 0 => {
+                Head::enhanced(kind, first >> 4 & 7, first & 0x0f, rest)
+            }
+            (AUDIO, [first, rest @ ..]) if first >> 4 == 9 => {
+                Head::enhanced(kind, 0, first & 0x0f, rest)
+            }
+            _ => Head::legacy(kind, payload),
+        };
+        let Some(head) = head else {
+            panic!("type {kind} at {dts} ms is of no known codec: {payload:02x?}");
+        };
+        let body = payload.len() - head.body.min(payload.len());
+        Self {
+            kind,
+            role: head.role,
+            keyframe: head.keyframe && head.role == Role::Frame,
+            codec: head.codec,
+            track: head.track,
+            dts,
+            cts: head.cts,
+            hash: Sha256::digest(payload).into(),
+            essence: Sha256::digest(payload.get(body..).unwrap_or_default()).into(),
+            len: payload.len(),
+        }
+    }
+}
+
+/// What is before the media.
+struct Head {
+    role: Role,
+    keyframe: bool,
+    codec: FourCc,
+    track: u8,
+    cts: i32,
+    /// Bytes behind it.
+    body: usize,
+}
+
+impl Head {
+    fn legacy(kind: u8, payload: &[u8]) -> Option<Self> {
+        let (role, keyframe, codec, cts, body) = match (kind, payload) {
+            (VIDEO, [first, packet, a, b, c, body @ ..]) if first & 0x0f == 7 => {
+                let role = match packet {
                     0 => Role::Header,
                     1 => Role::Frame,
                     _ => Role::End,
                 };
                 let cts = i32::from_be_bytes([*a, *b, *c, 0]) >> 8;
-                (role, first >> 4 == 1 && role == Role::Frame, cts, 5)
+                (role, first >> 4 == 1, *b"avc1", cts, body)
             }
-            (AUDIO, [first, 0, ..]) if first >> 4 == 10 => (Role::Header, false, 0, 2),
-            (AUDIO, [first, ..]) if first >> 4 == 10 => (Role::Frame, false, 0, 2),
-            (SCRIPT, _) => (Role::Script, false, 0, 0),
-            _ => panic!("type {kind} at {dts} ms is neither H.264 nor AAC: {payload:02x?}"),
+            (AUDIO, [first, 0, body @ ..]) if first >> 4 == 10 => {
+                (Role::Header, false, *b"mp4a", 0, body)
+            }
+            (AUDIO, [first, _, body @ ..]) if first >> 4 == 10 => {
+                (Role::Frame, false, *b"mp4a", 0, body)
+            }
+            (AUDIO, [first, body @ ..]) if first >> 4 == 2 => {
+                (Role::Frame, false, *b".mp3", 0, body)
+            }
+            (SCRIPT, body) => (Role::Script, false, [0; 4], 0, body),
+            _ => return None,
         };
-        Self {
-            kind,
+        Some(Self {
             role,
             keyframe,
-            dts,
+            codec,
+            track: 0,
             cts,
-            hash: Sha256::digest(payload).into(),
-            essence: Sha256::digest(payload.get(header..).unwrap_or_default()).into(),
-            len: payload.len(),
+            body: body.len(),
+        })
+    }
+
+    /// Behind the first byte of ExVideoTagHeader or ExAudioTagHeader.
+    fn enhanced(kind: u8, frame_type: u8, mut packet: u8, mut rest: &[u8]) -> Option<Self> {
+        let multitrack = if kind == VIDEO { 6 } else { 5 };
+        while packet == 7 {
+            // ModEx: its data, and the next packet type.
+            let (size, behind) = rest.split_first()?;
+            let (data, behind) = behind.split_at_checked(usize::from(*size) + 1)?;
+            assert!(data.len() < 256, "ModEx data of 256 bytes and more");
+            packet = behind.first()? & 0x0f;
+            rest = behind.get(1..)?;
         }
+        // Bytes of the first track's id and size.
+        let mut of_track = 0;
+        if packet == multitrack {
+            let types = rest.first()?;
+            packet = types & 0x0f;
+            of_track = if types >> 4 == 0 { 1 } else { 4 };
+            rest = rest.get(1..)?;
+        }
+        let (codec, behind) = rest.split_first_chunk::<4>()?;
+        let track = behind.first().filter(|_| of_track > 0).copied();
+        rest = behind.get(of_track..)?;
+        let role = match (kind, packet) {
+            (_, 0) | (VIDEO, 5) => Role::Header,
+            (_, 1) | (VIDEO, 3) => Role::Frame,
+            (_, 4) => Role::Supplement,
+            _ => Role::End,
+        };
+        let timed = kind == VIDEO && packet == 1 && matches!(codec, b"avc1" | b"hvc1" | b"vvc1");
+        let mut cts = 0;
+        if timed {
+            let ([a, b, c], behind) = rest.split_first_chunk::<3>()?;
+            cts = i32::from_be_bytes([*a, *b, *c, 0]) >> 8;
+            rest = behind;
+        }
+        Some(Self {
+            role,
+            keyframe: frame_type == 1,
+            codec: *codec,
+            track: track.unwrap_or_default(),
+            cts,
+            body: rest.len(),
+        })
     }
 }
 

@@ -151,14 +151,25 @@ impl Client {
     }
 
     pub(crate) fn connect_command(&mut self, addr: SocketAddr, app: &str) -> Result<(), Failure> {
+        self.connect_command_with(addr, app, &[])
+    }
+
+    /// A connect that says more than the usual.
+    pub(crate) fn connect_command_with(
+        &mut self,
+        addr: SocketAddr,
+        app: &str,
+        more: &[(&str, Amf)],
+    ) -> Result<(), Failure> {
         let properties = [
             ("app", Amf::from(app)),
             ("type", "nonprivate".into()),
             ("flashVer", "FMLE/3.0 (compatible; livehost test)".into()),
             ("tcUrl", format!("rtmp://{addr}/{app}").as_str().into()),
         ];
-        let object = properties.map(|(key, value)| (key.to_owned(), value));
-        self.command(0, "connect", 1.0, Amf::Object(object.into()), &[])
+        let object = properties.iter().chain(more);
+        let object = object.map(|(key, value)| ((*key).to_owned(), value.clone()));
+        self.command(0, "connect", 1.0, Amf::Object(object.collect()), &[])
     }
 
     /// Connects and publishes `name`, up to `NetStream.Publish.Start`.

@@ -4,6 +4,7 @@
 //! Both ends are built on the same `Link`: the chunk stream after the
 //! handshake, with acknowledgements and pings answered.
 
+pub mod capabilities;
 pub mod client;
 mod link;
 pub mod server;

@@ -20,6 +20,7 @@ use litemap::LiteMap;
 
 pub use event::{Connect, Media, MediaKind, Play, Publish, ServerEvent, StopReason};
 
+use super::capabilities::Capabilities;
 use super::{Link, Output, SessionError};
 use crate::aggregate;
 use crate::chunk::ReaderLimits;
@@ -60,6 +61,8 @@ pub struct ServerSession {
     config: ServerConfig,
     phase: Phase,
     connection: Connection,
+    /// None if the client announced nothing of Enhanced RTMP.
+    capabilities: Option<Box<Capabilities>>,
     streams: LiteMap<u32, StreamState>,
     next_stream: u32,
     /// The answer the client waits for; nothing is read until it is given.
@@ -132,6 +135,7 @@ impl ServerSession {
             config,
             phase,
             connection: Connection::Unconnected,
+            capabilities: None,
             streams: LiteMap::new(),
             next_stream: 1,
             question: None,
@@ -198,6 +202,12 @@ impl ServerSession {
     /// True once `connect` was accepted.
     pub fn is_connected(&self) -> bool {
         self.connection == Connection::Connected
+    }
+
+    /// What of Enhanced RTMP the client announced with its `connect`; none if
+    /// nothing.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.capabilities.as_deref()
     }
 
     /// True while an answer is due.

@@ -9,6 +9,7 @@ use livehost_rtmp::{
         server::{ServerConfig, ServerEvent, ServerSession},
     },
 };
+use livehost_wire::amf0::Properties;
 
 const RANDOM: [u8; RANDOM_LEN] = [0x42; RANDOM_LEN];
 
@@ -31,6 +32,19 @@ impl Pair {
             handshake,
             ..ClientConfig::new("live", "rtmp://localhost/live")
         };
+        Self::of(config, piece)
+    }
+
+    /// A pair whose client says more in its `connect`.
+    pub(crate) fn with(properties: Properties) -> Self {
+        let config = ClientConfig {
+            properties,
+            ..ClientConfig::new("live", "rtmp://localhost/live")
+        };
+        Self::of(config, usize::MAX)
+    }
+
+    fn of(config: ClientConfig, piece: usize) -> Self {
         Self {
             client: ClientSession::new(config, &RANDOM, 0),
             server: ServerSession::new(ServerConfig::default(), &RANDOM, 0),
@@ -84,6 +98,11 @@ impl Pair {
                 return Ok(());
             }
         }
+    }
+
+    /// Bytes that a test took from the server, for the client.
+    pub(crate) fn deliver(&mut self, bytes: &[u8]) {
+        self.to_client.extend(bytes);
     }
 
     /// The events since the last time.

@@ -385,3 +385,89 @@ fn an_aggregate_is_taken_apart() {
         .collect();
     assert_eq!(times, [(MediaKind::Audio, 1010), (MediaKind::Video, 1030)]);
 }
+
+/// Properties of the client's `connect` and of the server's answer.
+fn connected_with(properties: Properties) -> (Pair, Properties) {
+    let mut pair = Pair::with(properties);
+    pair.run().unwrap();
+    pair.server.accept_connect(None, None);
+    pair.run().unwrap();
+    let answer = pair
+        .client_events
+        .iter()
+        .find_map(|event| match event {
+            ClientEvent::Connected { server } => Some(server.clone()),
+            _ => None,
+        })
+        .unwrap();
+    pair.take_events();
+    (pair, answer)
+}
+
+#[test]
+fn an_enhanced_client_is_told_what_the_server_supports() {
+    let (pair, answer) = connected_with(Properties::from([(
+        "fourCcList",
+        Value::StrictArray(vec!["hvc1".into()]),
+    )]));
+    assert!(pair.server.capabilities().is_some());
+    assert_eq!(answer.get("capsEx"), Some(&Value::Number(15.0)));
+    let Some(Value::StrictArray(list)) = answer.get("fourCcList") else {
+        panic!("{answer:?}");
+    };
+    for codec in ["*", "avc1", "hvc1", "vvc1", "av01", "vp08", "vp09"] {
+        assert!(list.contains(&codec.into()), "{codec}");
+        let flags = answer.get("videoFourCcInfoMap").unwrap().get(codec);
+        assert_eq!(flags, Some(&Value::Number(4.0)), "{codec}");
+    }
+    for codec in ["*", "mp4a", ".mp3", "Opus", "fLaC", "ac-3", "ec-3"] {
+        assert!(list.contains(&codec.into()), "{codec}");
+        let flags = answer.get("audioFourCcInfoMap").unwrap().get(codec);
+        assert_eq!(flags, Some(&Value::Number(4.0)), "{codec}");
+    }
+}
+
+#[test]
+fn a_legacy_client_gets_the_answer_it_always_got() {
+    let (pair, answer) = connected_with(Properties::new());
+    assert_eq!(pair.server.capabilities(), None);
+    let names: Vec<_> = answer.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["fmsVer", "capabilities", "mode"]);
+}
+
+#[test]
+fn only_clients_that_announced_it_are_asked_to_reconnect() {
+    let caps = |caps: f64| Properties::from([("capsEx", Value::Number(caps))]);
+    for announced in [Properties::new(), caps(0.0), caps(14.0)] {
+        let (mut pair, _) = connected_with(announced);
+        assert!(!pair.server.request_reconnect(None, "a restart"));
+        pair.run().unwrap();
+        assert_eq!(pair.client_events, []);
+    }
+    for tc_url in [None, Some("rtmp://other/live")] {
+        let (mut pair, _) = connected_with(caps(1.0));
+        pair.client.publish("key", "live");
+        pair.run().unwrap();
+        pair.server.accept_publish();
+        pair.run().unwrap();
+        pair.take_events();
+        assert!(pair.server.request_reconnect(tc_url, "a restart"));
+        let bytes = pair.server.poll_bytes().unwrap();
+        pair.deliver(&bytes);
+        pair.run().unwrap();
+        let asked = ClientEvent::Status {
+            stream: 0,
+            level: "status".to_owned(),
+            code: "NetConnection.Connect.ReconnectRequest".to_owned(),
+            description: "a restart".to_owned(),
+        };
+        assert_eq!(pair.client_events, [asked]);
+        let names_url = |url| bytes.windows(20).any(|at| at == url);
+        assert!(bytes.windows(5).any(|at| at == b"tcUrl") == tc_url.is_some());
+        assert!(names_url(b"\x02\x00\x11rtmp://other/live") == tc_url.is_some());
+        // The connection goes on until the client leaves.
+        pair.client.send_video(1, 40, frame(7, 100));
+        pair.run().unwrap();
+        assert!(matches!(pair.server_events[..], [ServerEvent::Media(_)]));
+    }
+}

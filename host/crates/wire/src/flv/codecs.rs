@@ -54,6 +54,16 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
+    /// Those that Enhanced RTMP v2 gives a FourCC.
+    pub const ENHANCED: [Self; 6] = [
+        Self::Avc,
+        Self::Hevc,
+        Self::Vvc,
+        Self::Av1,
+        Self::Vp8,
+        Self::Vp9,
+    ];
+
     /// The codec of a legacy tag's 4-bit id.
     pub fn from_id(id: u8) -> Self {
         match id {
@@ -185,6 +195,16 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
+    /// Those that Enhanced RTMP v2 gives a FourCC.
+    pub const ENHANCED: [Self; 6] = [
+        Self::Aac,
+        Self::Mp3,
+        Self::Opus,
+        Self::Flac,
+        Self::Ac3,
+        Self::Eac3,
+    ];
+
     /// The codec of a legacy tag's 4-bit sound format. 9 announces an
     /// enhanced tag and is no codec.
     pub fn from_id(id: u8) -> Self {

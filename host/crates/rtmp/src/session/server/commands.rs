@@ -9,6 +9,7 @@ use super::{
 };
 use crate::command::Command;
 use crate::session::SessionError;
+use crate::session::capabilities::Capabilities;
 
 /// Stream names longer than this are refused: no encoder's field is longer,
 /// and every name is logged and kept. An application's is the owner's to judge.
@@ -100,6 +101,8 @@ impl ServerSession {
             properties: properties.clone(),
             arguments: command.arguments,
         };
+        let capabilities = Capabilities::of_connect(properties);
+        self.capabilities = capabilities.is_enhanced().then(|| Box::new(capabilities));
         self.question = Some(Question::Connect {
             transaction: command.transaction_id,
             object_encoding: properties

@@ -6,6 +6,7 @@ use super::{Connection, Phase, Question, ServerSession, StreamState};
 use crate::command::{Command, status};
 use crate::control::{LimitType, ProtocolControl, UserControl};
 use crate::message::{Message, type_id};
+use crate::session::capabilities::{self, Capabilities, caps_ex};
 
 /// Chunk stream of commands; 2 is for protocol control (section 5.4).
 const COMMAND_CHUNK_STREAM: u32 = 3;
@@ -33,11 +34,17 @@ impl ServerSession {
             link.set_out_chunk_size(chunk_size);
         }
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(0)));
-        let server = Properties::from([
+        let mut server = Properties::from([
             ("fmsVer", Value::from("FMS/3,5,7,7009")),
             ("capabilities", Value::Number(31.0)),
             ("mode", Value::Number(1.0)),
         ]);
+        // Only to those that know it: the answer to others is as it ever was.
+        if self.capabilities.is_some() {
+            for (name, value) in capabilities::of_server() {
+                server.push(name, value);
+            }
+        }
         let info = with(
             status(
                 "status",
@@ -209,6 +216,25 @@ impl ServerSession {
             self.send_status(0, "status", code, description);
         }
         self.connection = Connection::Closed;
+    }
+
+    /// Asks the client to connect again and leave this connection by itself,
+    /// which goes on until then (Enhanced RTMP v2, section "Reconnect
+    /// Request"). `tc_url` says where, if not at the same URL. False, and
+    /// nothing is sent, if the client did not announce that it does so.
+    pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
+        let announced = |client: &Capabilities| client.has(caps_ex::RECONNECT);
+        let can =
+            self.connection == Connection::Connected && self.capabilities().is_some_and(announced);
+        if can {
+            let code = "NetConnection.Connect.ReconnectRequest";
+            let mut info = status("status", code, description);
+            if let Some(url) = tc_url {
+                info = with(info, "tcUrl", Value::from(url));
+            }
+            self.send_command(0, &Command::on_status(info));
+        }
+        can
     }
 
     /// Asks the client for a sign of life; `millis` comes back in its answer.
