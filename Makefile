@@ -24,6 +24,11 @@ SHIPPED := allow-all http-auth jwt rules static-keys
 LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED) keyed
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
+# Programs of the project's own commands, not of the system.
+TOOLS := target/tools
+# The runner must be of the library's version.
+GUNGRAUN := $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' host/crates/instructions/Cargo.toml)
+
 PYTHON ?= python3
 # Carries a static FFmpeg 9.
 IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
@@ -71,7 +76,7 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,cargo fmt)
 	cargo fmt --all --check
 	$(call say,clippy)
-	cargo clippy $(call packages,$(LIGHT) probe-guest compat-0-1-guest) --all-targets -- -D warnings
+	cargo clippy $(call packages,$(LIGHT) livehost-instructions probe-guest compat-0-1-guest) --all-targets -- -D warnings
 	cargo clippy --release -p livehost --all-targets -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
@@ -102,6 +107,15 @@ bench-quick: bench-tool ## One short round of small loads: shows that all works
 bench-micro: toolchain ## Time the chunk stream and AMF alone (criterion)
 	cargo bench -p livehost-rtmp --bench chunk
 	cargo bench -p livehost-wire --bench amf
+
+.PHONY: bench-instructions
+bench-instructions: toolchain ## Count their instructions (Valgrind), compared with the run before
+	@command -v valgrind >/dev/null || { \
+		echo "error: valgrind is missing (on Debian: apt install valgrind)" >&2; exit 1; }
+	@$(TOOLS)/bin/gungraun-runner --version 2>/dev/null | grep -qF ' $(GUNGRAUN)' || { \
+		printf '\n== installing gungraun-runner %s into $(TOOLS)\n' $(GUNGRAUN); \
+		cargo install --quiet --locked gungraun-runner@$(GUNGRAUN) --root $(TOOLS); }
+	GUNGRAUN_RUNNER=$(abspath $(TOOLS))/bin/gungraun-runner cargo bench -p livehost-instructions
 
 .PHONY: bench-tool
 bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
