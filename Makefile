@@ -92,6 +92,41 @@ test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one o
 .PHONY: clients
 clients: $(FETCHED) ## Fetch the clients that tests use: target/clients
 
+##@ Fuzz
+
+# Coverage for libFuzzer; no sanitizer, since there is no unsafe code to watch.
+# All of it works with a stable compiler.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares \
+	-Cdebug-assertions -Coverflow-checks --cfg fuzzing
+# One of host/fuzz/fuzz_targets.
+TARGET ?= session
+MINUTES ?= 1
+FUZZER := host/fuzz/target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release/$(TARGET)
+KEPT := host/fuzz/corpus/$(TARGET)
+FOUND := target/fuzz/$(TARGET)
+
+.PHONY: fuzz
+fuzz: fuzz-build ## Fuzz TARGET (session) for MINUTES (1): what is new goes to target/fuzz
+	@mkdir -p $(FOUND) $(KEPT)
+	$(FUZZER) $(FOUND) $(KEPT) -artifact_prefix=target/fuzz/$(TARGET)- \
+		-max_len=1500 -timeout=10 -rss_limit_mb=1024 \
+		-max_total_time=$$(( $(MINUTES) * 60 )) -print_final_stats=1
+
+.PHONY: fuzz-keep
+fuzz-keep: fuzz-build ## Make TARGET's corpus the fewest inputs that cover as much, with those found
+	@mkdir -p $(FOUND) $(KEPT)
+	rm -rf target/fuzz/kept && mkdir target/fuzz/kept
+	$(FUZZER) -set_cover_merge=1 -use_counters=0 target/fuzz/kept $(FOUND) $(KEPT)
+	rm -rf $(KEPT) && mv target/fuzz/kept $(KEPT)
+
+.PHONY: fuzz-build
+fuzz-build: toolchain
+	cd host/fuzz && CARGO_TARGET_DIR=target RUSTFLAGS='$(FUZZ_FLAGS)' \
+		cargo build --release --target $$(rustc -vV | sed -n 's/^host: //p') --bin $(TARGET)
+
 ##@ Measure
 
 .PHONY: bench

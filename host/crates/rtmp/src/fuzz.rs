@@ -1,7 +1,16 @@
 //! Bodies of the fuzz targets, here so that refactoring breaks them at
 //! compile time. They panic when something that must hold doesn't.
 
+mod client;
+mod program;
+mod server;
+mod session;
+mod speaker;
+mod speech;
+
 use bytes::{Bytes, BytesMut};
+
+pub use session::session;
 
 use crate::{
     aggregate,
@@ -200,6 +209,16 @@ mod tests {
         #[test]
         fn chunk(data in vec(prop_oneof![any::<u8>(), 0..8_u8], 0..1000)) {
             super::chunk(&data);
+        }
+
+        #[test]
+        fn session(mode in any::<u8>(), data in vec(any::<u8>(), 0..600)) {
+            super::session(&[&[mode, 0], &data[..]].concat());
+        }
+
+        #[test]
+        fn session_in_pieces(data in vec(any::<u8>(), 0..300)) {
+            super::session(&data);
         }
     }
 }

@@ -207,6 +207,16 @@ impl ClientSession {
         self.connected
     }
 
+    /// Bytes held for the peer: messages in the making, and what waits for
+    /// [`ClientSession::poll_output`]. Bounded by the limits of the configuration
+    /// as long as the output is taken.
+    pub fn buffered_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Handshake(_) => self.out.len(),
+            Phase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
+        }
+    }
+
     /// Asks to publish `name`; `mode` is "live", "record" or "append". The
     /// answer is [`ClientEvent::PublishStarted`] or [`ClientEvent::Rejected`].
     pub fn publish(&mut self, name: impl Into<String>, mode: impl Into<String>) {

@@ -107,6 +107,11 @@ impl Link {
         (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
     }
 
+    /// Bytes held: messages in the making, and what waits to be taken.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.reader.allocated_bytes().saturating_add(self.out.len())
+    }
+
     /// Bytes received, handshake included.
     fn bytes_received(&self) -> u64 {
         self.handshake_bytes

@@ -221,6 +221,16 @@ impl ServerSession {
             .any(|state| matches!(state, StreamState::Publishing { .. }))
     }
 
+    /// Bytes held for the peer: messages in the making, and what waits for
+    /// [`ServerSession::poll_output`]. Bounded by the limits of the configuration
+    /// as long as the output is taken.
+    pub fn buffered_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Handshake(_) => self.out.len(),
+            Phase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
+        }
+    }
+
     fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {
         match message.type_id {
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => {
