@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     peer::Programs,
     scenario::{Churn, Fanout, Idle, Join},
+    soak::Soak,
 };
 
 /// Load and comparison for RTMP servers.
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     },
     /// livehost, nginx and the floor, turn by turn, into a report.
     Compare(Compare),
+    /// Clients of livehost that come, go and misbehave, for a long time.
+    Soak(Soak),
     /// The floor: writes what it gets to everybody, without a protocol.
     Floor {
         /// Where it listens.

@@ -3,7 +3,8 @@
 //! Flows in: arguments (`cli.rs`). A server is there or is started (`peer/`); a
 //! scenario (`scenario/`) drives a client (`client/`) that publishes and plays
 //! streams (`media.rs`), and reads what the server costs (`process.rs`). Flows
-//! out: metrics, or a report over many (`compare/`).
+//! out: metrics, or a report over many (`compare/`). A soak (`soak/`) is a load
+//! that comes, goes and misbehaves for hours.
 
 mod cli;
 mod client;
@@ -14,6 +15,7 @@ mod media;
 mod peer;
 mod process;
 mod scenario;
+mod soak;
 
 use std::{
     io::{Write as _, stdout},
@@ -48,6 +50,7 @@ fn run(command: Command) -> Result<()> {
         Command::Churn { load, on } => single(&Scenario::Churn(load), &on),
         Command::Idle { load, on } => single(&Scenario::Idle(load), &on),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Soak(soak) => soak.run(),
         Command::Floor {
             listen,
             coalesce_ms,

@@ -180,6 +180,22 @@ impl Client {
         self.drop_conn(id);
     }
 
+    /// Leaves without a word: closes the socket.
+    pub(crate) fn abort(&mut self, id: ConnId) {
+        self.drop_conn(id);
+    }
+
+    /// Publishes nothing more, and stays.
+    pub(crate) fn mute(&mut self, id: ConnId) {
+        self.feeds.retain(|feed| feed.conn != id);
+    }
+
+    /// What a connection is for, while it is open.
+    pub(crate) fn purpose(&self, id: ConnId) -> Option<&Purpose> {
+        let conn = self.conns.get(id)?.as_ref()?;
+        Some(&conn.plan.purpose)
+    }
+
     /// From now on this window is measured, from zero.
     pub(crate) fn measure(&mut self, window: Window) -> Result<()> {
         for tally in &mut self.tallies {
