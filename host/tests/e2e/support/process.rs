@@ -195,6 +195,8 @@ impl Process {
             panic!("{} still runs after {limit:?}\n{}", self.name, self.tail());
         };
         let status = self.child.wait().expect("the child can be waited for");
+        // Its last line may still be on the way from the pipe.
+        let _ = self.stdout.wait_closed(Instant::now() + limit);
         Exit {
             status,
             at,
