@@ -13,6 +13,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CONFIG ?= config.ron
+MINUTES ?= 2
 WASM := wasm32-wasip2
 # Where cargo builds. What tests and config.ron refer to by path (plugins,
 # clients) is always below ./target.
@@ -138,6 +139,10 @@ bench: bench-tool ## Compare livehost, nginx-rtmp and the floor: target/bench/re
 bench-quick: bench-tool ## One short round of small loads: shows that all works
 	$(BUILD)/release/livehost-bench compare --quick --out target/bench/quick $(BENCH)
 
+.PHONY: soak
+soak: bench-tool ## Clients that come, go and misbehave for MINUTES (2): target/soak/report.md
+	$(BUILD)/release/livehost-bench soak --minutes $(MINUTES)
+
 .PHONY: bench-micro
 bench-micro: toolchain ## Time the chunk stream and AMF alone (criterion)
 	cargo bench -p livehost-rtmp --bench chunk
@@ -155,8 +160,6 @@ bench-instructions: toolchain ## Count their instructions (Valgrind), compared w
 .PHONY: bench-tool
 bench-tool: host plugins ## Build the load generator: target/release/livehost-bench
 	cargo build --release -p livehost-bench
-
-##@ Measure
 
 .PHONY: bench-decisions
 bench-decisions: plugins ## What a decision costs, by plugin: a table
