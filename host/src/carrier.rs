@@ -4,6 +4,9 @@
 //! again. Writing takes `&self`, so that the hub can hand a frame to a player's
 //! socket without waking the session that owns it.
 
+pub(crate) mod ahead;
+pub mod tls;
+
 use std::fmt;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;

@@ -3,7 +3,6 @@
 //! Flows in: a carrier (an accepted socket) and the acceptor's layers. Flows
 //! out: a running session on top of them.
 
-mod ahead;
 mod http;
 mod rtmpe;
 pub mod tls;
@@ -17,10 +16,11 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::carrier::Carrier;
+use crate::carrier::tls::TlsCarrier;
 use crate::config::Chain;
 use crate::session::{self, Entrance, Shared};
 pub use http::Tunnels;
-use tls::{Tls, TlsCarrier};
+use tls::Tls;
 
 /// What the bytes of an acceptor's connections pass.
 #[derive(Debug, Clone)]

@@ -15,8 +15,8 @@ use livehost_rtmp::handshake::{
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::ahead::{Ahead, Seal};
 use crate::carrier::Carrier;
+use crate::carrier::ahead::{Ahead, Seal};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;

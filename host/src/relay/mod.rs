@@ -19,7 +19,6 @@ mod plan;
 mod pull;
 mod pulls;
 mod push;
-mod tls;
 mod url;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,6 @@
 //! whose bytes are plain. Certificates can be replaced while connections run;
 //! those that are there go on with what they agreed on.
 
-mod carrier;
 mod certificates;
 #[cfg(test)]
 mod tests;
@@ -19,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use carrier::TlsCarrier;
 pub use certificates::CertificateError;
 use certificates::Certificates;
 

@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::TlsCarrier;
 use crate::carrier::Carrier;
+use crate::carrier::tls::TlsCarrier;
 
 async fn pair() -> (TlsCarrier, TlsStream<TcpStream>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

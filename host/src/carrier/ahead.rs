@@ -12,7 +12,7 @@ use std::io::{self, IoSlice};
 const MAX_SLICES: usize = 64;
 
 /// A layer and what is below it.
-pub(super) trait Seal {
+pub(crate) trait Seal {
     /// Sends what was transformed; `WouldBlock` when some is left.
     fn flush(&mut self) -> io::Result<()>;
 
@@ -22,13 +22,13 @@ pub(super) trait Seal {
 
 /// What was taken beyond what was reported.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     withheld: bool,
 }
 
 impl Ahead {
     /// Like [`Carrier::try_write`](crate::carrier::Carrier::try_write).
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         layer: &mut impl Seal,
         slices: &[IoSlice<'_>],

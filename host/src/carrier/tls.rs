@@ -1,7 +1,7 @@
-//! A connection to a server over TLS, as a carrier.
+//! A socket behind TLS, as a carrier.
 //!
 //! The protocol's state is driven on the non-blocking socket itself, so that
-//! reads and writes never wait.
+//! the hub's lanes write a frame to it as to any other carrier.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -9,64 +9,73 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use rustls::ClientConnection;
+use rustls::Connection;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
-use crate::carrier::Carrier;
+use super::Carrier;
+use super::ahead::{Ahead, Seal};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// A connection after its TLS handshake.
 #[derive(Debug)]
-pub(super) struct TlsCarrier {
+pub struct TlsCarrier {
     socket: TcpStream,
     state: Mutex<State>,
-    /// The last read filled its buffer: more may be decrypted already, of
-    /// which the socket's readiness says nothing.
+    /// The last read did not stop for want of bytes: there may be decrypted
+    /// ones, an end or an error, of which the socket's readiness says nothing.
     more: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
-    tls: ClientConnection,
-    /// The last byte that was encrypted was reported as not written, since
-    /// the socket has not taken all before it. So whoever writes knows that
-    /// something waits, and offers that byte again, in front of what follows.
-    withheld: bool,
+    tls: Connection,
+    ahead: Ahead,
 }
 
 impl TlsCarrier {
     /// Takes over where the handshake ended.
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
-        let (socket, mut tls) = stream.into_inner();
+    pub fn new(stream: impl Into<TlsStream<TcpStream>>) -> Self {
+        let (socket, mut tls): (_, Connection) = match stream.into() {
+            TlsStream::Server(stream) => {
+                let (socket, tls) = stream.into_inner();
+                (socket, tls.into())
+            }
+            TlsStream::Client(stream) => {
+                let (socket, tls) = stream.into_inner();
+                (socket, tls.into())
+            }
+        };
         tls.set_buffer_limit(Some(MAX_AHEAD));
         Self {
             socket,
             state: Mutex::new(State {
                 tls,
-                withheld: false,
+                ahead: Ahead::default(),
             }),
-            // What the server sent right behind its handshake.
+            // What the peer sent right behind its handshake.
             more: AtomicBool::new(true),
         }
     }
 
-    fn read(&self, tls: &mut ClientConnection, buffer: &mut [u8]) -> (usize, io::Result<()>) {
-        let mut filled = 0_usize;
+    fn read(&self, tls: &mut Connection, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+        let mut filled = 0;
         loop {
-            let rest = buffer.get_mut(filled..).unwrap_or_default();
-            match tls.reader().read(rest) {
-                // The buffer is full, or the server has said that it closes.
+            match tls
+                .reader()
+                .read(buffer.get_mut(filled..).unwrap_or_default())
+            {
+                // The buffer is full, or the peer has said that it closes.
                 Ok(0) => return (filled, Ok(())),
                 Ok(count) => {
                     filled = filled.saturating_add(count);
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // It closed without saying so.
+                // It closed without saying so, as most encoders do.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return (filled, Ok(()));
                 }
@@ -80,8 +89,10 @@ impl TlsCarrier {
             // now it goes out in front of the next write.
             let sent = self.flush(tls);
             if let Err(error) = processed {
-                let error = io::Error::new(io::ErrorKind::InvalidData, error);
-                return (filled, Err(error));
+                return (
+                    filled,
+                    Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                );
             }
             match sent {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
@@ -92,14 +103,9 @@ impl TlsCarrier {
         }
     }
 
-    /// Writes what is encrypted; `WouldBlock` when some is left.
-    fn flush(&self, tls: &mut ClientConnection) -> io::Result<()> {
-        while tls.wants_write() {
-            if tls.write_tls(&mut Socket(&self.socket))? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-        }
-        Ok(())
+    fn flush(&self, tls: &mut Connection) -> io::Result<()> {
+        let socket = &self.socket;
+        Layer { tls, socket }.flush()
     }
 }
 
@@ -107,7 +113,9 @@ impl Carrier for TlsCarrier {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
         let (filled, outcome) = self.read(&mut state.tls, buffer);
-        self.more.store(filled == buffer.len(), Ordering::Relaxed);
+        let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let more = !outcome.as_ref().is_err_and(waits);
+        self.more.store(more, Ordering::Relaxed);
         match outcome {
             // What came before an error counts; the error comes again.
             Err(error) if filled == 0 => Err(error),
@@ -117,35 +125,9 @@ impl Carrier for TlsCarrier {
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state.lock();
-        let state = &mut *state;
-        self.flush(&mut state.tls)?;
-        let mut skip = usize::from(std::mem::take(&mut state.withheld));
-        let mut taken = 0_usize;
-        for slice in slices {
-            let skipped = skip.min(slice.len());
-            skip = skip.saturating_sub(skipped);
-            taken = taken.saturating_add(skipped);
-            let mut rest = slice.get(skipped..).unwrap_or_default();
-            while !rest.is_empty() {
-                let count = state.tls.writer().write(rest)?;
-                if count == 0 {
-                    return Ok(taken);
-                }
-                rest = rest.get(count..).unwrap_or_default();
-                taken = taken.saturating_add(count);
-                match self.flush(&mut state.tls) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        // Of a single byte none can be withheld: it goes out
-                        // in front of the next.
-                        state.withheld = taken > 1;
-                        return Ok(taken.saturating_sub(usize::from(state.withheld)));
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(taken)
+        let State { tls, ahead } = &mut *state;
+        let socket = &self.socket;
+        ahead.write(&mut Layer { tls, socket }, slices)
     }
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,6 +152,27 @@ impl Carrier for TlsCarrier {
     }
 }
 
+/// The protocol and its socket.
+struct Layer<'l> {
+    tls: &'l mut Connection,
+    socket: &'l TcpStream,
+}
+
+impl Seal for Layer<'_> {
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut Socket(self.socket))? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.tls.writer().write_vectored(slices)
+    }
+}
+
 /// The socket as rustls wants it.
 struct Socket<'s>(&'s TcpStream);
 
@@ -182,6 +185,10 @@ impl Read for Socket<'_> {
 impl Write for Socket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
