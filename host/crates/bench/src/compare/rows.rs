@@ -54,6 +54,15 @@ const QUICK: &[&str] = &[
     "idle",
 ];
 
+/// Whom a quick run is on.
+const QUICK_KINDS: &[Kind] = &[
+    LIVEHOST,
+    Kind::Livehost(20),
+    Kind::LivehostOnAllCores,
+    NGINX,
+    Kind::Floor(0),
+];
+
 const FANOUT_COLUMNS: &[&str] = &[
     metric::CPU_PERCENT,
     metric::CPU_WAIT,
@@ -161,7 +170,12 @@ pub(super) fn rows(quick: bool, seconds: Option<u64>, given: &[Given]) -> Vec<Ro
         },
     ];
     rows.extend(others(quick, &fanout));
-    rows.retain(|row| !quick || QUICK.contains(&row.id));
+    if quick {
+        rows.retain(|row| QUICK.contains(&row.id));
+        for row in &mut rows {
+            row.kinds.retain(|kind| QUICK_KINDS.contains(kind));
+        }
+    }
     for row in rows.iter_mut().filter(|row| row.kinds.contains(&NGINX)) {
         let given = given.iter().cloned().map(Arc::new).map(Kind::Given);
         row.kinds.extend(given);

@@ -48,8 +48,16 @@ pub(super) struct Log {
     pub(super) warnings: u64,
     /// The first lines that should not be there: errors, panics.
     pub(super) bad: Vec<String>,
-    /// How often the log says that a player was closed for being slow.
+    /// How many sessions ended, by reason.
     pub(super) closed: Vec<(String, u64)>,
+}
+
+impl Log {
+    /// How many sessions ended for this reason.
+    pub(super) fn ended(&self, reason: &str) -> u64 {
+        let found = self.closed.iter().find(|(known, _)| known == reason);
+        found.map_or(0, |(_, count)| *count)
+    }
 }
 
 impl Server {

@@ -98,7 +98,13 @@ impl Verdict<'_> {
                 holds: counts
                     .misbehaving
                     .iter()
-                    .all(|(what, (_, closed))| *what == "aborted publisher" || *closed > 0),
+                    .all(|(what, (_, closed))| match *what {
+                        // It leaves by itself.
+                        "aborted publisher" => true,
+                        // It would read for minutes before it came to the end.
+                        "slow reader" => self.log.ended("too-slow") > 0,
+                        _ => *closed > 0,
+                    }),
             },
             Check {
                 what: "every version of the plugin served".into(),
