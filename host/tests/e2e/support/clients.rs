@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -22,7 +23,16 @@ pub(crate) enum Tool {
     Rtmpdump,
     /// With rtmp2sink, rtmp2src, flvmux and flvdemux.
     Gstreamer,
+    /// With its older elements rtmpsink and rtmpsrc, which have librtmp below.
+    GstreamerLibrtmp,
+    Vlc,
+    Mpv,
+    /// With a screen to be on.
+    Obs,
 }
+
+/// VLC refuses to run as root; it needs no rights.
+const NOBODY: u32 = 65_534;
 
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,11 +41,16 @@ impl fmt::Display for Tool {
             Self::Ffmpeg9 => "FFmpeg 9",
             Self::Rtmpdump => "rtmpdump",
             Self::Gstreamer => "GStreamer",
+            Self::GstreamerLibrtmp => "GStreamer's rtmpsink and rtmpsrc",
+            Self::Vlc => "VLC",
+            Self::Mpv => "mpv",
+            Self::Obs => "OBS Studio",
         })
     }
 }
 
 impl Tool {
+    /// Those that record what they receive, unchanged.
     pub(crate) const ALL: [Self; 4] = [
         Self::Ffmpeg5,
         Self::Ffmpeg9,
@@ -48,20 +63,27 @@ impl Tool {
             Self::Ffmpeg5 => "ffmpeg".into(),
             Self::Ffmpeg9 => workspace().join("target/clients/ffmpeg9"),
             Self::Rtmpdump => "rtmpdump".into(),
-            Self::Gstreamer => "gst-launch-1.0".into(),
+            Self::Gstreamer | Self::GstreamerLibrtmp => "gst-launch-1.0".into(),
+            Self::Vlc => "cvlc".into(),
+            Self::Mpv => "mpv".into(),
+            Self::Obs => "obs".into(),
         }
     }
 
     pub(crate) fn command(self) -> Command {
         let mut command = Command::new(self.program());
         command.env("SSL_CERT_FILE", tls::trusted_file());
+        if self == Self::Vlc && rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY).env("HOME", "/nonexistent");
+        }
         command
     }
 
     /// Why it can't be used; none if it can.
     fn missing(self) -> Option<String> {
-        let works = |program: PathBuf, arguments: &[&str]| {
-            Command::new(&program)
+        let run = |mut command: Command, arguments: &[&str]| {
+            let program = PathBuf::from(command.get_program());
+            command
                 .args(arguments)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -69,23 +91,29 @@ impl Tool {
                 .status()
                 .map_err(|error| format!("{} doesn't start: {error}", program.display()))
         };
-        let outcome = match self {
-            Self::Ffmpeg5 | Self::Ffmpeg9 => works(self.program(), &["-version"]),
+        let inspect = |element: &str| run(Command::new("gst-inspect-1.0"), &[element]);
+        let outcomes = match self {
+            Self::Ffmpeg5 | Self::Ffmpeg9 => vec![run(self.command(), &["-version"])],
             // It has no way to ask for its version that succeeds.
-            Self::Rtmpdump => return works(self.program(), &["--help"]).err(),
-            Self::Gstreamer => works(self.program(), &["--version"]).and_then(|_| {
-                ["rtmp2sink", "rtmp2src", "rtmpsink", "flvmux", "flvdemux"]
-                    .into_iter()
-                    .map(|element| works("gst-inspect-1.0".into(), &[element]))
-                    .find(|outcome| !matches!(outcome, Ok(status) if status.success()))
-                    .unwrap_or_else(|| works("true".into(), &[]))
-            }),
+            Self::Rtmpdump => return run(self.command(), &["--help"]).err(),
+            Self::Gstreamer | Self::GstreamerLibrtmp => {
+                let elements = match self {
+                    Self::Gstreamer => ["rtmp2sink", "rtmp2src", "flvmux", "flvdemux"],
+                    _ => ["rtmpsink", "rtmpsrc", "flvmux", "flvdemux"],
+                };
+                elements.into_iter().map(inspect).collect()
+            }
+            Self::Vlc | Self::Mpv => vec![run(self.command(), &["--version"])],
+            Self::Obs => vec![
+                run(self.command(), &["--version"]),
+                run(Command::new("Xvfb"), &["-help"]),
+            ],
         };
-        match outcome {
+        outcomes.into_iter().find_map(|outcome| match outcome {
             Ok(status) if status.success() => None,
-            Ok(status) => Some(format!("{self} lacks an element ({status})")),
+            Ok(status) => Some(format!("a part of {self} is missing ({status})")),
             Err(error) => Some(error),
-        }
+        })
     }
 }
 
@@ -129,14 +157,14 @@ impl Encoder {
         match self.0 {
             Tool::Gstreamer => {
                 command.args(gstreamer_remux(file));
-                if url.starts_with("rtmpe:") || url.starts_with("rtmpte:") {
-                    // The older one, which has librtmp below it.
-                    command.args(["rtmpsink", "sync=true"]);
-                    command.arg(format!("location={url} live=1"));
-                } else {
-                    command.args(["rtmp2sink", "sync=true"]);
-                    command.arg(format!("location={url}"));
-                }
+                command.args(["rtmp2sink", "sync=true"]);
+                command.arg(format!("location={url}"));
+                command.args(GSTREAMER_PADS);
+            }
+            Tool::GstreamerLibrtmp => {
+                command.args(gstreamer_remux(file));
+                command.args(["rtmpsink", "sync=true"]);
+                command.arg(format!("location={url} live=1"));
                 command.args(GSTREAMER_PADS);
             }
             _ => {
@@ -153,7 +181,7 @@ impl Encoder {
     pub(crate) fn sent(self, file: &Path, out: &Path) {
         let mut command = self.0.command();
         match self.0 {
-            Tool::Gstreamer => {
+            Tool::Gstreamer | Tool::GstreamerLibrtmp => {
                 command.args(gstreamer_remux(file)).arg("filesink");
                 command.arg(format!("location={}", out.display()));
                 command.args(GSTREAMER_PADS);
@@ -214,6 +242,13 @@ impl Player {
                 command.args(["-q", "-e", "rtmp2src", &format!("location={url}")]);
                 command.args(["!", "filesink", "buffer-mode=unbuffered", &sink]);
             }
+            Tool::GstreamerLibrtmp => {
+                let sink = format!("location={}", file.display());
+                let source = format!("location={url} live=1");
+                command.args(["-q", "-e", "rtmpsrc", &source]);
+                command.args(["!", "filesink", "buffer-mode=unbuffered", &sink]);
+            }
+            Tool::Vlc | Tool::Mpv | Tool::Obs => panic!("{} shows, see Viewer", self.0),
         }
         let process = Process::spawn(format!("{} playing {url}", self.0), &mut command);
         Recording {

@@ -67,6 +67,10 @@ pub struct ServerSession {
     next_stream: u32,
     /// The answer the client waits for; nothing is read until it is given.
     question: Option<Question>,
+    /// Players alone are told the chunk size, see [`Self::after_handshake`].
+    spares_publishers: bool,
+    /// The one that a player is still to be told.
+    chunk_size_of_players: Option<u32>,
     events: VecDeque<ServerEvent>,
     out: BytesMut,
 }
@@ -125,9 +129,16 @@ impl ServerSession {
     }
 
     /// A session whose handshake was done below it: that of RTMPE.
+    ///
+    /// Its publishers are told no chunk size: FFmpeg echoes the message, and
+    /// having encrypted it in place reads the size out of what that left
+    /// (`rtmpproto.c`: `handle_chunk_size`).
     pub fn after_handshake(config: ServerConfig) -> Self {
         let link = Link::new(config.limits);
-        Self::in_phase(config, Phase::Messages(Box::new(link)))
+        Self {
+            spares_publishers: true,
+            ..Self::in_phase(config, Phase::Messages(Box::new(link)))
+        }
     }
 
     fn in_phase(config: ServerConfig, phase: Phase) -> Self {
@@ -139,6 +150,8 @@ impl ServerSession {
             streams: LiteMap::new(),
             next_stream: 1,
             question: None,
+            spares_publishers: false,
+            chunk_size_of_players: None,
             events: VecDeque::new(),
             out: BytesMut::new(),
         }

@@ -30,8 +30,9 @@ impl ServerSession {
             size: window,
             limit: LimitType::Dynamic,
         });
-        if let Phase::Messages(link) = &mut self.phase {
-            link.set_out_chunk_size(chunk_size);
+        self.chunk_size_of_players = Some(chunk_size);
+        if !self.spares_publishers {
+            self.tell_chunk_size();
         }
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(0)));
         let mut server = Properties::from([
@@ -56,6 +57,15 @@ impl ServerSession {
         );
         self.reply_result(transaction, Value::Object(server), info);
         self.send_command(0, &Command::new("onBWDone", 0.0, Vec::new()));
+    }
+
+    /// Tells the chunk size, once.
+    fn tell_chunk_size(&mut self) {
+        if let (Some(size), Phase::Messages(link)) =
+            (self.chunk_size_of_players.take(), &mut self.phase)
+        {
+            link.set_out_chunk_size(size);
+        }
     }
 
     /// Refuses the connection. Nothing more is read; close when the bytes are sent.
@@ -116,6 +126,7 @@ impl ServerSession {
         else {
             return;
         };
+        self.tell_chunk_size();
         self.streams.insert(stream, StreamState::Playing);
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
             stream,
