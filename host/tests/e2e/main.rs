@@ -26,6 +26,8 @@ mod joining;
 mod languages;
 mod lifecycle;
 mod login;
+mod obs;
+mod players;
 mod publish_play;
 mod reconfigure;
 mod relays;

@@ -20,9 +20,11 @@ pub(crate) mod http_server;
 pub(crate) mod log;
 pub(crate) mod marked;
 pub(crate) mod nginx;
+pub(crate) mod obs;
 pub(crate) mod process;
 pub(crate) mod rtmp;
 pub(crate) mod tls;
+pub(crate) mod viewer;
 pub(crate) mod witness;
 
 use std::{
