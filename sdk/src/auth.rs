@@ -2,7 +2,7 @@
 
 use crate::bindings_auth::exports::livehost::app::auth::Guest;
 use crate::export::{Exports, Hosted, with};
-use crate::{App, ConnectRequest};
+use crate::{App, ConnectRequest, Scalar};
 
 pub use crate::bindings_auth::exports::livehost::app::auth::{Credential, Salted};
 
@@ -15,11 +15,22 @@ pub enum Challenge {
     Llnw,
 }
 
+impl Challenge {
+    /// The interface's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Adobe => "adobe",
+            Self::Llnw => "llnw",
+        }
+    }
+}
+
 /// A policy that knows users. Name it in [`export!`](crate::export) with
 /// `auth`: `export!(MyPolicy, auth)`.
 ///
 /// ```
 /// use livehost_sdk::{App, Authenticate, Challenge, ConnectRequest, Credential};
+/// use livehost_sdk::{ConnectDecision, ConnectGrant, testing};
 ///
 /// struct Members;
 ///
@@ -27,11 +38,15 @@ pub enum Challenge {
 ///     fn configure(_config: &str) -> Result<Self, String> {
 ///         Ok(Members)
 ///     }
+///     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
+///         // Later hooks find it in `req.client.attr("user")`.
+///         ConnectGrant::default().attr("user", req.user().unwrap_or("nobody")).into()
+///     }
 /// }
 ///
 /// impl Authenticate for Members {
-///     fn on_authenticate(&self, _req: &ConnectRequest) -> Option<Challenge> {
-///         Some(Challenge::Adobe)
+///     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
+///         req.is_encoder().then_some(Challenge::Adobe)
 ///     }
 ///     fn on_credential(&self, _req: &ConnectRequest, user: &str) -> Option<Credential> {
 ///         (user == "ann").then(|| Credential::Password("s3cret".into()))
@@ -39,12 +54,23 @@ pub enum Challenge {
 /// }
 ///
 /// livehost_sdk::export!(Members, auth);
-/// # fn main() {}
+///
+/// # fn main() {
+/// let encoder = testing::encoder("live");
+/// assert_eq!(Members.on_authenticate(&encoder), Some(Challenge::Adobe));
+/// assert_eq!(Members.on_authenticate(&testing::connect("live")), None);
+/// let credential = Members.on_credential(&encoder, "ann");
+/// assert_eq!(credential, Some(Credential::Password("s3cret".into())));
+/// assert_eq!(Members.on_credential(&encoder, "bob"), None);
+/// // What the host asks once the client has shown that it knows the password.
+/// let passed = testing::logged_in(encoder, "ann", Challenge::Adobe);
+/// let ann = ConnectGrant::default().attr("user", "ann");
+/// assert_eq!(Members.on_connect(&passed), ann.into());
+/// # }
 /// ```
 pub trait Authenticate: App {
     /// Which challenge this client must pass before [`App::on_connect`]; none
-    /// lets it on as it is. Encoders send the property `type` = `nonprivate`,
-    /// players don't.
+    /// lets it on as it is. See [`ConnectRequest::is_encoder`].
     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge>;
 
     /// The password of a user, or what was derived from it; none if there is
@@ -53,6 +79,15 @@ pub trait Authenticate: App {
 }
 
 impl ConnectRequest {
+    /// The client is going to publish: encoders say so with the property
+    /// `type` = `nonprivate`, players don't.
+    pub fn is_encoder(&self) -> bool {
+        let mut props = self.props.iter();
+        props.any(|(name, value)| {
+            name == "type" && matches!(value, Scalar::Text(text) if text == "nonprivate")
+        })
+    }
+
     /// The user whose password the client has proved to know.
     pub fn user(&self) -> Option<&str> {
         let extra = self.extra.iter();
@@ -67,10 +102,7 @@ where
 {
     fn on_authenticate(req: ConnectRequest) -> Option<String> {
         let challenge = with::<H, _>(|app| app.on_authenticate(&req))?;
-        Some(match challenge {
-            Challenge::Adobe => "adobe".into(),
-            Challenge::Llnw => "llnw".into(),
-        })
+        Some(challenge.as_str().into())
     }
 
     fn on_credential(req: ConnectRequest, user: String) -> Option<Credential> {

@@ -101,21 +101,36 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 }
 
 /// Makes a type that implements [`App`] the policy of this component. Use it
-/// once, at the top level of a `cdylib` crate; with `, auth` behind it if the type
-/// implements [`Authenticate`](crate::Authenticate) too.
+/// once, at the top level of a `cdylib` crate. Behind the type are the optional
+/// interfaces that need a trait of their own: `auth` for
+/// [`Authenticate`](crate::Authenticate).
+///
+/// ```
+/// # use livehost_sdk::*;
+/// # struct Members;
+/// # impl App for Members {
+/// #     fn configure(_: &str) -> Result<Self, String> { Ok(Members) }
+/// # }
+/// # impl Authenticate for Members {
+/// #     fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> { None }
+/// #     fn on_credential(&self, _: &ConnectRequest, _: &str) -> Option<Credential> { None }
+/// # }
+/// livehost_sdk::export!(Members, auth);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export {
-    ($app:ty) => {
-        $crate::export!(@ $app, {});
+    // One for each optional interface that is not part of `App`.
+    (@auth $component:ident) => {
+        $crate::__private::export_auth_bindings!($component with_types_in $crate::bindings_auth);
     };
-    ($app:ty, auth) => {
-        $crate::export!(@ $app, {
-            $crate::__private::export_auth_bindings!(
-                Component with_types_in $crate::bindings_auth
-            );
-        });
+    (@$other:ident $component:ident) => {
+        ::std::compile_error!(::std::concat!(
+            "expected an optional interface of livehost_sdk::export!, found ",
+            ::std::stringify!($other),
+        ));
     };
-    (@ $app:ty, { $($more:tt)* }) => {
+    ($app:ty $(, $optional:ident)* $(,)?) => {
         const _: () = {
             ::std::thread_local! {
                 static APP: ::std::cell::OnceCell<$app> = const { ::std::cell::OnceCell::new() };
@@ -136,8 +151,8 @@ macro_rules! export {
             }
 
             type Component = $crate::__private::Exports<Slot>;
-    $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
-            $($more)*
+            $crate::__private::export_bindings!(Component with_types_in $crate::bindings);
+            $($crate::export!(@$optional Component);)*
         };
     };
 }

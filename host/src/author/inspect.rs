@@ -13,12 +13,14 @@ use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 
 use crate::config::units::format_size;
-use crate::plugin::TRACK;
+use crate::plugin::{OPTIONAL, TRACK};
 
 /// A larger file is not read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 /// The package of the interface.
 const PACKAGE: &str = "livehost:app/";
+/// What every plugin exports.
+const REQUIRED: [&str; 2] = ["lifecycle", "policy"];
 
 /// What is known about a component without running it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -34,13 +36,19 @@ struct Inspection {
     host_track: &'static str,
     /// Why this host can't run it; empty if it can.
     problems: Vec<String>,
-    /// It takes `events`.
-    events: bool,
-    /// It takes `calls`.
-    calls: bool,
+    optional: Vec<Exported>,
     capabilities: Vec<Capability>,
     imports: Vec<String>,
     exports: Vec<String>,
+}
+
+/// An interface that the component exports and needn't.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Exported {
+    name: String,
+    /// Whether this host calls it.
+    called: bool,
+    meaning: &'static str,
 }
 
 /// Something that the component can ask its host for.
@@ -173,9 +181,8 @@ fn examine(file: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {
             .find_map(|export| export.strip_prefix(prefix.as_str()))
     };
     let version = exported("policy").map(str::to_owned);
-    let (events, calls) = (exported("events").is_some(), exported("calls").is_some());
     let mut problems = Vec::new();
-    for name in ["lifecycle", "policy"] {
+    for name in REQUIRED {
         match exported(name) {
             None => problems.push(format!("it does not export {PACKAGE}{name}")),
             Some(version) if !on_track(version) => problems.push(format!(
@@ -191,9 +198,15 @@ fn examine(file: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {
             .filter(|import| !is_offered(import))
             .map(|import| format!("it imports {import}, which this host does not offer")),
     );
+    let optional = optional(&exports);
+    let has = |name| {
+        optional
+            .iter()
+            .any(|exported: &Exported| exported.name == name)
+    };
     let world = match version {
         None => None,
-        Some(_) if events && calls => Some("app-full"),
+        Some(_) if has("events") && has("calls") => Some("app-full"),
         Some(_) => Some("app"),
     };
     let mut capabilities: Vec<Capability> = Vec::new();
@@ -224,12 +237,34 @@ fn examine(file: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {
         version,
         host_track: TRACK,
         problems,
-        events,
-        calls,
+        optional,
         capabilities,
         imports,
         exports,
     })
+}
+
+/// Those of the interface, in its order, then those of later versions of it.
+fn optional(exports: &[String]) -> Vec<Exported> {
+    let ours = |export: &String| {
+        let (name, version) = export.strip_prefix(PACKAGE)?.split_once('@')?;
+        on_track(version).then(|| name.to_owned())
+    };
+    let mut found: Vec<String> = exports.iter().filter_map(ours).collect();
+    found.retain(|name| !REQUIRED.contains(&name.as_str()));
+    let place = |name: &String| OPTIONAL.iter().position(|known| known.name == name);
+    found.sort_by_key(|name| place(name).unwrap_or(usize::MAX));
+    let found = found.into_iter().map(|name| {
+        let known = place(&name).and_then(|place| OPTIONAL.get(place));
+        Exported {
+            called: known.is_some(),
+            meaning: known.map_or("of a later version: this host does not call it", |known| {
+                known.meaning
+            }),
+            name,
+        }
+    });
+    found.collect()
 }
 
 /// Whether a plugin of this version of the interface can run here.
@@ -318,9 +353,14 @@ fn text(inspection: &Inspection) -> String {
             &format!("can't run it (track {track}): {problem}"),
         );
     }
-    let yes = |yes| if yes { "yes" } else { "no" };
-    line("events", yes(inspection.events));
-    line("calls", yes(inspection.calls));
+    if inspection.optional.is_empty() {
+        line("optional", "exports none of the optional interfaces");
+    }
+    for (index, exported) in inspection.optional.iter().enumerate() {
+        let title = if index == 0 { "optional" } else { "" };
+        let Exported { name, meaning, .. } = exported;
+        line(title, &format!("{name:<12} {meaning}"));
+    }
     for (index, capability) in inspection.capabilities.iter().enumerate() {
         let title = if index == 0 { "asks for" } else { "" };
         line(
@@ -373,6 +413,22 @@ mod tests {
         assert_eq!(inspection.world, None);
         assert_eq!(inspection.problems.len(), 2);
         assert!(text(&inspection).contains("does not export livehost:app/policy"));
+    }
+
+    #[test]
+    fn optional_interfaces_are_shown_with_what_becomes_of_them() {
+        let exports = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let exports: Vec<String> = exports(&[
+            "livehost:app/auth@0.1.3",
+            "livehost:app/calls@0.2.0",
+            "livehost:app/events@0.1.0",
+            "livehost:app/later@0.1.3",
+            "livehost:app/policy@0.1.0",
+            "other:app/events@0.1.0",
+        ]);
+        let found = optional(&exports);
+        let found: Vec<_> = found.iter().map(|e| (e.name.as_str(), e.called)).collect();
+        assert_eq!(found, [("events", true), ("auth", true), ("later", false)]);
     }
 
     fn wasm_header(version: &[u8]) -> Vec<u8> {

@@ -433,7 +433,10 @@ impl Play<'_> {
 
 fn client_of(question: &mut Question) -> Option<&mut Client> {
     Some(match question {
-        Question::Connect(_) | Question::Timer(_) => return None,
+        Question::Connect(_)
+        | Question::Authenticate(_)
+        | Question::Credential { .. }
+        | Question::Timer(_) => return None,
         Question::Publish(request) | Question::Play(request) => &mut request.client,
         Question::Call { who, .. } => who,
         Question::Event(event) => match event {

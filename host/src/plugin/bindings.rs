@@ -1,9 +1,8 @@
 //! What `wasmtime::component::bindgen!` makes of `wit/0.1`.
 //!
 //! The world is `app-all`, for the types; a component is never required to
-//! export all of it. The exported interfaces are looked up one by one
-//! ([`super::compile`]), since `events`,
-//! `calls` and `auth` are optional.
+//! export all of it: the optional interfaces are looked up one by one
+//! ([`super::optional`]).
 
 #![allow(
     missing_docs,

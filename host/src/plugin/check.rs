@@ -25,10 +25,8 @@ pub struct Check {
     /// It accepts a publisher that shows no credential at all. When asking it
     /// failed (a trap, a deadline) this is false.
     pub open_publish: bool,
-    /// It exports `events`.
-    pub events: bool,
-    /// It exports `calls`.
-    pub calls: bool,
+    /// The optional interfaces that it exports.
+    pub optional: Vec<&'static str>,
 }
 
 /// Loads and configures; asks about one publisher.
@@ -46,8 +44,7 @@ pub(super) async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Ch
         .unwrap_or(false);
     Ok(Check {
         open_publish,
-        events: generation.compiled.events.is_some(),
-        calls: generation.compiled.calls.is_some(),
+        optional: generation.compiled.optional.names(),
         hash,
     })
 }

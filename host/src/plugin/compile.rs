@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 use tracing::debug;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::livehost::app::{auth, calls, events, lifecycle, policy};
+use super::bindings::exports::livehost::app::{lifecycle, policy};
 use super::engine::Runtime;
 use super::error::Fault;
 use super::instance::{State, one_line};
+use super::optional::Indices;
 
 /// The track of the interface in `wit/` that this host offers.
 pub const TRACK: &str = "0.1";
@@ -49,9 +50,7 @@ pub(super) struct Compiled {
     pub(super) pre: InstancePre<State>,
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) policy: policy::GuestIndices,
-    pub(super) events: Option<events::GuestIndices>,
-    pub(super) calls: Option<calls::GuestIndices>,
-    pub(super) auth: Option<auth::GuestIndices>,
+    pub(super) optional: Indices,
 }
 
 /// Reads a component's file.
@@ -125,26 +124,13 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
     let shape = |name| move |error: wasmtime::Error| wrong_shape(name, &error);
     let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(shape("lifecycle"))?;
     let policy = policy::GuestIndices::new(&pre).map_err(shape("policy"))?;
-    let events = match component.get_export_index(None, interface("events")) {
-        Some(_) => Some(events::GuestIndices::new(&pre).map_err(shape("events"))?),
-        None => None,
-    };
-    let calls = match component.get_export_index(None, interface("calls")) {
-        Some(_) => Some(calls::GuestIndices::new(&pre).map_err(shape("calls"))?),
-        None => None,
-    };
-    let auth = match component.get_export_index(None, interface("auth")) {
-        Some(_) => Some(auth::GuestIndices::new(&pre).map_err(shape("auth"))?),
-        None => None,
-    };
+    let optional = Indices::find(&component, &pre)?;
     Ok(Compiled {
         hash,
         pre,
         lifecycle,
         policy,
-        events,
-        calls,
-        auth,
+        optional,
     })
 }
 
@@ -162,7 +148,7 @@ fn component(runtime: &Runtime, bytes: &[u8], hash: &ContentHash) -> Result<Comp
     Ok(component)
 }
 
-fn interface(name: &str) -> String {
+pub(super) fn interface(name: &str) -> String {
     format!("livehost:app/{name}@{VERSION}")
 }
 

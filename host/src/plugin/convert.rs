@@ -3,6 +3,8 @@
 //! Flows in: requests, by value. Flows out: decisions, with what a guest may
 //! say to a client bounded here.
 
+use livehost_rtmp::auth;
+
 use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::exports::livehost::app::lifecycle as wit_life;
 use super::bindings::livehost::app::types as wit;
@@ -147,6 +149,16 @@ impl From<wit::Rejection> for policy::Rejection {
 
 fn bounded(text: &str, max: usize) -> String {
     one_line(text).chars().take(max).collect()
+}
+
+/// The word that `on-authenticate` answers.
+pub(super) fn challenge(word: &str) -> Result<auth::Method, policy::PolicyError> {
+    auth::Method::parse(word).ok_or_else(|| {
+        let word = one_line(word);
+        policy::PolicyError::Unavailable(format!(
+            "expected the challenge adobe or llnw from on-authenticate, found {word:?}"
+        ))
+    })
 }
 
 impl From<wit_auth::Credential> for policy::Credential {

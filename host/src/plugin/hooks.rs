@@ -27,9 +27,11 @@ pub(super) fn on_authenticate(
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<String>> + Send {
     let request = request.into();
     |i| {
-        let Instance { store, auth, .. } = i;
+        let Instance {
+            store, optional, ..
+        } = i;
         Box::pin(async move {
-            match auth {
+            match &optional.auth {
                 Some(auth) => auth.call_on_authenticate(store, &request).await,
                 None => Ok(None),
             }
@@ -44,9 +46,11 @@ pub(super) fn on_credential(
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<wit_auth::Credential>> + Send {
     let request = request.into();
     |i| {
-        let Instance { store, auth, .. } = i;
+        let Instance {
+            store, optional, ..
+        } = i;
         Box::pin(async move {
-            match auth {
+            match &optional.auth {
                 Some(auth) => auth.call_on_credential(store, &request, &user).await,
                 None => Ok(None),
             }
@@ -82,9 +86,11 @@ pub(super) fn on_call(
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Result<Vec<u8>, String>> + Send {
     let who = who.into();
     |i| {
-        let Instance { store, calls, .. } = i;
+        let Instance {
+            store, optional, ..
+        } = i;
         Box::pin(async move {
-            match calls {
+            match &optional.calls {
                 Some(calls) => calls.call_on_call(store, &who, &method, &amf0).await,
                 None => Ok(Err(UNKNOWN_METHOD.into())),
             }
@@ -106,9 +112,13 @@ pub(super) fn on_timer(
 /// A component without `events` hears of nothing.
 pub(super) fn event(event: Event) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, ()> + Send {
     |i| {
-        let Instance { store, events, .. } = i;
+        let Instance {
+            store, optional, ..
+        } = i;
         Box::pin(async move {
-            let Some(events) = events else { return Ok(()) };
+            let Some(events) = &optional.events else {
+                return Ok(());
+            };
             match event {
                 Event::Published(info) => events.call_on_published(store, &info.into()).await,
                 Event::Ready(info) => events.call_on_ready(store, &info.into()).await,

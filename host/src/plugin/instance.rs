@@ -15,13 +15,14 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::PluginSpec;
 use super::application::Application;
-use super::bindings::exports::livehost::app::{auth, calls, events, lifecycle, policy};
+use super::bindings::exports::livehost::app::{lifecycle, policy};
 use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
 use super::engine::Runtime;
 use super::error::Fault;
 use super::imports::log::Level;
 use super::imports::wasi_http::WasiHttp;
+use super::optional::Guests;
 use super::stats::{Alive, Stats};
 use super::wasi::{self, LastWords};
 use crate::outbound::Client;
@@ -67,9 +68,7 @@ pub(super) struct Instance {
     pub(super) store: Store<State>,
     pub(super) lifecycle: lifecycle::Guest,
     pub(super) policy: policy::Guest,
-    pub(super) events: Option<events::Guest>,
-    pub(super) calls: Option<calls::Guest>,
-    pub(super) auth: Option<auth::Guest>,
+    pub(super) optional: Guests,
     runtime: Arc<Runtime>,
     meter: Arc<CpuMeter>,
     last_words: LastWords,
@@ -180,24 +179,11 @@ impl Instance {
             |interface| move |error: wasmtime::Error| compile::wrong_shape(interface, &error);
         let lifecycle = compiled.lifecycle.load(&mut store, &instance);
         let policy = compiled.policy.load(&mut store, &instance);
-        let events = compiled
-            .events
-            .as_ref()
-            .map(|i| i.load(&mut store, &instance));
-        let calls = compiled
-            .calls
-            .as_ref()
-            .map(|i| i.load(&mut store, &instance));
-        let auth = compiled
-            .auth
-            .as_ref()
-            .map(|i| i.load(&mut store, &instance));
+        let optional = compiled.optional.load(&mut store, &instance)?;
         Ok(Self {
             lifecycle: lifecycle.map_err(shape("lifecycle"))?,
             policy: policy.map_err(shape("policy"))?,
-            events: events.transpose().map_err(shape("events"))?,
-            calls: calls.transpose().map_err(shape("calls"))?,
-            auth: auth.transpose().map_err(shape("auth"))?,
+            optional,
             store,
             runtime: Arc::clone(runtime),
             meter,

@@ -23,6 +23,7 @@ mod imports;
 mod instance;
 mod kv;
 mod limits;
+mod optional;
 mod pool;
 mod reload;
 mod serve;
@@ -53,6 +54,7 @@ pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, L
 pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{Fault, PluginError};
 pub use limits::Limits;
+pub use optional::{OPTIONAL, Optional};
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
 use self::application::Application;
@@ -157,10 +159,8 @@ pub struct Description {
     pub generation: u64,
     /// The first 12 hexadecimal digits of its content's SHA-256.
     pub hash: String,
-    /// It exports `events`.
-    pub events: bool,
-    /// It exports `calls`.
-    pub calls: bool,
+    /// The optional interfaces that it exports.
+    pub optional: Vec<&'static str>,
 }
 
 /// One application's plugin: its serving generation and everything that
@@ -282,8 +282,7 @@ impl Plugin {
             file: serving.spec.file.clone(),
             generation: serving.number,
             hash: serving.compiled.hash.short(),
-            events: serving.compiled.events.is_some(),
-            calls: serving.compiled.calls.is_some(),
+            optional: serving.compiled.optional.names(),
         }
     }
 
@@ -361,20 +360,12 @@ impl Policy for Plugin {
         &self,
         request: &ConnectRequest,
     ) -> Result<Option<auth::Method>, PolicyError> {
-        if self.core.serving.load().compiled.auth.is_none() {
+        if self.core.serving.load().compiled.optional.auth.is_none() {
             return Ok(None);
         }
         let question = hooks::on_authenticate(request.clone());
-        let Some(word) = self.core.call("on-authenticate", question).await? else {
-            return Ok(None);
-        };
-        let method = auth::Method::parse(&word);
-        method.map(Some).ok_or_else(|| {
-            let word = instance::one_line(&word);
-            PolicyError::Unavailable(format!(
-                "expected the challenge adobe or llnw from on-authenticate, found {word:?}"
-            ))
-        })
+        let word = self.core.call("on-authenticate", question).await?;
+        word.map(|word| convert::challenge(&word)).transpose()
     }
 
     async fn on_credential(
@@ -425,7 +416,7 @@ impl Policy for Plugin {
     }
 
     async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
-        if self.core.serving.load().compiled.calls.is_none() {
+        if self.core.serving.load().compiled.optional.calls.is_none() {
             return Err(CallError::Unknown(method));
         }
         let call = hooks::on_call(who, method.clone(), amf0);

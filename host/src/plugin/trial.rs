@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use livehost_rtmp::auth;
 
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
@@ -18,10 +19,10 @@ use super::error::{Fault, PluginError};
 use super::generation::Generation;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::kv::Kv;
-use super::{Doubles, PluginSpec, Services, hooks, reload};
+use super::{Doubles, PluginSpec, Services, convert, hooks, reload};
 use crate::policy::{
-    Client, ConnectDecision, ConnectRequest, Event, PlayDecision, PolicyError, PublishDecision,
-    StreamRequest,
+    Client, ConnectDecision, ConnectRequest, Credential, Event, PlayDecision, PolicyError,
+    PublishDecision, StreamRequest,
 };
 
 /// A call of one of the plugin's exports.
@@ -42,6 +43,15 @@ pub enum Question {
         /// The arguments.
         amf0: Bytes,
     },
+    /// `on-authenticate`
+    Authenticate(ConnectRequest),
+    /// `on-credential`
+    Credential {
+        /// Of the client that shows a password.
+        request: ConnectRequest,
+        /// Whose password it is.
+        user: String,
+    },
     /// `on-timer` with this key.
     Timer(String),
     /// One of `events`.
@@ -59,6 +69,10 @@ pub enum Answer {
     Play(PlayDecision),
     /// To [`Question::Call`].
     Call(Result<Bytes, String>),
+    /// To [`Question::Authenticate`].
+    Authenticate(Option<auth::Method>),
+    /// To [`Question::Credential`].
+    Credential(Option<Credential>),
     /// To timers and events, which have no answer.
     Done,
 }
@@ -234,6 +248,22 @@ impl Trial {
                 let answer = self.call(n, "on-call", budget, call).await?;
                 let answer = answer.map(Bytes::from);
                 Answer::Call(answer.map_err(|text| one_line(&text)))
+            }
+            Question::Authenticate(request) => {
+                let call = hooks::on_authenticate(request);
+                let word = self.call(n, "on-authenticate", budget, call).await?;
+                let challenge = word.map(|word| convert::challenge(&word));
+                Answer::Authenticate(challenge.transpose()?)
+            }
+            Question::Credential { request, user } => {
+                // A server that asks nobody for a password has no use for one.
+                if self.generation.compiled.optional.auth.is_none() {
+                    let reason = "it does not export livehost:app/auth";
+                    return Err(PolicyError::Unavailable(reason.into()));
+                }
+                let call = hooks::on_credential(request, user);
+                let credential = self.call(n, "on-credential", budget, call).await?;
+                Answer::Credential(credential.map(Into::into))
             }
             Question::Timer(key) => {
                 let call = hooks::on_timer(key);

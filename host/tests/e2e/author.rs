@@ -100,6 +100,49 @@ fn a_failed_case_shows_the_field_and_its_line() {
 }
 
 #[test]
+fn a_password_that_differs_is_shown_beside_the_expected_one() {
+    let cases = r#"(
+    config: (publish: "users", users: {"ann": "s3cret"}),
+    cases: [(
+        name: "logs in",
+        steps: [
+            Authenticate(expect: Challenge("llnw")),
+            Credential(user: "ann", expect: Password("other")),
+            Credential(user: "bob", expect: Adobe(salt: "s")),
+        ],
+    )],
+)"#;
+    let (passed, text) = test(cases, &[]);
+    assert!(!passed, "{text}");
+    for expected in [
+        "cases.ron:6: step 1, Authenticate \"live\"",
+        "- expected Challenge(\"llnw\")",
+        "+ got      NoChallenge",
+        "cases.ron:7: step 2, Credential \"ann\"",
+        "- expected \"other\"",
+        "+ got      \"s3cret\"",
+        "cases.ron:8: step 3, Credential \"bob\"",
+        "- expected Adobe(salt: \"s\")",
+        "+ got      NoUser",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn a_question_of_an_interface_that_is_not_there_fails_its_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cases.ron");
+    let cases = r#"(cases: [(name: "a", steps: [Credential(user: "ann", expect: NoUser)])])"#;
+    std::fs::write(&file, cases).unwrap();
+    let (plugin, file) = (plugin("allow-all"), file.to_str().unwrap());
+    let output = host(&["plugin", "test", plugin.to_str().unwrap(), file]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("does not export livehost:app/auth"), "{text}");
+}
+
+#[test]
 fn mistakes_in_cases_are_shown_at_their_place() {
     let cases = r#"(cases: [(name: "a", steps: [Publish(nam: "x", expect: Acept)])])"#;
     let (passed, text) = test(cases, &[]);
@@ -136,6 +179,32 @@ fn inspect_tells_interface_capabilities_and_hash() {
         .collect();
     assert!(names.contains(&"http"), "{names:?}");
     assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn inspect_tells_which_optional_interfaces_are_exported() {
+    let optional = |name: &str| {
+        let file = plugin(name);
+        let file = file.to_str().unwrap();
+        let output = host(&["plugin", "inspect", file, "--json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let optional = shown["optional"].as_array().unwrap();
+        assert!(
+            optional.iter().all(|entry| entry["called"] == true),
+            "{shown}"
+        );
+        let names = optional
+            .iter()
+            .map(|entry| entry["name"].as_str().unwrap().to_owned());
+        let text = host(&["plugin", "inspect", file]).stdout;
+        (names.collect::<Vec<_>>(), String::from_utf8(text).unwrap())
+    };
+    let (names, text) = optional("static-keys");
+    assert_eq!(names, ["events", "calls", "auth"]);
+    assert!(text.contains("auth         has clients log in"), "{text}");
+    let (names, text) = optional("allow-all");
+    assert!(!names.contains(&"auth".to_owned()), "{names:?}");
+    assert!(!text.contains("log in"), "{text}");
 }
 
 /// From nothing to a policy that is replaced live, as docs/tutorial.md does it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use livehost_sdk::{
     App, Authenticate, Challenge, Client, ConnectDecision, ConnectGrant, ConnectRequest,
-    Credential, DuplicateRule, PlayDecision, PublishDecision, PublishGrant, Rejection, Scalar,
+    Credential, DuplicateRule, PlayDecision, PublishDecision, PublishGrant, Rejection,
     StreamRequest, accept,
 };
 
@@ -142,10 +142,7 @@ impl Authenticate for StaticKeys {
     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
         let config = &self.config;
         // RTMP knows who will publish only later; encoders tell it so.
-        let is_encoder = req.props.iter().any(|(name, value)| {
-            name == "type" && matches!(value, Scalar::Text(text) if text == "nonprivate")
-        });
-        let access = if is_encoder {
+        let access = if req.is_encoder() {
             &config.publish
         } else {
             &config.play

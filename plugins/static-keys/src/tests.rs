@@ -1,6 +1,6 @@
 //! The policy as a session sees it: requests in, decisions out.
 
-use livehost_sdk::Pairs;
+use livehost_sdk::{Pairs, Scalar};
 
 use super::*;
 

@@ -1,6 +1,8 @@
 //! Requests and events as a host makes them.
 
-use crate::{Client, ConnectRequest, Pairs, SessionEnd, StreamInfo, StreamRequest};
+use crate::{
+    Challenge, Client, ConnectRequest, Pairs, Scalar, SessionEnd, StreamInfo, StreamRequest,
+};
 
 /// Connection 7, over RTMP, from 203.0.113.7.
 pub fn client() -> Client {
@@ -31,6 +33,25 @@ pub fn connect(app: &str) -> ConnectRequest {
         props: Vec::new(),
         extra: Vec::new(),
     }
+}
+
+/// Like [`connect`], of a client that is going to publish.
+pub fn encoder(app: &str) -> ConnectRequest {
+    let mut request = connect(app);
+    let kind = Scalar::Text("nonprivate".into());
+    request.props.push(("type".into(), kind));
+    request
+}
+
+/// The request of a client that has passed `challenge` with the password of
+/// `user`, as the policy's `on_connect` gets it.
+pub fn logged_in(mut request: ConnectRequest, user: &str, challenge: Challenge) -> ConnectRequest {
+    let method = challenge.as_str();
+    request.extra.extend([
+        ("auth-user".into(), user.into()),
+        ("auth-method".into(), method.into()),
+    ]);
+    request
 }
 
 /// A publish or play of a stream of `live`, for example `cam1?key=s3cret`.

@@ -5,7 +5,7 @@ use livehost_wire::amf0;
 use super::pattern::{Fact, Got};
 use crate::plugin::{Answer, HttpRequest, Level};
 use crate::policy::{
-    ConnectDecision, DuplicateRule, PlayDecision, PublishDecision, Recording, Rejection,
+    ConnectDecision, Credential, DuplicateRule, PlayDecision, PublishDecision, Recording, Rejection,
 };
 
 impl Fact {
@@ -17,6 +17,12 @@ impl Fact {
             Answer::Play(decision) => play(decision),
             Answer::Call(Ok(amf0)) => fact("Returns", vec![("", values(amf0))]),
             Answer::Call(Err(error)) => fact("Fails", vec![("", text(error))]),
+            Answer::Authenticate(None) => fact("NoChallenge", Vec::new()),
+            Answer::Authenticate(Some(method)) => {
+                fact("Challenge", vec![("", text(method.as_str()))])
+            }
+            Answer::Credential(None) => fact("NoUser", Vec::new()),
+            Answer::Credential(Some(credential)) => self::credential(credential),
             Answer::Done => return None,
         })
     }
@@ -111,6 +117,16 @@ fn connect(decision: &ConnectDecision) -> Fact {
         }
         ConnectDecision::Reject(rejection) => reject(rejection),
         ConnectDecision::Redirect(url) => fact("Redirect", vec![("", text(url))]),
+    }
+}
+
+fn credential(credential: &Credential) -> Fact {
+    match credential {
+        Credential::Password(password) => fact("Password", vec![("", text(password))]),
+        Credential::Adobe { salt, hash } => {
+            fact("Adobe", vec![("salt", text(salt)), ("hash", text(hash))])
+        }
+        Credential::Llnw(hash) => fact("Llnw", vec![("", text(hash))]),
     }
 }
 

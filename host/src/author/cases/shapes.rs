@@ -106,6 +106,18 @@ pub(crate) const CALL: &[Shape] = &[
     shape("Fails", &[field("", Text)]),
 ];
 
+pub(crate) const AUTHENTICATE: &[Shape] = &[
+    shape("Challenge", &[field("", Text)]),
+    shape("NoChallenge", &[]),
+];
+
+pub(crate) const CREDENTIAL: &[Shape] = &[
+    shape("Password", &[field("", Text)]),
+    shape("Adobe", &[field("salt", Text), field("hash", Text)]),
+    shape("Llnw", &[field("", Text)]),
+    shape("NoUser", &[]),
+];
+
 pub(crate) const HTTP_REQUEST: Shape = shape(
     "Request",
     &[

@@ -22,6 +22,8 @@ const NAMES: &[&str] = &[
     "Publish",
     "Play",
     "Call",
+    "Authenticate",
+    "Credential",
     "Timer",
     "Wait",
     "Reload",
@@ -121,10 +123,11 @@ fn wait(findings: &mut Findings, node: Node<'_>, path: &str) -> Option<Duration>
 /// What the step is about, for its title.
 fn subject(question: &Question) -> String {
     match question {
-        Question::Connect(request) => match &request.instance {
+        Question::Connect(request) | Question::Authenticate(request) => match &request.instance {
             Some(instance) => format!(" \"{}/{instance}\"", request.app),
             None => format!(" {:?}", request.app),
         },
+        Question::Credential { user, .. } => format!(" {user:?}"),
         Question::Publish(request) | Question::Play(request) => format!(" {:?}", request.name),
         Question::Call { method, .. } => format!(" {method:?}"),
         Question::Timer(key) => format!(" {key:?}"),
@@ -162,6 +165,15 @@ fn question(
             let args = args.map(|node| values(fields.findings, node, &path));
             let amf0 = amf0::encode_all(&args.unwrap_or_default());
             (Question::Call { who, method, amf0 }, shapes::CALL)
+        }
+        "Authenticate" => (
+            Question::Authenticate(connect(fields, app, who)),
+            shapes::AUTHENTICATE,
+        ),
+        "Credential" => {
+            let user = string(fields, "user", "ann");
+            let request = connect(fields, app, who);
+            (Question::Credential { request, user }, shapes::CREDENTIAL)
         }
         "Timer" => (Question::Timer(string(fields, "key", "")), &[]),
         event => (Question::Event(self::event(fields, event, app, who)), &[]),

@@ -10,7 +10,7 @@ async fn a_plugin_of_track_0_1_decides_and_gets_events() {
         .await
         .expect("it loads");
     let described = fixture.plugin.describe();
-    assert!(described.events && described.calls, "{described:?}");
+    assert_eq!(described.optional, ["events", "calls"]);
 
     for count in ["1", "2"] {
         let decision = fixture.connect(&[]).await.unwrap();

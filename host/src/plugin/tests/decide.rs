@@ -113,7 +113,7 @@ async fn a_guest_of_a_later_patch_version_is_taken() {
         .await
         .expect("0.1.7 fits 0.1.0");
     assert!(fixture.connect(&[]).await.is_ok());
-    assert!(fixture.plugin.describe().events);
+    assert!(fixture.plugin.describe().optional.contains(&"events"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
