@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::hub;
 use crate::policy::Gate;
+use crate::shared_objects::Objects;
 
 /// A named unit of the configuration that clients connect to.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Application {
     name: Arc<str>,
     gate: Gate,
     settings: ArcSwap<Settings>,
+    objects: Arc<Objects>,
 }
 
 /// How an application's streams are treated.
@@ -35,11 +37,12 @@ pub struct Settings {
 impl Application {
     /// An application that clients may connect to once it is among the
     /// [`Applications`].
-    pub fn new(name: &str, gate: Gate, settings: Settings) -> Arc<Self> {
+    pub fn new(name: &str, gate: Gate, settings: Settings, objects: Arc<Objects>) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             gate,
             settings: ArcSwap::from_pointee(settings),
+            objects,
         })
     }
 
@@ -51,6 +54,11 @@ impl Application {
     /// Its plugin's decisions.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Its clients' shared objects.
+    pub fn objects(&self) -> &Arc<Objects> {
+        &self.objects
     }
 
     /// The settings for what starts now.

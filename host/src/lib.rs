@@ -29,6 +29,7 @@ pub mod plugin;
 pub mod policy;
 pub mod relay;
 pub mod session;
+pub mod shared_objects;
 pub mod supervisor;
 pub mod tally;
 pub mod watch;

@@ -122,8 +122,19 @@ impl Diff {
 fn changed(old: &Application, new: &Application) -> Option<Change> {
     let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
         != (&new.plugin, &new.config, &new.limits, &new.http);
-    let settings = (old.on_error, &old.media, &old.aliases, &old.relays)
-        != (new.on_error, &new.media, &new.aliases, &new.relays);
+    let settings = (
+        old.on_error,
+        &old.media,
+        old.shared_objects,
+        &old.aliases,
+        &old.relays,
+    ) != (
+        new.on_error,
+        &new.media,
+        new.shared_objects,
+        &new.aliases,
+        &new.relays,
+    );
     (plugin || settings).then_some(Change::Changed { plugin, settings })
 }
 

@@ -23,6 +23,7 @@ use super::{
     reader::{FieldDoc, Fields, Findings, suggest, word},
     relay::relays,
     schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
+    shared_objects::shared_objects,
     units::format_duration,
 };
 use crate::policy::{Fallback, OnError};
@@ -247,6 +248,7 @@ impl Reading<'_> {
             limits: fields.section("limits", "Limits", plugin_limits),
             http: fields.section("http", "Http", http),
             media: fields.section("media", "Media", media),
+            shared_objects: fields.section("shared_objects", "SharedObjects", shared_objects),
             relays: relays(fields),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod node;
 pub(crate) mod reader;
 mod relay;
 mod schema;
+mod shared_objects;
 pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;

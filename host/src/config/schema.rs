@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 pub use super::chain::Chain;
 pub use crate::plugin::Limits as PluginLimits;
-use crate::{outbound, policy::OnError, relay};
+use crate::{outbound, policy::OnError, relay, shared_objects};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -82,6 +82,8 @@ pub struct Application {
     pub http: outbound::Settings,
     /// How its streams are buffered and waited for.
     pub media: Media,
+    /// Its clients' shared objects; without a plugin that decides, none.
+    pub shared_objects: shared_objects::Settings,
     /// What it relays; by default nothing.
     pub relays: relay::Plan,
 }
@@ -97,6 +99,7 @@ impl fmt::Debug for Application {
             .field("limits", &self.limits)
             .field("http", &self.http)
             .field("media", &self.media)
+            .field("shared_objects", &self.shared_objects)
             .field("relays", &self.relays)
             .finish()
     }

@@ -16,14 +16,16 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
+use super::PluginSpec;
 use super::bindings::AppAll;
 use super::cache::Cache;
 use super::compile::{Compiled, ContentHash};
-use super::error::Fault;
+use super::error::{Fault, PluginError};
 use super::instance::State;
-use super::kv::Kv;
-use super::kv::disk::Disk;
+use super::kv::disk::{Disk, Purpose};
+use super::kv::{KeptObjects, Kv};
 use crate::outbound::Network;
+use crate::shared_objects::Keep;
 
 /// How often a running guest is looked at: it yields to other tasks, and is
 /// interrupted when its CPU budget is used up.
@@ -145,11 +147,25 @@ impl Runtime {
         let Some(disk) = self.disk.clone() else {
             return Ok(Kv::in_memory(quota));
         };
-        let app = app.to_owned();
-        tokio::task::spawn_blocking(move || disk.store(&app, quota))
-            .await
-            .map_err(|_| Fault::Runtime("reading its state panicked".into()))?
-            .map_err(|error| Fault::State(error.to_string()))
+        read_state(disk, Purpose::Plugin, app, quota).await
+    }
+
+    /// Where the persistent shared objects of a plugin's application are kept,
+    /// at most `quota` bytes of them.
+    ///
+    /// # Errors
+    /// When those of an earlier run can't be read.
+    pub async fn shared_objects(
+        &self,
+        spec: &PluginSpec,
+        quota: usize,
+    ) -> Result<Arc<dyn Keep>, PluginError> {
+        let kv = match self.disk.clone() {
+            None => Ok(Kv::in_memory(quota)),
+            Some(disk) => read_state(disk, Purpose::SharedObjects, &spec.app, quota).await,
+        };
+        let kv = kv.map_err(|fault| spec.fault(fault))?;
+        Ok(Arc::new(KeptObjects(kv)))
     }
 
     /// The compiled form of `hash`, when a generation uses it.
@@ -163,6 +179,19 @@ impl Runtime {
         known.retain(|_, weak| weak.strong_count() > 0);
         known.insert(compiled.hash, Arc::downgrade(compiled));
     }
+}
+
+async fn read_state(
+    disk: Arc<Disk>,
+    purpose: Purpose,
+    app: &str,
+    quota: usize,
+) -> Result<Arc<Kv>, Fault> {
+    let app = app.to_owned();
+    tokio::task::spawn_blocking(move || disk.store(purpose, &app, quota))
+        .await
+        .map_err(|_| Fault::Runtime("reading its state panicked".into()))?
+        .map_err(|error| Fault::State(error.to_string()))
 }
 
 /// Advances the engine's epoch while guests run; sleeps when none does, so an

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use livehost_rtmp::shared_object::SharedObjectMessage;
 use tracing::{Span, info, warn};
 
 use super::client::{ClientSession, Slot};
@@ -17,6 +18,7 @@ use crate::policy::{
     CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
     StreamRequest,
 };
+use crate::shared_objects::Ruling;
 
 /// Outbound chunk sizes a grant may ask for, bytes.
 const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
@@ -45,6 +47,10 @@ pub(super) enum Answer {
     Call {
         name: String,
         answer: Result<Bytes, CallError>,
+    },
+    SharedObject {
+        message: SharedObjectMessage,
+        rulings: Vec<Ruling>,
     },
 }
 
@@ -91,6 +97,9 @@ impl ClientSession {
                     PlayDecision::Accept(grant) => self.play_granted(stream, request, span, grant),
                     PlayDecision::Reject(rejection) => self.refuse_play(&rejection),
                 }
+            }
+            Answer::SharedObject { message, rulings } => {
+                self.shared_object_decided(&message, &rulings);
             }
             Answer::Call { name, answer } => {
                 if let Err(error) = &answer {

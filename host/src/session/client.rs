@@ -25,6 +25,7 @@ use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event};
 use crate::relay::Lineage;
+use crate::shared_objects::Member;
 
 /// What runs on a message stream.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(super) struct ClientSession {
     /// Outbound chunk size, bytes.
     pub(super) chunk_size: u32,
     pub(super) slots: LiteMap<u32, Slot>,
+    /// Set by the first message about a shared object.
+    pub(super) member: Option<Box<Member>>,
     /// The decision that the client waits for.
     pub(super) decision: Option<BoxFuture<'static, Answer>>,
     pub(super) wake: Wake,
@@ -60,7 +63,7 @@ pub(super) struct ClientSession {
     pub(super) started: Instant,
     /// Seconds that the policy granted, and when they are over.
     pub(super) lifetime: Option<(u32, Instant)>,
-    /// Since when nothing is published or played.
+    /// Since when nothing is published, played or shared.
     pub(super) idle_since: Instant,
     /// When a client that was asked to leave is closed.
     pub(super) leave_by: Option<Instant>,
@@ -114,6 +117,7 @@ impl ClientSession {
             instance: None,
             lineage: Lineage::default(),
             slots: LiteMap::new(),
+            member: None,
             decision: None,
             wake: Arc::new(Notify::new()),
             out,
@@ -133,6 +137,7 @@ impl ClientSession {
             ServerEvent::Publish(publish) => self.ask_publish(publish),
             ServerEvent::Play(play) => self.ask_play(play),
             ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
+            ServerEvent::SharedObject(message) => self.ask_shared_object(message),
             ServerEvent::Media(media) => {
                 let stream = media.stream;
                 if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)
@@ -203,8 +208,10 @@ impl ClientSession {
         Some(slot)
     }
 
-    /// Looks at what the hub has for this session: frames, and what it took away.
+    /// Looks at what others have for this session: changes of shared objects;
+    /// frames of the hub, and what it took away.
     pub(super) fn collect(&mut self) {
+        self.tell_of_objects();
         let mut revoked = None;
         let mut overdue = false;
         for (stream, slot) in self.slots.iter_mut() {

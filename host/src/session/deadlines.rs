@@ -96,6 +96,7 @@ impl ClientSession {
     }
 
     fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.decision.is_none()
+        let shares = self.member.as_ref().is_some_and(|member| !member.is_idle());
+        self.slots.is_empty() && self.decision.is_none() && !shares
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum SessionEnd {
     Protocol(#[from] SessionError),
     #[error("no handshake and connect within {0} s")]
     HandshakeTimeout(u64),
-    #[error("connected, but neither published nor played for {0} s")]
+    #[error("connected, but neither published nor played, nor used a shared object, for {0} s")]
     Idle(u64),
     #[error("the {0} s that were granted are over")]
     Expired(u32),

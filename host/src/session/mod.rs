@@ -14,6 +14,7 @@ mod driver;
 mod end;
 mod leaving;
 mod names;
+mod objects;
 mod questions;
 
 use std::net::SocketAddr;

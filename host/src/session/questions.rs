@@ -169,7 +169,7 @@ impl ClientSession {
         Some((application, request, span))
     }
 
-    fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
+    pub(super) fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
         self.decision = Some(Box::pin(decision));
     }
 }

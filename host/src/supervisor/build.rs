@@ -15,6 +15,7 @@ use crate::net::{AdmissionLimits, Binding, Door};
 use crate::plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use crate::policy::Gate;
 use crate::session::{self, Shared};
+use crate::shared_objects::Objects;
 
 /// What the plugin runtime needs to know of an application.
 pub(super) fn plugin_spec(name: &str, application: &config::Application) -> PluginSpec {
@@ -43,10 +44,14 @@ pub(super) async fn unit(
             shared.relays.clone(),
         ),
     };
-    let plugin = Plugin::load(runtime, plugin_spec(name, application), services).await?;
+    let spec = plugin_spec(name, application);
+    let sharing = application.shared_objects;
+    let keep = runtime.shared_objects(&spec, sharing.kept).await?;
+    let objects = Objects::new(sharing, keep);
+    let plugin = Plugin::load(runtime, spec, services).await?;
     let gate = Gate::new(plugin.clone(), application.on_error);
     Ok(Unit {
-        application: Application::new(name, gate, settings(application, config)),
+        application: Application::new(name, gate, settings(application, config), objects),
         plugin,
     })
 }

@@ -117,6 +117,8 @@ impl Server {
                 unit.application
                     .set_settings(build::settings(application, &new));
                 unit.application.gate().set_on_error(application.on_error);
+                let objects = unit.application.objects();
+                objects.set_settings(application.shared_objects);
                 if let Some(relays) = self.shared.relays.of(name) {
                     relays.follow(application.relays.clone());
                 }

@@ -33,6 +33,7 @@ mod reconfigure;
 mod relays;
 mod reload;
 mod rtmps;
+mod shared_objects;
 mod shipped;
 mod state;
 mod support;

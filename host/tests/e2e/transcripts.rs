@@ -71,9 +71,10 @@ fn server() -> Host {
         .and("guarded", App::keys(keys))
         .and("studio", App::keys(users))
         .and("calling", App::probe("accept"))
+        .and("rooms", App::open("reject").shared_objects("access: Allow"))
         .and("hidden", App::open("reject"))
         .default_application("live")
-        .serving(&["live", "guarded", "studio", "calling"]);
+        .serving(&["live", "guarded", "studio", "calling", "rooms"]);
     Host::start(&config)
 }
 

@@ -122,6 +122,7 @@ impl Owner {
             }
             ServerEvent::Play(_) => server.reject_stream("NetStream.Play.Failed", ""),
             ServerEvent::Call { .. } => server.answer_call(Err("no".into())),
+            ServerEvent::SharedObject(_) => server.finish_shared_object(),
             ServerEvent::Unpublish { stream, .. } => {
                 assert!(self.publishing.remove(stream), "unpublished unasked");
             }

@@ -45,9 +45,34 @@ type Key = (&'static str, &'static str);
 /// Version, expiry in Unix milliseconds, value.
 type Entry = (u64, Option<u64>, &'static [u8]);
 
-const ENTRIES: TableDefinition<'_, Key, Entry> = TableDefinition::new("entries");
-/// By application: the newest version given out.
-const VERSIONS: TableDefinition<'_, &str, u64> = TableDefinition::new("versions");
+/// What a store is for; each has tables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::plugin) enum Purpose {
+    /// What guests keep with the `kv` import.
+    Plugin,
+    /// Persistent shared objects.
+    SharedObjects,
+}
+
+impl Purpose {
+    const fn entries(self) -> TableDefinition<'static, Key, Entry> {
+        TableDefinition::new(match self {
+            Self::Plugin => "entries",
+            Self::SharedObjects => "shared-objects",
+        })
+    }
+
+    /// By application: the newest version given out.
+    const fn versions(self) -> TableDefinition<'static, &'static str, u64> {
+        TableDefinition::new(match self {
+            Self::Plugin => "versions",
+            Self::SharedObjects => "shared-object-versions",
+        })
+    }
+}
+
+/// A store's place: what for, and whose.
+type Place = (Purpose, Arc<str>);
 
 /// The state database can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +104,8 @@ struct Shared {
     file: PathBuf,
     /// None until the first change, and after a failure.
     database: Mutex<Option<Database>>,
-    /// The stores of now by application, and those before that have changes.
-    stores: Mutex<HashMap<Arc<str>, Arc<Kv>>>,
+    /// The stores of now by their place, and those before that have changes.
+    stores: Mutex<HashMap<Place, Arc<Kv>>>,
     rung: Arc<AtomicBool>,
 }
 
@@ -112,14 +137,20 @@ impl Disk {
 
     /// The store of `app`, with what it had before. Reads the disk when `app`
     /// has not been asked for yet.
-    pub(in crate::plugin) fn store(&self, app: &str, quota: usize) -> Result<Arc<Kv>, StateError> {
+    pub(in crate::plugin) fn store(
+        &self,
+        purpose: Purpose,
+        app: &str,
+        quota: usize,
+    ) -> Result<Arc<Kv>, StateError> {
         let mut stores = self.shared.stores.lock();
-        if let Some(kv) = stores.get(app) {
+        let place = (purpose, app.into());
+        if let Some(kv) = stores.get(&place) {
             kv.set_quota(quota);
             return Ok(Arc::clone(kv));
         }
-        let kv = Kv::on_disk(self.shared.read(app, quota)?, self.bell.clone());
-        stores.insert(app.into(), Arc::clone(&kv));
+        let kv = Kv::on_disk(self.shared.read(&place, quota)?, self.bell.clone());
+        stores.insert(place, Arc::clone(&kv));
         Ok(kv)
     }
 }
@@ -203,8 +234,8 @@ impl Shared {
         })
     }
 
-    /// What `app` had.
-    fn read(&self, app: &str, quota: usize) -> Result<Store, StateError> {
+    /// What was there.
+    fn read(&self, place: &Place, quota: usize) -> Result<Store, StateError> {
         let now = unix_ms();
         let mut database = self.database.lock();
         if database.is_none() {
@@ -214,7 +245,7 @@ impl Shared {
             return Ok(Store::new(quota, now));
         };
         let (version, records) =
-            read(database, app).map_err(|error| self.error(damaged(&error)))?;
+            read(database, place).map_err(|error| self.error(damaged(&error)))?;
         Ok(Store::restored(quota, now, version, records))
     }
 
@@ -223,18 +254,18 @@ impl Shared {
         self.rung.store(false, Ordering::Release);
         let stores: Vec<_> = {
             let stores = self.stores.lock();
-            let clone = |(app, kv): (&Arc<str>, &Arc<Kv>)| (Arc::clone(app), Arc::clone(kv));
+            let clone = |(place, kv): (&Place, &Arc<Kv>)| (place.clone(), Arc::clone(kv));
             stores.iter().map(clone).collect()
         };
         let now = unix_ms();
-        let changed: Vec<(Arc<str>, Arc<Kv>, Changes)> = stores
+        let changed: Vec<(Place, Arc<Kv>, Changes)> = stores
             .into_iter()
-            .filter_map(|(app, kv)| {
+            .filter_map(|(place, kv)| {
                 let mut store = kv.store.lock();
                 store.sweep(now);
                 let changes = store.is_dirty().then(|| store.changes());
                 drop(store);
-                changes.map(|changes| (app, kv, changes))
+                changes.map(|changes| (place, kv, changes))
             })
             .collect();
         if changed.is_empty() {
@@ -246,20 +277,20 @@ impl Shared {
             kv.store.lock().written(written.is_ok());
         }
         if written.is_ok() {
-            debug!(applications = changed.len(), "plugin state saved");
+            debug!(stores = changed.len(), "plugin state saved");
         }
         drop(changed);
         self.forget_unused();
         written
     }
 
-    fn write(&self, changed: &[(Arc<str>, Arc<Kv>, Changes)]) -> Result<(), StateError> {
+    fn write(&self, changed: &[(Place, Arc<Kv>, Changes)]) -> Result<(), StateError> {
         let mut slot = self.database.lock();
         let database = match slot.take() {
             Some(database) => database,
             None => self.create()?,
         };
-        let changes = changed.iter().map(|(app, _, changes)| (&**app, changes));
+        let changes = changed.iter().map(|(place, _, changes)| (place, changes));
         // After a failure the database wants to be opened anew.
         write(&database, changes)
             .map_err(|error| self.error(format!("can't be written: {error}")))?;
@@ -281,17 +312,18 @@ fn damaged(error: &impl std::fmt::Display) -> String {
 
 type Records = Vec<(Arc<str>, Record)>;
 
-/// The newest version of `app` and its records.
-fn read(database: &Database, app: &str) -> Result<(u64, Records), redb::Error> {
+/// The newest version of a store and its records.
+fn read(database: &Database, place: &Place) -> Result<(u64, Records), redb::Error> {
+    let (purpose, app) = (place.0, &*place.1);
     let transaction = database.begin_read()?;
-    let versions = match transaction.open_table(VERSIONS) {
+    let versions = match transaction.open_table(purpose.versions()) {
         Ok(versions) => versions,
         // It was made, and nothing was written since.
         Err(TableError::TableDoesNotExist(_)) => return Ok((0, Vec::new())),
         Err(error) => return Err(error.into()),
     };
     let version = versions.get(app)?.map_or(0, |version| version.value());
-    let entries = transaction.open_table(ENTRIES)?;
+    let entries = transaction.open_table(purpose.entries())?;
     let mut records = Vec::new();
     for entry in entries.range((app, "")..)? {
         let (key, value) = entry?;
@@ -314,23 +346,21 @@ fn read(database: &Database, app: &str) -> Result<(u64, Records), redb::Error> {
 /// All of it or nothing.
 fn write<'a>(
     database: &Database,
-    changes: impl Iterator<Item = (&'a str, &'a Changes)>,
+    changes: impl Iterator<Item = (&'a Place, &'a Changes)>,
 ) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    {
-        let mut versions = transaction.open_table(VERSIONS)?;
-        let mut entries = transaction.open_table(ENTRIES)?;
-        for (app, changes) in changes {
-            versions.insert(app, changes.version)?;
-            for (key, record) in &changes.records {
-                let key = (app, &**key);
-                match record {
-                    Some(record) => {
-                        let value = (record.version, record.expires, &record.value[..]);
-                        entries.insert(key, value)?;
-                    }
-                    None => drop(entries.remove(key)?),
+    for ((purpose, app), changes) in changes {
+        let mut versions = transaction.open_table(purpose.versions())?;
+        let mut entries = transaction.open_table(purpose.entries())?;
+        versions.insert(&**app, changes.version)?;
+        for (key, record) in &changes.records {
+            let key = (&**app, &**key);
+            match record {
+                Some(record) => {
+                    let value = (record.version, record.expires, &record.value[..]);
+                    entries.insert(key, value)?;
                 }
+                None => drop(entries.remove(key)?),
             }
         }
     }
@@ -388,7 +418,7 @@ mod tests {
     }
 
     fn set(kv: &Kv, key: &str, value: &str, ttl_ms: Option<u64>) -> u64 {
-        kv.with(|store, now| store.set(key.into(), value.into(), ttl_ms, now))
+        kv.with(|store, now| store.set(key.into(), value.to_owned(), ttl_ms, now))
             .expect("it is set")
     }
 
@@ -405,8 +435,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path());
         let (a, b) = (
-            disk.store("a", QUOTA).unwrap(),
-            disk.store("ab", QUOTA).unwrap(),
+            disk.store(Purpose::Plugin, "a", QUOTA).unwrap(),
+            disk.store(Purpose::Plugin, "ab", QUOTA).unwrap(),
         );
         let one = set(&a, "key", "1", None);
         let two = set(&b, "key", "2", None);
@@ -415,8 +445,8 @@ mod tests {
         drop(disk);
 
         let disk = open(folder.path());
-        let a = disk.store("a", QUOTA).unwrap();
-        let b = disk.store("ab", QUOTA).unwrap();
+        let a = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+        let b = disk.store(Purpose::Plugin, "ab", QUOTA).unwrap();
         assert_eq!(get(&a, "key"), Some(("1".into(), one)));
         assert_eq!(get(&b, "key"), Some(("2".into(), two)));
         assert_eq!(get(&a, "gone"), None);
@@ -424,11 +454,29 @@ mod tests {
     }
 
     #[test]
+    fn stores_for_two_purposes_know_nothing_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = |disk: &Disk| {
+            [Purpose::Plugin, Purpose::SharedObjects].map(|p| disk.store(p, "a", QUOTA).unwrap())
+        };
+        let disk = open(folder.path());
+        let [plugin, objects] = both(&disk);
+        set(&plugin, "key", "1", None);
+        set(&objects, "key", "2", None);
+        disk.shared.commit().unwrap();
+        plugin.with(|store, _| store.remove("key"));
+        drop(disk);
+        let [plugin, objects] = both(&open(folder.path()));
+        assert_eq!(get(&plugin, "key"), None);
+        assert_eq!(get(&objects, "key").unwrap().0, "2");
+    }
+
+    #[test]
     fn nothing_is_created_before_the_first_change() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("deep/state");
         let disk = open(&state);
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         assert_eq!(get(&kv, "key"), None);
         assert!(!state.exists());
         set(&kv, "key", "1", None);
@@ -442,7 +490,7 @@ mod tests {
     fn what_has_expired_leaves_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path());
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         set(&kv, "short", "1", Some(1));
         set(&kv, "long", "2", Some(3_600_000));
         disk.shared.commit().unwrap();
@@ -451,7 +499,8 @@ mod tests {
         }
         disk.shared.commit().unwrap();
         let database = disk.shared.database.lock();
-        let (_, records) = read(database.as_ref().unwrap(), "a").unwrap();
+        let (_, records) =
+            read(database.as_ref().unwrap(), &(Purpose::Plugin, "a".into())).unwrap();
         let keys: Vec<&str> = records.iter().map(|(key, _)| &**key).collect();
         assert_eq!(keys, ["long"]);
     }
@@ -461,7 +510,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FILE);
         let disk = open(folder.path());
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         for n in 0..200 {
             set(&kv, &format!("key{n}"), &"value".repeat(20), None);
         }
@@ -497,7 +546,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FILE);
         let disk = open(folder.path());
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         for n in 0..KEYS {
             set(&kv, &format!("key{n}"), &n.to_string().repeat(20), None);
         }
@@ -510,7 +559,8 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 0x10;
             std::fs::write(&file, &bad).unwrap();
-            let kv = Disk::open(folder.path()).and_then(|disk| disk.store("a", QUOTA));
+            let kv =
+                Disk::open(folder.path()).and_then(|disk| disk.store(Purpose::Plugin, "a", QUOTA));
             let Ok(kv) = kv else {
                 refused += 1;
                 continue;
@@ -528,7 +578,12 @@ mod tests {
     fn one_server_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path());
-        set(&disk.store("a", QUOTA).unwrap(), "key", "1", None);
+        set(
+            &disk.store(Purpose::Plugin, "a", QUOTA).unwrap(),
+            "key",
+            "1",
+            None,
+        );
         disk.shared.commit().unwrap();
         let Err(error) = Disk::open(folder.path()) else {
             panic!("opened twice");
@@ -547,7 +602,7 @@ mod tests {
         assert!(disk.is_err());
         std::fs::remove_file(&state).unwrap();
         let disk = open(&state);
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         std::fs::write(&state, "").unwrap();
         set(&kv, "key", "1", None);
         let error = kv.save().await.unwrap_err();
@@ -556,7 +611,7 @@ mod tests {
         std::fs::remove_file(&state).unwrap();
         kv.save().await.unwrap();
         drop(disk);
-        let kv = open(&state).store("a", QUOTA).unwrap();
+        let kv = open(&state).store(Purpose::Plugin, "a", QUOTA).unwrap();
         assert_eq!(get(&kv, "key").unwrap().0, "1");
     }
 
@@ -564,11 +619,11 @@ mod tests {
     fn a_store_that_is_used_again_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let disk = open(folder.path());
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         set(&kv, "key", "1", None);
         // Its application is removed and added before anything is written.
         drop(kv);
-        let kv = disk.store("a", QUOTA).unwrap();
+        let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
         assert!(get(&kv, "key").is_some());
         drop(kv);
         disk.shared.commit().unwrap();

@@ -1,10 +1,13 @@
 //! The applications' state: what guests keep with the `kv` import.
 //!
+//! The persistent shared objects of clients are kept in the same way, beside it.
+//!
 //! Flows in: keys and values of guests. Flows out: the same, to every instance,
 //! generation and, through [`disk`], to the next run of the server. Reads and
 //! writes touch memory only; one thread brings what changed to disk.
 
 pub(super) mod disk;
+mod objects;
 mod store;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::disk::Command;
+pub(super) use self::objects::KeptObjects;
 pub(super) use self::store::{Refused, Store};
 use super::Clock;
 

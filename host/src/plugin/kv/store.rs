@@ -156,17 +156,17 @@ impl Store {
     pub(crate) fn set(
         &mut self,
         key: String,
-        value: Vec<u8>,
+        value: impl Into<Bytes>,
         ttl_ms: Option<u64>,
         now: u64,
     ) -> Result<u64, Refused> {
-        self.put(key, value, expiry(ttl_ms, now), now)
+        self.put(key, value.into(), expiry(ttl_ms, now), now)
     }
 
     fn put(
         &mut self,
         key: String,
-        value: Vec<u8>,
+        value: Bytes,
         expires: Option<u64>,
         now: u64,
     ) -> Result<u64, Refused> {
@@ -194,7 +194,7 @@ impl Store {
         }
         self.dirty.insert(Arc::clone(&key));
         let record = Record {
-            value: value.into(),
+            value,
             version: self.version,
             expires,
         };
@@ -237,7 +237,7 @@ impl Store {
             None => (0, expiry(ttl_ms, now)),
         };
         let value = value.checked_add(by).ok_or(Refused::Overflow)?;
-        self.put(key, value.to_string().into_bytes(), expires, now)?;
+        self.put(key, value.to_string().into(), expires, now)?;
         Ok(value)
     }
 

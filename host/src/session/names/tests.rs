@@ -13,6 +13,7 @@ use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Event, Gate, OnError, PlayDecision, Policy,
     PolicyError, PublishDecision, StreamRequest,
 };
+use crate::shared_objects::{Forget, Objects};
 
 /// A name is read before anybody is asked.
 struct Unasked;
@@ -63,7 +64,8 @@ struct Row<'a> {
 fn applications(default: Option<&str>) -> Applications {
     let named = |name: &str| {
         let gate = Gate::new(Arc::new(Unasked), OnError::default());
-        Application::new(name, gate, settings())
+        let objects = Objects::new(Default::default(), Arc::new(Forget));
+        Application::new(name, gate, settings(), objects)
     };
     let applications = Applications::default();
     let aliases = ["tv".to_owned()];

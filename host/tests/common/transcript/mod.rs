@@ -20,11 +20,13 @@
 //! `window-ack`, `ack`, `ping`, `peer-bandwidth`, `buffer-length`, `abort`,
 //! `raw`, `piece N` (from now on N bytes at a time), `hello` (the handshake,
 //! otherwise done before the first line), `end` (the client sends no more).
-//! `@N` behind the verb is the message stream. Bodies are hex, `00*9` for many,
+//! `so` and `so3` (AMF3's) are shared object messages, in the words of
+//! [`shared_object`]. `@N` behind the verb is the message stream. Bodies are hex, `00*9` for many,
 //! or one of the words in [`body`].
 
 pub(crate) mod replay;
 mod send;
+pub(crate) mod shared_object;
 pub(crate) mod value;
 
 use std::{fs, path::Path};
@@ -211,15 +213,20 @@ fn pattern(text: &str) -> Pattern {
                 body: size.to_be_bytes().into_iter().chain([limit]).collect(),
             }
         }
-        "audio" | "video" | "shared-object" => Pattern::Message {
-            kind: match head {
-                "audio" => 8,
-                "video" => 9,
-                _ => 19,
-            },
+        "audio" | "video" => Pattern::Message {
+            kind: if head == "audio" { 8 } else { 9 },
             stream,
             timestamp,
             body: body(rest),
+        },
+        "so" | "so3" => Pattern::Message {
+            kind: if head == "so" { 19 } else { 16 },
+            stream: Some(0),
+            timestamp,
+            body: match head {
+                "so" => shared_object::encode(rest),
+                _ => [vec![0], shared_object::encode(rest)].concat(),
+            },
         },
         "data" => Pattern::Data {
             stream,

@@ -1,6 +1,6 @@
 //! What a client sends: a line of a transcript to bytes.
 
-use super::{body, hex, value};
+use super::{body, hex, shared_object, value};
 use crate::support::chunks;
 
 /// The default application and its URL.
@@ -118,7 +118,8 @@ pub(super) fn parse(text: &str) -> Send {
         "data3" => message(6, 15, stream.unwrap_or(1), with_marker(values(rest))),
         "audio" => message(4, 8, stream.unwrap_or(1), body(rest)),
         "video" => message(6, 9, stream.unwrap_or(1), body(rest)),
-        "shared-object" => message(3, 19, 0, body(rest)),
+        "so" => message(3, 19, 0, shared_object::encode(rest)),
+        "so3" => message(3, 16, 0, with_marker(shared_object::encode(rest))),
         "message" => {
             let (fields, rest) = fields(rest);
             let get = |name: &str, usual| fields.get(name).copied().flatten().unwrap_or(usual);
@@ -203,6 +204,9 @@ fn chunk(text: &str) -> Vec<u8> {
 /// hex.
 pub(super) fn event(text: &str) -> String {
     let (head, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if head == "so" {
+        return format!("so {}", shown(&shared_object::encode(rest)));
+    }
     let is_media = ["audio", "video", "data"].contains(&head.split('@').next().unwrap_or(head));
     let Some((time, rest)) = rest.split_once(' ').filter(|_| is_media) else {
         return text.to_owned();

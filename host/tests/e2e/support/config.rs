@@ -17,6 +17,7 @@ pub(crate) struct App {
     http: String,
     media: String,
     relays: String,
+    shared_objects: String,
     aliases: String,
 }
 
@@ -51,6 +52,7 @@ impl App {
             http: String::new(),
             media: String::new(),
             relays: String::new(),
+            shared_objects: String::new(),
             aliases: String::new(),
         }
     }
@@ -82,6 +84,12 @@ impl App {
     /// Fields of the application's `media`.
     pub(crate) fn media(mut self, fields: &str) -> Self {
         fields.clone_into(&mut self.media);
+        self
+    }
+
+    /// Fields of the application's `shared_objects`.
+    pub(crate) fn shared_objects(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.shared_objects);
         self
     }
 
@@ -192,7 +200,7 @@ impl Config {
             let _ = writeln!(
                 out,
                 "    {name:?}: (plugin: {:?}, aliases: [{}], config: {}, on_error: {}, limits: ({}), \
-                 http: ({}), media: ({}), {}),",
+                 http: ({}), media: ({}), shared_objects: ({}), {}),",
                 app.plugin,
                 app.aliases,
                 app.config,
@@ -200,6 +208,7 @@ impl Config {
                 app.limits,
                 app.http,
                 app.media,
+                app.shared_objects,
                 app.relays
             );
         }

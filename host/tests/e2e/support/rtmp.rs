@@ -9,8 +9,8 @@ use std::{
 use super::{
     amf::{self, Amf},
     chunks::{
-        self, ACKNOWLEDGEMENT, COMMAND, Message, Reader, SET_CHUNK_SIZE, USER_CONTROL,
-        WINDOW_ACK_SIZE,
+        self, ACKNOWLEDGEMENT, COMMAND, Message, Reader, SET_CHUNK_SIZE, SHARED_OBJECT,
+        USER_CONTROL, WINDOW_ACK_SIZE,
     },
 };
 
@@ -241,6 +241,11 @@ impl Client {
         payload: &[u8],
     ) -> Result<(), Failure> {
         self.send(6, kind, timestamp, self.stream, payload)
+    }
+
+    /// Sends a message about a shared object.
+    pub(crate) fn shared_object(&mut self, body: &[u8]) -> Result<(), Failure> {
+        self.send(3, SHARED_OBJECT, 0, 0, body)
     }
 
     fn send(

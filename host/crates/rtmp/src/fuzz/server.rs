@@ -251,6 +251,14 @@ impl ServerEnd {
                 };
                 self.session.answer_call(answer);
             }
+            Some(ServerEvent::SharedObject(message)) => {
+                self.session.finish_shared_object();
+                if !refuse {
+                    let body = message.encode();
+                    self.allowed += body.len();
+                    self.session.send_shared_object(body);
+                }
+            }
             _ => {}
         }
         self.drain(0);

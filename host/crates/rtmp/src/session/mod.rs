@@ -16,6 +16,7 @@ pub(crate) use link::Link;
 
 use crate::{
     aggregate::AggregateError, chunk::ChunkError, command::CommandError, handshake::HandshakeError,
+    shared_object::SharedObjectError,
 };
 
 /// What a session wants done, in this order.
@@ -42,6 +43,9 @@ pub enum SessionError {
     /// An aggregate message can't be taken apart.
     #[error("message: {0}")]
     Aggregate(#[from] AggregateError),
+    /// A shared object message can't be read.
+    #[error("shared object message: {0}")]
+    SharedObject(#[from] SharedObjectError),
     /// The peer did something its state doesn't allow.
     #[error("expected {expected}, found {found}")]
     Violation {

@@ -29,6 +29,7 @@ use crate::control::{ProtocolControl, UserControl};
 use crate::data;
 use crate::handshake::{Progress, ServerHandshake};
 use crate::message::{Message, type_id};
+use crate::shared_object::SharedObjectMessage;
 
 /// What the server tells and allows its clients.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,8 @@ pub struct ServerSession {
     capabilities: Option<Box<Capabilities>>,
     streams: LiteMap<u32, StreamState>,
     next_stream: u32,
+    /// It speaks of shared objects in AMF3.
+    shares_in_amf3: bool,
     /// The answer the client waits for; nothing is read until it is given.
     question: Option<Question>,
     /// Players alone are told the chunk size, see [`Self::after_handshake`].
@@ -114,6 +117,7 @@ enum Question {
         transaction: f64,
         name: String,
     },
+    SharedObject,
 }
 
 impl ServerSession {
@@ -149,6 +153,7 @@ impl ServerSession {
             capabilities: None,
             streams: LiteMap::new(),
             next_stream: 1,
+            shares_in_amf3: false,
             question: None,
             spares_publishers: false,
             chunk_size_of_players: None,
@@ -279,8 +284,11 @@ impl ServerSession {
                 }
                 Ok(())
             }
-            // Protocol control was applied by the link; shared objects and
-            // types nobody defined are passed over.
+            type_id::SHARED_OBJECT_AMF0 | type_id::SHARED_OBJECT_AMF3 => {
+                self.handle_shared_object(&message)
+            }
+            // Protocol control was applied by the link; types nobody defined
+            // are passed over.
             _ => Ok(()),
         }
     }
@@ -308,6 +316,20 @@ impl ServerSession {
                 payload,
             }));
         }
+    }
+
+    fn handle_shared_object(&mut self, message: &Message) -> Result<(), SessionError> {
+        if self.connection != Connection::Connected {
+            return Err(SessionError::Violation {
+                expected: "connect as the first command",
+                found: "a shared object message".to_owned(),
+            });
+        }
+        let said = SharedObjectMessage::decode(message)?;
+        self.shares_in_amf3 = message.type_id == type_id::SHARED_OBJECT_AMF3;
+        self.question = Some(Question::SharedObject);
+        self.events.push_back(ServerEvent::SharedObject(said));
+        Ok(())
     }
 
     fn handle_user_control(&mut self, control: &UserControl) {

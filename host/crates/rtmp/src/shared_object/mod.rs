@@ -5,6 +5,9 @@
 //! [`SharedObjectMessage`], or the message that says it; and, of [`object`], what
 //! an object's other clients are told. RTMP 1.0 section 7.1.4 names the events;
 //! their bodies are as Flash Player and red5 write them.
+//!
+//! Values are passed on, not looked into: they are [`Bytes`] of AMF0 here, so
+//! that one kept costs what it says and no more.
 
 pub mod object;
 #[cfg(test)]
@@ -19,8 +22,8 @@ use crate::message::{Message, type_id};
 /// The chunk stream of messages that are not a stream's (section 5.4 leaves it
 /// open; commands have it too).
 const CHUNK_STREAM: u32 = 3;
-/// Events of one message.
-const MAX_EVENTS: usize = 256;
+/// Events of one message: as many as an object has properties, usually.
+const MAX_EVENTS: usize = 1024;
 /// How a persistent object is flagged.
 const PERSISTENT: u32 = 2;
 
@@ -45,13 +48,13 @@ pub enum Event {
     /// 2: the client leaves it.
     Release,
     /// 3: the client wants a property to have a value.
-    RequestChange(String, Value),
+    RequestChange(String, Bytes),
     /// 4: properties have these values now.
-    Change(Vec<(String, Value)>),
+    Change(Vec<(String, Bytes)>),
     /// 5: a requested change was made.
     Success(String),
     /// 6: a handler's name and arguments, for all clients.
-    SendMessage(Vec<Value>),
+    SendMessage(Bytes),
     /// 7: something failed.
     Status {
         /// Such as `SharedObject.NoReadAccess`.
@@ -132,6 +135,17 @@ impl SharedObjectMessage {
 
     /// The AMF0 message (type 19) that says this.
     pub fn to_message(&self) -> Message {
+        Message {
+            chunk_stream_id: CHUNK_STREAM,
+            timestamp: 0,
+            type_id: type_id::SHARED_OBJECT_AMF0,
+            message_stream_id: 0,
+            payload: self.encode(),
+        }
+    }
+
+    /// The body of that message; [`message`] makes one of it.
+    pub fn encode(&self) -> Bytes {
         let mut payload = BytesMut::new();
         put_text(&mut payload, &self.name);
         payload.put_u32(self.version);
@@ -140,13 +154,27 @@ impl SharedObjectMessage {
         for event in &self.events {
             event.encode(&mut payload);
         }
-        Message {
-            chunk_stream_id: CHUNK_STREAM,
-            timestamp: 0,
-            type_id: type_id::SHARED_OBJECT_AMF0,
-            message_stream_id: 0,
-            payload: payload.freeze(),
-        }
+        payload.freeze()
+    }
+}
+
+/// A message with this body: of type 19, or, for a client that speaks AMF3, 16.
+pub fn message(body: Bytes, amf3: bool) -> Message {
+    let (type_id, payload) = if amf3 {
+        // The format's number; the values behind it stay AMF0.
+        let mut flex = BytesMut::with_capacity(body.len().saturating_add(1));
+        flex.put_u8(0);
+        flex.put_slice(&body);
+        (type_id::SHARED_OBJECT_AMF3, flex.freeze())
+    } else {
+        (type_id::SHARED_OBJECT_AMF0, body)
+    };
+    Message {
+        chunk_stream_id: CHUNK_STREAM,
+        timestamp: 0,
+        type_id,
+        message_stream_id: 0,
+        payload,
     }
 }
 
@@ -166,7 +194,10 @@ impl Event {
                 Self::Change(pairs)
             }
             5 => Self::Success(text(data, NAME)?),
-            6 => Self::SendMessage(amf0::decode_all(data)?.into_iter().map(plain).collect()),
+            6 => {
+                let values = amf0::decode_all(data)?.into_iter().map(plain);
+                Self::SendMessage(exact(&values.collect::<Vec<_>>()))
+            }
             7 => Self::Status {
                 code: text(data, "a status code")?,
                 level: text(data, "a status level")?,
@@ -186,13 +217,13 @@ impl Event {
             Self::Release => 2,
             Self::RequestChange(name, value) => {
                 put_text(&mut data, name);
-                amf0::encode(value, &mut data);
+                data.put_slice(value);
                 3
             }
             Self::Change(pairs) => {
                 for (name, value) in pairs {
                     put_text(&mut data, name);
-                    amf0::encode(value, &mut data);
+                    data.put_slice(value);
                 }
                 4
             }
@@ -201,7 +232,7 @@ impl Event {
                 5
             }
             Self::SendMessage(values) => {
-                data.put_slice(&amf0::encode_all(values));
+                data.put_slice(values);
                 6
             }
             Self::Status { code, level } => {
@@ -223,7 +254,7 @@ impl Event {
         };
         out.put_u8(kind);
         out.put_u32(u32::try_from(data.len()).unwrap_or(u32::MAX));
-        out.put_slice(&Bytes::from(data));
+        out.put_slice(&data);
     }
 }
 
@@ -257,8 +288,15 @@ fn text(input: &mut &[u8], field: &'static str) -> Result<String, SharedObjectEr
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn value(input: &mut &[u8]) -> Result<Value, SharedObjectError> {
-    Ok(plain(amf0::decode(input)?))
+/// One value, as AMF0 whatever it was.
+fn value(input: &mut &[u8]) -> Result<Bytes, SharedObjectError> {
+    let value = plain(amf0::decode(input)?);
+    Ok(exact(&[value]))
+}
+
+/// Values as AMF0, in a buffer that has no more room than it needs.
+fn exact(values: &[Value]) -> Bytes {
+    Bytes::copy_from_slice(&amf0::encode_all(values))
 }
 
 fn plain(value: Value) -> Value {

@@ -1,14 +1,17 @@
 //! One shared object: its properties, its clients, and who is told what.
 //!
-//! In: the events of one client at a time, whom the owner knows by a number.
-//! Out: messages for clients, in order. Nothing is stored here beyond the
-//! object's life; a persistent one is handed in and out as its properties.
+//! In: the events of one client at a time, whom the owner knows by a number,
+//! with a [`Ruling`] on each. Out: what that client is told, and what all others
+//! are. A persistent object's changes go to its [`Shelf`] first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use livehost_wire::amf0::{self, Value};
+use bytes::Bytes;
 
 use super::{Event, SharedObjectMessage};
+
+/// Bytes of a property's name.
+const MAX_NAME: usize = 255;
 
 /// What an object may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub struct Limits {
     pub clients: usize,
     /// Properties at once.
     pub properties: usize,
-    /// Bytes of names and values.
+    /// Bytes of names and values; also of the values that the rulings on one
+    /// message put in.
     pub bytes: usize,
 }
 
@@ -34,13 +38,45 @@ impl Default for Limits {
 /// A client of an object.
 pub type ClientId = u64;
 
-/// What a client is told.
-#[derive(Debug, Clone, PartialEq)]
+/// What is decided on an event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ruling {
+    /// As asked.
+    #[default]
+    Allow,
+    /// Not at all; the client is told.
+    Deny,
+    /// With another value, or other arguments: AMF0.
+    Rewrite(Bytes),
+}
+
+/// Where a persistent object's properties are kept.
+pub trait Shelf {
+    /// False when it has no room: the property keeps its value.
+    fn put(&mut self, property: &str, value: &Bytes) -> bool;
+    /// The property is gone.
+    fn remove(&mut self, property: &str);
+}
+
+/// Keeps nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoShelf;
+
+impl Shelf for NoShelf {
+    fn put(&mut self, _: &str, _: &Bytes) -> bool {
+        true
+    }
+
+    fn remove(&mut self, _: &str) {}
+}
+
+/// What comes of a client's message: one message for it, one for the others.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Told {
-    /// To whom.
-    pub client: ClientId,
-    /// What.
-    pub message: SharedObjectMessage,
+    /// For the client itself.
+    pub own: Option<SharedObjectMessage>,
+    /// For every other client of the object.
+    pub others: Option<SharedObjectMessage>,
 }
 
 /// A named set of values with its clients.
@@ -50,10 +86,42 @@ pub struct SharedObject {
     persistent: bool,
     limits: Limits,
     version: u32,
-    properties: BTreeMap<String, Value>,
+    /// AMF0 values.
+    properties: BTreeMap<String, Bytes>,
     /// Bytes of `properties`.
     bytes: usize,
     clients: BTreeSet<ClientId>,
+}
+
+/// What a message has come to so far.
+#[derive(Debug, Default)]
+struct Outcome {
+    own: Vec<Event>,
+    others: Vec<Event>,
+    /// The state was told.
+    joined: bool,
+    /// Refused changes: the client took them for made and is told what is so.
+    corrections: BTreeSet<String>,
+    /// The same for a refused clear.
+    correct_all: bool,
+    /// Bytes of values that rulings put in.
+    rewritten: usize,
+}
+
+impl Outcome {
+    /// Once is enough.
+    fn refuse(&mut self, code: &str) {
+        let why = status(code);
+        if !self.own.contains(&why) {
+            self.own.push(why);
+        }
+    }
+
+    /// For everybody alike.
+    fn all(&mut self, event: Event) {
+        self.own.push(event.clone());
+        self.others.push(event);
+    }
 }
 
 impl SharedObject {
@@ -70,13 +138,16 @@ impl SharedObject {
         }
     }
 
-    /// Puts properties in that were kept; those beyond a limit are left out.
-    #[must_use]
-    pub fn with(mut self, properties: impl IntoIterator<Item = (String, Value)>) -> Self {
-        for (name, value) in properties {
-            self.set(&name, &value);
-        }
-        self
+    /// Puts a property in that was kept, whatever the limits are now.
+    pub fn restore(&mut self, property: impl Into<String>, value: Bytes) {
+        let property = property.into();
+        self.bytes = self.bytes.saturating_add(cost(&property, &value));
+        self.properties.insert(property, value);
+    }
+
+    /// Other limits from now on; what is there stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// It outlives its clients.
@@ -84,27 +155,58 @@ impl SharedObject {
         self.persistent
     }
 
-    /// No client is connected.
-    pub fn is_unused(&self) -> bool {
-        self.clients.is_empty()
+    /// Nobody is connected, and there is nothing to keep.
+    pub fn is_over(&self) -> bool {
+        self.clients.is_empty() && (!self.persistent || self.properties.is_empty())
     }
 
-    /// Its properties, by name.
-    pub fn properties(&self) -> impl Iterator<Item = (&str, &Value)> {
+    /// Whether this client is connected.
+    pub fn has(&self, client: ClientId) -> bool {
+        self.clients.contains(&client)
+    }
+
+    /// Its clients.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.clients.iter().copied()
+    }
+
+    /// Its properties, by name, with their AMF0 values.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &Bytes)> {
         let properties = self.properties.iter();
         properties.map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Acts on the events of a client's message.
-    pub fn handle(&mut self, client: ClientId, message: &SharedObjectMessage) -> Vec<Told> {
-        let mut told = Vec::new();
-        for event in &message.events {
-            self.handle_event(client, message.persistent, event, &mut told);
-        }
-        told
+    /// The whole state, for a client that has missed some of it.
+    pub fn snapshot(&self) -> SharedObjectMessage {
+        let mut events = vec![Event::Clear];
+        events.extend(self.changes());
+        self.saying(events)
     }
 
-    /// The client is gone without a word.
+    /// Acts on the events of a client's message. An event without a ruling is
+    /// denied.
+    pub fn handle(
+        &mut self,
+        client: ClientId,
+        message: &SharedObjectMessage,
+        rulings: &[Ruling],
+        shelf: &mut dyn Shelf,
+    ) -> Told {
+        let mut outcome = Outcome::default();
+        let mut rulings = rulings.iter();
+        for event in &message.events {
+            let ruling = rulings.next().unwrap_or(&Ruling::Deny);
+            self.handle_event(client, event, ruling, shelf, &mut outcome);
+        }
+        self.correct(&mut outcome);
+        let said = |events: Vec<Event>| (!events.is_empty()).then(|| self.saying(events));
+        Told {
+            own: said(outcome.own),
+            others: said(outcome.others),
+        }
+    }
+
+    /// The client is gone.
     pub fn leave(&mut self, client: ClientId) {
         self.clients.remove(&client);
     }
@@ -112,76 +214,122 @@ impl SharedObject {
     fn handle_event(
         &mut self,
         client: ClientId,
-        persistent: bool,
         event: &Event,
-        told: &mut Vec<Told>,
+        ruling: &Ruling,
+        shelf: &mut dyn Shelf,
+        outcome: &mut Outcome,
     ) {
-        if let Event::Use = event {
-            self.join(client, persistent, told);
-            return;
-        }
-        // Only its clients may change an object.
-        if !self.clients.contains(&client) {
-            let why = status("SharedObject.NoWriteAccess");
-            told.push(self.tell(client, vec![why]));
-            return;
-        }
+        let denied = *ruling == Ruling::Deny;
         match event {
-            Event::Release => self.leave(client),
+            Event::Use => return self.join(client, denied, outcome),
+            Event::Release => return self.leave(client),
+            _ => {}
+        }
+        // Only its clients may change an object, and hear of its values.
+        if !self.has(client) {
+            return outcome.refuse(NO_WRITE_ACCESS);
+        }
+        let rewritten = match ruling {
+            Ruling::Rewrite(value) => Some(value),
+            _ => None,
+        };
+        match event {
             Event::RequestChange(name, value) => {
-                if self.set(name, value) {
-                    let change = Event::Change(vec![(name.clone(), value.clone())]);
-                    self.tell_others(client, &change, told);
-                    told.push(self.tell(client, vec![Event::Success(name.clone())]));
+                let told = rewritten.unwrap_or(value);
+                let fits = rewritten.is_none_or(|value| self.admits(outcome, value));
+                if !denied && fits && self.set(name, told, shelf) {
+                    let change = Event::Change(vec![(name.clone(), told.clone())]);
+                    outcome.own.push(match rewritten {
+                        Some(_) => change.clone(),
+                        None => Event::Success(name.clone()),
+                    });
+                    outcome.others.push(change);
                 } else {
-                    let why = status("SharedObject.NoWriteAccess");
-                    told.push(self.tell(client, vec![why]));
+                    outcome.refuse(NO_WRITE_ACCESS);
+                    outcome.corrections.insert(name.clone());
                 }
             }
-            Event::RequestRemove(name) if self.remove(name) => {
-                self.tell_all(&Event::Remove(name.clone()), told);
+            Event::RequestRemove(name) if denied => {
+                outcome.refuse(NO_WRITE_ACCESS);
+                outcome.corrections.insert(name.clone());
             }
-            Event::SendMessage(_) => self.tell_all(event, told),
+            Event::RequestRemove(name) if self.remove(name, shelf) => {
+                outcome.all(Event::Remove(name.clone()));
+            }
+            Event::SendMessage(values) => {
+                let told = rewritten.unwrap_or(values);
+                let fits = rewritten.is_none_or(|value| self.admits(outcome, value));
+                if denied || !fits || told.len() > self.limits.bytes {
+                    outcome.refuse(NO_WRITE_ACCESS);
+                } else {
+                    outcome.all(Event::SendMessage(told.clone()));
+                }
+            }
+            Event::Clear if denied => {
+                outcome.refuse(NO_WRITE_ACCESS);
+                outcome.correct_all = true;
+            }
             Event::Clear => {
-                self.properties.clear();
-                self.bytes = 0;
-                self.changed();
-                self.tell_all(&Event::Clear, told);
+                self.clear(shelf);
+                outcome.all(Event::Clear);
             }
             // What is gone already, and what only a server says.
             _ => {}
         }
     }
 
-    fn join(&mut self, client: ClientId, persistent: bool, told: &mut Vec<Told>) {
-        if persistent != self.persistent {
-            let why = status("SharedObject.BadPersistence");
-            told.push(self.tell(client, vec![why]));
-            return;
-        }
-        if self.clients.len() >= self.limits.clients && !self.clients.contains(&client) {
-            let why = status("SharedObject.NoReadAccess");
-            told.push(self.tell(client, vec![why]));
-            return;
+    fn join(&mut self, client: ClientId, denied: bool, outcome: &mut Outcome) {
+        let is_full = self.clients.len() >= self.limits.clients && !self.has(client);
+        if denied || is_full {
+            return outcome.refuse(NO_READ_ACCESS);
         }
         self.clients.insert(client);
-        // What the client may have kept from before is no longer true.
-        let mut events = vec![Event::UseSuccess, Event::Clear];
+        if !std::mem::replace(&mut outcome.joined, true) {
+            // What the client may have kept from before is no longer true.
+            outcome.own.extend([Event::UseSuccess, Event::Clear]);
+            outcome.own.extend(self.changes());
+        }
+    }
+
+    /// A plugin may put in as much as an object holds.
+    fn admits(&self, outcome: &mut Outcome, value: &Bytes) -> bool {
+        outcome.rewritten = outcome.rewritten.saturating_add(value.len());
+        outcome.rewritten <= self.limits.bytes
+    }
+
+    /// Tells the client what it wrongly takes for changed.
+    fn correct(&self, outcome: &mut Outcome) {
+        if outcome.correct_all {
+            outcome.own.push(Event::Clear);
+            outcome.own.extend(self.changes());
+            return;
+        }
+        for name in std::mem::take(&mut outcome.corrections) {
+            outcome.own.push(match self.properties.get(&name) {
+                Some(value) => Event::Change(vec![(name, value.clone())]),
+                None => Event::Remove(name),
+            });
+        }
+    }
+
+    fn changes(&self) -> impl Iterator<Item = Event> + '_ {
         let properties = self.properties.iter();
-        let pairs = properties.map(|(name, value)| (name.clone(), value.clone()));
-        events.extend(pairs.map(|pair| Event::Change(vec![pair])));
-        told.push(self.tell(client, events));
+        properties.map(|(name, value)| Event::Change(vec![(name.clone(), value.clone())]))
     }
 
     /// False beyond a limit.
-    fn set(&mut self, name: &str, value: &Value) -> bool {
-        let before = self.properties.get(name).map_or(0, |old| cost(name, old));
+    fn set(&mut self, name: &str, value: &Bytes, shelf: &mut dyn Shelf) -> bool {
+        let old = self.properties.get(name);
+        let is_new = old.is_none();
+        let before = old.map_or(0, |old| cost(name, old));
         let bytes = self
             .bytes
             .saturating_sub(before)
             .saturating_add(cost(name, value));
-        let is_new = before == 0;
-        if bytes > self.limits.bytes || (is_new && self.properties.len() >= self.limits.properties)
+        if name.len() > MAX_NAME
+            || bytes > self.limits.bytes
+            || (is_new && self.properties.len() >= self.limits.properties)
+            || !shelf.put(name, value)
         {
             return false;
         }
@@ -191,51 +339,55 @@ impl SharedObject {
         true
     }
 
-    fn remove(&mut self, name: &str) -> bool {
+    fn remove(&mut self, name: &str, shelf: &mut dyn Shelf) -> bool {
         let Some(old) = self.properties.remove(name) else {
             return false;
         };
+        shelf.remove(name);
         self.bytes = self.bytes.saturating_sub(cost(name, &old));
         self.changed();
         true
+    }
+
+    fn clear(&mut self, shelf: &mut dyn Shelf) {
+        for name in self.properties.keys() {
+            shelf.remove(name);
+        }
+        self.properties.clear();
+        self.bytes = 0;
+        self.changed();
     }
 
     fn changed(&mut self) {
         self.version = self.version.wrapping_add(1);
     }
 
-    fn tell(&self, client: ClientId, events: Vec<Event>) -> Told {
-        Told {
-            client,
-            message: SharedObjectMessage {
-                name: self.name.clone(),
-                version: self.version,
-                persistent: self.persistent,
-                events,
-            },
+    fn saying(&self, events: Vec<Event>) -> SharedObjectMessage {
+        SharedObjectMessage {
+            name: self.name.clone(),
+            version: self.version,
+            persistent: self.persistent,
+            events,
         }
-    }
-
-    fn tell_all(&self, event: &Event, told: &mut Vec<Told>) {
-        let clients = self.clients.iter();
-        told.extend(clients.map(|client| self.tell(*client, vec![event.clone()])));
-    }
-
-    fn tell_others(&self, but: ClientId, event: &Event, told: &mut Vec<Told>) {
-        let others = self.clients.iter().filter(|client| **client != but);
-        told.extend(others.map(|client| self.tell(*client, vec![event.clone()])));
     }
 }
 
-fn status(code: &str) -> Event {
+/// The client may not use the object.
+pub const NO_READ_ACCESS: &str = "SharedObject.NoReadAccess";
+/// The client may not change it so.
+pub const NO_WRITE_ACCESS: &str = "SharedObject.NoWriteAccess";
+/// There is no such object, and none is made.
+pub const CREATION_FAILED: &str = "SharedObject.ObjectCreationFailed";
+
+/// An error that a client is told.
+pub fn status(code: &str) -> Event {
     Event::Status {
         code: code.to_owned(),
         level: "error".to_owned(),
     }
 }
 
-/// Bytes of a property as it is sent; at least 1.
-fn cost(name: &str, value: &Value) -> usize {
-    let value = amf0::encode_all(std::slice::from_ref(value));
+/// Bytes of a property as it is sent.
+fn cost(name: &str, value: &Bytes) -> usize {
     value.len().saturating_add(name.len()).saturating_add(2)
 }

@@ -120,6 +120,13 @@ transcripts! {
     seek_of_a_live_stream_fails
     set_data_frame_is_stripped
     several_streams_on_one_connection
+    shared_object_amf3
+    shared_object_before_connect
+    shared_object_connect_and_change
+    shared_object_cut_short_ends_the_session
+    shared_object_delete_clear_and_broadcast
+    shared_object_denied
+    shared_object_persistent_and_not_are_two
     status_carries_the_stream_id
     stop_on_message_stream_0
     stop_with_close_stream_alone

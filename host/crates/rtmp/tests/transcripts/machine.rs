@@ -90,6 +90,7 @@ fn answer(session: &mut ServerSession, event: &ServerEvent) -> bool {
         ServerEvent::Call { name, .. } => {
             session.answer_call(Err(format!("the application has no method {name:?}")));
         }
+        ServerEvent::SharedObject(_) => session.finish_shared_object(),
         _ => return false,
     }
     true
@@ -110,6 +111,7 @@ fn told(event: &ServerEvent) -> String {
             let arguments = amf0::encode_all(arguments);
             format!("call {name} {}", shown(&arguments))
         }
+        ServerEvent::SharedObject(message) => format!("so {}", shown(&message.encode())),
         ServerEvent::Media(media) => told_media(media),
         ServerEvent::Unpublish { stream, reason } => {
             format!("unpublish@{stream} {}", reason.as_str())

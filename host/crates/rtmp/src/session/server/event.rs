@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use livehost_wire::amf0::{Properties, Value};
 
+use crate::shared_object::SharedObjectMessage;
+
 /// Something a client did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerEvent {
@@ -19,6 +21,8 @@ pub enum ServerEvent {
         /// Its arguments.
         arguments: Vec<Value>,
     },
+    /// Asks: `finish_shared_object`, once it is acted on.
+    SharedObject(SharedObjectMessage),
     /// A message of an accepted publish.
     Media(Media),
     /// An accepted publish has ended.
@@ -67,7 +71,11 @@ impl ServerEvent {
     pub fn is_question(&self) -> bool {
         matches!(
             self,
-            Self::Connect(_) | Self::Publish(_) | Self::Play(_) | Self::Call { .. }
+            Self::Connect(_)
+                | Self::Publish(_)
+                | Self::Play(_)
+                | Self::Call { .. }
+                | Self::SharedObject(_)
         )
     }
 }

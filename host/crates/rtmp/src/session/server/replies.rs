@@ -1,5 +1,6 @@
 //! What the owner answers, in the order that real clients wait for it.
 
+use bytes::Bytes;
 use livehost_wire::amf0::{Properties, Value};
 
 use super::{Connection, Phase, Question, ServerSession, StreamState};
@@ -7,6 +8,7 @@ use crate::command::{Command, status};
 use crate::control::{LimitType, ProtocolControl, UserControl};
 use crate::message::{Message, type_id};
 use crate::session::capabilities::{self, Capabilities, caps_ex};
+use crate::shared_object;
 
 /// Chunk stream of commands; 2 is for protocol control (section 5.4).
 const COMMAND_CHUNK_STREAM: u32 = 3;
@@ -179,6 +181,21 @@ impl ServerSession {
                 &format!("{}: {why}", shown(&name)),
             ),
         }
+    }
+
+    /// The client's shared object message was acted on; what it is told was
+    /// sent, or will be.
+    pub fn finish_shared_object(&mut self) {
+        if self.question == Some(Question::SharedObject) {
+            self.question = None;
+        }
+    }
+
+    /// Tells of a shared object: the body of a message, as
+    /// [`SharedObjectMessage::encode`](shared_object::SharedObjectMessage::encode)
+    /// makes it.
+    pub fn send_shared_object(&mut self, body: Bytes) {
+        self.send(&shared_object::message(body, self.shares_in_amf3));
     }
 
     /// Tells a waiting player that its publisher has appeared.
