@@ -18,6 +18,7 @@ pub mod carrier;
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod conn;
 pub mod control;
 pub mod hub;
 pub mod input;

@@ -103,7 +103,7 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 /// Makes a type that implements [`App`] the policy of this component. Use it
 /// once, at the top level of a `cdylib` crate. Behind the type are the optional
 /// interfaces that need a trait of their own: `auth` for
-/// [`Authenticate`](crate::Authenticate).
+/// [`Authenticate`](crate::Authenticate), `relays` for [`Relays`](crate::Relays).
 ///
 /// ```
 /// # use livehost_sdk::*;
@@ -115,7 +115,8 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 /// #     fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> { None }
 /// #     fn on_credential(&self, _: &ConnectRequest, _: &str) -> Option<Credential> { None }
 /// # }
-/// livehost_sdk::export!(Members, auth);
+/// # impl Relays for Members {}
+/// livehost_sdk::export!(Members, auth, relays);
 /// # fn main() {}
 /// ```
 #[macro_export]
@@ -123,6 +124,11 @@ macro_rules! export {
     // One for each optional interface that is not part of `App`.
     (@auth $component:ident) => {
         $crate::__private::export_auth_bindings!($component with_types_in $crate::bindings_auth);
+    };
+    (@relays $component:ident) => {
+        $crate::__private::export_relays_bindings!(
+            $component with_types_in $crate::bindings_relays
+        );
     };
     (@$other:ident $component:ident) => {
         ::std::compile_error!(::std::concat!(

@@ -36,6 +36,8 @@ mod auth;
 pub mod bindings;
 #[doc(hidden)]
 pub mod bindings_auth;
+#[doc(hidden)]
+pub mod bindings_relays;
 pub mod clock;
 mod config;
 pub mod control;
@@ -47,6 +49,7 @@ pub mod kv;
 pub mod log;
 pub mod registry;
 mod rejection;
+mod relays;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod timers;
@@ -61,12 +64,14 @@ pub use bindings::livehost::app::types::{
 };
 pub use config::parse_config;
 pub use decision::{Decision, accept, decide, deny, redirect};
+pub use relays::{Relay, RelayFailure, Relays};
 
 /// For [`export!`] only.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::export_bindings;
     pub use crate::bindings_auth::export_auth_bindings;
+    pub use crate::bindings_relays::export_relays_bindings;
     pub use crate::export::{Exports, Hosted};
     pub use wit_bindgen;
 }

@@ -38,4 +38,4 @@ mod requests;
 
 pub use host::{Command, Line, MockHost};
 pub(crate) use host::{try_with, with};
-pub use requests::{client, connect, encoder, ended, logged_in, request, stream};
+pub use requests::{client, connect, encoder, ended, failed, logged_in, relay, request, stream};

@@ -446,6 +446,7 @@ fn client_of(question: &mut Question) -> Option<&mut Client> {
             | Event::Recorded(info, ..) => &mut info.publisher,
             Event::PlayEnded(request, _) => &mut request.client,
             Event::Disconnected(who, _) => who,
+            Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => return None,
         },
     })
 }

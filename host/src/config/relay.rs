@@ -41,6 +41,7 @@ fn settings(fields: &mut Fields<'_, '_>) -> Settings {
         retry: fields.duration("retry", default.retry, 100 * MS..=HOUR),
         retry_limit: fields.duration("retry_limit", default.retry_limit, 100 * MS..=HOUR),
         linger: fields.duration("linger", default.linger, Duration::ZERO..=HOUR),
+        hold: fields.duration("hold", default.hold, Duration::ZERO..=HOUR),
     }
 }
 

@@ -51,7 +51,11 @@ fn not_available(app: &str, order: &str) -> Result<(), ControlError> {
 
 impl MediaControl for Desk {
     fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
-        done(self.directory.disconnect(app, conn, reason))
+        let cut = || {
+            let relays = self.relays.of(app);
+            relays.is_some_and(|relays| relays.disconnect(conn, reason))
+        };
+        done(self.directory.disconnect(app, conn, reason) || cut())
     }
 
     fn stop_stream(&self, app: &str, name: &str, reason: &str) -> Result<(), ControlError> {

@@ -238,6 +238,16 @@ impl Hub {
         }
     }
 
+    /// The publisher whose publication was `id` won't return: what is held for
+    /// it is held no longer.
+    pub fn end_hold(&self, key: &StreamKey, id: StreamId) {
+        let stream = self.streams.lock().get(key).cloned();
+        if let Some(stream) = stream {
+            stream.end_hold(id);
+            self.sweep(&stream);
+        }
+    }
+
     /// Ends the hold of a stream at its deadline, unless a publisher returned.
     fn end_hold_later(self: &Arc<Self>, stream: Arc<Stream>, id: StreamId, hold: Duration) {
         let hub = self.clone();

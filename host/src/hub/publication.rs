@@ -142,6 +142,11 @@ impl Publication {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> StreamId {
+        self.publisher.id
+    }
+
     /// The claimed name.
     pub fn key(&self) -> &StreamKey {
         self.stream.key()

@@ -7,7 +7,7 @@ use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
 use crate::hub::{Kind, Publication, Pushed, Revocation, Role};
-use crate::policy::{Event, Gate, SessionEnd};
+use crate::policy::{Event, Gate, SessionEnd, StreamId};
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);
@@ -134,6 +134,11 @@ impl Publishing {
             });
             self.gate.notify(Event::Ready(stream));
         }
+    }
+
+    /// Its number among publications.
+    pub fn id(&self) -> StreamId {
+        self.publication.as_ref().map_or(0, Publication::id)
     }
 
     /// When it is lost unless media comes.

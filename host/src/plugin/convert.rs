@@ -7,6 +7,7 @@ use livehost_rtmp::auth;
 
 use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::exports::livehost::app::lifecycle as wit_life;
+use super::bindings::exports::livehost::app::relays as wit_relays;
 use super::bindings::livehost::app::types as wit;
 use super::{StopReason, instance::one_line};
 use crate::policy;
@@ -113,6 +114,31 @@ impl From<policy::Recording> for wit::Recording {
             container: recording.container,
             path: recording.path,
             split_seconds: recording.split_seconds,
+        }
+    }
+}
+
+impl From<policy::Relay> for wit_relays::Relay {
+    fn from(relay: policy::Relay) -> Self {
+        Self {
+            conn: relay.conn,
+            app: relay.app,
+            instance: relay.instance,
+            name: relay.name,
+            direction: relay.direction,
+            target: relay.target,
+            attempt: relay.attempt,
+            extra: relay.extra,
+        }
+    }
+}
+
+impl From<policy::RelayFailure> for wit_relays::Failure {
+    fn from(failure: policy::RelayFailure) -> Self {
+        Self {
+            reason: failure.reason,
+            up_ms: failure.up_ms,
+            retry_ms: failure.retry_ms,
         }
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use crate::policy::{Event, StreamId};
+use crate::policy::{ConnId, Event, StreamId};
 
 /// One application's queue.
 #[derive(Debug)]
@@ -88,6 +88,9 @@ struct Queue {
     /// a plugin's accounting stays right. They are live, so there are no more
     /// of them than live streams.
     announced: HashSet<StreamId>,
+    /// Relays of which something was queued and whose end was not yet. For
+    /// these the end is always queued. They run, so `relay.max` bounds them.
+    relays: HashSet<ConnId>,
     /// Dropped since the last event that was taken in.
     dropped: u64,
     closed: bool,
@@ -106,6 +109,7 @@ impl Queue {
             limit,
             events: VecDeque::new(),
             announced: HashSet::new(),
+            relays: HashSet::new(),
             dropped: 0,
             closed: false,
         }
@@ -119,6 +123,13 @@ impl Queue {
                 Event::Unpublished(info, _) => self.announced.remove(&info.id),
                 Event::Ready(info) => !full && self.announced.contains(&info.id),
                 Event::PlayEnded(..) | Event::Disconnected(..) | Event::Recorded(..) => !full,
+                Event::RelayUp(relay) | Event::RelayFailed(relay, _) => {
+                    if !full {
+                        self.relays.insert(relay.conn);
+                    }
+                    !full
+                }
+                Event::RelayEnded(relay, _) => self.relays.remove(&relay.conn) || !full,
             };
         if wanted {
             self.events.push_back(event);
@@ -148,7 +159,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Client, SessionEnd, StreamInfo};
+    use crate::policy::{Client, Relay, SessionEnd, StreamInfo};
 
     fn info(id: StreamId) -> StreamInfo {
         StreamInfo {
@@ -196,6 +207,23 @@ mod tests {
             [published(1), published(2), unpublished(1), unpublished(2)]
         );
         assert!(queue.announced.is_empty());
+    }
+
+    #[test]
+    fn a_relay_that_was_told_of_ends_even_in_a_full_queue() {
+        let relay = |conn| Relay {
+            conn,
+            ..Relay::default()
+        };
+        let ended = |conn| Event::RelayEnded(relay(conn), "stopped".into());
+        let mut queue = Queue::new(1);
+        assert_eq!(queue.push(Event::RelayUp(relay(1))), Pushed::Queued);
+        assert_eq!(queue.push(Event::RelayUp(relay(2))), Pushed::FirstDropped);
+        assert_eq!(queue.push(ended(2)), Pushed::Dropped);
+        assert_eq!(queue.push(ended(1)), Pushed::Queued);
+        assert!(queue.relays.is_empty());
+        while queue.pop().0.is_some() {}
+        assert_eq!(queue.push(ended(3)), Pushed::Queued, "nothing else of it");
     }
 
     #[test]

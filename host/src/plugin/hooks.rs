@@ -4,11 +4,13 @@
 //! closure that asks one instance.
 
 use bytes::Bytes;
+use wasmtime::Store;
 
 use super::UNKNOWN_METHOD;
-use super::bindings::exports::livehost::app::auth as wit_auth;
+use super::bindings::exports::livehost::app::{auth as wit_auth, events};
 use super::bindings::livehost::app::types as wit;
-use super::instance::{Call, Instance};
+use super::instance::{Call, Instance, State};
+use super::optional::{Guests, Indices};
 use crate::policy::{Client, ConnectRequest, Event, StreamRequest};
 
 pub(super) fn on_connect(
@@ -109,39 +111,76 @@ pub(super) fn on_timer(
     }
 }
 
-/// A component without `events` hears of nothing.
+/// A component hears only of what it exports the interface for.
 pub(super) fn event(event: Event) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, ()> + Send {
     |i| {
         let Instance {
             store, optional, ..
         } = i;
+        let Guests { events, relays, .. } = optional;
         Box::pin(async move {
-            let Some(events) = &optional.events else {
-                return Ok(());
-            };
             match event {
-                Event::Published(info) => events.call_on_published(store, &info.into()).await,
-                Event::Ready(info) => events.call_on_ready(store, &info.into()).await,
-                Event::Unpublished(info, end) => {
-                    let (info, end) = (info.into(), end.into());
-                    events.call_on_unpublished(store, &info, &end).await
+                Event::RelayUp(relay) => {
+                    let Some(relays) = relays else { return Ok(()) };
+                    relays.call_on_relay_up(store, &relay.into()).await
                 }
-                Event::PlayEnded(request, end) => {
-                    let (request, end) = (request.into(), end.into());
-                    events.call_on_play_ended(store, &request, &end).await
+                Event::RelayFailed(relay, failure) => {
+                    let Some(relays) = relays else { return Ok(()) };
+                    let (relay, failure) = (relay.into(), failure.into());
+                    relays.call_on_relay_failed(store, &relay, &failure).await
                 }
-                Event::Disconnected(who, end) => {
-                    let (who, end) = (who.into(), end.into());
-                    events.call_on_disconnected(store, &who, &end).await
+                Event::RelayEnded(relay, reason) => {
+                    let Some(relays) = relays else { return Ok(()) };
+                    let relay = relay.into();
+                    relays.call_on_relay_ended(store, &relay, &reason).await
                 }
-                Event::Recorded(info, file, bytes, duration_ms) => {
-                    let (info, file) = (info.into(), file.into());
-                    events
-                        .call_on_recorded(store, &info, &file, bytes, duration_ms)
-                        .await
-                }
+                event => match events {
+                    Some(events) => of_media(events, store, event).await,
+                    None => Ok(()),
+                },
             }
         })
+    }
+}
+
+/// The events of streams, players and connections.
+async fn of_media(
+    events: &events::Guest,
+    store: &mut Store<State>,
+    event: Event,
+) -> wasmtime::Result<()> {
+    match event {
+        Event::Published(info) => events.call_on_published(store, &info.into()).await,
+        Event::Ready(info) => events.call_on_ready(store, &info.into()).await,
+        Event::Unpublished(info, end) => {
+            let (info, end) = (info.into(), end.into());
+            events.call_on_unpublished(store, &info, &end).await
+        }
+        Event::PlayEnded(request, end) => {
+            let (request, end) = (request.into(), end.into());
+            events.call_on_play_ended(store, &request, &end).await
+        }
+        Event::Disconnected(who, end) => {
+            let (who, end) = (who.into(), end.into());
+            events.call_on_disconnected(store, &who, &end).await
+        }
+        Event::Recorded(info, file, bytes, duration_ms) => {
+            let (info, file) = (info.into(), file.into());
+            events
+                .call_on_recorded(store, &info, &file, bytes, duration_ms)
+                .await
+        }
+        Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => Ok(()),
+    }
+}
+
+/// Whether a component with these interfaces takes `event`.
+pub(super) fn is_heard(event: &Event, optional: &Indices) -> bool {
+    match event {
+        Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => {
+            optional.relays.is_some()
+        }
+        _ => optional.events.is_some(),
     }
 }
 
@@ -154,5 +193,8 @@ pub(super) fn name_of(event: &Event) -> &'static str {
         Event::PlayEnded(..) => "on-play-ended",
         Event::Disconnected(..) => "on-disconnected",
         Event::Recorded(..) => "on-recorded",
+        Event::RelayUp(_) => "on-relay-up",
+        Event::RelayFailed(..) => "on-relay-failed",
+        Event::RelayEnded(..) => "on-relay-ended",
     }
 }

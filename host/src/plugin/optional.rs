@@ -87,6 +87,7 @@ optional! {
     events: "events", "is told what has happened";
     calls: "calls", "answers clients' remote procedure calls";
     auth: "auth", "has clients log in with a password";
+    relays: "relays", "is told what becomes of pushes and pulls";
 }
 
 #[cfg(test)]

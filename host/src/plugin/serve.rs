@@ -163,7 +163,7 @@ impl Core {
     }
 
     async fn deliver(&self, event: Event) {
-        if self.serving.load().compiled.optional.events.is_none() {
+        if !hooks::is_heard(&event, &self.serving.load().compiled.optional) {
             return;
         }
         let hook = hooks::name_of(&event);

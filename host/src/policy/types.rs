@@ -278,6 +278,38 @@ pub struct SessionEnd {
     pub frames_dropped: u64,
 }
 
+/// A stream that is pushed to another server, or pulled from one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Relay {
+    /// The relay, through all its attempts.
+    pub conn: ConnId,
+    /// The application's name.
+    pub app: String,
+    /// The application instance.
+    pub instance: Option<String>,
+    /// What the stream is called here.
+    pub name: String,
+    /// `push` or `pull`.
+    pub direction: String,
+    /// Scheme, host, port and application of the other server.
+    pub target: String,
+    /// Counts from 1; 0 when there was none.
+    pub attempt: u32,
+    /// Room for growth.
+    pub extra: Pairs,
+}
+
+/// Why an attempt to relay is over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RelayFailure {
+    /// For people.
+    pub reason: String,
+    /// How long it was up, in milliseconds.
+    pub up_ms: Option<u64>,
+    /// Until the next attempt, in milliseconds; none: there is none.
+    pub retry_ms: Option<u64>,
+}
+
 /// What has happened; queued per application, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -293,4 +325,10 @@ pub enum Event {
     Disconnected(Client, SessionEnd),
     /// A recording was finished: bytes and milliseconds.
     Recorded(StreamInfo, Recording, u64, u64),
+    /// A relay has come up.
+    RelayUp(Relay),
+    /// An attempt to relay did not come up, or was lost.
+    RelayFailed(Relay, RelayFailure),
+    /// The last event of every relay, with its reason.
+    RelayEnded(Relay, String),
 }

@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::{Instrument, error, warn};
 
 use super::Common;
 use super::backoff::{self, Backoff};
@@ -22,11 +22,12 @@ use super::peer::Terms;
 use super::plan::{Plan, Settings};
 use super::pulls::PullHandle;
 use super::push::{Over, push};
+use super::report::Report;
 use super::url::RelayUrl;
 use crate::application::Application;
 use crate::hub::StreamKey;
 use crate::outbound::Reachable;
-use crate::policy::ControlError;
+use crate::policy::{ConnId, ControlError};
 
 /// For the relays of an application to end, beyond which they are cut off.
 const END: Duration = Duration::from_secs(5);
@@ -75,10 +76,28 @@ pub(super) enum By {
 /// A relay that runs.
 #[derive(Debug)]
 pub(super) struct Handle {
+    pub(super) conn: ConnId,
     pub(super) wanted: Mutex<Wanted>,
     pub(super) stop: CancellationToken,
     /// Something has changed: try again now.
     again: Notify,
+    /// Ends the attempt that runs.
+    cut: Mutex<Option<oneshot::Sender<String>>>,
+}
+
+impl Handle {
+    /// Resolves, once in this attempt, when someone orders its end.
+    pub(super) fn attempt(&self) -> oneshot::Receiver<String> {
+        let (sender, cut) = oneshot::channel();
+        *self.cut.lock() = Some(sender);
+        cut
+    }
+
+    /// Ends the attempt. False when there is none.
+    pub(super) fn cut(&self, reason: &str) -> bool {
+        let cut = self.cut.lock().take();
+        cut.is_some_and(|cut| cut.send(reason.to_owned()).is_ok())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -178,6 +197,16 @@ impl AppRelays {
         }
     }
 
+    /// Ends the connection of a relay, which makes another one as after any
+    /// loss. False when there is none.
+    pub fn disconnect(&self, conn: ConnId, reason: &str) -> bool {
+        let state = self.state.lock();
+        let pushes = state.pushes.values().map(|push| &**push);
+        let pulls = state.pulls.values().map(|pull| pull.handle());
+        let mut all = pushes.chain(pulls);
+        all.any(|handle| handle.conn == conn && handle.cut(reason))
+    }
+
     /// Ends all of them and waits for their ends, which takes a few seconds
     /// at most.
     pub async fn close(&self) {
@@ -240,63 +269,78 @@ impl AppRelays {
         by: By,
         lineage: Option<&Lineage>,
     ) -> Result<(), ControlError> {
-        let span = self.span(key, "push", &url);
         let before = lineage.cloned().unwrap_or_default();
         let known = lineage.is_some();
-        let lineage = match self.common.identity.extend(&before, key) {
-            Ok(lineage) => lineage,
-            Err(error) => {
-                span.in_scope(|| error!(%error, "relay not started"));
-                return Err(ControlError::Denied);
-            }
-        };
+        let lineage = self.common.identity.extend(&before, key);
         let id = (key.clone(), url);
         let running = state.pushes.get(&id);
-        if let Some(handle) = running.filter(|handle| !handle.stop.is_cancelled()) {
+        if let (Some(handle), Ok(lineage)) = (
+            running.filter(|handle| !handle.stop.is_cancelled()),
+            &lineage,
+        ) {
             let mut wanted = handle.wanted.lock();
             wanted.add(by);
             if known {
-                wanted.lineage = lineage;
+                wanted.lineage = lineage.clone();
             }
             handle.again.notify_one();
             return Ok(());
         }
+        let conn = self.common.conns.next();
+        let report = Report::new(self.application.gate().clone(), key, "push", &id.1, conn);
+        let lineage = match lineage {
+            Ok(lineage) => lineage,
+            Err(error) => {
+                report.not_started(&error);
+                return Err(ControlError::Denied);
+            }
+        };
         if let Err(error) = self.has_room(state) {
-            span.in_scope(|| error!(%error, "relay not started"));
+            report.not_started(&error);
             return Err(ControlError::Busy);
         }
-        let handle = Arc::new(self.handle(by, lineage));
+        let handle = Arc::new(self.handle(conn, by, lineage));
         state.pushes.insert(id.clone(), handle.clone());
         let (key, url) = id;
-        let this = self.clone();
-        self.tasks
-            .spawn(async move { this.keep_pushing(key, url, &handle).await }.instrument(span));
+        let (this, span) = (self.clone(), report.span());
+        self.tasks.spawn(
+            async move { this.keep_pushing(key, url, &handle, report).await }.instrument(span),
+        );
         Ok(())
     }
 
     /// One push with its attempts, until the stream's end.
-    async fn keep_pushing(self: Arc<Self>, key: StreamKey, url: RelayUrl, handle: &Arc<Handle>) {
+    async fn keep_pushing(
+        self: Arc<Self>,
+        key: StreamKey,
+        url: RelayUrl,
+        handle: &Arc<Handle>,
+        mut report: Report,
+    ) {
         let settings = self.plan.load().settings.clone();
         let mut backoff = Backoff::new(settings.retry, settings.retry_limit);
         loop {
-            info!("relay connecting");
             let media = self.application.settings().media;
             let terms = self.terms(handle, media.chunk_size);
-            let mut up = None;
             let hub = &self.common.hub;
-            let outcome = push(hub, &key, &url, &terms, media, &handle.stop, &mut up).await;
+            let mut cut = handle.attempt();
+            let outcome = tokio::select! {
+                outcome = push(hub, &key, &url, &terms, media, &handle.stop, &mut report) => outcome,
+                Ok(reason) = &mut cut => Err(RelayError::Disconnected(reason)),
+            };
+            drop(cut);
             match outcome {
                 Ok(over) if self.retire(&key, &url, handle) => {
                     let reason = match over {
                         Over::Unpublished => "unpublished",
                         Over::Stopped => "stopped",
                     };
-                    info!(reason, "relay ended");
+                    report.ended(reason);
                     return;
                 }
                 // It was published again meanwhile.
                 Ok(_) => {}
-                Err(error) => wait(&error, up, &mut backoff, handle).await,
+                Err(error) => wait(&error, &mut report, &mut backoff, handle).await,
             }
         }
     }
@@ -313,16 +357,18 @@ impl AppRelays {
         }
     }
 
-    pub(super) fn handle(&self, by: By, lineage: Lineage) -> Handle {
+    pub(super) fn handle(&self, conn: ConnId, by: By, lineage: Lineage) -> Handle {
         let mut wanted = Wanted {
             lineage,
             ..Wanted::default()
         };
         wanted.add(by);
         Handle {
+            conn,
             wanted: Mutex::new(wanted),
             stop: self.stop.child_token(),
             again: Notify::new(),
+            cut: Mutex::default(),
         }
     }
 
@@ -361,11 +407,6 @@ impl AppRelays {
         }
         true
     }
-
-    pub(super) fn span(&self, key: &StreamKey, direction: &'static str, url: &RelayUrl) -> Span {
-        let app = &**self.application.name();
-        info_span!("relay", app, stream = key.path(), direction, target = %url)
-    }
 }
 
 /// Names that an operator wrote may lead anywhere.
@@ -380,18 +421,13 @@ fn reachable(settings: &Settings, config: bool) -> Reachable {
 /// Says what went wrong and waits for the time of the next attempt.
 pub(super) async fn wait(
     error: &RelayError,
-    up: Option<Instant>,
+    report: &mut Report,
     backoff: &mut Backoff,
     handle: &Handle,
 ) {
-    backoff.held(up.map_or(Duration::ZERO, |since| since.elapsed()));
+    backoff.held(report.up_for().unwrap_or_default());
     let pause = backoff.pause(backoff::random());
-    let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-    if up.is_some() {
-        warn!(reason = %error, retry_ms, "relay lost");
-    } else {
-        warn!(reason = %error, retry_ms, "relay failed");
-    }
+    report.failed(error, Some(pause));
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
         () = handle.again.notified() => {}

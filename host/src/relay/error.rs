@@ -46,6 +46,8 @@ pub(super) enum RelayError {
     Taken(crate::hub::ClaimError),
     #[error("stopped here: {0}")]
     Revoked(crate::hub::Revocation),
+    #[error("stopped here: {0}")]
+    Disconnected(String),
 }
 
 impl RelayError {
@@ -76,7 +78,7 @@ impl RelayError {
             Self::Closed => "eof",
             Self::Protocol(_) => "protocol-error",
             Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
-            Self::Revoked(_) => "kicked",
+            Self::Revoked(_) | Self::Disconnected(_) => "kicked",
             Self::Ended(_) => "unpublish",
             _ => "lost",
         }
@@ -84,7 +86,10 @@ impl RelayError {
 
     /// The server did not say that the stream is over.
     pub(super) fn is_loss(&self) -> bool {
-        !matches!(self, Self::Revoked(_) | Self::Ended(_))
+        !matches!(
+            self,
+            Self::Revoked(_) | Self::Disconnected(_) | Self::Ended(_)
+        )
     }
 
     /// The status code that players get when the stream can't be had.
@@ -93,6 +98,10 @@ impl RelayError {
             Self::NoMedia(_) => "NetStream.Play.StreamNotFound",
             Self::Refused { code, .. } if code == "NetStream.Play.StreamNotFound" => {
                 "NetStream.Play.StreamNotFound"
+            }
+            // It has the stream, or knows whence, and can't give it.
+            Self::Ended(said) if said.starts_with("NetStream.Play.Failed") => {
+                "NetStream.Play.Failed"
             }
             Self::Ended(_) => "NetStream.Play.StreamNotFound",
             _ => "NetStream.Play.Failed",

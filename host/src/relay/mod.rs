@@ -19,6 +19,7 @@ mod plan;
 mod pull;
 mod pulls;
 mod push;
+mod report;
 mod url;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use pulls::NoPull;
 pub use url::{RelayUrl, UrlError};
 
 use crate::application::Application;
+use crate::conn::ConnIds;
 use crate::hub::Hub;
 use crate::outbound::Network;
 use lineage::Identity;
@@ -45,6 +47,7 @@ struct Common {
     hub: Arc<Hub>,
     network: Network,
     identity: Identity,
+    conns: Arc<ConnIds>,
     stop: CancellationToken,
 }
 
@@ -56,14 +59,20 @@ pub struct Relays {
 }
 
 impl Relays {
-    /// Relays between `hub` and servers that are reached through `network`.
-    /// All end when `stop` is cancelled.
-    pub fn new(hub: Arc<Hub>, network: Network, stop: CancellationToken) -> Arc<Self> {
+    /// Relays between `hub` and servers that are reached through `network`,
+    /// numbered by `conns`. All end when `stop` is cancelled.
+    pub fn new(
+        hub: Arc<Hub>,
+        network: Network,
+        conns: Arc<ConnIds>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             common: Arc::new(Common {
                 hub,
                 network,
                 identity: Identity::new(),
+                conns,
                 stop,
             }),
             apps: Mutex::default(),

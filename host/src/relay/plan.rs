@@ -42,6 +42,9 @@ pub struct Settings {
     pub retry_limit: Duration,
     /// How long a pull on demand goes on without players. Default 10 s.
     pub linger: Duration,
+    /// How long players of a pulled stream are kept when its server is lost.
+    /// Default not at all.
+    pub hold: Duration,
 }
 
 impl Default for Settings {
@@ -56,6 +59,7 @@ impl Default for Settings {
             retry: Duration::from_secs(1),
             retry_limit: Duration::from_secs(30),
             linger: Duration::from_secs(10),
+            hold: Duration::ZERO,
         }
     }
 }

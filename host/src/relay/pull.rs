@@ -11,15 +11,16 @@ use livehost_rtmp::message::Message;
 use livehost_rtmp::session::client::ClientEvent;
 use livehost_rtmp::session::server::{Media, MediaKind};
 use tokio::sync::Notify;
-use tracing::{Span, info};
+use tracing::Span;
 
 use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms, end_of};
+use super::report::Report;
 use super::url::RelayUrl;
 use crate::application::Application;
 use crate::hub::{Claim, Hub, StreamKey, Wake};
 use crate::input::{self, Publishing};
-use crate::policy::{Client, DuplicateRule};
+use crate::policy::{Client, ConnId, DuplicateRule, StreamId};
 
 /// Data that came before any media, until the name is claimed.
 const MAX_EARLY: usize = 16;
@@ -34,6 +35,10 @@ pub(super) struct Source<'a> {
     pub(super) key: &'a StreamKey,
     pub(super) url: &'a RelayUrl,
     pub(super) terms: &'a Terms,
+    /// The publisher's number.
+    pub(super) conn: ConnId,
+    /// How long players are kept when the server is lost.
+    pub(super) hold: Duration,
 }
 
 /// A pull whose server has accepted it.
@@ -51,8 +56,8 @@ pub(super) struct Pulling<'a> {
 /// What a turn has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
-    /// The stream is here from now on.
-    Started,
+    /// The stream is here from now on, as this publication.
+    Started(StreamId),
     /// Nothing that matters to others.
     None,
 }
@@ -72,12 +77,12 @@ impl<'a> Pulling<'a> {
 
     /// Waits for something to happen and acts on it. To be called until it
     /// fails.
-    pub(super) async fn turn(&mut self) -> Result<News, RelayError> {
+    pub(super) async fn turn(&mut self, report: &mut Report) -> Result<News, RelayError> {
         let had = self.publishing.is_some();
         while let Some(event) = self.peer.poll() {
             match event {
-                ClientEvent::Audio(message) => self.media(MediaKind::Audio, message)?,
-                ClientEvent::Video(message) => self.media(MediaKind::Video, message)?,
+                ClientEvent::Audio(message) => self.media(MediaKind::Audio, message, report)?,
+                ClientEvent::Video(message) => self.media(MediaKind::Video, message, report)?,
                 ClientEvent::Data(message) => self.data(&message),
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
                     return Err(RelayError::Ended("the end of the stream".into()));
@@ -85,8 +90,8 @@ impl<'a> Pulling<'a> {
                 other => end_of(&other, self.source.url)?,
             }
         }
-        if !had && self.publishing.is_some() {
-            return Ok(News::Started);
+        if let (false, Some(publishing)) = (had, &self.publishing) {
+            return Ok(News::Started(publishing.id()));
         }
         self.check()?;
         let held_up = self.publishing.as_ref().is_some_and(Publishing::is_held_up);
@@ -116,7 +121,12 @@ impl<'a> Pulling<'a> {
         Ok(())
     }
 
-    fn media(&mut self, kind: MediaKind, message: Message) -> Result<(), RelayError> {
+    fn media(
+        &mut self,
+        kind: MediaKind,
+        message: Message,
+        report: &mut Report,
+    ) -> Result<(), RelayError> {
         if message.payload.is_empty() {
             return Ok(());
         }
@@ -127,7 +137,7 @@ impl<'a> Pulling<'a> {
             payload: message.payload,
         };
         if self.publishing.is_none() {
-            self.publishing = Some(self.claim()?);
+            self.publishing = Some(self.claim(report)?);
             for media in std::mem::take(&mut self.early) {
                 self.push(media);
             }
@@ -164,17 +174,20 @@ impl<'a> Pulling<'a> {
         }
     }
 
-    fn claim(&self) -> Result<Publishing, RelayError> {
+    fn claim(&self, report: &mut Report) -> Result<Publishing, RelayError> {
         let Source {
             hub,
             application,
             key,
             url,
+            conn,
+            hold,
             ..
         } = self.source;
         let settings = application.settings();
         let protocol = if url.is_secure() { "rtmps" } else { "rtmp" };
         let client = Client {
+            conn,
             remote: self.peer.remote.clone(),
             protocol: protocol.to_owned(),
             attrs: vec![("relay".to_owned(), "pull".to_owned())],
@@ -183,13 +196,13 @@ impl<'a> Pulling<'a> {
         let claim = Claim {
             key: key.clone(),
             on_duplicate: DuplicateRule::Reject,
-            hold: Duration::ZERO,
+            hold,
             client,
             settings: settings.media,
             wake: self.wake.clone(),
         };
         let publication = hub.publish(claim).map_err(RelayError::Taken)?;
-        info!(remote = self.peer.remote, "relay up");
+        report.up(&self.peer.remote);
         let terms = input::Terms {
             silence: settings.publisher_timeout,
             max_kbps: None,

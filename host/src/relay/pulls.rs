@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tracing::{Instrument, error, info, warn};
+use tracing::{Instrument, error};
 
 use super::app::{AppRelays, By, Handle, State, wait};
 use super::backoff::Backoff;
@@ -16,9 +16,11 @@ use super::error::RelayError;
 use super::lineage::{Lineage, Loop};
 use super::plan::Plan;
 use super::pull::{News, Pulling, Source};
+use super::report::Report;
 use super::url::RelayUrl;
 use crate::hub::{StreamKey, Wake};
 use crate::output::play::Prospect;
+use crate::policy::StreamId;
 
 /// How often players are counted.
 const COUNT: Duration = Duration::from_millis(250);
@@ -31,9 +33,15 @@ pub(super) struct PullHandle {
     on_demand: bool,
     /// Players that wait for it.
     waiting: Mutex<Vec<Weak<Prospect>>>,
+    /// What it last published: the name may be held for its return.
+    published: Mutex<Option<StreamId>>,
 }
 
 impl PullHandle {
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     fn prospect(&self, wake: &Wake) -> Arc<Prospect> {
         let prospect = Prospect::new(wake.clone());
         let mut waiting = self.waiting.lock();
@@ -166,45 +174,56 @@ impl AppRelays {
         on_demand: bool,
         lineage: &Lineage,
     ) -> Result<Arc<PullHandle>, NoPull> {
-        let span = self.span(key, "pull", &url);
-        let lineage = self.common.identity.extend(lineage, key);
-        let lineage = lineage.inspect_err(|error| {
-            span.in_scope(|| error!(%error, "relay not started"));
-        })?;
-        self.has_room(state).map_err(|error| {
-            span.in_scope(|| error!(%error, "relay not started"));
-            NoPull::Room
-        })?;
+        let conn = self.common.conns.next();
+        let report = Report::new(self.application.gate().clone(), key, "pull", &url, conn);
+        let lineage = match self.common.identity.extend(lineage, key) {
+            Ok(lineage) => lineage,
+            Err(error) => {
+                report.not_started(&error);
+                return Err(error.into());
+            }
+        };
+        if let Err(error) = self.has_room(state) {
+            report.not_started(&error);
+            return Err(NoPull::Room);
+        }
         let pull = Arc::new(PullHandle {
-            handle: self.handle(by, lineage),
+            handle: self.handle(conn, by, lineage),
             url,
             on_demand,
             waiting: Mutex::default(),
+            published: Mutex::default(),
         });
         state.pulls.insert(key.clone(), pull.clone());
         let (this, key, running) = (self.clone(), key.clone(), pull.clone());
+        let span = report.span();
         self.tasks
-            .spawn(async move { this.keep_pulling(&key, &running).await }.instrument(span));
+            .spawn(async move { this.keep_pulling(&key, &running, report).await }.instrument(span));
         Ok(pull)
     }
 
     /// One pull with its attempts, until nobody wants it any more.
-    async fn keep_pulling(self: Arc<Self>, key: &StreamKey, pull: &Arc<PullHandle>) {
+    async fn keep_pulling(
+        self: Arc<Self>,
+        key: &StreamKey,
+        pull: &Arc<PullHandle>,
+        mut report: Report,
+    ) {
         let settings = self.plan.load().settings.clone();
         let mut backoff = Backoff::new(settings.retry, settings.retry_limit);
         loop {
-            info!("relay connecting");
-            let mut up = None;
-            let reason = match self.pull_once(key, pull, &mut up).await {
+            report.connecting();
+            let reason = match self.pull_once(key, pull, &mut report).await {
                 Ok(reason) => reason,
-                Err(error) if pull.on_demand && up.is_none() => {
+                Err(error) if pull.on_demand && report.up_for().is_none() => {
                     self.forget(key, pull);
                     pull.tell(&error);
-                    warn!(reason = %error, "relay failed");
+                    report.failed(&error, None);
+                    report.ended("it could not begin");
                     return;
                 }
                 Err(error) => {
-                    wait(&error, up, &mut backoff, &pull.handle).await;
+                    wait(&error, &mut report, &mut backoff, &pull.handle).await;
                     if pull.handle.stop.is_cancelled() {
                         "stopped"
                     } else if pull.on_demand && self.is_unneeded(key, pull, || {}) {
@@ -215,7 +234,7 @@ impl AppRelays {
                 }
             };
             self.forget(key, pull);
-            info!(reason, "relay ended");
+            report.ended(reason);
             return;
         }
     }
@@ -226,28 +245,34 @@ impl AppRelays {
         self: &Arc<Self>,
         key: &StreamKey,
         pull: &Arc<PullHandle>,
-        up: &mut Option<Instant>,
+        report: &mut Report,
     ) -> Result<&'static str, RelayError> {
         let stop = &pull.handle.stop;
         let chunk_size = self.application.settings().media.chunk_size;
         let terms = self.terms(&pull.handle, chunk_size);
+        let plan = self.plan.load_full();
         let source = Source {
             hub: &self.common.hub,
             application: &self.application,
             key,
             url: &pull.url,
             terms: &terms,
+            conn: pull.handle.conn,
+            hold: plan.settings.hold,
         };
+        let mut cut = pull.handle.attempt();
         let mut pulling = tokio::select! {
             pulling = Pulling::open(source) => pulling?,
+            Ok(reason) = &mut cut => return Err(RelayError::Disconnected(reason)),
             () = stop.cancelled() => return Ok("stopped"),
         };
-        let linger = self.plan.load().settings.linger;
+        let linger = plan.settings.linger;
         let mut counted = Instant::now();
         let mut unneeded_since = None;
         loop {
             let news = tokio::select! {
-                news = pulling.turn() => news,
+                news = pulling.turn(report) => news,
+                Ok(reason) = &mut cut => Err(RelayError::Disconnected(reason)),
                 () = stop.cancelled() => {
                     pulling.unpublish("stopped", false);
                     pulling.close().await;
@@ -256,8 +281,8 @@ impl AppRelays {
             };
             let news =
                 news.inspect_err(|error| pulling.unpublish(error.word(), error.is_loss()))?;
-            if news == News::Started {
-                *up = Some(Instant::now());
+            if let News::Started(publication) = news {
+                *pull.published.lock() = Some(publication);
                 self.published(key, &[], &Lineage::default());
             }
             if !pull.on_demand || counted.elapsed() < COUNT {
@@ -292,12 +317,20 @@ impl AppRelays {
             return false;
         }
         then();
-        forget(&mut state, key, pull);
+        self.forget_in(&mut state, key, pull);
         true
     }
 
     fn forget(&self, key: &StreamKey, pull: &Arc<PullHandle>) {
-        forget(&mut self.state.lock(), key, pull);
+        self.forget_in(&mut self.state.lock(), key, pull);
+    }
+
+    /// The name is held no longer, so that it can be pulled anew.
+    fn forget_in(&self, state: &mut State, key: &StreamKey, pull: &Arc<PullHandle>) {
+        if let Some(publication) = pull.published.lock().take() {
+            self.common.hub.end_hold(key, publication);
+        }
+        forget(state, key, pull);
     }
 }
 

@@ -2,7 +2,6 @@
 //! server.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use livehost_rtmp::chunk;
@@ -14,6 +13,7 @@ use tracing::info;
 
 use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms, end_of};
+use super::report::Report;
 use super::url::RelayUrl;
 use crate::hub::{Frame, Hub, Item, Listener, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
 use crate::hub::{Subscription, Wake};
@@ -31,7 +31,8 @@ pub(super) enum Over {
 }
 
 /// Pushes `key` to `url` until the stream is unpublished, the server is lost,
-/// or `stop`. `up` is set when the server has accepted it.
+/// or `stop`. `report` learns when an attempt begins, and when the server has
+/// accepted it.
 pub(super) async fn push(
     hub: &Arc<Hub>,
     key: &StreamKey,
@@ -39,7 +40,7 @@ pub(super) async fn push(
     terms: &Terms,
     media: Settings,
     stop: &CancellationToken,
-    up: &mut Option<Instant>,
+    report: &mut Report,
 ) -> Result<Over, RelayError> {
     let wake: Wake = Arc::new(Notify::new());
     // Before the connection: what comes meanwhile waits in the queue.
@@ -52,12 +53,12 @@ pub(super) async fn push(
     if !subscription.is_live() {
         return Ok(Over::Unpublished);
     }
+    report.connecting();
     let peer = tokio::select! {
         peer = Peer::open(url, Purpose::Publish, terms) => peer?,
         () = stop.cancelled() => return Ok(Over::Stopped),
     };
-    *up = Some(Instant::now());
-    info!(remote = peer.remote, "relay up");
+    report.up(&peer.remote);
     let mut push = Push {
         peer,
         subscription,

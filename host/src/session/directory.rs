@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::conn::ConnIds;
 use crate::policy::ConnId;
 use crate::tally::Counts;
 
@@ -20,7 +21,8 @@ struct Entry {
 /// Every connection, by its number.
 #[derive(Debug, Default)]
 pub struct Directory {
-    next: AtomicU64,
+    conns: Arc<ConnIds>,
+    accepted: AtomicU64,
     sessions: Mutex<HashMap<ConnId, Entry>>,
     /// How many sessions ended, by reason.
     ends: Mutex<BTreeMap<&'static str, u64>>,
@@ -36,13 +38,17 @@ pub(super) struct Registration {
 }
 
 impl Directory {
-    /// An empty directory.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+    /// An empty directory, whose sessions are numbered by `conns`.
+    pub fn new(conns: Arc<ConnIds>) -> Arc<Self> {
+        Arc::new(Self {
+            conns,
+            ..Self::default()
+        })
     }
 
     pub(super) fn register(self: &Arc<Self>) -> Registration {
-        let conn = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let conn = self.conns.next();
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let (sender, leave) = oneshot::channel();
         let entry = Entry {
             app: None,
@@ -76,7 +82,7 @@ impl Directory {
     pub fn counts(&self) -> Counts {
         vec![
             ("open", self.len() as u64),
-            ("accepted", self.next.load(Ordering::Relaxed)),
+            ("accepted", self.accepted.load(Ordering::Relaxed)),
         ]
         .into()
     }

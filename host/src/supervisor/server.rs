@@ -20,13 +20,14 @@ use super::{banner, build};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
+use crate::conn::ConnIds;
 use crate::hub::Hub;
 use crate::logging::LogControl;
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
 use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
-use crate::session::Shared;
+use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
 
 /// The running server.
@@ -73,12 +74,18 @@ impl Server {
             .with_context(|| format!("the folder of {} is gone", file.display()))?;
         let network = Network::new().context("TLS can't be set up")?;
         let hub = Hub::new();
+        let conns = Arc::<ConnIds>::default();
         let shutdown = CancellationToken::new();
         let shared = Arc::new(Shared {
-            relays: Relays::new(hub.clone(), network.clone(), shutdown.child_token()),
+            relays: Relays::new(
+                hub.clone(),
+                network.clone(),
+                conns.clone(),
+                shutdown.child_token(),
+            ),
             hub,
             applications: Arc::default(),
-            directory: Arc::default(),
+            directory: Directory::new(conns),
             challenges: Arc::default(),
             limits: ArcSwap::from_pointee(build::session_limits(&config)),
             shutdown,

@@ -143,6 +143,33 @@ fn a_question_of_an_interface_that_is_not_there_fails_its_case() {
 }
 
 #[test]
+fn events_of_relays_are_steps_of_a_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cases.ron");
+    let cases = r#"(
+    config: {"mode": "accept"},
+    cases: [(
+        name: "told",
+        steps: [
+            RelayUp(relay: (direction: "pull"), log: [Info(message: Contains("relay-up pull cam1"))]),
+            RelayFailed(
+                relay: (name: "cam2", attempt: 2),
+                failure: (reason: "refused", up_ms: 5, retry_ms: None),
+                log: [Info(message: "event relay-lost push cam2 rtmp://backup.example:1935/live 2 no-more refused")],
+            ),
+            RelayEnded(reason: "stopped", log: [Info(message: Contains("1 stopped"))]),
+        ],
+    )],
+)"#;
+    std::fs::write(&file, cases).unwrap();
+    let (plugin, file) = (plugin("test/probe"), file.to_str().unwrap());
+    let output = host(&["plugin", "test", plugin.to_str().unwrap(), file]);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
 fn mistakes_in_cases_are_shown_at_their_place() {
     let cases = r#"(cases: [(name: "a", steps: [Publish(nam: "x", expect: Acept)])])"#;
     let (passed, text) = test(cases, &[]);

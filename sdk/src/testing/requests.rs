@@ -1,7 +1,8 @@
 //! Requests and events as a host makes them.
 
 use crate::{
-    Challenge, Client, ConnectRequest, Pairs, Scalar, SessionEnd, StreamInfo, StreamRequest,
+    Challenge, Client, ConnectRequest, Pairs, Relay, RelayFailure, Scalar, SessionEnd, StreamInfo,
+    StreamRequest,
 };
 
 /// Connection 7, over RTMP, from 203.0.113.7.
@@ -97,6 +98,30 @@ pub fn ended(reason: &str) -> SessionEnd {
         bytes_in: 0,
         bytes_out: 0,
         frames_dropped: 0,
+    }
+}
+
+/// The first attempt to push a stream of `live` to another server, whose
+/// connection is 9.
+pub fn relay(name: &str, target: &str) -> Relay {
+    Relay {
+        conn: 9,
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        direction: "push".into(),
+        target: target.into(),
+        attempt: 1,
+        extra: Vec::new(),
+    }
+}
+
+/// An attempt that did not come up, and is repeated in a second.
+pub fn failed(reason: &str) -> RelayFailure {
+    RelayFailure {
+        reason: reason.into(),
+        up_ms: None,
+        retry_ms: Some(1000),
     }
 }
 

@@ -4,6 +4,7 @@
 //! its place, in the way of `config.ron`. The format is described in
 //! `docs/plugins.md`.
 
+mod event;
 pub(crate) mod facts;
 pub(crate) mod pattern;
 mod read;

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use livehost_wire::amf0;
 
+use super::event;
 use super::pattern::{Pattern, TextWant};
-use super::read::{client, entries, items, optional, pairs, pattern, stream, string, text_of};
+use super::read::{client, entries, items, optional, pairs, pattern, string, text_of};
 use super::shapes::{self, Shape};
 use super::{Action, Exchange, Step};
 use crate::config::node::{self, Node};
 use crate::config::reader::{Fields, Findings, suggest};
 use crate::config::units::parse_duration;
 use crate::plugin::{HttpFailure, HttpResponse, Question};
-use crate::policy::{
-    Client, ConnectRequest, Event, Recording, Scalar, SessionEnd, StreamInfo, StreamRequest,
-};
+use crate::policy::{Client, ConnectRequest, Event, Scalar, StreamRequest};
 
 const NAMES: &[&str] = &[
     "Connect",
@@ -33,6 +32,9 @@ const NAMES: &[&str] = &[
     "PlayEnded",
     "Disconnected",
     "Recorded",
+    "RelayUp",
+    "RelayFailed",
+    "RelayEnded",
 ];
 
 /// Reads the step at `node`; none if it can't be told which one it is.
@@ -138,6 +140,9 @@ fn subject(question: &Question) -> String {
             | Event::Recorded(info, ..) => format!(" {:?}", info.name),
             Event::PlayEnded(request, _) => format!(" {:?}", request.name),
             Event::Disconnected(..) => String::new(),
+            Event::RelayUp(relay) | Event::RelayFailed(relay, _) | Event::RelayEnded(relay, _) => {
+                format!(" {:?}", relay.name)
+            }
         },
     }
 }
@@ -176,7 +181,7 @@ fn question(
             (Question::Credential { request, user }, shapes::CREDENTIAL)
         }
         "Timer" => (Question::Timer(string(fields, "key", "")), &[]),
-        event => (Question::Event(self::event(fields, event, app, who)), &[]),
+        event => (Question::Event(event::read(fields, event, app, who)), &[]),
     }
 }
 
@@ -219,7 +224,7 @@ fn props(fields: &mut Fields<'_, '_>) -> Vec<(String, Scalar)> {
         .collect()
 }
 
-fn request(fields: &mut Fields<'_, '_>, app: &str, client: Client) -> StreamRequest {
+pub(super) fn request(fields: &mut Fields<'_, '_>, app: &str, client: Client) -> StreamRequest {
     let name = string(fields, "name", "cam1");
     let query = pairs(fields, "query");
     let sent = match query.as_slice() {
@@ -249,41 +254,6 @@ fn request(fields: &mut Fields<'_, '_>, app: &str, client: Client) -> StreamRequ
             }),
         extra: pairs(fields, "extra"),
     }
-}
-
-fn event(fields: &mut Fields<'_, '_>, name: &str, app: &str, who: Client) -> Event {
-    match name {
-        "Published" => Event::Published(info(fields, app, &who)),
-        "Ready" => Event::Ready(info(fields, app, &who)),
-        "Unpublished" => Event::Unpublished(info(fields, app, &who), end(fields)),
-        "PlayEnded" => Event::PlayEnded(request(fields, app, who), end(fields)),
-        "Disconnected" => Event::Disconnected(who, end(fields)),
-        _ => {
-            let info = info(fields, app, &who);
-            let file = fields.section("file", "Recording", |fields| Recording {
-                container: string(fields, "container", "flv"),
-                path: string(fields, "path", "cam1.flv"),
-                split_seconds: None,
-            });
-            let bytes = fields.number("bytes", 0, 0..=u64::MAX);
-            let duration_ms = fields.number("duration_ms", 0, 0..=u64::MAX);
-            Event::Recorded(info, file, bytes, duration_ms)
-        }
-    }
-}
-
-fn info(fields: &mut Fields<'_, '_>, app: &str, who: &Client) -> StreamInfo {
-    fields.section("stream", "Stream", |fields| stream(fields, app, who))
-}
-
-fn end(fields: &mut Fields<'_, '_>) -> SessionEnd {
-    fields.section("end", "End", |fields| SessionEnd {
-        reason: string(fields, "reason", "eof"),
-        duration_ms: fields.number("duration_ms", 0, 0..=u64::MAX),
-        bytes_in: fields.number("bytes_in", 0, 0..=u64::MAX),
-        bytes_out: fields.number("bytes_out", 0, 0..=u64::MAX),
-        frames_dropped: fields.number("frames_dropped", 0, 0..=u64::MAX),
-    })
 }
 
 /// AMF0 values: numbers, texts, `true`, `false`, `None`, lists and maps.

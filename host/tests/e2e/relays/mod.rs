@@ -1,6 +1,8 @@
 //! Streams that go to other servers and come from them.
 
+mod events;
 mod loops;
+mod lost;
 mod nginx;
 mod pull;
 mod push;

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use livehost_sdk::{
     App, Client, ConnectDecision, ConnectRequest, Handoff, PlayDecision, PublishDecision,
-    PublishGrant, Rejection, SessionEnd, StartReason, StopReason, StreamInfo, StreamRequest,
-    accept, control, deny, kv, log,
+    PublishGrant, Rejection, Relay, RelayFailure, Relays, SessionEnd, StartReason, StopReason,
+    StreamInfo, StreamRequest, accept, control, deny, kv, log,
 };
 
 /// The digits are patched by tests.
@@ -238,4 +238,43 @@ impl App for Probe {
     }
 }
 
-livehost_sdk::export!(Probe);
+impl Relays for Probe {
+    fn on_relay_up(&self, relay: &Relay) {
+        misbehave(&self.mode, "relay-up");
+        tell(&format!("event relay-up {}", told(relay)));
+    }
+
+    fn on_relay_failed(&self, relay: &Relay, failure: &RelayFailure) {
+        let was = if failure.up_ms.is_some() {
+            "lost"
+        } else {
+            "failed"
+        };
+        let next = match failure.retry_ms {
+            Some(_) => "again",
+            None => "no-more",
+        };
+        let reason = &failure.reason;
+        tell(&format!(
+            "event relay-{was} {} {next} {reason}",
+            told(relay)
+        ));
+    }
+
+    fn on_relay_ended(&self, relay: &Relay, reason: &str) {
+        tell(&format!("event relay-ended {} {reason}", told(relay)));
+    }
+}
+
+fn told(relay: &Relay) -> String {
+    let Relay {
+        direction,
+        name,
+        target,
+        attempt,
+        ..
+    } = relay;
+    format!("{direction} {name} {target} {attempt}")
+}
+
+livehost_sdk::export!(Probe, relays);
