@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
@@ -32,7 +33,28 @@ pub struct Layers {
 }
 
 /// Runs one connection through its chain until it ends.
-pub async fn run(
+///
+/// Boxed, so that each takes the memory of its own chain and not that of the
+/// longest.
+pub fn run(
+    layers: Layers,
+    socket: TcpStream,
+    remote: SocketAddr,
+    entrance: Entrance,
+    tunnels: Arc<Tunnels>,
+    shared: Arc<Shared>,
+) -> BoxFuture<'static, ()> {
+    let chain = layers.chain;
+    match (chain.has_tls(), chain.has_http()) {
+        (false, false) => ascend(chain, Arc::new(socket), remote, entrance, shared),
+        (false, true) => Box::pin(http::serve(
+            socket, chain, remote, entrance, tunnels, shared,
+        )),
+        (true, _) => Box::pin(run_tls(layers, socket, remote, entrance, tunnels, shared)),
+    }
+}
+
+async fn run_tls(
     layers: Layers,
     socket: TcpStream,
     remote: SocketAddr,
@@ -41,13 +63,6 @@ pub async fn run(
     shared: Arc<Shared>,
 ) {
     let chain = layers.chain;
-    if !chain.has_tls() {
-        return if chain.has_http() {
-            http::serve(socket, chain, remote, entrance, tunnels, shared).await;
-        } else {
-            ascend(chain, Arc::new(socket), remote, entrance, shared).await;
-        };
-    }
     let Some(stream) = secure(&layers, socket, remote, &entrance, &shared).await else {
         return;
     };
@@ -61,22 +76,24 @@ pub async fn run(
 }
 
 /// From a carrier of RTMP to the session on top.
-async fn ascend(
+fn ascend(
     chain: Chain,
-    mut carrier: Arc<dyn Carrier>,
+    carrier: Arc<dyn Carrier>,
     remote: SocketAddr,
     mut entrance: Entrance,
     shared: Arc<Shared>,
-) {
-    if chain.is_encrypted() {
+) -> BoxFuture<'static, ()> {
+    if !chain.is_encrypted() {
+        return Box::pin(session::serve(carrier, remote, entrance, shared));
+    }
+    Box::pin(async move {
         let handshake = rtmpe::accept(carrier);
         let Some(encrypted) = in_time("RTMPE", handshake, remote, &entrance, &shared).await else {
             return;
         };
-        carrier = Arc::new(encrypted);
         entrance.handshake_done = true;
-    }
-    session::serve(carrier, remote, entrance, shared).await;
+        session::serve(Arc::new(encrypted), remote, entrance, shared).await;
+    })
 }
 
 async fn secure(

@@ -158,7 +158,7 @@ impl Acceptor {
             sessions.spawn(async move {
                 let (mut carrier, mut remote, mut permit) = (carrier, remote, permit);
                 if is_proxy {
-                    match announced(&mut carrier, remote, &entrance, &shared).await {
+                    match Box::pin(announced(&mut carrier, remote, &entrance, &shared)).await {
                         Some(client) => remote = client,
                         None => return,
                     }

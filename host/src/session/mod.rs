@@ -97,17 +97,19 @@ impl Entrance {
 }
 
 /// Serves one client until it leaves or is told to.
-pub async fn serve(
+///
+/// Not an `async fn`, which would keep room for its arguments and for every
+/// place that the session is moved to.
+pub fn serve(
     carrier: Arc<dyn Carrier>,
     remote: SocketAddr,
     entrance: Entrance,
     shared: Arc<Shared>,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let registration = shared.directory.register();
     let span =
         info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
     let out = Outbound::new(carrier.clone());
-    // Boxed, since a task keeps room for every place that a value is moved to.
     let session = Box::new(ClientSession::new(
         registration,
         remote,
@@ -115,5 +117,22 @@ pub async fn serve(
         shared,
         out,
     ));
-    driver::run(session, carrier).instrument(span).await;
+    driver::run(session, carrier).instrument(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is allocated for a connection that does nothing, apart from the
+    /// socket's.
+    #[test]
+    fn a_connection_takes_little_memory() {
+        fn task<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let (task, session) = (task(serve), size_of::<ClientSession>());
+        assert!(task <= 1536, "a task of {task} bytes");
+        assert!(session <= 2048, "a session of {session} bytes");
+    }
 }

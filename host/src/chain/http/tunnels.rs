@@ -74,13 +74,7 @@ impl Tunnels {
         let (tunnels, known_as) = (self.clone(), name.clone());
         self.sessions.spawn(async move {
             {
-                let mut session = std::pin::pin!(chain::ascend(
-                    chain,
-                    tunnel.clone(),
-                    remote,
-                    entrance,
-                    shared
-                ));
+                let mut session = chain::ascend(chain, tunnel.clone(), remote, entrance, shared);
                 tokio::select! {
                     () = &mut session => {}
                     () = tunnel.expired(patience) => {
