@@ -68,10 +68,25 @@ impl Carrier for TcpStream {
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            // One is the usual case: spares the kernel the vector.
-            [slice] => Self::try_write(self, slice),
-            slices => self.try_write_vectored(slices),
+        let wanted = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let mut written = 0;
+        let waits = self.try_io(Interest::WRITABLE, || {
+            let socket = SockRef::from(self);
+            written = match slices {
+                // One is the usual case: spares the kernel the vector.
+                [slice] => socket.send(slice)?,
+                slices => socket.send_vectored(slices)?,
+            };
+            if written >= wanted {
+                return Ok(());
+            }
+            // Less than given: the socket is full. Noted now, it spares the
+            // next poll a write that finds no room.
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        match waits {
+            Err(error) if written == 0 => Err(error),
+            _ => Ok(written),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod banner;
 mod build;
+mod files;
 mod reconfigure;
 mod server;
 mod stats;
@@ -32,6 +33,7 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let config = Config::load(file)?;
     let log = logging::start(&config.log)?;
+    files::raise_limit(config.limits.connections);
     let mut server = Server::start(file, config, log).await?;
     // Dropping `keep` half-way is safe: the server is stopped next.
     let name = tokio::select! {

@@ -177,7 +177,7 @@ pub struct CertificateFiles {
 /// Limits of the server and of each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once. Default 10000.
+    /// Connections at once; each is one open file, whose limit is raised as far as the system allows. Default 10000.
     pub connections: usize,
     /// Connections at once from one address; 0 sets no limit. Default 0.
     pub connections_per_address: usize,

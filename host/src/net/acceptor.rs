@@ -127,17 +127,25 @@ impl Acceptor {
     ) {
         let refusals = Arc::<Refusals>::default();
         let tunnels = Tunnels::new(admission.clone(), sessions.clone());
+        // In a row.
+        let mut failures = 0_u64;
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
             let (carrier, remote) = match accepted {
-                Ok((carrier, remote)) => (carrier, canonical(remote)),
+                Ok((carrier, remote)) => {
+                    failures = 0;
+                    (carrier, canonical(remote))
+                }
                 // The client left between its connect and our accept.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    error!(address = %self.address, %error, "cannot accept; trying again");
+                    failures = failures.saturating_add(1);
+                    if failures.is_power_of_two() {
+                        error!(address = %self.address, %error, failures, "cannot accept; trying again");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

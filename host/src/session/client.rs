@@ -1,7 +1,7 @@
 //! A client's state and what its commands do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -69,6 +69,19 @@ pub(super) struct ClientSession {
     pub(super) leave_by: Option<Instant>,
 }
 
+/// The handshake's random bytes. They protect nothing, so that every session may
+/// send the same.
+fn handshake_random() -> &'static [u8; RANDOM_LEN] {
+    static RANDOM: LazyLock<[u8; RANDOM_LEN]> = LazyLock::new(|| {
+        let mut random = [0; RANDOM_LEN];
+        if let Err(error) = getrandom::fill(&mut random) {
+            debug!(%error, "no random bytes for the handshake");
+        }
+        random
+    });
+    &RANDOM
+}
+
 impl ClientSession {
     pub(super) fn new(
         registration: Registration,
@@ -88,11 +101,6 @@ impl ClientSession {
             max_streams: limits.streams,
             ..ServerConfig::default()
         };
-        let mut random = [0; RANDOM_LEN];
-        if let Err(error) = getrandom::fill(&mut random) {
-            // The handshake's random bytes protect nothing.
-            debug!(%error, "no random bytes for the handshake");
-        }
         let client = Client {
             conn: registration.conn,
             remote: remote.to_string(),
@@ -102,7 +110,7 @@ impl ClientSession {
         };
         let machine = match entrance.handshake_done {
             true => ServerSession::after_handshake(config),
-            false => ServerSession::new(config, &random, 0),
+            false => ServerSession::new(config, handshake_random(), 0),
         };
         let now = Instant::now();
         Self {

@@ -7,8 +7,8 @@
 use anyhow::Context;
 use tracing::{error, info, warn};
 
-use super::build;
 use super::server::{Server, Unit};
+use super::{build, files};
 use crate::config::{Change, Config, Diff};
 use crate::net::{Acceptor, Door};
 use crate::plugin::{Plugin, StopReason};
@@ -96,6 +96,9 @@ impl Server {
         }
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
+        if diff.limits {
+            files::raise_limit(new.limits.connections);
+        }
         for (name, unit) in prepared.units {
             info!(app = name, "application added");
             if let Some(application) = new.applications.get(&name) {

@@ -34,6 +34,7 @@ use process::{Cores, pin, prioritise};
 use scenario::{Metrics, Scenario, Subject};
 
 fn main() -> ExitCode {
+    process::raise_file_limit();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

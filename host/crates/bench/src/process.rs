@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rustix::{
-    process::Pid,
+    process::{Pid, Resource, getrlimit, setrlimit},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     time::{ClockId, clock_gettime},
 };
@@ -13,6 +13,16 @@ use rustix::{
 const TICKS: u64 = 100;
 /// Descendants looked at; more than any server has.
 const MAX_PROCESSES: usize = 1024;
+
+/// Raises this process's limit of open files, and that of those it starts, as far
+/// as the system allows. Returns the limit.
+pub(crate) fn raise_file_limit() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // What can't be raised shows when the files run out.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
 
 /// CPU time used so far by a process tree.
 #[derive(Debug, Clone, Default)]

@@ -129,8 +129,9 @@ fn measure(
         target: peer.target.clone(),
         pid: Some(peer.pid()),
     };
+    // The reason first: a log may be long, and say nothing of it.
     let outcome = scenario.run(&subject);
-    outcome.with_context(|| peer.log())
+    outcome.map_err(|error| anyhow::anyhow!("{error:#}\n{}", peer.log()))
 }
 
 fn write(report: &Report, arguments: &Compare) -> Result<()> {

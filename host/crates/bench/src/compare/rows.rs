@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     media::{BitRate, Shape},
     peer::{Given, Kind, NGINX_CHUNK},
+    process::raise_file_limit,
     scenario::{Churn, Fanout, Idle, Join, Scenario, metric},
 };
 
@@ -41,6 +42,9 @@ const WITH_FLOORS: &[Kind] = &[
 ];
 const BESIDE_FLOOR: &[Kind] = &[LIVEHOST, Kind::Floor(0)];
 const BY_CORES: &[Kind] = &[LIVEHOST, Kind::LivehostOnAllCores];
+
+/// Files of a server and of the load that are no connections, at most.
+const OTHER_FILES: u64 = 100;
 
 /// Rows of a quick run: one of each kind.
 const QUICK: &[&str] = &[
@@ -183,10 +187,17 @@ pub(super) fn rows(quick: bool, seconds: Option<u64>, given: &[Given]) -> Vec<Ro
     rows
 }
 
-fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 6] {
+/// Connections that the limit of open files leaves room for.
+fn most_connections() -> u32 {
+    let files = raise_file_limit().saturating_sub(OTHER_FILES);
+    u32::try_from(files).unwrap_or(u32::MAX)
+}
+
+fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 7] {
     let seconds = if quick { 2 } else { 10 };
     let connects = if quick { 20 } else { 100 };
     let connections = if quick { 50 } else { 2000 };
+    let many_connections = most_connections().min(connections * 10);
     let unpaced = Fanout {
         unpaced: true,
         ..fanout(10_000, 1, 10)
@@ -196,6 +207,22 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 6] {
         // Long enough for a queue to fill, and for the server to act on it.
         seconds: if quick { 2 } else { 40 },
         ..fanout(2000, 1, 200)
+    };
+    let churn = |id, connects| Row {
+        id,
+        title: format!("{connects} clients a second that connect, are let in, and leave"),
+        scenario: Scenario::Churn(Churn { connects, seconds }),
+        kinds: SERVERS.to_vec(),
+        headline: metric::CPU_PER_1000,
+        columns: &[
+            metric::CPU_WAIT,
+            metric::CYCLE_P50,
+            metric::CYCLE_P99,
+            metric::CYCLES,
+            metric::LOST,
+            metric::RSS,
+            metric::RSS_GROWTH,
+        ],
     };
     [
         Row {
@@ -257,28 +284,8 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 6] {
                 metric::LOST,
             ],
         },
-        Row {
-            id: "churn",
-            title: format!(
-                "{} clients a second that connect, are let in, and leave",
-                connects * 2
-            ),
-            scenario: Scenario::Churn(Churn {
-                connects: connects * 2,
-                seconds,
-            }),
-            kinds: SERVERS.to_vec(),
-            headline: metric::CPU_PER_1000,
-            columns: &[
-                metric::CPU_WAIT,
-                metric::CYCLE_P50,
-                metric::CYCLE_P99,
-                metric::CYCLES,
-                metric::LOST,
-                metric::RSS,
-                metric::RSS_GROWTH,
-            ],
-        },
+        churn("churn", connects * 2),
+        churn("churn-1000", connects * 10),
         Row {
             id: "idle",
             title: format!("{connections} clients that are connected and do nothing"),
@@ -292,12 +299,9 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 6] {
         },
         Row {
             id: "idle-20000",
-            title: format!(
-                "{} clients that are connected and do nothing",
-                connections * 10
-            ),
+            title: format!("{many_connections} clients that are connected and do nothing"),
             scenario: Scenario::Idle(Idle {
-                connections: connections * 10,
+                connections: many_connections,
                 seconds,
             }),
             kinds: vec![LIVEHOST],

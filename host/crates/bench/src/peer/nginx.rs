@@ -5,6 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 use anyhow::{Context as _, Result};
 
 use super::{Programs, existing};
+use crate::process::raise_file_limit;
 
 pub(super) fn command(
     programs: &Programs,
@@ -21,7 +22,7 @@ pub(super) fn command(
         "load_module {module};\n\
          daemon off;\n\
          worker_processes 1;\n\
-         worker_rlimit_nofile 65536;\n\
+         worker_rlimit_nofile {files};\n\
          error_log stderr error;\n\
          pid {folder}/pid;\n\
          events {{ worker_connections 32768; }}\n\
@@ -34,6 +35,7 @@ pub(super) fn command(
          \t}}\n\
          }}\n",
         module = module.display(),
+        files = raise_file_limit().min(1 << 16),
         folder = folder.display(),
     );
     let file = folder.join("nginx.conf");
