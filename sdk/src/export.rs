@@ -103,7 +103,8 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 /// Makes a type that implements [`App`] the policy of this component. Use it
 /// once, at the top level of a `cdylib` crate. Behind the type are the optional
 /// interfaces that need a trait of their own: `auth` for
-/// [`Authenticate`](crate::Authenticate), `relays` for [`Relays`](crate::Relays).
+/// [`Authenticate`](crate::Authenticate), `relays` for [`Relays`](crate::Relays),
+/// `shared_objects` for [`ShareObjects`](crate::ShareObjects).
 ///
 /// ```
 /// # use livehost_sdk::*;
@@ -128,6 +129,11 @@ macro_rules! export {
     (@relays $component:ident) => {
         $crate::__private::export_relays_bindings!(
             $component with_types_in $crate::bindings_relays
+        );
+    };
+    (@shared_objects $component:ident) => {
+        $crate::__private::export_shared_objects_bindings!(
+            $component with_types_in $crate::bindings_shared_objects
         );
     };
     (@$other:ident $component:ident) => {

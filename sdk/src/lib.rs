@@ -30,6 +30,7 @@
 
 extern crate self as livehost_sdk;
 
+pub mod amf0;
 mod app;
 mod auth;
 #[doc(hidden)]
@@ -38,6 +39,8 @@ pub mod bindings;
 pub mod bindings_auth;
 #[doc(hidden)]
 pub mod bindings_relays;
+#[doc(hidden)]
+pub mod bindings_shared_objects;
 pub mod clock;
 mod config;
 pub mod control;
@@ -50,6 +53,7 @@ pub mod log;
 pub mod registry;
 mod rejection;
 mod relays;
+mod shared_objects;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod timers;
@@ -65,6 +69,7 @@ pub use bindings::livehost::app::types::{
 pub use config::parse_config;
 pub use decision::{Decision, accept, decide, deny, redirect};
 pub use relays::{Relay, RelayFailure, Relays};
+pub use shared_objects::{ObjectDecision, ObjectRequest, Operation, Property, ShareObjects};
 
 /// For [`export!`] only.
 #[doc(hidden)]
@@ -72,6 +77,7 @@ pub mod __private {
     pub use crate::bindings::export_bindings;
     pub use crate::bindings_auth::export_auth_bindings;
     pub use crate::bindings_relays::export_relays_bindings;
+    pub use crate::bindings_shared_objects::export_shared_objects_bindings;
     pub use crate::export::{Exports, Hosted};
     pub use wit_bindgen;
 }

@@ -38,4 +38,6 @@ mod requests;
 
 pub use host::{Command, Line, MockHost};
 pub(crate) use host::{try_with, with};
-pub use requests::{client, connect, encoder, ended, failed, logged_in, relay, request, stream};
+pub use requests::{
+    client, connect, encoder, ended, failed, logged_in, object, relay, request, stream,
+};

@@ -33,11 +33,13 @@ macro_rules! sdk {
 
 /// The Rust SDK, as long as it is not on crates.io.
 const SDK: &[File] = sdk![
+    "amf0.rs",
     "app.rs",
     "auth.rs",
     "bindings.rs",
     "bindings_auth.rs",
     "bindings_relays.rs",
+    "bindings_shared_objects.rs",
     "clock.rs",
     "config.rs",
     "control.rs",
@@ -51,6 +53,7 @@ const SDK: &[File] = sdk![
     "registry.rs",
     "rejection.rs",
     "relays.rs",
+    "shared_objects.rs",
     "testing.rs",
     "testing/host.rs",
     "testing/requests.rs",

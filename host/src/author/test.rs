@@ -439,6 +439,7 @@ fn client_of(question: &mut Question) -> Option<&mut Client> {
         | Question::Timer(_) => return None,
         Question::Publish(request) | Question::Play(request) => &mut request.client,
         Question::Call { who, .. } => who,
+        Question::SharedObject(request) => &mut request.client,
         Question::Event(event) => match event {
             Event::Published(info)
             | Event::Ready(info)

@@ -366,7 +366,7 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
 fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
     const NAME: &str = "on_error";
     const WORDS: [(&str, Fallback); 2] = [("Reject", Fallback::Reject), ("Allow", Fallback::Allow)];
-    let allowed = "Reject or Allow, or (connect: Reject, publish: Reject, play: Allow)";
+    let allowed = "Reject or Allow, or (connect: Reject, publish: Reject, play: Allow, shared_object: Reject)";
     let Some(node) = fields.take(NAME, "Reject", allowed) else {
         return OnError::default();
     };
@@ -377,6 +377,7 @@ fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
                 connect: fields.choice("connect", Fallback::default(), &WORDS),
                 publish: fields.choice("publish", Fallback::default(), &WORDS),
                 play: fields.choice("play", Fallback::default(), &WORDS),
+                shared_object: fields.choice("shared_object", Fallback::default(), &WORDS),
             };
             Fields::read(fields.findings, path, "OnError", Some(node), each)
         }

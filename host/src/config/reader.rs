@@ -286,7 +286,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> bool {
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool) -> bool {
         let Some(node) = self.take(name, &default.to_string(), "true or false") else {
             return default;
         };

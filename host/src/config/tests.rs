@@ -252,6 +252,7 @@ fn each_question_has_its_own_answer_when_the_plugin_fails() {
         connect,
         publish,
         play,
+        shared_object: Fallback::Reject,
     };
     let same = "OnError(connect: Allow, publish: Reject, play: Allow)";
     assert_eq!(read("(play: Allow, connect: Allow)").unwrap(), each);
@@ -261,7 +262,7 @@ fn each_question_has_its_own_answer_when_the_plugin_fails() {
     for (wrong, expected) in [
         (
             "(call: Allow)",
-            "expected one of the fields connect, publish, play; found `call`",
+            "expected one of the fields connect, publish, play, shared_object; found `call`",
         ),
         (
             "(play: Maybe)",

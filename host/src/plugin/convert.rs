@@ -4,10 +4,12 @@
 //! say to a client bounded here.
 
 use livehost_rtmp::auth;
+use livehost_rtmp::shared_object::object::Ruling;
 
 use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::exports::livehost::app::lifecycle as wit_life;
 use super::bindings::exports::livehost::app::relays as wit_relays;
+use super::bindings::exports::livehost::app::shared_objects as wit_objects;
 use super::bindings::livehost::app::types as wit;
 use super::{StopReason, instance::one_line};
 use crate::policy;
@@ -196,6 +198,39 @@ impl From<wit_auth::Credential> for policy::Credential {
                 hash: salted.hash,
             },
             wit_auth::Credential::Llnw(hash) => Self::Llnw(hash),
+        }
+    }
+}
+
+impl From<policy::ObjectRequest> for wit_objects::ObjectRequest {
+    fn from(request: policy::ObjectRequest) -> Self {
+        use policy::ObjectOperation as Asked;
+        Self {
+            client: request.client.into(),
+            app: request.app,
+            instance: request.instance,
+            name: request.name,
+            persistent: request.persistent,
+            operation: match request.operation {
+                Asked::Connect => wit_objects::Operation::Connect,
+                Asked::Set(name, amf0) => wit_objects::Operation::Set(wit_objects::Property {
+                    name,
+                    amf0: amf0.into(),
+                }),
+                Asked::Remove(name) => wit_objects::Operation::Remove(name),
+                Asked::Clear => wit_objects::Operation::Clear,
+                Asked::Send(amf0) => wit_objects::Operation::Send(amf0.into()),
+            },
+        }
+    }
+}
+
+impl From<wit_objects::ObjectDecision> for Ruling {
+    fn from(decision: wit_objects::ObjectDecision) -> Self {
+        match decision {
+            wit_objects::ObjectDecision::Allow => Self::Allow,
+            wit_objects::ObjectDecision::Deny => Self::Deny,
+            wit_objects::ObjectDecision::Rewrite(amf0) => Self::Rewrite(amf0.into()),
         }
     }
 }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use wasmtime::Store;
 
 use super::UNKNOWN_METHOD;
-use super::bindings::exports::livehost::app::{auth as wit_auth, events};
+use super::bindings::exports::livehost::app::{
+    auth as wit_auth, events, shared_objects as wit_objects,
+};
 use super::bindings::livehost::app::types as wit;
 use super::instance::{Call, Instance, State};
 use super::optional::{Guests, Indices};
-use crate::policy::{Client, ConnectRequest, Event, StreamRequest};
+use crate::policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest};
 
 pub(super) fn on_connect(
     request: ConnectRequest,
@@ -95,6 +97,24 @@ pub(super) fn on_call(
             match &optional.calls {
                 Some(calls) => calls.call_on_call(store, &who, &method, &amf0).await,
                 None => Ok(Err(UNKNOWN_METHOD.into())),
+            }
+        })
+    }
+}
+
+/// A component without `shared-objects` allows nothing: it was asked by mistake.
+pub(super) fn on_shared_object(
+    request: ObjectRequest,
+) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit_objects::ObjectDecision> + Send {
+    let request = request.into();
+    |i| {
+        let Instance {
+            store, optional, ..
+        } = i;
+        Box::pin(async move {
+            match &optional.shared_objects {
+                Some(objects) => objects.call_on_shared_object(store, &request).await,
+                None => Ok(wit_objects::ObjectDecision::Deny),
             }
         })
     }

@@ -40,6 +40,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::shared_object::object::Ruling;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,8 @@ use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Credential, Event, MediaControl,
-    PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry, StreamRequest,
+    ObjectRequest, PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry,
+    StreamRequest,
 };
 
 /// How long the disk may take to save an application's state at its end.
@@ -413,6 +415,30 @@ impl Policy for Plugin {
             Err(_) => stats.plays_failed.add(),
         }
         decision
+    }
+
+    fn decides_shared_objects(&self) -> bool {
+        self.core
+            .serving
+            .load()
+            .compiled
+            .optional
+            .shared_objects
+            .is_some()
+    }
+
+    async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
+        let question = hooks::on_shared_object(request);
+        let ruling = self.core.call("on-shared-object", question).await;
+        let ruling = ruling.map(Ruling::from);
+        let stats = &self.core.app.stats;
+        match &ruling {
+            Ok(Ruling::Allow) => stats.objects_allowed.add(),
+            Ok(Ruling::Rewrite(_)) => stats.objects_rewritten.add(),
+            Ok(Ruling::Deny) => stats.objects_denied.add(),
+            Err(_) => stats.objects_failed.add(),
+        }
+        ruling
     }
 
     async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {

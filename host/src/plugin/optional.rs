@@ -88,6 +88,7 @@ optional! {
     calls: "calls", "answers clients' remote procedure calls";
     auth: "auth", "has clients log in with a password";
     relays: "relays", "is told what becomes of pushes and pulls";
+    shared_objects: "shared-objects", "decides on clients' shared objects";
 }
 
 #[cfg(test)]

@@ -32,6 +32,14 @@ counters! {
         plays_rejected,
         /// Questions to `on-play` without a decision.
         plays_failed,
+        /// Events of shared objects that were allowed.
+        objects_allowed,
+        /// Events of shared objects that were allowed with another value.
+        objects_rewritten,
+        /// Events of shared objects that were denied.
+        objects_denied,
+        /// Questions to `on-shared-object` without a decision.
+        objects_failed,
         /// Remote calls with a result.
         calls_answered,
         /// Remote calls with an error of the plugin for the client.

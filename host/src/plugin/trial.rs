@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::shared_object::object::Ruling;
 
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
@@ -21,8 +22,8 @@ use super::instance::{Budget, Call, Instance, one_line};
 use super::kv::Kv;
 use super::{Doubles, PluginSpec, Services, convert, hooks, reload};
 use crate::policy::{
-    Client, ConnectDecision, ConnectRequest, Credential, Event, PlayDecision, PolicyError,
-    PublishDecision, StreamRequest,
+    Client, ConnectDecision, ConnectRequest, Credential, Event, ObjectRequest, PlayDecision,
+    PolicyError, PublishDecision, StreamRequest,
 };
 
 /// A call of one of the plugin's exports.
@@ -52,6 +53,8 @@ pub enum Question {
         /// Whose password it is.
         user: String,
     },
+    /// `on-shared-object`
+    SharedObject(ObjectRequest),
     /// `on-timer` with this key.
     Timer(String),
     /// One of `events`.
@@ -73,6 +76,8 @@ pub enum Answer {
     Authenticate(Option<auth::Method>),
     /// To [`Question::Credential`].
     Credential(Option<Credential>),
+    /// To [`Question::SharedObject`].
+    SharedObject(Ruling),
     /// To timers and events, which have no answer.
     Done,
 }
@@ -264,6 +269,15 @@ impl Trial {
                 let call = hooks::on_credential(request, user);
                 let credential = self.call(n, "on-credential", budget, call).await?;
                 Answer::Credential(credential.map(Into::into))
+            }
+            Question::SharedObject(request) => {
+                if self.generation.compiled.optional.shared_objects.is_none() {
+                    let reason = "it does not export livehost:app/shared-objects";
+                    return Err(PolicyError::Unavailable(reason.into()));
+                }
+                let call = hooks::on_shared_object(request);
+                let ruling = self.call(n, "on-shared-object", budget, call).await?;
+                Answer::SharedObject(ruling.into())
             }
             Question::Timer(key) => {
                 let call = hooks::on_timer(key);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::shared_object::object::Ruling;
 use tracing::warn;
 
 use super::{
-    CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, PlayDecision,
-    PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, Rejection, StreamRequest,
+    CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
+    PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, Rejection,
+    StreamRequest,
 };
 
 /// What a client gets when the plugin traps, times out or is unavailable, by
@@ -22,6 +24,8 @@ pub struct OnError {
     pub publish: Fallback,
     /// Instead of `on-play`.
     pub play: Fallback,
+    /// Instead of `on-shared-object`.
+    pub shared_object: Fallback,
 }
 
 /// A decision that needs no plugin.
@@ -41,6 +45,7 @@ impl From<Fallback> for OnError {
             connect: fallback,
             publish: fallback,
             play: fallback,
+            shared_object: fallback,
         }
     }
 }
@@ -142,6 +147,22 @@ impl Gate {
             || self.on_error.load().play,
             || PlayDecision::Accept(PlayGrant::default()),
             PlayDecision::Reject,
+        )
+    }
+
+    /// Whether [`Gate::shared_object`] asks anybody.
+    pub fn decides_shared_objects(&self) -> bool {
+        self.policy.decides_shared_objects()
+    }
+
+    /// Asks `on-shared-object`.
+    pub async fn shared_object(&self, request: ObjectRequest) -> Ruling {
+        let answer = self.policy.on_shared_object(request).await;
+        settle(
+            answer,
+            || self.on_error.load().shared_object,
+            || Ruling::Allow,
+            |_| Ruling::Deny,
         )
     }
 

@@ -16,6 +16,7 @@ pub use types::*;
 use async_trait::async_trait;
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::shared_object::object::Ruling;
 
 /// One application's decisions.
 ///
@@ -40,6 +41,15 @@ pub trait Policy: Send + Sync + 'static {
     ) -> Result<Option<Credential>, PolicyError> {
         let _ = (request, user);
         Ok(None)
+    }
+    /// Whether [`Policy::on_shared_object`] decides; otherwise it is a setting.
+    fn decides_shared_objects(&self) -> bool {
+        false
+    }
+    /// May this client do so with a shared object?
+    async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
+        let _ = request;
+        Ok(Ruling::Deny)
     }
     /// May this client use the application?
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError>;

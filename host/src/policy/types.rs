@@ -3,6 +3,8 @@
 //! Field for field the same as the WIT records, so that a reader of one knows
 //! the other; durations are milliseconds because the interface has them so.
 
+use bytes::Bytes;
+
 /// Identifies a connection for the life of the process.
 pub type ConnId = u64;
 /// Identifies one accepted publish for the life of the process.
@@ -127,6 +129,38 @@ impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Credential(..)")
     }
+}
+
+/// What a client wants to do with a shared object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRequest {
+    /// Who is asking.
+    pub client: Client,
+    /// The application's name.
+    pub app: String,
+    /// The application instance.
+    pub instance: Option<String>,
+    /// The object's name.
+    pub name: String,
+    /// It outlives its clients.
+    pub persistent: bool,
+    /// What is to be done.
+    pub operation: ObjectOperation,
+}
+
+/// One event of a client; values are AMF0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectOperation {
+    /// To use the object.
+    Connect,
+    /// To give a property a value.
+    Set(String, Bytes),
+    /// To remove a property.
+    Remove(String),
+    /// To remove all properties.
+    Clear,
+    /// To send values to all clients of the object, a handler's name first.
+    Send(Bytes),
 }
 
 /// What an accepted connection gets.

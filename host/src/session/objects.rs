@@ -7,10 +7,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use livehost_rtmp::shared_object::SharedObjectMessage;
+use bytes::Bytes;
+use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
+use livehost_wire::amf0;
+use tracing::{debug, warn};
 
 use super::answers::Answer;
 use super::client::ClientSession;
+use crate::application::Application;
+use crate::policy::{Client, Gate, ObjectOperation, ObjectRequest};
 use crate::shared_objects::{Member, Ruling};
 
 impl ClientSession {
@@ -26,11 +31,23 @@ impl ClientSession {
                 self.wake.clone(),
             ))
         });
+        let mailbox = Arc::clone(member.mailbox());
+        if application.gate().decides_shared_objects() {
+            let asking = Asking {
+                client: self.client.clone(),
+                application,
+                instance: self.instance.as_deref().map(str::to_owned),
+            };
+            return self.decide(async move {
+                let rulings = asking.rulings(&message).await;
+                mailbox.room().await;
+                Answer::SharedObject { message, rulings }
+            });
+        }
         let rulings = member.default_rulings(&message);
-        if member.mailbox().has_room() {
+        if mailbox.has_room() {
             return self.shared_object_decided(&message, &rulings);
         }
-        let mailbox = Arc::clone(member.mailbox());
         self.decide(async move {
             mailbox.room().await;
             Answer::SharedObject { message, rulings }
@@ -68,5 +85,106 @@ impl ClientSession {
                 self.out.push(bytes);
             }
         }
+    }
+}
+
+/// Who asks the policy.
+struct Asking {
+    client: Client,
+    application: Arc<Application>,
+    instance: Option<String>,
+}
+
+impl Asking {
+    /// A ruling on each event, asked for one after the other.
+    async fn rulings(&self, message: &SharedObjectMessage) -> Vec<Ruling> {
+        let gate: &Gate = self.application.gate();
+        let mut rulings = Vec::with_capacity(message.events.len());
+        for event in &message.events {
+            let ruling = match operation(event) {
+                None => Ruling::Allow,
+                Some(operation) => {
+                    let request = ObjectRequest {
+                        client: self.client.clone(),
+                        app: self.application.name().to_string(),
+                        instance: self.instance.clone(),
+                        name: message.name.clone(),
+                        persistent: message.persistent,
+                        operation,
+                    };
+                    checked(event, gate.shared_object(request).await)
+                }
+            };
+            if ruling == Ruling::Deny {
+                debug!(
+                    object = message.name,
+                    "the plugin denied a shared object's event"
+                );
+            }
+            rulings.push(ruling);
+        }
+        rulings
+    }
+}
+
+/// What there is to decide about an event, if anything.
+fn operation(event: &Event) -> Option<ObjectOperation> {
+    Some(match event {
+        Event::Use => ObjectOperation::Connect,
+        Event::RequestChange(name, value) => ObjectOperation::Set(name.clone(), value.clone()),
+        Event::RequestRemove(name) => ObjectOperation::Remove(name.clone()),
+        Event::Clear => ObjectOperation::Clear,
+        Event::SendMessage(values) => ObjectOperation::Send(values.clone()),
+        _ => return None,
+    })
+}
+
+/// A plugin's mistake is not passed on to clients.
+fn checked(event: &Event, ruling: Ruling) -> Ruling {
+    let Ruling::Rewrite(amf0) = &ruling else {
+        return ruling;
+    };
+    let fits = match event {
+        Event::RequestChange(..) => is_values(amf0, 1),
+        Event::SendMessage(_) => is_values(amf0, usize::MAX),
+        _ => false,
+    };
+    if fits {
+        return ruling;
+    }
+    warn!("the plugin's rewrite of a shared object's event can't be used: it is denied");
+    Ruling::Deny
+}
+
+/// One AMF0 value, or up to so many.
+fn is_values(amf0: &Bytes, most: usize) -> bool {
+    amf0::decode_all(amf0).is_ok_and(|values| (1..=most).contains(&values.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewrite_must_be_what_the_event_has() {
+        let value = |values: &[amf0::Value]| amf0::encode_all(values);
+        let one = value(&["x".into()]);
+        let two = value(&["x".into(), 1.0.into()]);
+        let set = Event::RequestChange("x".into(), one.clone());
+        let send = Event::SendMessage(one.clone());
+        let rewritten = |event: &Event, amf0: &Bytes| {
+            checked(event, Ruling::Rewrite(amf0.clone())) == Ruling::Rewrite(amf0.clone())
+        };
+        assert!(rewritten(&set, &one) && rewritten(&send, &one) && rewritten(&send, &two));
+        for (event, amf0) in [
+            (&set, two),
+            (&set, Bytes::new()),
+            (&send, Bytes::new()),
+            (&set, Bytes::from_static(b"\x02\x00\x09short")),
+            (&Event::Clear, one),
+        ] {
+            assert!(!rewritten(event, &amf0), "{event:?} {amf0:?}");
+        }
+        assert_eq!(checked(&Event::Use, Ruling::Allow), Ruling::Allow);
     }
 }

@@ -170,6 +170,39 @@ fn events_of_relays_are_steps_of_a_case() {
 }
 
 #[test]
+fn decisions_on_shared_objects_are_tested_by_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cases.ron");
+    let cases = r#"(
+    config: (mode: "accept"),
+    cases: [(
+        name: "objects",
+        steps: [
+            SharedObject(name: "closed", expect: Deny),
+            SharedObject(operation: Set, property: "lower", values: ["HI"], expect: Rewrite(["hi"])),
+            SharedObject(operation: Clear, persistent: true, expect: Allow),
+            SharedObject(operation: Send, values: ["spam", 1.0], expect: Allow),
+        ],
+    )],
+)"#;
+    std::fs::write(&file, cases).unwrap();
+    let (plugin, file) = (plugin("test/probe"), file.to_str().unwrap());
+    let plugin = plugin.to_str().unwrap();
+    let output = host(&["plugin", "test", plugin, file]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("cases.ron:9: step 4, SharedObject \"room\""),
+        "{text}"
+    );
+    assert!(text.contains("- expected Allow"), "{text}");
+    assert!(text.contains("+ got      Deny"), "{text}");
+    assert!(!text.contains("step 1") && !text.contains("step 2") && !text.contains("step 3"));
+    let text = host(&["plugin", "inspect", plugin]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("shared-objects decides on clients"), "{text}");
+}
+
+#[test]
 fn mistakes_in_cases_are_shown_at_their_place() {
     let cases = r#"(cases: [(name: "a", steps: [Publish(nam: "x", expect: Acept)])])"#;
     let (passed, text) = test(cases, &[]);

@@ -251,3 +251,75 @@ fn a_client_that_only_shares_is_not_idle() {
     assert!(ann.client.closed(SOON), "it shares no more");
     host.stop();
 }
+
+#[test]
+fn the_plugin_decides_each_event_in_its_order() {
+    let _guard = together();
+    // What the setting says does not count.
+    let host = Host::start(&Config::live(App::probe("accept")));
+    let mut ann = Guest::new(&host, "live");
+    let mut bob = Guest::new(&host, "live");
+    assert_eq!(
+        ann.joins("closed 0"),
+        "closed: status SharedObject.NoReadAccess error"
+    );
+    for guest in [&mut ann, &mut bob] {
+        assert_eq!(guest.joins("so 0"), "so: use-success; clear");
+    }
+    // All at once, the first being decided last.
+    let events = [
+        ("set doze 1", "done doze"),
+        ("set x 2; set lower \"HI\"", "done x; change lower \"hi\""),
+        (
+            "set locked 3",
+            "status SharedObject.NoWriteAccess error; gone locked",
+        ),
+        (
+            "set broken 4",
+            "status SharedObject.NoWriteAccess error; gone broken",
+        ),
+        (
+            "set panic 5",
+            "status SharedObject.NoWriteAccess error; gone panic",
+        ),
+        ("send \"shout\" 1", "send \"say\" \"quietly\""),
+        ("send \"spam\"", "status SharedObject.NoWriteAccess error"),
+        ("remove x", "gone x"),
+        (
+            "clear",
+            "status SharedObject.NoWriteAccess error; clear; change doze 1; change lower \"hi\"",
+        ),
+    ];
+    for (said, _) in events {
+        ann.say(&format!("so 0 {said}"));
+    }
+    for (_, answer) in events {
+        assert_eq!(ann.hear(), format!("so: {answer}"));
+    }
+    for heard in [
+        "change doze 1",
+        "change x 2; change lower \"hi\"",
+        "send \"say\" \"quietly\"",
+        "gone x",
+    ] {
+        assert_eq!(bob.hear(), format!("so: {heard}"));
+    }
+    host.log.wait(
+        START,
+        "the plugin's rewrite of a shared object's event can't be used: it is denied",
+        &[],
+        SOON,
+    );
+    host.stop();
+}
+
+#[test]
+fn what_a_failing_plugin_would_decide_is_a_setting() {
+    let _guard = together();
+    let app = App::probe("accept").on_error("(shared_object: Allow)");
+    let host = Host::start(&Config::live(app));
+    let mut ann = Guest::new(&host, "live");
+    ann.joins("so 0");
+    assert_eq!(ann.ask("so 0 set panic 1"), "so: done panic");
+    host.stop();
+}

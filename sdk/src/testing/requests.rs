@@ -1,8 +1,8 @@
 //! Requests and events as a host makes them.
 
 use crate::{
-    Challenge, Client, ConnectRequest, Pairs, Relay, RelayFailure, Scalar, SessionEnd, StreamInfo,
-    StreamRequest,
+    Challenge, Client, ConnectRequest, ObjectRequest, Operation, Pairs, Relay, RelayFailure,
+    Scalar, SessionEnd, StreamInfo, StreamRequest,
 };
 
 /// Connection 7, over RTMP, from 203.0.113.7.
@@ -68,6 +68,18 @@ pub fn request(name: &str) -> StreamRequest {
         mode: "live".into(),
         start_seconds: None,
         extra: Vec::new(),
+    }
+}
+
+/// What a client wants to do with a shared object of `live`; it is not persistent.
+pub fn object(name: &str, operation: Operation) -> ObjectRequest {
+    ObjectRequest {
+        client: client(),
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+        persistent: false,
+        operation,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a plugin did, as facts that patterns are compared with.
 
+use livehost_rtmp::shared_object::object::Ruling;
 use livehost_wire::amf0;
 
 use super::pattern::{Fact, Got};
@@ -23,6 +24,11 @@ impl Fact {
             }
             Answer::Credential(None) => fact("NoUser", Vec::new()),
             Answer::Credential(Some(credential)) => self::credential(credential),
+            Answer::SharedObject(Ruling::Allow) => fact("Allow", Vec::new()),
+            Answer::SharedObject(Ruling::Deny) => fact("Deny", Vec::new()),
+            Answer::SharedObject(Ruling::Rewrite(amf0)) => {
+                fact("Rewrite", vec![("", values(amf0))])
+            }
             Answer::Done => return None,
         })
     }

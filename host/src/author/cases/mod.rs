@@ -9,6 +9,7 @@ pub(crate) mod facts;
 pub(crate) mod pattern;
 mod read;
 mod shapes;
+mod shared_object;
 mod step;
 
 use std::path::PathBuf;

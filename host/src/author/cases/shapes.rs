@@ -118,6 +118,12 @@ pub(crate) const CREDENTIAL: &[Shape] = &[
     shape("NoUser", &[]),
 ];
 
+pub(crate) const SHARED_OBJECT: &[Shape] = &[
+    shape("Allow", &[]),
+    shape("Deny", &[]),
+    shape("Rewrite", &[field("", Values)]),
+];
+
 pub(crate) const HTTP_REQUEST: Shape = shape(
     "Request",
     &[

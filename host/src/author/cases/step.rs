@@ -9,6 +9,7 @@ use super::event;
 use super::pattern::{Pattern, TextWant};
 use super::read::{client, entries, items, optional, pairs, pattern, string, text_of};
 use super::shapes::{self, Shape};
+use super::shared_object::shared_object;
 use super::{Action, Exchange, Step};
 use crate::config::node::{self, Node};
 use crate::config::reader::{Fields, Findings, suggest};
@@ -23,6 +24,7 @@ const NAMES: &[&str] = &[
     "Call",
     "Authenticate",
     "Credential",
+    "SharedObject",
     "Timer",
     "Wait",
     "Reload",
@@ -132,6 +134,7 @@ fn subject(question: &Question) -> String {
         Question::Credential { user, .. } => format!(" {user:?}"),
         Question::Publish(request) | Question::Play(request) => format!(" {:?}", request.name),
         Question::Call { method, .. } => format!(" {method:?}"),
+        Question::SharedObject(request) => format!(" {:?}", request.name),
         Question::Timer(key) => format!(" {key:?}"),
         Question::Event(event) => match event {
             Event::Published(info)
@@ -180,6 +183,10 @@ fn question(
             let request = connect(fields, app, who);
             (Question::Credential { request, user }, shapes::CREDENTIAL)
         }
+        "SharedObject" => (
+            Question::SharedObject(shared_object(fields, app, who)),
+            shapes::SHARED_OBJECT,
+        ),
         "Timer" => (Question::Timer(string(fields, "key", "")), &[]),
         event => (Question::Event(event::read(fields, event, app, who)), &[]),
     }

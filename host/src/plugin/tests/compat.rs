@@ -11,6 +11,7 @@ async fn a_plugin_of_track_0_1_decides_and_gets_events() {
         .expect("it loads");
     let described = fixture.plugin.describe();
     assert_eq!(described.optional, ["events", "calls"]);
+    assert!(!fixture.plugin.decides_shared_objects());
 
     for count in ["1", "2"] {
         let decision = fixture.connect(&[]).await.unwrap();

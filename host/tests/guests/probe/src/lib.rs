@@ -20,9 +20,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use livehost_sdk::{
-    App, Client, ConnectDecision, ConnectRequest, Handoff, PlayDecision, PublishDecision,
-    PublishGrant, Rejection, Relay, RelayFailure, Relays, SessionEnd, StartReason, StopReason,
-    StreamInfo, StreamRequest, accept, control, deny, kv, log,
+    App, Client, ConnectDecision, ConnectRequest, Handoff, ObjectDecision, ObjectRequest,
+    Operation, PlayDecision, Property, PublishDecision, PublishGrant, Rejection, Relay,
+    RelayFailure, Relays, SessionEnd, ShareObjects, StartReason, StopReason, StreamInfo,
+    StreamRequest, accept, amf0, control, deny, kv, log,
 };
 
 /// The digits are patched by tests.
@@ -277,4 +278,35 @@ fn told(relay: &Relay) -> String {
     format!("{direction} {name} {target} {attempt}")
 }
 
-livehost_sdk::export!(Probe, relays);
+/// Everything is allowed but what its name asks for.
+impl ShareObjects for Probe {
+    fn on_shared_object(&self, req: &ObjectRequest) -> ObjectDecision {
+        match &req.operation {
+            Operation::Connect => ObjectDecision::when(req.name != "closed"),
+            Operation::Set(Property { name, amf0 }) => match name.as_str() {
+                "locked" => ObjectDecision::Deny,
+                "lower" => {
+                    let text = amf0::as_text(amf0).unwrap_or_default();
+                    ObjectDecision::rewrite(amf0::text(&text.to_lowercase()))
+                }
+                "broken" => ObjectDecision::rewrite(b"no AMF0".to_vec()),
+                "panic" => panic!("asked to panic on a shared object"),
+                "doze" => {
+                    std::thread::sleep(Duration::from_millis(300));
+                    ObjectDecision::Allow
+                }
+                _ => ObjectDecision::Allow,
+            },
+            Operation::Remove(name) => ObjectDecision::when(name != "locked"),
+            Operation::Clear => ObjectDecision::when(req.persistent),
+            Operation::Send(amf0) => match amf0::as_text(amf0) {
+                Some("shout") => {
+                    ObjectDecision::rewrite([amf0::text("say"), amf0::text("quietly")].concat())
+                }
+                handler => ObjectDecision::when(handler != Some("spam")),
+            },
+        }
+    }
+}
+
+livehost_sdk::export!(Probe, relays, shared_objects);
