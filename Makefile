@@ -72,6 +72,11 @@ test: plugins-all test-guests clients ## Run every test
 	$(call say,testing the server)
 	cargo test --release -p livehost
 
+.PHONY: client-matrix
+client-matrix: plugins clients ## Try every client, transport and codec: docs/client-matrix.md
+	$(call say,trying every client; some minutes)
+	cargo test --release -p livehost --test e2e -- --ignored --exact matrix::all_of_the_table --nocapture
+
 .PHONY: check
 check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,cargo fmt)

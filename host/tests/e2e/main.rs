@@ -26,6 +26,7 @@ mod joining;
 mod languages;
 mod lifecycle;
 mod login;
+mod matrix;
 mod obs;
 mod players;
 mod publish_play;

@@ -1,17 +1,22 @@
 //! OBS Studio, the encoder that most people have.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     App, Config, Host, Player, Tool, clients,
     compare::{self, By},
     fixture,
     flv::{self, Packet, Role, VIDEO},
+    host::folder,
     log::START,
+    nginx,
     obs::{self, Obs, Service},
     process::Signal,
     rtmp::Client,
-    together,
+    tls, together,
     viewer::Seen,
 };
 
@@ -42,11 +47,11 @@ fn obs_publishes_and_what_is_played_is_what_it_records() {
     let mark = host.log.mark();
     let mut player = Player(Tool::Ffmpeg9).record(&host.url("live/cam"), file);
     host.log.wait(mark, "playing", &[("stream", "cam")], SOON);
-    await_groups(&host, 5);
+    await_groups(host.addr, 5);
     player.process.signal(Signal::Interrupt);
     player.ended(SOON);
     // The recording is a little behind.
-    await_groups(&host, 3);
+    await_groups(host.addr, 3);
     let mark = host.log.mark();
     obs.process.signal(Signal::Kill);
     host.log
@@ -76,9 +81,34 @@ fn obs_publishes_and_what_is_played_is_what_it_records() {
     host.stop();
 }
 
+#[test]
+fn obs_publishes_over_tls() {
+    let _guard = together();
+    if !clients::all(&[Tool::Ffmpeg9, Tool::Obs]) || !obs::can_trust() {
+        return;
+    }
+    let film = fixture::film(6, 0);
+    let folder = folder();
+    let fields = format!("tls: {},", tls::localhost().write(folder.path(), "own"));
+    let plain = nginx::free();
+    let config = Config::live(App::open("reject")).chain("[Tcp, Tls, Rtmp]", &fields);
+    let config = config.also(plain, "[Tcp, Rtmp]", "");
+    let host = Host::start_in(folder, &config);
+    let service = Service {
+        server: format!("rtmps://localhost:{}/live", host.addr.port()),
+        key: "cam".into(),
+        login: None,
+    };
+    let _obs = Obs::start(&film, &service);
+    host.log
+        .wait(START, "publishing", &[("stream", "cam")], obs::START);
+    await_groups(plain, 2);
+    host.stop();
+}
+
 /// Watches the stream for so many groups of pictures.
-fn await_groups(host: &Host, count: usize) {
-    let mut client = Client::play(host.addr, "live", "cam").expect("may play");
+fn await_groups(addr: SocketAddr, count: usize) {
+    let mut client = Client::play(addr, "live", "cam").expect("may play");
     let deadline = Instant::now() + SOON;
     let mut keyframes = 0;
     while keyframes <= count {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -109,6 +110,8 @@ pub(crate) struct Config {
     chain: String,
     /// More fields of the acceptor, each with its comma.
     acceptor: String,
+    /// More acceptors, each with its comma.
+    acceptors: String,
     state: String,
     level: String,
     default_application: Option<String>,
@@ -125,6 +128,7 @@ impl Config {
             listen: "127.0.0.1:0".into(),
             chain: "[Tcp, Rtmp]".into(),
             acceptor: String::new(),
+            acceptors: String::new(),
             state: "state".into(),
             level: "info".into(),
             default_application: None,
@@ -190,6 +194,13 @@ impl Config {
         self
     }
 
+    /// One address more, with a chain of its own.
+    pub(crate) fn also(mut self, listen: SocketAddr, chain: &str, fields: &str) -> Self {
+        let acceptor = format!("(listen: \"{listen}\", chain: {chain}, {fields}), ");
+        self.acceptors.push_str(&acceptor);
+        self
+    }
+
     /// The text of `config.ron`.
     pub(crate) fn text(&self) -> String {
         let mut out = String::from("(\n");
@@ -214,8 +225,8 @@ impl Config {
         }
         let _ = writeln!(
             out,
-            "  }},\n  acceptors: [(listen: {:?}, chain: {}, {}applications: {:?})],",
-            self.listen, self.chain, self.acceptor, self.served
+            "  }},\n  acceptors: [(listen: {:?}, chain: {}, {}applications: {:?}), {}],",
+            self.listen, self.chain, self.acceptor, self.served, self.acceptors
         );
         if let Some(name) = &self.default_application {
             let _ = writeln!(out, "  default_application: {name:?},");

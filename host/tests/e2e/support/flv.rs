@@ -1,4 +1,4 @@
-//! A reader of FLV files: H.264, AAC and MP3 as the Video File Format
+//! A reader of FLV files: H.264, AAC, MP3 and the codecs of Flash Player as the Video File Format
 //! Specification 10.1, annex E, has them, and every codec of Enhanced RTMP v2.
 //! A file in, its packets out.
 
@@ -28,10 +28,14 @@ pub(crate) enum Role {
 
 pub(crate) type FourCc = [u8; 4];
 
-/// Whether a decoder of this codec needs a configuration record. Frames of
-/// AC-3, E-AC-3 and MP3 say all of it themselves.
+/// Sorenson H.263 and Nellymoser, which have no FourCC in the specification.
+pub(crate) const SORENSON: FourCc = *b"flv1";
+pub(crate) const NELLYMOSER: FourCc = *b"nell";
+
+/// Whether a decoder of this codec needs a configuration record. Frames of the
+/// others say all of it themselves.
 pub(crate) fn needs_header(codec: FourCc) -> bool {
-    !matches!(&codec, b"ac-3" | b"ec-3" | b".mp3")
+    !matches!(&codec, b"ac-3" | b"ec-3" | b".mp3") && ![SORENSON, NELLYMOSER].contains(&codec)
 }
 
 /// One audio, video or script packet.
@@ -137,8 +141,14 @@ impl Head {
             (AUDIO, [first, _, body @ ..]) if first >> 4 == 10 => {
                 (Role::Frame, false, *b"mp4a", 0, body)
             }
+            (VIDEO, [first, body @ ..]) if first & 0x0f == 2 => {
+                (Role::Frame, first >> 4 == 1, SORENSON, 0, body)
+            }
             (AUDIO, [first, body @ ..]) if first >> 4 == 2 => {
                 (Role::Frame, false, *b".mp3", 0, body)
+            }
+            (AUDIO, [first, body @ ..]) if matches!(first >> 4, 4..=6) => {
+                (Role::Frame, false, NELLYMOSER, 0, body)
             }
             (SCRIPT, body) => (Role::Script, false, [0; 4], 0, body),
             _ => return None,
@@ -246,6 +256,26 @@ pub(crate) fn tags(file: &Path) -> Vec<Tag> {
         rest = body.get(size + 4..).unwrap_or_default();
     }
     tags
+}
+
+/// Writes a file of these tags.
+pub(crate) fn write(file: &Path, tags: &[Tag]) {
+    // Version 1, audio and video; no tag before the first.
+    let mut bytes = b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec();
+    for tag in tags {
+        let size = u32::try_from(tag.payload.len()).expect("a small tag");
+        let [_, size @ ..] = size.to_be_bytes();
+        let [high, time @ ..] = tag.dts.to_be_bytes();
+        let start = bytes.len();
+        bytes.push(tag.kind);
+        bytes.extend(size);
+        bytes.extend(time);
+        bytes.extend([high, 0, 0, 0]);
+        bytes.extend(&tag.payload);
+        let whole = u32::try_from(bytes.len() - start).expect("a small tag");
+        bytes.extend(whole.to_be_bytes());
+    }
+    fs::write(file, bytes).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }
 
 /// The packets of a file.

@@ -12,7 +12,11 @@ use std::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{clients::Tool, process::Process};
+use super::{
+    clients::{self, Tool},
+    process::Process,
+    tls,
+};
 
 /// To draw its window without a graphics card, on a machine that does other
 /// things too.
@@ -45,7 +49,10 @@ impl Obs {
         let home = tempfile::tempdir().expect("a temporary folder");
         settings(home.path(), film, service);
         let (screen, display) = screen();
-        let mut command = Tool::Obs.command();
+        let mut command = match service.server.starts_with("rtmp://") {
+            true => Tool::Obs.command(),
+            false => trusting(),
+        };
         command
             .env("HOME", home.path())
             .env("XDG_CONFIG_HOME", home.path())
@@ -82,11 +89,50 @@ impl Obs {
         line.unwrap_or_else(|| panic!("no {text:?}; OBS said:\n{}", self.output()))
     }
 
+    /// Whether its stream came to an end.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.output().contains(STOPPED)
+    }
+
     /// All that it said.
     pub(crate) fn output(&self) -> String {
         let streams = [&self.process.stdout, &self.process.stderr];
         streams.map(|pipe| pipe.text()).join("\n")
     }
+}
+
+/// A command that has a view of the file system of its own.
+fn apart() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]);
+    command
+}
+
+/// Whether [`Obs`] can be made to trust the tests' certificate; said loudly if
+/// it can't.
+///
+/// # Panics
+/// In CI, if it can't.
+pub(crate) fn can_trust() -> bool {
+    let can = apart().arg("true").status().is_ok_and(|it| it.success());
+    if !can {
+        let why = "unshare(1) is not allowed here, and OBS trusts /etc/ssl/certs alone";
+        assert!(!clients::in_ci(), "mandatory in CI: {why}");
+        eprintln!("SKIPPED: OBS over TLS, because {why}");
+    }
+    can
+}
+
+/// OBS trusts what is in /etc/ssl/certs and nothing else: in its own view of
+/// the file system that is the tests' certificate.
+fn trusting() -> Command {
+    let mut command = apart();
+    command.args(["sh", "-euc"]).arg(
+        "mount -t tmpfs none /etc/ssl/certs && cp \"$1\" /etc/ssl/certs/own.pem && shift && exec \"$@\"",
+    );
+    command.arg("sh").arg(tls::trusted_file());
+    command.arg(Tool::Obs.command().get_program());
+    command
 }
 
 /// A screen that nobody sees, and its name.

@@ -191,17 +191,28 @@ impl Process {
     /// # Panics
     /// If it still runs after `limit`.
     pub(crate) fn wait(&mut self, limit: Duration) -> Exit {
-        let Some(at) = self.stderr.wait_closed(Instant::now() + limit) else {
+        let Some(exit) = self.ends(limit) else {
             panic!("{} still runs after {limit:?}\n{}", self.name, self.tail());
         };
+        exit
+    }
+
+    /// Waits until the process has ended; none if it still runs after `limit`.
+    pub(crate) fn ends(&mut self, limit: Duration) -> Option<Exit> {
+        let at = self.stderr.wait_closed(Instant::now() + limit)?;
         let status = self.child.wait().expect("the child can be waited for");
         // Its last line may still be on the way from the pipe.
         let _ = self.stdout.wait_closed(Instant::now() + limit);
-        Exit {
+        Some(Exit {
             status,
             at,
             stderr: self.stderr.text(),
-        }
+        })
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stderr.wait_closed(Instant::now()).is_some()
     }
 
     /// Ends it at once, as `kill -9` does, and reaps it.
