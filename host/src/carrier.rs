@@ -11,10 +11,12 @@ use std::fmt;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tracing::debug;
 
 /// An accepted connection. `WouldBlock` is no failure: wait for readiness.
 ///
@@ -41,6 +43,12 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&self) -> io::Result<()>;
+
+    /// What the peer has not taken yet is forgotten when the carrier is dropped.
+    ///
+    /// Otherwise the kernel keeps it, megabytes of a player that reads slowly,
+    /// for as long as the peer takes a byte now and then.
+    fn abort(&self);
 }
 
 impl Carrier for TcpStream {
@@ -100,5 +108,12 @@ impl Carrier for TcpStream {
 
     fn shutdown_write(&self) -> io::Result<()> {
         SockRef::from(self).shutdown(Shutdown::Write)
+    }
+
+    fn abort(&self) {
+        // Closing resets the connection then.
+        if let Err(error) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
+            debug!(%error, "a connection is closed and not reset");
+        }
     }
 }

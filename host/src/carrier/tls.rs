@@ -150,6 +150,10 @@ impl Carrier for TlsCarrier {
         }
         SockRef::from(&self.socket).shutdown(Shutdown::Write)
     }
+
+    fn abort(&self) {
+        Carrier::abort(&self.socket);
+    }
 }
 
 /// The protocol and its socket.

@@ -180,4 +180,8 @@ impl Carrier for EncryptedCarrier {
     fn shutdown_write(&self) -> io::Result<()> {
         self.inner.shutdown_write()
     }
+
+    fn abort(&self) {
+        self.inner.abort();
+    }
 }

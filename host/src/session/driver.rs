@@ -79,6 +79,9 @@ pub(super) async fn run(mut session: Box<ClientSession>, carrier: Arc<dyn Carrie
     };
     if timeout(LINGER, linger).await.is_err() {
         debug!("the client did not take the last bytes in time");
+        if end.is_stuck() || !out.lock().is_empty() {
+            carrier.abort();
+        }
     }
 }
 

@@ -65,6 +65,15 @@ impl SessionEnd {
         )
     }
 
+    /// The client takes its bytes too slowly, or not at all.
+    pub(super) fn is_stuck(&self) -> bool {
+        match self {
+            Self::StreamOver { reason, .. } => *reason == "too-slow",
+            Self::Silent(_) | Self::WriteStalled(_) => true,
+            _ => false,
+        }
+    }
+
     /// The client did not mean to leave: its publications are lost, not over.
     pub(super) fn is_loss(&self) -> bool {
         matches!(

@@ -36,6 +36,7 @@ mod reload;
 mod rtmps;
 mod shared_objects;
 mod shipped;
+mod slow_players;
 mod state;
 mod support;
 mod templates;

@@ -252,6 +252,9 @@ impl Carrier for Tunnel {
         }
         Ok(())
     }
+
+    /// What waits for the client's next request ends with the tunnel anyway.
+    fn abort(&self) {}
 }
 
 #[cfg(test)]

@@ -1,21 +1,17 @@
 //! Targets that are down, stuck, or named while the stream runs.
 
-use std::{
-    net::SocketAddr,
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::thread;
 
 use super::{QUICK, SOON, first_frame, forward_to, open, relaying};
 use crate::state::run;
 use crate::support::{
     App, Config, Host, Witness,
-    flv::{self, Role, VIDEO},
     log::START,
     nginx::free,
     process::Signal,
-    rtmp::{self, Client},
-    together, witness,
+    rtmp::Client,
+    together,
+    torrent::{FRAMES, numbers, torrent},
 };
 
 #[test]
@@ -52,46 +48,6 @@ fn a_target_that_is_down_at_first_gets_the_stream_once_it_is_up() {
     for host in [host, target] {
         host.stop();
     }
-}
-
-/// Bytes of a frame of [`torrent`]: 10 MB/s, which no socket buffers for long.
-const LARGE: usize = 100_000;
-const FRAMES: u32 = 500;
-
-/// Publishes large numbered frames, a keyframe each 20, one each 10 ms.
-fn torrent(addr: SocketAddr, name: &str) -> JoinHandle<()> {
-    let mut client = Client::publish(addr, "live", name).expect("may publish");
-    let (round, _) = witness::round();
-    let is_header = |tag: &&flv::Tag| tag.kind == VIDEO && tag.packet_role() == Role::Header;
-    let header = round.iter().find(is_header).expect("a header").clone();
-    thread::spawn(move || {
-        client.media(VIDEO, 0, &header.payload).expect("sent");
-        let begin = Instant::now();
-        for number in 0..FRAMES {
-            let due = begin + Duration::from_millis((10 * number).into());
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            let first = if number % 20 == 0 { 0x17 } else { 0x27 };
-            let mut payload = vec![first, 1, 0, 0, 0];
-            payload.extend(number.to_be_bytes());
-            payload.resize(LARGE, 0x55);
-            client.media(VIDEO, 10 * number, &payload).expect("sent");
-        }
-        client.leave();
-    })
-}
-
-/// The numbers of the frames that come, until the stream's end.
-fn numbers(mut player: Client) -> Vec<u32> {
-    let mut numbers = Vec::new();
-    while let Ok(message) = player.next(Instant::now() + SOON) {
-        if rtmp::is_end(&message) {
-            break;
-        }
-        if let (VIDEO, [_, 1, _, _, _, a, b, c, d, ..]) = (message.kind, &*message.payload) {
-            numbers.push(u32::from_be_bytes([*a, *b, *c, *d]));
-        }
-    }
-    numbers
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) mod obs;
 pub(crate) mod process;
 pub(crate) mod rtmp;
 pub(crate) mod tls;
+pub(crate) mod torrent;
 pub(crate) mod viewer;
 pub(crate) mod witness;
 

@@ -204,8 +204,9 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 7] {
     };
     let slow = Fanout {
         slow: 1,
-        // Long enough for a queue to fill, and for the server to act on it.
-        seconds: if quick { 2 } else { 40 },
+        // Long enough for queues to fill, and for the server to close who does not
+        // catch up.
+        seconds: if quick { 2 } else { 60 },
         ..fanout(2000, 1, 200)
     };
     let churn = |id, connects| Row {

@@ -1,0 +1,54 @@
+//! Players that don't read what they asked for.
+
+use std::{thread, time::Duration};
+
+use crate::support::{
+    App, Config, Host,
+    log::START,
+    rtmp::{Client, Failure},
+    together,
+    torrent::{FRAMES, numbers, torrent},
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_player_that_does_not_read_is_closed_with_a_reason_and_its_bytes_are_forgotten() {
+    let _guard = together();
+    let app = App::open("reject").media("queue_time: \"500 ms\", slow_close: \"1 s\"");
+    let host = Host::start(&Config::live(app).level("debug"));
+    let mut stuck = Client::play(host.addr, "live", "cam").expect("may play");
+    let healthy = Client::play(host.addr, "live", "cam").expect("may play");
+    let healthy = thread::spawn(move || numbers(healthy));
+    let publisher = torrent(host.addr, "cam");
+
+    let remote = stuck.local();
+    let its = [("remote", remote.as_str()), ("reason", "too-slow")];
+    let ended = host.log.wait(START, "play ended", &its, SOON);
+    let dropped = ended.field("frames_dropped").expect("how many it lost");
+    assert_ne!(dropped, "0");
+    let ended = host.log.wait(START, "session ended", &its, SOON);
+    let detail = ended.field("detail").expect("a reason");
+    assert!(detail.contains("behind for more than 1 s"), "{detail}");
+
+    // It goes on not reading, so that the kernel would hold its bytes for ever.
+    let its = [("remote", remote.as_str())];
+    let message = "the client did not take the last bytes in time";
+    host.log.wait(START, message, &its, SOON);
+    let end = loop {
+        match stuck.next(std::time::Instant::now() + SOON) {
+            Ok(_) => {}
+            Err(end) => break end,
+        }
+    };
+    let Failure::Closed(reason) = end else {
+        panic!("{end:?}");
+    };
+    assert!(reason.contains("reset"), "{reason}");
+
+    publisher.join().expect("the publisher was not held up");
+    let numbers = healthy.join().expect("the other player");
+    let all: Vec<u32> = (0..FRAMES).collect();
+    assert_eq!(numbers, all, "the other player got every frame");
+    host.stop();
+}
