@@ -267,6 +267,32 @@ fn inspect_tells_which_optional_interfaces_are_exported() {
     assert!(!text.contains("log in"), "{text}");
 }
 
+/// What a policy adds for them.
+const OPTIONAL: &str = r#"
+use livehost_sdk::{
+    Authenticate, Challenge, ConnectRequest, Credential, ObjectDecision, ObjectRequest, Relays,
+    ShareObjects,
+};
+
+impl Relays for Policy {}
+
+impl Authenticate for Policy {
+    fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> {
+        None
+    }
+
+    fn on_credential(&self, _: &ConnectRequest, _: &str) -> Option<Credential> {
+        None
+    }
+}
+
+impl ShareObjects for Policy {
+    fn on_shared_object(&self, _: &ObjectRequest) -> ObjectDecision {
+        ObjectDecision::when(true)
+    }
+}
+"#;
+
 /// From nothing to a policy that is replaced live, as docs/tutorial.md does it.
 #[test]
 fn a_new_rust_plugin_builds_passes_its_cases_and_reloads_when_saved() {
@@ -323,15 +349,22 @@ fn a_new_rust_plugin_builds_passes_its_cases_and_reloads_when_saved() {
         });
     assert!(shown.is_some(), "{}", process.tail());
 
+    // With every optional interface that has a trait of its own.
     let edited = Instant::now();
-    std::fs::write(
-        &source,
-        text.replace("only {prefix}*", "nobody but {prefix}*"),
-    )
-    .unwrap();
+    let text = text.replace("only {prefix}*", "nobody but {prefix}*");
+    let text = text.replace(
+        "export!(Policy);",
+        "export!(Policy, auth, relays, shared_objects);",
+    );
+    std::fs::write(&source, text + OPTIONAL).unwrap();
     let fields = [("generation", "2")];
     log.wait(START, "plugin generation serving", &fields, BUILD_LIMIT);
     println!("edit to effect: {:?}", edited.elapsed());
+    let text = run(&["plugin", "inspect", "studio/studio.wasm", "--json"]);
+    for name in ["events", "calls", "auth", "relays", "shared-objects"] {
+        let shown = format!("\"name\": \"{name}\",\n      \"called\": true");
+        assert!(text.contains(&shown), "{name}: {text}");
+    }
     process.signal(Signal::Terminate);
     let exit = process.wait(Duration::from_secs(20));
     assert!(exit.status.success(), "{}", exit.stderr);
