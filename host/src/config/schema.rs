@@ -183,7 +183,7 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Time from accept to the end of the handshake. Default 10 s.
     pub handshake: Duration,
-    /// How long a client may be connected without publishing or playing.
+    /// How long a client may be connected without publishing, playing or sharing.
     /// Default 60 s.
     pub idle: Duration,
     /// Message streams one connection may create. Default 32.

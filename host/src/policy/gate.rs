@@ -155,15 +155,36 @@ impl Gate {
         self.policy.decides_shared_objects()
     }
 
-    /// Asks `on-shared-object`.
-    pub async fn shared_object(&self, request: ObjectRequest) -> Ruling {
-        let answer = self.policy.on_shared_object(request).await;
-        settle(
-            answer,
-            || self.on_error.load().shared_object,
-            || Ruling::Allow,
-            |_| Ruling::Deny,
-        )
+    /// Asks `on-shared-object` about each event of a message, in order; none
+    /// stands for one that needs no decision. When there is no decision on one,
+    /// those behind it are not asked about: a plugin that fails costs a client
+    /// one deadline and the log one line, however long its message is.
+    pub async fn shared_object(
+        &self,
+        requests: impl Iterator<Item = Option<ObjectRequest>>,
+    ) -> Vec<Ruling> {
+        let mut failed = None;
+        let mut rulings = Vec::new();
+        for request in requests {
+            let ruling = match (request, &failed) {
+                (None, _) => Ruling::Allow,
+                (Some(_), Some(fallback)) => Ruling::clone(fallback),
+                (Some(request), None) => {
+                    let answer = self.policy.on_shared_object(request).await;
+                    let has_failed = answer.is_err();
+                    let ruling = settle(
+                        answer,
+                        || self.on_error.load().shared_object,
+                        || Ruling::Allow,
+                        |_| Ruling::Deny,
+                    );
+                    failed = has_failed.then(|| ruling.clone());
+                    ruling
+                }
+            };
+            rulings.push(ruling);
+        }
+        rulings
     }
 
     /// Asks `on-call`; failures stay errors, whatever `on_error` says.
@@ -198,4 +219,69 @@ fn settle<D>(
 
 fn could_not_decide() -> Rejection {
     Rejection::new("the server could not decide; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::policy::ObjectOperation;
+
+    /// Answers about shared objects so often, then fails.
+    struct Failing {
+        answers: usize,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Policy for Failing {
+        async fn on_shared_object(&self, _: ObjectRequest) -> Result<Ruling, PolicyError> {
+            if self.asked.fetch_add(1, Ordering::Relaxed) < self.answers {
+                Ok(Ruling::Deny)
+            } else {
+                Err(PolicyError::Unavailable("it is gone".into()))
+            }
+        }
+        async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
+            unreachable!()
+        }
+        async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
+            unreachable!()
+        }
+        async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
+            unreachable!()
+        }
+        async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
+            unreachable!()
+        }
+        fn notify(&self, _: Event) {}
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_fails_is_asked_once_for_a_message() {
+        let request = ObjectRequest {
+            client: Client::default(),
+            app: "live".into(),
+            instance: None,
+            name: "so".into(),
+            persistent: false,
+            operation: ObjectOperation::Clear,
+        };
+        let policy = Arc::new(Failing {
+            answers: 2,
+            asked: AtomicUsize::new(0),
+        });
+        let gate = Gate::new(policy.clone(), Fallback::Allow);
+        let mut events = vec![Some(request); 6];
+        if let Some(event) = events.last_mut() {
+            *event = None;
+        }
+        let rulings = gate.shared_object(events.into_iter()).await;
+        use Ruling::{Allow, Deny};
+        assert_eq!(rulings, [Deny, Deny, Allow, Allow, Allow, Allow]);
+        assert_eq!(policy.asked.load(Ordering::Relaxed), 3);
+    }
 }

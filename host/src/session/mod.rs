@@ -40,7 +40,7 @@ use client::ClientSession;
 pub struct Limits {
     /// From accept to an accepted `connect`.
     pub handshake: Duration,
-    /// Connected without publishing or playing.
+    /// Connected without publishing, playing or sharing.
     pub idle: Duration,
     /// Message streams at once.
     pub streams: usize,

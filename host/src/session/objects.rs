@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::answers::Answer;
 use super::client::ClientSession;
 use crate::application::Application;
-use crate::policy::{Client, Gate, ObjectOperation, ObjectRequest};
+use crate::policy::{Client, ObjectOperation, ObjectRequest};
 use crate::shared_objects::{Member, Ruling};
 
 impl ClientSession {
@@ -98,32 +98,28 @@ struct Asking {
 impl Asking {
     /// A ruling on each event, asked for one after the other.
     async fn rulings(&self, message: &SharedObjectMessage) -> Vec<Ruling> {
-        let gate: &Gate = self.application.gate();
-        let mut rulings = Vec::with_capacity(message.events.len());
-        for event in &message.events {
-            let ruling = match operation(event) {
-                None => Ruling::Allow,
-                Some(operation) => {
-                    let request = ObjectRequest {
-                        client: self.client.clone(),
-                        app: self.application.name().to_string(),
-                        instance: self.instance.clone(),
-                        name: message.name.clone(),
-                        persistent: message.persistent,
-                        operation,
-                    };
-                    checked(event, gate.shared_object(request).await)
-                }
-            };
-            if ruling == Ruling::Deny {
-                debug!(
-                    object = message.name,
-                    "the plugin denied a shared object's event"
-                );
-            }
-            rulings.push(ruling);
-        }
+        let requests = message.events.iter().map(|event| {
+            Some(ObjectRequest {
+                client: self.client.clone(),
+                app: self.application.name().to_string(),
+                instance: self.instance.clone(),
+                name: message.name.clone(),
+                persistent: message.persistent,
+                operation: operation(event)?,
+            })
+        });
+        let rulings = self.application.gate().shared_object(requests).await;
+        let rulings = message.events.iter().zip(rulings);
         rulings
+            .map(|(event, ruling)| {
+                let ruling = checked(event, ruling);
+                if ruling == Ruling::Deny {
+                    let object = &message.name;
+                    debug!(object, "an event of a shared object is denied");
+                }
+                ruling
+            })
+            .collect()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    support::{App, Config, Host, chunks::SHARED_OBJECT, host, log::START, rtmp::Client, together},
+    support::{
+        App, Config, Host, chunks::SHARED_OBJECT, guests, host, log::START, rtmp::Client, together,
+    },
     transcript::shared_object,
 };
 
@@ -249,6 +251,27 @@ fn a_client_that_only_shares_is_not_idle() {
     assert_eq!(ann.ask("so 0 set x 1"), "so: done x");
     ann.say("so 0 release");
     assert!(ann.client.closed(SOON), "it shares no more");
+    host.stop();
+}
+
+#[test]
+fn settings_change_while_clients_are_there() {
+    let _guard = together();
+    let live = |fields: &str| Config::live(App::open("reject").shared_objects(fields));
+    let host = Host::start(&live("access: Allow"));
+    let mut ann = Guest::new(&host, "live");
+    ann.joins("so 0");
+    let mut change = |fields: &str| {
+        let mark = host.log.mark();
+        let text = live(fields).text();
+        guests::replace(&host.file("config.ron"), text.as_bytes());
+        host.log.wait(mark, "configuration in force", &[], SOON);
+        ann.ask("so 0 set x 1")
+    };
+    let refused = "so: status SharedObject.NoWriteAccess error; gone x";
+    assert_eq!(change("access: Deny"), refused);
+    assert_eq!(change("access: Allow"), "so: done x");
+    assert_eq!(ann.ask("so 0 remove x"), "so: gone x");
     host.stop();
 }
 
