@@ -404,5 +404,6 @@ fn write_behind(shared: &Shared, commands: &Receiver<Command>) {
         }
     }
 }
+
 #[cfg(test)]
 mod tests;
