@@ -12,7 +12,7 @@ pub(super) fn never(tool: Tool, direction: Direction, codecs: Codecs) -> Option<
     match (tool, direction) {
         (Tool::Rtmpdump, Direction::Publish) => Some("rtmpdump only plays."),
         (Tool::Obs, Direction::Play) => Some(
-            "OBS publishes; its Media Source plays what ffmpeg 5.1 plays, by the same library.",
+            "OBS publishes; what its Media Source, which has ffmpeg 5.1's library, plays is not tried.",
         ),
         (Tool::Obs, Direction::Publish) if codecs != Codecs::common() => {
             Some("OBS before 29.1 streams H.264 and AAC over RTMP, nothing else.")
