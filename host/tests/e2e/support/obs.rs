@@ -104,7 +104,11 @@ impl Obs {
 /// A command that has a view of the file system of its own.
 fn apart() -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount"]);
+    command.arg("--mount");
+    // Where user namespaces are forbidden, as in many containers, root needs none.
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
     command
 }
 
