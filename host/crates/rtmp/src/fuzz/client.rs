@@ -29,7 +29,8 @@ pub(super) struct ClientEnd {
     events: usize,
     /// Media messages given to it to be sent.
     pub(super) media: usize,
-    /// Whether the owner spoke values that the peer may not read: too deep.
+    /// Whether the owner spoke values that the peer may not read: too deep, or
+    /// too long.
     pub(super) called: bool,
 }
 
