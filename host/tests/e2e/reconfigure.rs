@@ -20,10 +20,10 @@ fn studio(key: &str) -> App {
 
 /// With an acceptor of its own for `studio`.
 fn with_door(config: &Config) -> String {
-    config.text().replace(
-        "applications: [])],",
-        "applications: []), (listen: \"127.0.0.1:0\", applications: [\"studio\"])],",
-    )
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let door = config.clone();
+    door.also(any_port, "[Tcp, Rtmp]", "applications: [\"studio\"]")
+        .text()
 }
 
 /// Saves `text` and waits for `message`; the log from the save on.
