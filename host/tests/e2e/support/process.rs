@@ -2,11 +2,19 @@
 //! end is awaited with a deadline, and none outlives its test.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
+    fs::File,
+    io::{self, Read as _},
+    mem,
+    os::fd::OwnedFd,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::{Errno, ioctl_fionread},
 };
 
 /// One line of output.
@@ -16,43 +24,104 @@ pub(crate) struct Line {
     pub(crate) at: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Captured {
+    source: File,
+    /// The beginning of a line whose end has not come.
+    unfinished: Vec<u8>,
     lines: Vec<Line>,
     /// When the pipe was closed: the process has ended.
     closed: Option<Instant>,
 }
 
-/// A pipe of a child, read by its own thread.
-#[derive(Debug, Clone, Default)]
+impl Captured {
+    /// Takes what is in the pipe. `ended`: nobody can write any more.
+    fn take(&mut self, ended: bool) -> io::Result<()> {
+        while self.closed.is_none() {
+            let ready = ioctl_fionread(&self.source)?;
+            if ready == 0 {
+                if ended {
+                    self.end_line();
+                    self.closed = Some(Instant::now());
+                }
+                break;
+            }
+            let mut raw = vec![0; ready.min(64 << 10) as usize];
+            let count = self.source.read(&mut raw)?;
+            for part in raw[..count].split_inclusive(|byte| *byte == b'\n') {
+                self.unfinished.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    self.end_line();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self) {
+        let raw = mem::take(&mut self.unfinished);
+        if !raw.is_empty() {
+            let text = String::from_utf8_lossy(&raw).trim_end().to_owned();
+            let at = Instant::now();
+            self.lines.push(Line { text, at });
+        }
+    }
+}
+
+/// A pipe of a child, read by its own thread and by whoever looks: who looks
+/// sees all that the child had written by then.
+#[derive(Debug, Clone)]
 pub(crate) struct Pipe(Arc<(Mutex<Captured>, Condvar)>);
 
 impl Pipe {
-    fn read(source: impl Read + Send + 'static) -> Self {
-        let pipe = Self::default();
-        let writer = pipe.clone();
+    fn read(source: impl Into<OwnedFd>) -> Self {
+        let source = File::from(source.into());
+        let waited = source.try_clone().expect("a descriptor for its thread");
+        let captured = Captured {
+            source,
+            unfinished: Vec::new(),
+            lines: Vec::new(),
+            closed: None,
+        };
+        let pipe = Self(Arc::new((Mutex::new(captured), Condvar::new())));
+        let reader = pipe.clone();
         thread::spawn(move || {
-            let mut source = BufReader::new(source);
-            let mut raw = Vec::new();
-            while source.read_until(b'\n', &mut raw).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&raw).trim_end().to_owned();
-                writer.change(|captured| {
-                    captured.lines.push(Line {
-                        text,
-                        at: Instant::now(),
-                    });
-                });
-                raw.clear();
+            // It only waits here. Bytes leave the pipe under the lock, so none
+            // is on its way to the lines when somebody looks at them.
+            loop {
+                let mut fds = [PollFd::new(&waited, PollFlags::IN)];
+                if poll(&mut fds, None).is_err_and(|error| error != Errno::INTR) {
+                    break;
+                }
+                let ended = fds[0].revents().contains(PollFlags::HUP);
+                let mut captured = reader.lock();
+                let taken = captured.take(ended);
+                if taken.is_err() {
+                    captured.closed = Some(Instant::now());
+                }
+                let closed = captured.closed.is_some();
+                drop(captured);
+                reader.0.1.notify_all();
+                if closed {
+                    break;
+                }
             }
-            writer.change(|captured| captured.closed = Some(Instant::now()));
         });
         pipe
     }
 
-    fn change(&self, change: impl FnOnce(&mut Captured)) {
-        let (captured, changed) = &*self.0;
-        change(&mut captured.lock().unwrap_or_else(PoisonError::into_inner));
-        changed.notify_all();
+    fn lock(&self) -> MutexGuard<'_, Captured> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, with all that has been written so far.
+    fn caught_up(&self) -> MutexGuard<'_, Captured> {
+        let mut captured = self.lock();
+        // An error reaches the thread as well, which ends the pipe.
+        let _ = captured.take(false);
+        // Its thread sees nothing of what was taken here.
+        self.0.1.notify_all();
+        captured
     }
 
     /// Waits for the first thing that `find` makes of a line at or behind
@@ -63,8 +132,7 @@ impl Pipe {
         deadline: Instant,
         mut find: impl FnMut(&Line) -> Option<T>,
     ) -> Option<T> {
-        let (captured, changed) = &*self.0;
-        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captured = self.caught_up();
         loop {
             while let Some(line) = captured.lines.get(from) {
                 from += 1;
@@ -76,7 +144,9 @@ impl Pipe {
             if left.is_zero() || captured.closed.is_some() {
                 return None;
             }
-            captured = changed
+            captured = self
+                .0
+                .1
                 .wait_timeout(captured, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
@@ -85,14 +155,15 @@ impl Pipe {
 
     /// Waits for the end of the process; none when it runs past `deadline`.
     fn wait_closed(&self, deadline: Instant) -> Option<Instant> {
-        let (captured, changed) = &*self.0;
-        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captured = self.lock();
         while captured.closed.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            captured = changed
+            captured = self
+                .0
+                .1
                 .wait_timeout(captured, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
@@ -102,14 +173,12 @@ impl Pipe {
 
     /// Every line so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        let captured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        captured.lines.clone()
+        self.caught_up().lines.clone()
     }
 
     /// How many lines there are so far.
     pub(crate) fn len(&self) -> usize {
-        let captured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        captured.lines.len()
+        self.caught_up().lines.len()
     }
 
     /// Everything so far.
