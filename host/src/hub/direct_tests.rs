@@ -8,6 +8,8 @@ use super::*;
 #[derive(Debug, Default)]
 struct Socket {
     room: AtomicU64,
+    /// The player that it is open for, or 0.
+    open_for: AtomicU64,
     written: Mutex<Vec<Bytes>>,
 }
 
@@ -19,6 +21,29 @@ impl Outlet for Socket {
         self.room.fetch_sub(1, Ordering::Relaxed);
         self.written.lock().push(chunks.clone());
         Offer::Written
+    }
+
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
+        if self.open_for.load(Ordering::Relaxed) == player.get() {
+            self.offer(chunks)
+        } else {
+            Offer::Refused
+        }
+    }
+
+    fn set_open(&self, player: PlayerId, open: bool) {
+        let open_for = if open { player.get() } else { 0 };
+        self.open_for.store(open_for, Ordering::Relaxed);
+    }
+
+    fn finish_write(&self) {}
+
+    fn taken(&self) -> u64 {
+        self.written
+            .lock()
+            .iter()
+            .map(|bytes| bytes.len() as u64)
+            .sum()
     }
 }
 
@@ -206,4 +231,52 @@ async fn many_players_all_get_every_frame_in_order() {
     for (_, socket) in &players {
         assert_eq!(socket.written.lock().concat(), expected);
     }
+}
+
+#[test]
+fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 60_000);
+    let socket = Socket::with_room(99);
+    let mut player = play(&hub, &socket);
+    let is_open = || socket.open_for.load(Ordering::Relaxed) != 0;
+    assert!(!is_open(), "it has no keyframe yet");
+    video(&publication, 0, true);
+    assert!(is_open());
+    video(&publication, 33, false);
+    assert_eq!(socket.count(), 2);
+
+    // The session leaves frames out, and takes them again.
+    player.set_direct(false);
+    assert!(!is_open());
+    player.set_direct(true);
+    assert!(is_open());
+    player.resync();
+    assert!(!is_open(), "until the next keyframe");
+    video(&publication, 66, false);
+    assert_eq!(socket.count(), 2);
+    video(&publication, 99, true);
+    assert!(is_open());
+
+    // The socket is full: what waits is before what comes.
+    socket.room.store(0, Ordering::Relaxed);
+    video(&publication, 132, false);
+    assert!(!is_open());
+    socket.room.store(9, Ordering::Relaxed);
+    while player.next().is_some() {}
+    assert!(is_open());
+    assert_eq!(player.written(), socket.taken());
+
+    // The publisher leaves: the player is told before it gets more.
+    drop(publication);
+    assert!(!is_open());
+    while player.next().is_some() {}
+    assert!(!is_open(), "the next publisher's keyframe is missing");
+    let publication = publish(&hub, 60_000);
+    while player.next().is_some() {}
+    video(&publication, 0, true);
+    assert!(is_open());
+
+    drop(player);
+    assert!(!is_open());
 }

@@ -12,8 +12,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::batch::Batch;
+use super::batch::{Batch, Delivery};
 use super::frame::Frame;
+use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
 
 /// What the players of a lane get or become.
@@ -52,10 +53,20 @@ struct Mailbox {
 /// Touched only by the one who runs the lane.
 #[derive(Debug, Default)]
 struct Roster {
-    players: Vec<Arc<PlayerQueue>>,
+    players: Vec<Seat>,
     batch: Batch,
     /// The player that is next to get the batch.
     next: usize,
+}
+
+/// A player, with what its frames need when nothing waits for it.
+#[derive(Debug)]
+struct Seat {
+    outlet: Option<Arc<dyn Outlet>>,
+    id: PlayerId,
+    /// What the frames that it takes as they are are cut for.
+    chunk_size: u32,
+    queue: Arc<PlayerQueue>,
 }
 
 impl Lane {
@@ -138,22 +149,22 @@ impl Roster {
             Post::Frame { .. } => {}
             Post::Preamble(frames) => {
                 for player in &self.players {
-                    player.push_uncounted(frames.iter().cloned());
+                    player.queue.push_uncounted(frames.iter().cloned());
                 }
             }
             Post::Announce(item) => {
                 for player in &self.players {
-                    player.announce(item.clone());
+                    player.queue.announce(item.clone());
                 }
             }
             Post::Desync => {
                 for player in &self.players {
-                    player.desync();
+                    player.queue.desync();
                 }
             }
-            Post::Join(queue) => self.players.push(queue),
+            Post::Join(queue) => self.players.push(Seat::new(queue)),
             Post::Leave(queue) => {
-                let same = |other: &Arc<PlayerQueue>| Arc::ptr_eq(other, &queue);
+                let same = |seat: &Seat| Arc::ptr_eq(&seat.queue, &queue);
                 if let Some(at) = self.players.iter().position(same) {
                     self.players.swap_remove(at);
                 }
@@ -173,6 +184,30 @@ impl Roster {
         if end >= self.players.len() {
             self.batch.clear();
             self.next = 0;
+        }
+    }
+}
+
+impl Seat {
+    fn new(queue: Arc<PlayerQueue>) -> Self {
+        Self {
+            outlet: queue.outlet().cloned(),
+            id: queue.id(),
+            chunk_size: queue.settings().chunk_size,
+            queue,
+        }
+    }
+
+    fn deliver(&self, delivery: &Delivery<'_>) {
+        match &self.outlet {
+            Some(outlet) if self.chunk_size == delivery.chunk_size => {
+                match outlet.pass(self.id, delivery.chunks) {
+                    Offer::Written => {}
+                    Offer::Taken => self.queue.wake_for_rest(),
+                    Offer::Refused => self.queue.deliver(delivery),
+                }
+            }
+            _ => self.queue.deliver(delivery),
         }
     }
 }

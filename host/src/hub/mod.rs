@@ -43,7 +43,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
-pub use outlet::{Offer, Outlet};
+pub use outlet::{Offer, Outlet, PlayerId};
 pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
 pub use subscription::Subscription;

@@ -16,8 +16,37 @@ pub enum Offer {
     Refused,
 }
 
+/// One playback, among all that this process has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlayerId(pub(super) u64);
+
+impl PlayerId {
+    /// The same as a number that is never 0.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
 /// A player's socket, as the hub sees it. Never waits.
+///
+/// It is open for at most one playback: the one that has nothing waiting in its
+/// queue and takes frames as they are. Then the outlet is all that a frame has
+/// to touch of that player, which matters with a thousand of them: whatever is
+/// looked at for each frame and player comes from memory, not from a cache.
 pub trait Outlet: fmt::Debug + Send + Sync {
     /// Writes `chunks` now, all or a part of them, unless other bytes wait.
     fn offer(&self, chunks: &Bytes) -> Offer;
+
+    /// The same if the outlet is open for `player`; refused if it is not.
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer;
+
+    /// Opens the outlet for `player`, or closes it if it is open for that one.
+    fn set_open(&self, player: PlayerId, open: bool);
+
+    /// Waits for a write of another thread. After that nothing passes for a
+    /// player that the outlet was closed for before.
+    fn finish_write(&self);
+
+    /// Bytes taken by [`Outlet::offer`] and [`Outlet::pass`] so far.
+    fn taken(&self) -> u64;
 }

@@ -2,12 +2,13 @@
 //!
 //! Flows in: every frame of the stream. Flows out: those the player can
 //! decode, in order. While nothing waits they go straight to the player's
-//! outlet; otherwise its session takes them from here. A player that falls
-//! behind loses what waits for it and goes on at the next keyframe; one that
-//! never catches up is ended.
+//! outlet, and past this queue once the outlet is open; otherwise the session
+//! takes them from here. A player that falls behind loses what waits for it and
+//! goes on at the next keyframe; one that never catches up is ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use super::batch::Delivery;
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
-use super::outlet::{Offer, Outlet};
+use super::outlet::{Offer, Outlet, PlayerId};
 use super::tracks::Covered;
 use super::{Listener, Settings, Wake};
 
@@ -63,8 +64,9 @@ struct State {
     woken: bool,
     /// Frames may go to the outlet: the session wants them as they are.
     direct: bool,
-    /// Bytes that went there.
-    written: u64,
+    /// The outlet is open: frames need not come here. True as long as
+    /// [`State::is_idle`] is.
+    open: bool,
 }
 
 /// The limit that a queue has reached.
@@ -76,9 +78,12 @@ enum Overflow {
 
 #[derive(Debug)]
 pub(super) struct PlayerQueue {
+    id: PlayerId,
     settings: Settings,
     wake: Wake,
     outlet: Option<Arc<dyn Outlet>>,
+    /// What the outlet had taken before.
+    taken_before: u64,
     lane: usize,
     counters: Arc<Counters>,
     state: Mutex<State>,
@@ -86,14 +91,26 @@ pub(super) struct PlayerQueue {
 
 impl PlayerQueue {
     pub(super) fn new(listener: Listener, lane: usize, counters: Arc<Counters>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let outlet = listener.outlet;
         Self {
+            id: PlayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
             settings: listener.settings,
             wake: listener.wake,
-            outlet: listener.outlet,
+            taken_before: outlet.as_ref().map_or(0, |outlet| outlet.taken()),
+            outlet,
             lane,
             counters,
             state: Mutex::default(),
         }
+    }
+
+    pub(super) fn id(&self) -> PlayerId {
+        self.id
+    }
+
+    pub(super) fn outlet(&self) -> Option<&Arc<dyn Outlet>> {
+        self.outlet.as_ref()
     }
 
     /// Its lane in the stream.
@@ -115,6 +132,7 @@ impl PlayerQueue {
             item,
             counted: false,
         });
+        self.adjust(&mut state);
         self.wake(&mut state);
     }
 
@@ -132,6 +150,7 @@ impl PlayerQueue {
                 counted: false,
             });
         }
+        self.adjust(&mut state);
         self.wake(&mut state);
     }
 
@@ -149,8 +168,8 @@ impl PlayerQueue {
                 Offer::Refused => {}
                 offer => {
                     state.synced |= delivery.has_keyframe;
-                    state.written = state.written.saturating_add(delivery.chunks.len() as u64);
                     state.behind_since = None;
+                    self.adjust(&mut state);
                     if offer == Offer::Taken {
                         self.wake(&mut state);
                     }
@@ -161,6 +180,12 @@ impl PlayerQueue {
         for frame in delivery.frames {
             self.push(&mut state, frame, delivery.has_video, delivery.now);
         }
+        self.adjust(&mut state);
+    }
+
+    /// The outlet has taken frames, and could not write all of them.
+    pub(super) fn wake_for_rest(&self) {
+        self.wake(&mut self.state.lock());
     }
 
     /// One live frame. `has_video` says whether the stream has video, so that
@@ -215,7 +240,9 @@ impl PlayerQueue {
 
     /// What the player has is no base for what follows: another publisher.
     pub(super) fn desync(&self) {
-        self.state.lock().synced = false;
+        let mut state = self.state.lock();
+        state.synced = false;
+        self.adjust(&mut state);
     }
 
     /// Goes on at the next keyframe, without what waits.
@@ -224,11 +251,14 @@ impl PlayerQueue {
         let dropped = state.dropped;
         state.drop_waiting();
         state.dropped = dropped;
+        self.adjust(&mut state);
     }
 
     /// Nothing waits for the player, here or at its socket.
     pub(super) fn caught_up(&self) {
-        self.state.lock().behind_since = None;
+        let mut state = self.state.lock();
+        state.behind_since = None;
+        self.adjust(&mut state);
     }
 
     /// The player has left: once this returns nothing more is written.
@@ -237,6 +267,11 @@ impl PlayerQueue {
         state.left = true;
         state.entries = VecDeque::new();
         state.bytes = 0;
+        self.adjust(&mut state);
+        drop(state);
+        if let Some(outlet) = &self.outlet {
+            outlet.finish_write();
+        }
     }
 
     fn overflow(&self, state: &State, frame: &Frame) -> Option<Overflow> {
@@ -274,6 +309,7 @@ impl PlayerQueue {
                 }
                 // The burst of a join leaves a large buffer behind.
                 state.entries = VecDeque::new();
+                self.adjust(&mut state);
             }
         }
         entry.map(|entry| entry.item)
@@ -281,12 +317,15 @@ impl PlayerQueue {
 
     /// Whether frames may go straight to the outlet once nothing waits.
     pub(super) fn set_direct(&self, direct: bool) {
-        self.state.lock().direct = direct;
+        let mut state = self.state.lock();
+        state.direct = direct;
+        self.adjust(&mut state);
     }
 
     /// Bytes that went straight to the outlet.
     pub(super) fn written(&self) -> u64 {
-        self.state.lock().written
+        let taken = self.outlet.as_ref().map_or(0, |outlet| outlet.taken());
+        taken.saturating_sub(self.taken_before)
     }
 
     pub(super) fn end(&self) -> Option<PlayerEnd> {
@@ -297,6 +336,18 @@ impl PlayerQueue {
         self.state.lock().dropped
     }
 
+    /// Opens or closes the outlet as the state wants it. To be called after
+    /// every change, before the lock is free.
+    fn adjust(&self, state: &mut State) {
+        let open = state.is_idle();
+        if open != state.open
+            && let Some(outlet) = &self.outlet
+        {
+            state.open = open;
+            outlet.set_open(self.id, open);
+        }
+    }
+
     fn wake(&self, state: &mut State) {
         if !std::mem::replace(&mut state.woken, true) {
             self.wake.notify_one();
@@ -305,6 +356,16 @@ impl PlayerQueue {
 }
 
 impl State {
+    /// Whatever comes can go to the outlet, and changes nothing here.
+    fn is_idle(&self) -> bool {
+        self.direct
+            && self.synced
+            && self.entries.is_empty()
+            && self.behind_since.is_none()
+            && self.end.is_none()
+            && !self.left
+    }
+
     fn takes_directly(&self, delivery: &Delivery<'_>) -> bool {
         self.direct && self.entries.is_empty() && (self.synced || delivery.starts_anew)
     }

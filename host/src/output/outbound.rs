@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -14,12 +15,15 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::SendQueue;
 use crate::carrier::Carrier;
-use crate::hub::{Offer, Outlet};
+use crate::hub::{Offer, Outlet, PlayerId};
 
 /// The socket and the bytes that wait for it.
 #[derive(Debug)]
 pub struct Outbound {
     carrier: Arc<dyn Carrier>,
+    /// The player that the hub may write for without asking its queue; 0 for
+    /// none.
+    open_for: AtomicU64,
     queue: Mutex<SendQueue>,
 }
 
@@ -28,6 +32,7 @@ impl Outbound {
     pub fn new(carrier: Arc<dyn Carrier>) -> Arc<Self> {
         Arc::new(Self {
             carrier,
+            open_for: AtomicU64::new(0),
             queue: Mutex::default(),
         })
     }
@@ -60,9 +65,45 @@ impl Outbound {
 impl Outlet for Outbound {
     fn offer(&self, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
-        let Some(mut queue) = self.queue.try_lock() else {
-            return Offer::Refused;
+        match self.queue.try_lock() {
+            Some(queue) => self.write_now(queue, chunks),
+            None => Offer::Refused,
+        }
+    }
+
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
+        match self.queue.try_lock() {
+            // Under the lock: see `finish_write`.
+            Some(queue) if self.open_for.load(Ordering::Acquire) == player.get() => {
+                self.write_now(queue, chunks)
+            }
+            _ => Offer::Refused,
+        }
+    }
+
+    fn set_open(&self, player: PlayerId, open: bool) {
+        let (from, to) = if open {
+            (0, player.get())
+        } else {
+            (player.get(), 0)
         };
+        // Fails when it is another player's by now.
+        let _ = self
+            .open_for
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn finish_write(&self) {
+        drop(self.lock());
+    }
+
+    fn taken(&self) -> u64 {
+        self.lock().taken()
+    }
+}
+
+impl Outbound {
+    fn write_now(&self, mut queue: MutexGuard<'_, SendQueue>, chunks: &Bytes) -> Offer {
         if !queue.is_empty() || queue.is_closed() {
             return Offer::Refused;
         }
@@ -70,7 +111,7 @@ impl Outlet for Outbound {
         let Ok(written) = self.carrier.write_now(chunks) else {
             return Offer::Refused;
         };
-        queue.count(written);
+        queue.count_taken(written, chunks.len());
         if written >= chunks.len() {
             return Offer::Written;
         }

@@ -19,6 +19,8 @@ pub struct SendQueue {
     chunks: VecDeque<Bytes>,
     len: usize,
     sent: u64,
+    /// Taken from the hub, in bytes.
+    taken: u64,
     /// The last progress, while something waits.
     waiting_since: Option<Instant>,
     closed: bool,
@@ -69,9 +71,16 @@ impl SendQueue {
         self.closed
     }
 
-    /// Bytes that went out without having waited.
-    pub(super) fn count(&mut self, written: usize) {
+    /// `written` of `taken` bytes went out without having waited here; the
+    /// others are about to be pushed.
+    pub(super) fn count_taken(&mut self, written: usize, taken: usize) {
         self.sent = self.sent.saturating_add(written as u64);
+        self.taken = self.taken.saturating_add(taken as u64);
+    }
+
+    /// What [`SendQueue::count_taken`] was told so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// One vectored write; what was not written stays.
@@ -94,7 +103,7 @@ impl SendQueue {
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.count(written);
+        self.sent = self.sent.saturating_add(written as u64);
         self.len = self.len.saturating_sub(written);
         self.waiting_since = (self.len > 0).then(Instant::now);
         while let Some(front) = self.chunks.front_mut() {
