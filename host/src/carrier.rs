@@ -10,6 +10,7 @@ pub mod tls;
 use std::fmt;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -49,6 +50,37 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
     /// Otherwise the kernel keeps it, megabytes of a player that reads slowly,
     /// for as long as the peer takes a byte now and then.
     fn abort(&self);
+}
+
+/// A carrier that others hold, too.
+impl<C: Carrier + ?Sized> Carrier for Arc<C> {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).try_read(buffer)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).try_write(slices)
+    }
+
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).write_now(bytes)
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_write_ready(cx)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        (**self).shutdown_write()
+    }
+
+    fn abort(&self) {
+        (**self).abort();
+    }
 }
 
 impl Carrier for TcpStream {

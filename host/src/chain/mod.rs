@@ -46,7 +46,7 @@ pub fn run(
 ) -> BoxFuture<'static, ()> {
     let chain = layers.chain;
     match (chain.has_tls(), chain.has_http()) {
-        (false, false) => ascend(chain, Arc::new(socket), remote, entrance, shared),
+        (false, false) => ascend(chain, socket, remote, entrance, shared),
         (false, true) => Box::pin(http::serve(
             socket, chain, remote, entrance, tunnels, shared,
         )),
@@ -70,7 +70,7 @@ async fn run_tls(
     if chain.has_http() {
         http::serve(stream, chain, remote, entrance, tunnels, shared).await;
     } else {
-        let carrier = Arc::new(TlsCarrier::new(stream));
+        let carrier = TlsCarrier::new(stream);
         ascend(chain, carrier, remote, entrance, shared).await;
     }
 }
@@ -78,7 +78,7 @@ async fn run_tls(
 /// From a carrier of RTMP to the session on top.
 fn ascend(
     chain: Chain,
-    carrier: Arc<dyn Carrier>,
+    carrier: impl Carrier,
     remote: SocketAddr,
     mut entrance: Entrance,
     shared: Arc<Shared>,
@@ -87,12 +87,12 @@ fn ascend(
         return Box::pin(session::serve(carrier, remote, entrance, shared));
     }
     Box::pin(async move {
-        let handshake = rtmpe::accept(carrier);
+        let handshake = rtmpe::accept(Arc::new(carrier));
         let Some(encrypted) = in_time("RTMPE", handshake, remote, &entrance, &shared).await else {
             return;
         };
         entrance.handshake_done = true;
-        session::serve(Arc::new(encrypted), remote, entrance, shared).await;
+        session::serve(encrypted, remote, entrance, shared).await;
     })
 }
 

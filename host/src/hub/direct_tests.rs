@@ -24,11 +24,15 @@ impl Outlet for Socket {
     }
 
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
-        if self.open_for.load(Ordering::Relaxed) == player.get() {
+        if self.is_open(player) {
             self.offer(chunks)
         } else {
             Offer::Refused
         }
+    }
+
+    fn is_open(&self, player: PlayerId) -> bool {
+        self.open_for.load(Ordering::Relaxed) == player.get()
     }
 
     fn set_open(&self, player: PlayerId, open: bool) {

@@ -17,6 +17,10 @@ use super::frame::Frame;
 use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
 
+/// So many players are looked at, then written to. Looking at one after the
+/// other, with nothing in between, lets their memory be fetched at once.
+const AHEAD: usize = 8;
+
 /// What the players of a lane get or become.
 #[derive(Debug, Clone)]
 pub(super) enum Post {
@@ -176,8 +180,14 @@ impl Roster {
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
             let delivery = self.batch.delivery(Instant::now());
-            for player in players {
-                player.deliver(&delivery);
+            for players in players.chunks(AHEAD) {
+                let mut open = [false; AHEAD];
+                for (open, player) in open.iter_mut().zip(players) {
+                    *open = player.is_open(&delivery);
+                }
+                for (open, player) in open.into_iter().zip(players) {
+                    player.deliver(&delivery, open);
+                }
             }
         }
         self.next = end;
@@ -198,16 +208,23 @@ impl Seat {
         }
     }
 
-    fn deliver(&self, delivery: &Delivery<'_>) {
-        match &self.outlet {
-            Some(outlet) if self.chunk_size == delivery.chunk_size => {
-                match outlet.pass(self.id, delivery.chunks) {
-                    Offer::Written => {}
-                    Offer::Taken => self.queue.wake_for_rest(),
-                    Offer::Refused => self.queue.deliver(delivery),
-                }
-            }
-            _ => self.queue.deliver(delivery),
+    fn is_open(&self, delivery: &Delivery<'_>) -> bool {
+        self.chunk_size == delivery.chunk_size
+            && self
+                .outlet
+                .as_ref()
+                .is_some_and(|outlet| outlet.is_open(self.id))
+    }
+
+    fn deliver(&self, delivery: &Delivery<'_>, is_open: bool) {
+        let outlet = self.outlet.as_ref().filter(|_| is_open);
+        let offer = outlet.map_or(Offer::Refused, |outlet| {
+            outlet.pass(self.id, delivery.chunks)
+        });
+        match offer {
+            Offer::Written => {}
+            Offer::Taken => self.queue.wake_for_rest(),
+            Offer::Refused => self.queue.deliver(delivery),
         }
     }
 }

@@ -40,6 +40,9 @@ pub trait Outlet: fmt::Debug + Send + Sync {
     /// The same if the outlet is open for `player`; refused if it is not.
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer;
 
+    /// Whether it is open for `player`, which may change at any time.
+    fn is_open(&self, player: PlayerId) -> bool;
+
     /// Opens the outlet for `player`, or closes it if it is open for that one.
     fn set_open(&self, player: PlayerId, open: bool);
 

@@ -4,6 +4,7 @@
 //! When something does, the hub leaves the frame in the player's bounded queue,
 //! and the session, which awaits the socket, goes on from there.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -17,24 +18,41 @@ use super::SendQueue;
 use crate::carrier::Carrier;
 use crate::hub::{Offer, Outlet, PlayerId};
 
-/// The socket and the bytes that wait for it.
-#[derive(Debug)]
-pub struct Outbound {
-    carrier: Arc<dyn Carrier>,
+/// The carrier and the bytes that wait for it: all that a frame touches of a
+/// player that keeps up, and therefore in one place, in this order.
+#[repr(C)]
+pub struct Outbound<C: ?Sized = dyn Carrier> {
     /// The player that the hub may write for without asking its queue; 0 for
     /// none.
     open_for: AtomicU64,
     queue: Mutex<SendQueue>,
+    carrier: C,
 }
 
-impl Outbound {
+impl<C: Carrier> Outbound<C> {
     /// Nothing waits yet.
-    pub fn new(carrier: Arc<dyn Carrier>) -> Arc<Self> {
+    pub fn new(carrier: C) -> Arc<Self> {
         Arc::new(Self {
-            carrier,
             open_for: AtomicU64::new(0),
             queue: Mutex::default(),
+            carrier,
         })
+    }
+}
+
+impl<C: Carrier + ?Sized> fmt::Debug for Outbound<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("carrier", &&self.carrier)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Carrier + ?Sized> Outbound<C> {
+    /// What the bytes go to, and come from.
+    pub fn carrier(&self) -> &C {
+        &self.carrier
     }
 
     /// The bytes that wait. While this is held the hub writes nothing.
@@ -52,7 +70,7 @@ impl Outbound {
         poll_fn(|cx| {
             loop {
                 ready!(self.carrier.poll_write_ready(cx))?;
-                match self.lock().write_to(&*self.carrier) {
+                match self.lock().write_to(&self.carrier) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -62,7 +80,7 @@ impl Outbound {
     }
 }
 
-impl Outlet for Outbound {
+impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
     fn offer(&self, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
         match self.queue.try_lock() {
@@ -74,11 +92,13 @@ impl Outlet for Outbound {
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
         match self.queue.try_lock() {
             // Under the lock: see `finish_write`.
-            Some(queue) if self.open_for.load(Ordering::Acquire) == player.get() => {
-                self.write_now(queue, chunks)
-            }
+            Some(queue) if self.is_open(player) => self.write_now(queue, chunks),
             _ => Offer::Refused,
         }
+    }
+
+    fn is_open(&self, player: PlayerId) -> bool {
+        self.open_for.load(Ordering::Acquire) == player.get()
     }
 
     fn set_open(&self, player: PlayerId, open: bool) {
@@ -102,7 +122,7 @@ impl Outlet for Outbound {
     }
 }
 
-impl Outbound {
+impl<C: Carrier + ?Sized> Outbound<C> {
     fn write_now(&self, mut queue: MutexGuard<'_, SendQueue>, chunks: &Bytes) -> Offer {
         if !queue.is_empty() || queue.is_closed() {
             return Offer::Refused;

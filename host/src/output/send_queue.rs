@@ -14,16 +14,18 @@ const MAX_SLICES: usize = 64;
 const HIGH_WATER: usize = 256 * 1024;
 
 /// Bytes that wait for the socket, in order.
+// In this order: the first four are looked at for every frame.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct SendQueue {
-    chunks: VecDeque<Bytes>,
     len: usize,
     sent: u64,
     /// Taken from the hub, in bytes.
     taken: u64,
+    closed: bool,
     /// The last progress, while something waits.
     waiting_since: Option<Instant>,
-    closed: bool,
+    chunks: VecDeque<Bytes>,
 }
 
 impl SendQueue {
@@ -38,7 +40,7 @@ impl SendQueue {
 
     /// True when everything was written.
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.len == 0
     }
 
     /// Bytes that wait.
@@ -84,7 +86,7 @@ impl SendQueue {
     }
 
     /// One vectored write; what was not written stays.
-    pub(super) fn write_to(&mut self, carrier: &dyn Carrier) -> io::Result<()> {
+    pub(super) fn write_to(&mut self, carrier: &(impl Carrier + ?Sized)) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {

@@ -82,7 +82,6 @@ pub(super) struct Peer {
     pub(super) out: Arc<Outbound>,
     /// The message stream.
     pub(super) stream: u32,
-    carrier: Arc<dyn Carrier>,
     /// The server's address.
     pub(super) remote: String,
     stall: Duration,
@@ -116,16 +115,15 @@ impl Peer {
         let socket = terms.connector.dial(url.host(), url.port()).await?;
         tune(&socket);
         let remote = socket.peer_addr()?.to_string();
-        let carrier: Arc<dyn Carrier> = if url.is_secure() {
-            Arc::new(secure(url, socket, terms).await?)
+        let out: Arc<Outbound> = if url.is_secure() {
+            Outbound::new(secure(url, socket, terms).await?)
         } else {
-            Arc::new(socket)
+            Outbound::new(socket)
         };
         let mut peer = Self {
             machine: machine(url, purpose, terms, login),
-            out: Outbound::new(carrier.clone()),
+            out,
             stream: 0,
-            carrier,
             remote,
             stall: terms.stall,
             tick: ticking(),
@@ -183,9 +181,9 @@ impl Peer {
             (out.len(), out.waiting_since())
         };
         tokio::select! {
-            ready = poll_fn(|cx| self.carrier.poll_read_ready(cx)), if may_read => {
+            ready = poll_fn(|cx| self.out.carrier().poll_read_ready(cx)), if may_read => {
                 ready?;
-                if read(&mut self.machine, &*self.carrier)? == READ_SIZE {
+                if read(&mut self.machine, self.out.carrier())? == READ_SIZE {
                     // More waits: others of the thread have their turn first.
                     yield_now().await;
                 }
@@ -211,10 +209,10 @@ impl Peer {
             while !self.out.lock().is_empty() {
                 self.out.write().await?;
             }
-            self.carrier.shutdown_write()?;
+            self.out.carrier().shutdown_write()?;
             loop {
-                poll_fn(|cx| self.carrier.poll_read_ready(cx)).await?;
-                let count = SCRATCH.with_borrow_mut(|scratch| self.carrier.try_read(scratch));
+                poll_fn(|cx| self.out.carrier().poll_read_ready(cx)).await?;
+                let count = SCRATCH.with_borrow_mut(|scratch| self.out.carrier().try_read(scratch));
                 match count {
                     Ok(0) => return Ok(()),
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),

@@ -254,7 +254,7 @@ impl ClientSession {
         let listener = Listener {
             settings: settings.media,
             wake: self.wake.clone(),
-            outlet: Some(self.out.clone()),
+            outlet: Some(self.outlet.clone()),
         };
         let subscription = self.shared.hub.play(&key, listener);
         // It is a player by now: a pull finds that it is wanted.

@@ -19,7 +19,8 @@ use super::directory::Registration;
 use super::end::SessionEnd;
 use super::{Entrance, Limits, Shared};
 use crate::application::Application;
-use crate::hub::Wake;
+use crate::carrier::Carrier;
+use crate::hub::{Outlet, Wake};
 use crate::input::Publishing;
 use crate::output::Outbound;
 use crate::output::play::Player;
@@ -56,6 +57,8 @@ pub(super) struct ClientSession {
     pub(super) decision: Option<BoxFuture<'static, Answer>>,
     pub(super) wake: Wake,
     pub(super) out: Arc<Outbound>,
+    /// The same, as the hub sees it.
+    pub(super) outlet: Arc<dyn Outlet>,
     /// Deadlines may have come nearer.
     pub(super) deadlines_changed: bool,
     /// Set when the session is to end once its bytes are out.
@@ -88,7 +91,7 @@ impl ClientSession {
         remote: SocketAddr,
         entrance: Entrance,
         shared: Arc<Shared>,
-        out: Arc<Outbound>,
+        out: Arc<Outbound<impl Carrier>>,
     ) -> Self {
         let limits = **shared.limits.load();
         let accepted = entrance.accepted;
@@ -128,6 +131,7 @@ impl ClientSession {
             member: None,
             decision: None,
             wake: Arc::new(Notify::new()),
+            outlet: out.clone(),
             out,
             deadlines_changed: true,
             end: None,

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -48,15 +47,16 @@ struct Input {
 }
 
 /// Runs a session to its end.
-pub(super) async fn run(mut session: Box<ClientSession>, carrier: Arc<dyn Carrier>) {
+pub(super) async fn run(mut session: Box<ClientSession>) {
     let mut input = Input {
         held: BytesMut::new(),
         received: Instant::now(),
         pinged: false,
         bytes: 0,
     };
-    let end = converse(&mut session, &*carrier, &mut input).await;
     let out = session.out.clone();
+    let carrier = out.carrier();
+    let end = converse(&mut session, carrier, &mut input).await;
     let gone = matches!(end, SessionEnd::Closed | SessionEnd::Lost(_));
     out.lock().close();
     if !gone {
@@ -75,7 +75,7 @@ pub(super) async fn run(mut session: Box<ClientSession>, carrier: Arc<dyn Carrie
         while !out.lock().is_empty() {
             out.write().await?;
         }
-        linger(&*carrier).await
+        linger(carrier).await
     };
     if timeout(LINGER, linger).await.is_err() {
         debug!("the client did not take the last bytes in time");

@@ -101,7 +101,7 @@ impl Entrance {
 /// Not an `async fn`, which would keep room for its arguments and for every
 /// place that the session is moved to.
 pub fn serve(
-    carrier: Arc<dyn Carrier>,
+    carrier: impl Carrier,
     remote: SocketAddr,
     entrance: Entrance,
     shared: Arc<Shared>,
@@ -109,7 +109,7 @@ pub fn serve(
     let registration = shared.directory.register();
     let span =
         info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
-    let out = Outbound::new(carrier.clone());
+    let out = Outbound::new(carrier);
     let session = Box::new(ClientSession::new(
         registration,
         remote,
@@ -117,18 +117,20 @@ pub fn serve(
         shared,
         out,
     ));
-    driver::run(session, carrier).instrument(span)
+    driver::run(session).instrument(span)
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     /// What is allocated for a connection that does nothing, apart from the
     /// socket's.
     #[test]
     fn a_connection_takes_little_memory() {
-        fn task<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        fn task<B, C, D, F>(_: impl Fn(TcpStream, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
         let (task, session) = (task(serve), size_of::<ClientSession>());
