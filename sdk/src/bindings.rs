@@ -1,10 +1,10 @@
-//! What wit-bindgen makes of `wit/0.1`, world `app-full`.
+//! What wit-bindgen makes of `wit/0.1`, world `app`.
 
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
 wit_bindgen::generate!({
     path: "../wit/0.1",
-    world: "app-full",
+    world: "app",
     pub_export_macro: true,
     export_macro_name: "export_bindings",
     default_bindings_module: "livehost_sdk::bindings",

@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::bindings::exports::livehost::app::{calls, events, lifecycle, policy};
+use crate::bindings::exports::livehost::app::{lifecycle, policy};
+use crate::bindings_calls::exports::livehost::app::calls;
+use crate::bindings_events::exports::livehost::app::events;
 use crate::{
     App, Client, ConnectDecision, ConnectRequest, Handoff, PlayDecision, PublishDecision,
     Recording, SessionEnd, StartReason, StopReason, StreamInfo, StreamRequest,
@@ -120,9 +122,29 @@ impl<H: Hosted> calls::Guest for Exports<H> {
 /// livehost_sdk::export!(Members, auth, relays);
 /// # fn main() {}
 /// ```
+///
+/// A policy that decides, and neither hears of what has happened nor answers
+/// calls, says `only`. It spares the server some calls for each client, which
+/// [`App`]'s own methods would answer with nothing:
+///
+/// ```
+/// # use livehost_sdk::*;
+/// # struct Members;
+/// # impl App for Members {
+/// #     fn configure(_: &str) -> Result<Self, String> { Ok(Members) }
+/// # }
+/// livehost_sdk::export!(only Members);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export {
-    // One for each optional interface that is not part of `App`.
+    // One for each optional interface.
+    (@events $component:ident) => {
+        $crate::__private::export_events_bindings!($component with_types_in $crate::bindings_events);
+    };
+    (@calls $component:ident) => {
+        $crate::__private::export_calls_bindings!($component with_types_in $crate::bindings_calls);
+    };
     (@auth $component:ident) => {
         $crate::__private::export_auth_bindings!($component with_types_in $crate::bindings_auth);
     };
@@ -143,6 +165,9 @@ macro_rules! export {
         ));
     };
     ($app:ty $(, $optional:ident)* $(,)?) => {
+        $crate::export!(only $app, events, calls $(, $optional)*);
+    };
+    (only $app:ty $(, $optional:ident)* $(,)?) => {
         const _: () = {
             ::std::thread_local! {
                 static APP: ::std::cell::OnceCell<$app> = const { ::std::cell::OnceCell::new() };

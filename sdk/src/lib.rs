@@ -38,6 +38,10 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod bindings_auth;
 #[doc(hidden)]
+pub mod bindings_calls;
+#[doc(hidden)]
+pub mod bindings_events;
+#[doc(hidden)]
 pub mod bindings_relays;
 #[doc(hidden)]
 pub mod bindings_shared_objects;
@@ -76,6 +80,8 @@ pub use shared_objects::{ObjectDecision, ObjectRequest, Operation, Property, Sha
 pub mod __private {
     pub use crate::bindings::export_bindings;
     pub use crate::bindings_auth::export_auth_bindings;
+    pub use crate::bindings_calls::export_calls_bindings;
+    pub use crate::bindings_events::export_events_bindings;
     pub use crate::bindings_relays::export_relays_bindings;
     pub use crate::bindings_shared_objects::export_shared_objects_bindings;
     pub use crate::export::{Exports, Hosted};

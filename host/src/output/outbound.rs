@@ -65,6 +65,19 @@ impl<C: Carrier + ?Sized> Outbound<C> {
         self.lock().push(bytes);
     }
 
+    /// Writes a little at once, if the socket takes it: answers. Much, with
+    /// more behind it, and what does not fit is left to [`Outbound::write`].
+    pub fn flush(&self) -> io::Result<()> {
+        let mut queue = self.lock();
+        if queue.is_empty() || !queue.has_room() {
+            return Ok(());
+        }
+        match queue.write_to(&self.carrier) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits until the socket has taken some. Cancel-safe.
     pub async fn write(&self) -> io::Result<()> {
         poll_fn(|cx| {

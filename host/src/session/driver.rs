@@ -104,6 +104,10 @@ async fn converse(
             let next = next_alarm(session, input);
             alarm.as_mut().reset(next.into());
         }
+        // Answers nearly always fit: they need not wait for their turn below.
+        if let Err(error) = out.flush() {
+            return SessionEnd::Lost(error);
+        }
         let deciding = session.decision.is_some();
         let (untaken, waiting) = {
             let out = out.lock();

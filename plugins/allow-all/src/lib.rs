@@ -43,7 +43,7 @@ impl App for AllowAll {
     }
 }
 
-livehost_sdk::export!(AllowAll);
+livehost_sdk::export!(only AllowAll);
 
 #[cfg(test)]
 mod tests {

@@ -165,7 +165,7 @@ impl Jwt {
     }
 }
 
-livehost_sdk::export!(Jwt);
+livehost_sdk::export!(only Jwt);
 
 #[cfg(test)]
 mod tests;

@@ -116,7 +116,7 @@ impl App for Policy {
     }
 }
 
-livehost_sdk::export!(Policy);
+livehost_sdk::export!(only Policy);
 
 #[cfg(test)]
 mod tests;

@@ -177,7 +177,7 @@ fn stream(req: &StreamRequest) -> String {
     }
 }
 
-livehost_sdk::export!(StaticKeys, auth);
+livehost_sdk::export!(only StaticKeys, auth);
 
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ fn group(row: &Results, mut y: u32, out: &mut String) -> u32 {
 
 fn colour(server: &Kind) -> &'static str {
     match server {
-        Kind::Livehost(_) | Kind::LivehostOnAllCores => "#2563eb",
+        Kind::Livehost(_) | Kind::LivehostOnAllCores | Kind::LivehostNextKeyframe => "#2563eb",
         Kind::Nginx(_) => "#16a34a",
         Kind::Floor(_) => "#9ca3af",
         Kind::Given(_) => "#d97706",

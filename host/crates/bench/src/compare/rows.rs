@@ -29,6 +29,8 @@ const NGINX_TUNED: Kind = Kind::Nginx(60_000);
 const LIVEHOST: Kind = Kind::Livehost(0);
 
 const SERVERS: &[Kind] = &[LIVEHOST, NGINX];
+/// nginx has no keyframe for those who join.
+const BY_JOIN: &[Kind] = &[LIVEHOST, Kind::LivehostNextKeyframe, NGINX];
 const WITH_FLOOR: &[Kind] = &[LIVEHOST, NGINX, NGINX_TUNED, Kind::Floor(0)];
 const WITH_FLOORS: &[Kind] = &[
     LIVEHOST,
@@ -213,7 +215,7 @@ fn others(quick: bool, fanout: &dyn Fn(u64, u32, u32) -> Fanout) -> [Row; 7] {
         id,
         title: format!("{connects} clients a second that connect, are let in, and leave"),
         scenario: Scenario::Churn(Churn { connects, seconds }),
-        kinds: SERVERS.to_vec(),
+        kinds: BY_JOIN.to_vec(),
         headline: metric::CPU_PER_1000,
         columns: &[
             metric::CPU_WAIT,

@@ -6,21 +6,36 @@ use anyhow::{Context as _, Result};
 
 use super::{Programs, existing};
 
+/// What differs from the defaults of `media`.
+pub(super) struct Media {
+    pub(super) gather_ms: u32,
+    pub(super) joins_at_next_keyframe: bool,
+}
+
 pub(super) fn command(
     programs: &Programs,
     folder: &Path,
     addr: SocketAddr,
-    gather_ms: u32,
+    media: Media,
 ) -> Result<Command> {
     let host = existing(&programs.livehost, "livehost (make host)")?;
     let plugin = existing(&programs.plugin, "the plugin (make plugins)")?;
+    let Media {
+        gather_ms,
+        joins_at_next_keyframe,
+    } = media;
+    let join = if joins_at_next_keyframe {
+        "NextKeyframe"
+    } else {
+        "Keyframe"
+    };
     let config = format!(
         r#"(
     log: (level: "warn"),
     applications: {{"live": (
         plugin: {plugin:?},
         config: {{"publish": "open", "play": "open"}},
-        media: (gather: "{gather_ms} ms"),
+        media: (gather: "{gather_ms} ms", join: {join}),
     )}},
     acceptors: [(listen: "{addr}")],
     limits: (connections: 40000, idle: "10 min"),

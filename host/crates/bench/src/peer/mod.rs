@@ -46,6 +46,9 @@ pub(crate) enum Kind {
     Livehost(u32),
     /// Two workers on all cores, which it shares with the load.
     LivehostOnAllCores,
+    /// Players join at the next keyframe (`media.join`), as nginx's do: nothing
+    /// of the stream is sent to one that leaves before.
+    LivehostNextKeyframe,
     /// With chunks of so many bytes, and Nagle's algorithm as it comes: on.
     Nginx(u32),
     /// With so many milliseconds of gathering.
@@ -64,7 +67,10 @@ impl Kind {
     pub(crate) fn gathers(&self) -> u32 {
         match self {
             Self::Livehost(millis) | Self::Floor(millis) => *millis,
-            Self::LivehostOnAllCores | Self::Nginx(_) | Self::Given(_) => 0,
+            Self::LivehostOnAllCores
+            | Self::LivehostNextKeyframe
+            | Self::Nginx(_)
+            | Self::Given(_) => 0,
         }
     }
 }
@@ -75,6 +81,7 @@ impl fmt::Display for Kind {
             Self::Livehost(0) => f.write_str("livehost"),
             Self::Livehost(millis) => write!(f, "livehost, {millis} ms"),
             Self::LivehostOnAllCores => f.write_str("livehost, all cores"),
+            Self::LivehostNextKeyframe => f.write_str("livehost, next keyframe"),
             Self::Nginx(NGINX_CHUNK) => f.write_str("nginx-rtmp"),
             Self::Nginx(chunk) => write!(f, "nginx-rtmp, chunk {chunk}"),
             Self::Floor(0) => f.write_str("floor"),
@@ -145,8 +152,13 @@ impl Peer {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let addr = free_address()?;
         let mut command = match kind {
-            Kind::Livehost(gather) => livehost::command(programs, folder.path(), addr, *gather)?,
-            Kind::LivehostOnAllCores => livehost::command(programs, folder.path(), addr, 0)?,
+            Kind::Livehost(_) | Kind::LivehostOnAllCores | Kind::LivehostNextKeyframe => {
+                let media = livehost::Media {
+                    gather_ms: kind.gathers(),
+                    joins_at_next_keyframe: *kind == Kind::LivehostNextKeyframe,
+                };
+                livehost::command(programs, folder.path(), addr, media)?
+            }
             Kind::Nginx(chunk) => nginx::command(programs, folder.path(), addr, *chunk)?,
             Kind::Floor(millis) => floor::command(addr, *millis)?,
             Kind::Given(given) => given.command(folder.path(), addr),
