@@ -38,6 +38,8 @@ const SDK: &[File] = sdk![
     "auth.rs",
     "bindings.rs",
     "bindings_auth.rs",
+    "bindings_calls.rs",
+    "bindings_events.rs",
     "bindings_relays.rs",
     "bindings_shared_objects.rs",
     "clock.rs",
