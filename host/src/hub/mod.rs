@@ -7,7 +7,8 @@
 //!
 //! A name is claimed atomically and process-wide. Lock order is hub, stream,
 //! mailbox of a lane; and apart from those: roster of a lane, player queue,
-//! outlet. The last is only tried, since sessions lock it before their queue.
+//! outlet. Under a queue's lock the last is only tried, since sessions lock it
+//! before their queue.
 
 mod batch;
 mod cache;
@@ -140,7 +141,8 @@ pub struct Listener {
     pub settings: Settings,
     /// Woken when something waits for the player.
     pub wake: Wake,
-    /// Where frames go while nothing waits; without it all of them wait.
+    /// Where frames go while nothing waits; without it all of them wait. Not
+    /// for two players at once.
     pub outlet: Option<Arc<dyn Outlet>>,
 }
 

@@ -251,10 +251,12 @@ impl ClientSession {
         if let Err(error) = relays.check(&self.lineage, &key) {
             return self.refuse_play(&Rejection::new(error.to_string()));
         }
+        let shares_chunks = stream == crate::hub::SHARED_MESSAGE_STREAM
+            && self.chunk_size == settings.media.chunk_size;
         let listener = Listener {
             settings: settings.media,
             wake: self.wake.clone(),
-            outlet: Some(self.outlet.clone()),
+            outlet: shares_chunks.then(|| self.outlet.clone()),
         };
         let subscription = self.shared.hub.play(&key, listener);
         // It is a player by now: a pull finds that it is wanted.
@@ -270,8 +272,7 @@ impl ClientSession {
         let format = Format {
             stream,
             chunk_size: self.chunk_size,
-            shares_chunks: stream == crate::hub::SHARED_MESSAGE_STREAM
-                && self.chunk_size == settings.media.chunk_size,
+            shares_chunks,
         };
         let patience = Patience {
             wait: ClientSession::millis_or(grant.wait_ms, settings.wait_for_publisher),

@@ -1,12 +1,14 @@
 //! Real encoders to real players: what is played is what was sent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
     App, Config, Encoder, Host, Player, Tool, Witness, clients,
     compare::{self, By, Run},
-    fixture, flv,
+    fixture,
+    flv::{self, VIDEO},
     log::START,
+    rtmp::Client,
     together,
 };
 
@@ -127,6 +129,41 @@ fn every_log_line_of_a_session_says_whose_it_is() {
             assert_eq!(entry.field("app").as_deref(), Some("live"), "{message}");
         }
     }
+    host.stop();
+}
+
+#[test]
+fn each_playback_of_a_connection_counts_its_own_bytes() {
+    const FRAMES: u32 = 20;
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let mut player = Client::connect(host.addr, "live").expect("may connect");
+    for name in ["busy", "quiet"] {
+        player.start_play(name).expect("may play");
+        let waits = "playing: waiting for a publisher";
+        host.log.wait(START, waits, &[("stream", name)], END);
+    }
+    let mut publisher = Client::publish(host.addr, "live", "busy").expect("may publish");
+    let mut body = vec![0; 1000];
+    for number in 0..FRAMES {
+        let first = if number == 0 { 0x17 } else { 0x27 };
+        body[..2].copy_from_slice(&[first, 1]);
+        publisher
+            .media(VIDEO, number * 33, &body)
+            .expect("is taken");
+        let deadline = Instant::now() + END;
+        while player.next(deadline).expect("a message").kind != VIDEO {}
+    }
+    drop(player);
+    let bytes_of = |stream| {
+        let ended = host
+            .log
+            .wait(START, "play ended", &[("stream", stream)], END);
+        let bytes = ended.field("bytes_out").expect("what it was sent");
+        bytes.parse::<u32>().expect("a number")
+    };
+    assert!(bytes_of("busy") >= FRAMES * 1000, "{}", bytes_of("busy"));
+    assert_eq!(bytes_of("quiet"), 0);
     host.stop();
 }
 

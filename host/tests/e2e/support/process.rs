@@ -90,13 +90,11 @@ impl Pipe {
             // is on its way to the lines when somebody looks at them.
             loop {
                 let mut fds = [PollFd::new(&waited, PollFlags::IN)];
-                if poll(&mut fds, None).is_err_and(|error| error != Errno::INTR) {
-                    break;
-                }
+                let polled = poll(&mut fds, None);
                 let ended = fds[0].revents().contains(PollFlags::HUP);
                 let mut captured = reader.lock();
                 let taken = captured.take(ended);
-                if taken.is_err() {
+                if taken.is_err() || polled.is_err_and(|error| error != Errno::INTR) {
                     captured.closed = Some(Instant::now());
                 }
                 let closed = captured.closed.is_some();
