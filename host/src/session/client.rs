@@ -74,15 +74,15 @@ pub(super) struct ClientSession {
 
 /// The handshake's random bytes. They protect nothing, so that every session may
 /// send the same.
-fn handshake_random() -> &'static [u8; RANDOM_LEN] {
-    static RANDOM: LazyLock<[u8; RANDOM_LEN]> = LazyLock::new(|| {
+fn handshake_random() -> Arc<[u8; RANDOM_LEN]> {
+    static RANDOM: LazyLock<Arc<[u8; RANDOM_LEN]>> = LazyLock::new(|| {
         let mut random = [0; RANDOM_LEN];
         if let Err(error) = getrandom::fill(&mut random) {
             debug!(%error, "no random bytes for the handshake");
         }
-        random
+        Arc::new(random)
     });
-    &RANDOM
+    Arc::clone(&RANDOM)
 }
 
 impl ClientSession {

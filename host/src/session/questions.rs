@@ -45,7 +45,7 @@ impl ClientSession {
             query,
             tc_url: tc_url.to_owned(),
             flash_ver: connect.flash_ver.clone(),
-            props: flatten(&without_attempt(connect)),
+            props: flatten(&connect.properties),
             extra: arguments(&connect.arguments),
         };
         let gate = application.gate().clone();
@@ -174,23 +174,9 @@ impl ClientSession {
     }
 }
 
-/// The command object without what authentication has put behind its URLs: no
-/// business of a plugin's, which may log what it sees.
-fn without_attempt(connect: &Connect) -> Properties {
-    let cut = |value: &Value| match value {
-        Value::String(text) => Value::from(rtmp_auth::cut(text).0),
-        other => other.clone(),
-    };
-    let mut properties = Properties::new();
-    for (name, value) in connect.properties.iter() {
-        properties.push(name, cut(value));
-    }
-    properties
-}
-
 /// The command object as flat pairs, nested names joined with dots.
 fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
-    let mut flat = Vec::new();
+    let mut flat = Vec::with_capacity(properties.len().min(MAX_PROPS));
     flatten_into(&mut flat, "", properties);
     flat
 }
@@ -216,10 +202,12 @@ fn arguments(values: &[Value]) -> Pairs {
 
 fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
     for (name, value) in properties.iter() {
-        flatten_value(flat, format!("{prefix}{name}"), value);
+        flatten_value(flat, [prefix, name].concat(), value);
     }
 }
 
+/// Without what authentication has put behind URLs: no business of a plugin's,
+/// which may log what it sees.
 fn flatten_value(flat: &mut Vec<(String, Scalar)>, name: String, value: &Value) {
     if flat.len() >= MAX_PROPS {
         return;
@@ -228,7 +216,9 @@ fn flatten_value(flat: &mut Vec<(String, Scalar)>, name: String, value: &Value) 
         Value::Null | Value::Undefined => Scalar::Null,
         Value::Boolean(value) => Scalar::Boolean(*value),
         Value::Number(value) => Scalar::Number(*value),
-        Value::String(value) | Value::XmlDocument(value) => Scalar::Text(value.clone()),
+        Value::String(value) | Value::XmlDocument(value) => {
+            Scalar::Text(rtmp_auth::cut(value).0.to_owned())
+        }
         Value::Object(inner) | Value::EcmaArray(inner) => {
             return flatten_into(flat, &format!("{name}."), inner);
         }

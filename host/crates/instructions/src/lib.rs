@@ -148,7 +148,7 @@ pub struct Ingest {
 /// If the session refuses what every encoder says.
 pub fn ingest(len: usize, chunk_size: u32) -> Ingest {
     let random = [7; RANDOM_LEN];
-    let mut session = ServerSession::new(ServerConfig::default(), &random, 0);
+    let mut session = ServerSession::new(ServerConfig::default(), random, 0);
     let mut wire = BytesMut::new();
     let mut handshake = ClientHandshake::new(HandshakeKind::Simple, &random, 0);
     let mut progress = handshake

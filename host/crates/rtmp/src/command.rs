@@ -6,7 +6,7 @@
 //! Reading is lenient where real clients are careless: the transaction id, the
 //! command object or both may be missing.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use livehost_wire::{
     amf0::{self, DecodeError, Properties, Value},
     amf3,
@@ -14,6 +14,9 @@ use livehost_wire::{
 use thiserror::Error;
 
 use crate::message::{Message, type_id};
+
+/// Most commands fit in so many bytes.
+const USUAL_LENGTH: usize = 256;
 
 /// A remote call, or the answer to one.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,26 +104,30 @@ impl Command {
                 });
             }
         };
-        let (name, rest) = named_values(&message.payload, amf3)?;
-        let mut rest = rest.into_iter().peekable();
-        let transaction_id = rest.next_if(|value| value.as_f64().is_some());
+        let (name, mut rest) = named_values(&message.payload, amf3)?;
+        let transaction_id = rest.as_slice().first().and_then(Value::as_f64);
+        if transaction_id.is_some() {
+            rest.next();
+        }
         let is_object = |value: &Value| {
             value.as_object().is_some() || matches!(value, Value::Null | Value::Undefined)
         };
+        let object = match rest.as_slice().first().is_some_and(is_object) {
+            true => rest.next(),
+            false => None,
+        };
         Ok(Self {
             name,
-            transaction_id: transaction_id
-                .and_then(|id| id.as_f64())
-                .unwrap_or_default(),
-            object: rest.next_if(is_object).unwrap_or(Value::Null),
+            transaction_id: transaction_id.unwrap_or_default(),
+            object: object.unwrap_or(Value::Null),
             arguments: rest.collect(),
         })
     }
 
     /// The AMF0 command message (type 20, timestamp 0) that says this.
     pub fn to_message(&self, chunk_stream_id: u32, message_stream_id: u32) -> Message {
-        let mut payload = bytes::BytesMut::new();
-        amf0::encode(&Value::from(self.name.as_str()), &mut payload);
+        let mut payload = BytesMut::with_capacity(USUAL_LENGTH);
+        amf0::encode_string(&self.name, &mut payload);
         amf0::encode(&Value::Number(self.transaction_id), &mut payload);
         amf0::encode(&self.object, &mut payload);
         for argument in &self.arguments {
@@ -176,7 +183,7 @@ pub fn status(level: &str, code: &str, description: &str) -> Value {
 pub(crate) fn named_values(
     payload: &Bytes,
     amf3: bool,
-) -> Result<(String, Vec<Value>), CommandError> {
+) -> Result<(String, std::vec::IntoIter<Value>), CommandError> {
     let body: &[u8] = payload;
     let values: Vec<Value> = match body.split_first() {
         Some((3, rest)) if amf3 => amf3::decode_all(rest)?
@@ -191,7 +198,7 @@ pub(crate) fn named_values(
     let count = values.len();
     let mut values = values.into_iter();
     match values.next() {
-        Some(Value::String(name)) => Ok((name, values.collect())),
+        Some(Value::String(name)) => Ok((name, values)),
         _ => Err(CommandError::NoName { values: count }),
     }
 }

@@ -50,11 +50,12 @@ impl DataMessage {
         };
         let (mut handler, mut values) = named_values(&message.payload, amf3)?;
         if handler == "@setDataFrame"
-            && let Some(Value::String(inner)) = values.first_mut()
+            && let [Value::String(_), ..] = values.as_slice()
+            && let Some(Value::String(inner)) = values.next()
         {
-            handler = std::mem::take(inner);
-            values.remove(0);
+            handler = inner;
         }
+        let values = values.collect();
         Ok(Self { handler, values })
     }
 
@@ -66,7 +67,7 @@ impl DataMessage {
         timestamp: u32,
     ) -> Message {
         let mut payload = bytes::BytesMut::new();
-        amf0::encode(&Value::from(self.handler.as_str()), &mut payload);
+        amf0::encode_string(&self.handler, &mut payload);
         for value in &self.values {
             amf0::encode(value, &mut payload);
         }

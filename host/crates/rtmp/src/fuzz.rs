@@ -39,12 +39,12 @@ pub fn handshake(data: &[u8]) {
     };
     let piece = usize::from(piece) * 16 + 1;
     let mut client = ClientHandshake::new(kind, &[mode; RANDOM_LEN], 1);
-    let mut server = ServerHandshake::new(&[!mode; RANDOM_LEN], 2).strict(mode & 2 != 0);
+    let mut server = ServerHandshake::new([!mode; RANDOM_LEN], 2).strict(mode & 2 != 0);
     if mode & 4 == 0 {
         let whole = feed(noise, usize::MAX, HANDSHAKE_LEN, |input, out| {
             server.handle_input(input, out)
         });
-        let mut server = ServerHandshake::new(&[!mode; RANDOM_LEN], 2).strict(mode & 2 != 0);
+        let mut server = ServerHandshake::new([!mode; RANDOM_LEN], 2).strict(mode & 2 != 0);
         let cut = feed(noise, piece, HANDSHAKE_LEN, |input, out| {
             server.handle_input(input, out)
         });

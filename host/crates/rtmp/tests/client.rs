@@ -33,7 +33,7 @@ impl Server {
         let config = ClientConfig::new("app", "rtmp://h/app");
         assert_eq!(config.handshake, HandshakeKind::Digest);
         let mut client = ClientSession::new(config, &random, 0);
-        let mut handshake = ServerHandshake::new(&random, 0).strict(true);
+        let mut handshake = ServerHandshake::new(random, 0).strict(true);
         let mut out = BytesMut::new();
         loop {
             let Some(Output::Send(bytes)) = client.poll_output() else {

@@ -22,7 +22,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 /// A server session whose handshake is done.
 fn server() -> ServerSession {
     let random = [7; RANDOM_LEN];
-    let mut server = ServerSession::new(ServerConfig::default(), &random, 0);
+    let mut server = ServerSession::new(ServerConfig::default(), random, 0);
     let mut client = ClientHandshake::new(HandshakeKind::Simple, &random, 0);
     let mut out = BytesMut::new();
     let mut progress = client.handle_input(&mut &[][..], &mut out).unwrap();

@@ -75,7 +75,7 @@ impl ServerEnd {
             ..ServerConfig::default()
         };
         Self {
-            session: ServerSession::new(config, &[seed; RANDOM_LEN], 1),
+            session: ServerSession::new(config, [seed; RANDOM_LEN], 1),
             manner: Manner::default(),
             waited: 0,
             question: None,

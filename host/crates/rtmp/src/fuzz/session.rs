@@ -94,7 +94,7 @@ fn hostile_server(mode: u8, piece: usize, program: &mut Program<'_>) -> Run {
     let mut client = ClientEnd::new(kind(mode), mode);
     let mut speaker = Speaker::default();
     if mode & 0xF0 != 0xF0 {
-        let mut server = ServerHandshake::new(&[!mode; RANDOM_LEN], 0);
+        let mut server = ServerHandshake::new([!mode; RANDOM_LEN], 0);
         let input = client.sent.split();
         server
             .handle_input(&mut &input[..], &mut speaker.out)

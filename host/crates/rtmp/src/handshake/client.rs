@@ -52,7 +52,7 @@ impl ClientHandshake {
             random: Box::new(*random),
             c1: Box::new(c1),
             c1_digest,
-            collector: Collector::new(),
+            collector: Collector::default(),
             state: State::Start,
         }
     }

@@ -59,7 +59,7 @@ impl EncryptedHandshake {
             random: Box::new(*random),
             secret: Secret(Box::new(*secret)),
             epoch_ms,
-            collector: Collector::new(),
+            collector: Collector::default(),
             state: State::Version,
         }
     }

@@ -108,44 +108,43 @@ fn looks_like(byte: u8) -> &'static str {
 }
 
 /// Collects packets of known length from input in pieces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Collector {
-    packet: Box<Packet>,
-    len: usize,
+    /// A packet of which the end is to come, or that was taken last.
+    begun: Vec<u8>,
 }
 
 impl Collector {
-    fn new() -> Self {
-        Self {
-            packet: Box::new([0; PACKET_LEN]),
-            len: 0,
-        }
-    }
-
     /// Takes from `input`; the packet once it is complete, after which the
-    /// next one begins.
-    fn take(&mut self, input: &mut &[u8]) -> Option<&Packet> {
-        let free = self.packet.get_mut(self.len..)?;
-        let (taken, rest) = input.split_at(free.len().min(input.len()));
-        for (slot, byte) in free.iter_mut().zip(taken) {
-            *slot = *byte;
+    /// next one begins. One that comes whole, as most do, is not copied.
+    fn take<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<&'a Packet> {
+        if self.begun.len() >= PACKET_LEN {
+            self.begun.clear();
         }
+        if self.begun.is_empty()
+            && let Some((packet, rest)) = input.split_first_chunk()
+        {
+            *input = rest;
+            return Some(packet);
+        }
+        let missing = PACKET_LEN.saturating_sub(self.begun.len());
+        let (taken, rest) = input.split_at(missing.min(input.len()));
+        self.begun.extend_from_slice(taken);
         *input = rest;
-        self.len += taken.len();
-        if self.len < PACKET_LEN {
-            return None;
-        }
-        self.len = 0;
-        Some(&self.packet)
+        self.begun.first_chunk()
     }
 }
 
 /// C1 or S1: time, version, random bytes (section 5.2.3).
 fn first_packet(epoch_ms: u32, version: [u8; 4], random: &[u8]) -> Packet {
     let mut packet = [0; PACKET_LEN];
-    let header = epoch_ms.to_be_bytes().into_iter().chain(version);
-    for (slot, byte) in packet.iter_mut().zip(header.chain(random.iter().copied())) {
-        *slot = byte;
+    let [t0, t1, t2, t3] = epoch_ms.to_be_bytes();
+    let [v0, v1, v2, v3] = version;
+    if let Some((header, body)) = packet.split_first_chunk_mut() {
+        *header = [t0, t1, t2, t3, v0, v1, v2, v3];
+        for (slot, byte) in body.iter_mut().zip(random) {
+            *slot = *byte;
+        }
     }
     packet
 }

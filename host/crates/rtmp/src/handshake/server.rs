@@ -1,9 +1,11 @@
 //! The server's end: C0 C1 in, S0 S1 S2 out, C2 in.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 
 use super::{
-    Collector, HandshakeError, HandshakeKind, Packet, Progress, RANDOM_LEN, VERSION,
+    Collector, HANDSHAKE_LEN, HandshakeError, HandshakeKind, Packet, Progress, RANDOM_LEN, VERSION,
     digest::{self, Digest, Sender},
     first_packet, first_random, second_random,
 };
@@ -15,7 +17,7 @@ use super::{
 /// servers do it takes any C2, unless told to be strict.
 #[derive(Debug)]
 pub struct ServerHandshake {
-    random: Box<[u8; RANDOM_LEN]>,
+    random: Arc<[u8; RANDOM_LEN]>,
     epoch_ms: u32,
     strict: bool,
     collector: Collector,
@@ -34,19 +36,20 @@ enum State {
 /// What S1 was, to judge C2 by.
 #[derive(Debug)]
 enum Sent {
-    Simple(Box<Packet>),
+    Simple,
     Digest(Digest),
 }
 
 impl ServerHandshake {
-    /// `random`: bytes from a good source, sent to the client; `epoch_ms`: this
-    /// server's clock in milliseconds, from any origin.
-    pub fn new(random: &[u8; RANDOM_LEN], epoch_ms: u32) -> Self {
+    /// `random`: bytes from a good source, sent to the client; they protect
+    /// nothing, so that sessions may share them. `epoch_ms`: this server's clock
+    /// in milliseconds, from any origin.
+    pub fn new(random: impl Into<Arc<[u8; RANDOM_LEN]>>, epoch_ms: u32) -> Self {
         Self {
-            random: Box::new(*random),
+            random: random.into(),
             epoch_ms,
             strict: false,
-            collector: Collector::new(),
+            collector: Collector::default(),
             state: State::Version,
         }
     }
@@ -109,10 +112,10 @@ impl ServerHandshake {
                         return Ok(Progress::NeedMore);
                     };
                     if self.strict {
-                        check(packet, sent)?;
+                        check(packet, sent, &self.random)?;
                     }
                     self.state = State::Done(match sent {
-                        Sent::Simple(_) => HandshakeKind::Simple,
+                        Sent::Simple => HandshakeKind::Simple,
                         Sent::Digest(_) => HandshakeKind::Digest,
                     });
                 }
@@ -124,6 +127,7 @@ impl ServerHandshake {
 
 /// Appends S0, S1 and S2 for this C1.
 fn answer(c1: &Packet, random: &[u8; RANDOM_LEN], epoch_ms: u32, out: &mut BytesMut) -> Sent {
+    out.reserve(HANDSHAKE_LEN);
     out.put_u8(VERSION);
     // A version of zero says "no digest", whatever the rest may look like.
     let has_version = c1.iter().skip(4).take(4).any(|byte| *byte != 0);
@@ -141,15 +145,15 @@ fn answer(c1: &Packet, random: &[u8; RANDOM_LEN], epoch_ms: u32, out: &mut Bytes
     // An exact echo: section 5.2.4 would have the time of reading in bytes 4 to
     // 7, but librtmp compares all of it and warns.
     out.extend_from_slice(c1);
-    Sent::Simple(Box::new(s1))
+    Sent::Simple
 }
 
 /// Whether C2 answers S1.
-fn check(c2: &Packet, sent: &Sent) -> Result<(), HandshakeError> {
+fn check(c2: &Packet, sent: &Sent, random: &[u8; RANDOM_LEN]) -> Result<(), HandshakeError> {
     let (good, expected) = match sent {
         // Bytes 4 to 7 may be the time of reading (section 5.2.4).
-        Sent::Simple(s1) => (
-            c2.iter().skip(8).eq(s1.iter().skip(8)),
+        Sent::Simple => (
+            c2.get(8..) == Some(first_random(random)),
             "an echo of the random bytes of S1",
         ),
         Sent::Digest(digest) => (

@@ -21,7 +21,7 @@ fn client(scheme: Option<Scheme>) -> ClientHandshake {
 }
 
 fn server() -> ServerHandshake {
-    ServerHandshake::new(&random(99), 2000).strict(true)
+    ServerHandshake::new(random(99), 2000).strict(true)
 }
 
 /// Runs both until neither has anything to say; `pieces` cuts what each sends.
@@ -89,7 +89,7 @@ fn one_byte_at_a_time() {
 fn golden_simple_handshake() {
     let mut c0c1 = vec![3, 0, 0, 0, 9, 0, 0, 0, 0];
     c0c1.extend((0..1528).map(|index| u8::try_from(index % 256).unwrap()));
-    let mut server = ServerHandshake::new(&random(99), 0x0102_0304);
+    let mut server = ServerHandshake::new(random(99), 0x0102_0304);
     let mut out = BytesMut::new();
     let mut input = &c0c1[..];
     assert_eq!(
@@ -185,7 +185,7 @@ fn a_wrong_c2_matters_to_a_strict_server_only() {
     for scheme in [None, Some(Scheme::One)] {
         for strict in [false, true] {
             let mut client = client(scheme);
-            let mut server = ServerHandshake::new(&random(99), 0).strict(strict);
+            let mut server = ServerHandshake::new(random(99), 0).strict(strict);
             let (mut out, mut answer) = (BytesMut::new(), BytesMut::new());
             client.handle_input(&mut &[][..], &mut out).unwrap();
             server.handle_input(&mut &out[..], &mut answer).unwrap();

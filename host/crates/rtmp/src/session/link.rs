@@ -18,6 +18,9 @@ use crate::{
 /// window must not make us answer every message.
 const MIN_ACK_INTERVAL: u64 = 256;
 
+/// Room for most answers to one command, in bytes.
+const USUAL_OUTPUT: usize = 512;
+
 /// Both directions of a connection after the handshake.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -82,6 +85,9 @@ impl Link {
                 ProtocolControl::decode(message.type_id, &message.payload)
         {
             self.own_window = Some(size);
+        }
+        if self.out.is_empty() {
+            self.out.reserve(USUAL_OUTPUT);
         }
         self.writer.write(message, &mut self.out);
     }

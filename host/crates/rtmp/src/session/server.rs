@@ -13,7 +13,7 @@ mod commands;
 mod event;
 mod replies;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use litemap::LiteMap;
@@ -27,7 +27,7 @@ use crate::chunk::ReaderLimits;
 use crate::command::Command;
 use crate::control::{ProtocolControl, UserControl};
 use crate::data;
-use crate::handshake::{Progress, ServerHandshake};
+use crate::handshake::{Progress, RANDOM_LEN, ServerHandshake};
 use crate::message::{Message, type_id};
 use crate::shared_object::SharedObjectMessage;
 
@@ -125,7 +125,7 @@ impl ServerSession {
     /// is the server's timestamp in S1.
     pub fn new(
         config: ServerConfig,
-        random: &[u8; crate::handshake::RANDOM_LEN],
+        random: impl Into<Arc<[u8; RANDOM_LEN]>>,
         epoch_ms: u32,
     ) -> Self {
         let handshake = ServerHandshake::new(random, epoch_ms);

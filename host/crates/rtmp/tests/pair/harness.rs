@@ -47,7 +47,7 @@ impl Pair {
     fn of(config: ClientConfig, piece: usize) -> Self {
         Self {
             client: ClientSession::new(config, &RANDOM, 0),
-            server: ServerSession::new(ServerConfig::default(), &RANDOM, 0),
+            server: ServerSession::new(ServerConfig::default(), RANDOM, 0),
             client_events: Vec::new(),
             server_events: Vec::new(),
             to_server: Vec::new(),

@@ -25,7 +25,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new() -> Self {
         Self {
-            session: ServerSession::new(ServerConfig::default(), &[7; RANDOM_LEN], 0),
+            session: ServerSession::new(ServerConfig::default(), [7; RANDOM_LEN], 0),
             input: Vec::new(),
             output: Vec::new(),
             events: Vec::new(),

@@ -14,6 +14,17 @@ pub fn encode(value: &Value, out: &mut BytesMut) {
     encode_at(value, out, 0);
 }
 
+/// Appends a string value to `out`: as [`encode`] of a [`Value::String`].
+pub fn encode_string(text: &str, out: &mut BytesMut) {
+    if text.len() <= usize::from(u16::MAX) {
+        out.put_u8(marker::STRING);
+        put_name(text, out);
+    } else {
+        out.put_u8(marker::LONG_STRING);
+        put_long_text(text, out);
+    }
+}
+
 /// Encodes a sequence of values, such as the body of a command message.
 pub fn encode_all(values: &[Value]) -> Bytes {
     let mut out = BytesMut::new();
@@ -42,14 +53,7 @@ fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
             out.put_u8(marker::BOOLEAN);
             out.put_u8(u8::from(*value));
         }
-        Value::String(text) if text.len() <= usize::from(u16::MAX) => {
-            out.put_u8(marker::STRING);
-            put_name(text, out);
-        }
-        Value::String(text) => {
-            out.put_u8(marker::LONG_STRING);
-            put_long_text(text, out);
-        }
+        Value::String(text) => encode_string(text, out),
         Value::Object(properties) => {
             out.put_u8(marker::OBJECT);
             put_properties(properties, out, inner);

@@ -2,7 +2,7 @@
 //! shared object messages carry, and the script tags of FLV files.
 //!
 //! Bytes flow in through [`decode`] and [`decode_all`], out through
-//! [`encode`] and [`encode_all`].
+//! [`encode`], [`encode_all`] and [`encode_string`].
 //!
 //! Tolerated, because real clients do it: text that is not UTF-8 (each bad
 //! sequence becomes U+FFFD), ECMA arrays whose count is wrong (the end marker
@@ -20,7 +20,7 @@ mod tests;
 pub use crate::amf::{DecodeError, MAX_DEPTH, MAX_VALUES};
 use crate::amf3;
 pub use decode::{decode, decode_all};
-pub use encode::{encode, encode_all};
+pub use encode::{encode, encode_all, encode_string};
 
 /// Named values of an object, in order.
 pub type Properties = crate::Properties<Value>;
