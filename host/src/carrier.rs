@@ -5,6 +5,7 @@
 //! socket without waking the session that owns it.
 
 pub(crate) mod ahead;
+pub(crate) mod socket;
 pub mod tls;
 
 use std::fmt;

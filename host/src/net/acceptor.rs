@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 
 use super::admission::{Admission, Refused};
 use super::proxy::{self, ProxyError};
+use crate::carrier::socket::{Keepalive, tune};
 use crate::chain::{self, Layers, Tunnels};
 use crate::session::{Entrance, Shared};
 
@@ -23,7 +24,11 @@ use crate::session::{Entrance, Shared};
 const BACKLOG: i32 = 1024;
 /// A peer whose machine is gone is noticed by the kernel after about
 /// 60 + 4 x 15 seconds, whatever the protocol above does.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(15),
+    retries: 4,
+};
 /// Pause after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -243,7 +248,9 @@ fn listen(binding: Binding) -> io::Result<TcpListener> {
     )?;
     // A restarted server must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
-    tune(&socket);
+    if let Err(error) = tune(&SockRef::from(&socket), KEEPALIVE) {
+        debug!(%error, "socket options were not taken");
+    }
     if address.is_ipv6() {
         // Machines differ in what they do when it is not said.
         socket.set_only_v6(!binding.dual_stack)?;
@@ -251,20 +258,4 @@ fn listen(binding: Binding) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
-}
-
-/// Connections inherit these options: set once here, they cost none of them a
-/// system call.
-fn tune(socket: &Socket) {
-    let (idle, interval, retries) = KEEPALIVE;
-    let keepalive = TcpKeepalive::new()
-        .with_time(idle)
-        .with_interval(interval)
-        .with_retries(retries);
-    let tuned = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive));
-    if let Err(error) = tuned {
-        debug!(%error, "socket options were not taken");
-    }
 }

@@ -18,17 +18,19 @@ use livehost_rtmp::session::client::{
     ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused, Rejection,
 };
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
+use tracing::debug;
 
 use super::backoff;
 use super::error::RelayError;
 use super::lineage::Lineage;
 use super::url::RelayUrl;
 use crate::carrier::Carrier;
+use crate::carrier::socket::{Keepalive, tune};
 use crate::carrier::tls::TlsCarrier;
 use crate::hub::Wake;
 use crate::outbound::Connector;
@@ -44,7 +46,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// For the last bytes, and for the server to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 /// A server whose machine is gone is noticed by the kernel.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    retries: 3,
+};
 
 thread_local! {
     /// Where reads go before the state machine takes them.
@@ -113,7 +119,9 @@ impl Peer {
         login: &str,
     ) -> Result<Self, RelayError> {
         let socket = terms.connector.dial(url.host(), url.port()).await?;
-        tune(&socket);
+        if let Err(error) = tune(&SockRef::from(&socket), KEEPALIVE) {
+            debug!(%error, "socket options were not taken");
+        }
         let remote = socket.peer_addr()?.to_string();
         let out: Arc<Outbound> = if url.is_secure() {
             Outbound::new(secure(url, socket, terms).await?)
@@ -358,14 +366,4 @@ fn ticking() -> Interval {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
-}
-
-fn tune(socket: &TcpStream) {
-    let (idle, interval, retries) = KEEPALIVE;
-    let keepalive = TcpKeepalive::new()
-        .with_time(idle)
-        .with_interval(interval)
-        .with_retries(retries);
-    // Without it a dead server is noticed later.
-    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
 }

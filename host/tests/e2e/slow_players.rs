@@ -1,13 +1,13 @@
 //! Players that don't read what they asked for.
 
-use std::{thread, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use crate::support::{
     App, Config, Host,
     log::START,
     rtmp::{Client, Failure},
     together,
-    torrent::{FRAMES, numbers, torrent},
+    torrent::{FRAMES, LARGE, next_number, numbers, torrent},
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -50,5 +50,44 @@ fn a_player_that_does_not_read_is_closed_with_a_reason_and_its_bytes_are_forgott
     let numbers = healthy.join().expect("the other player");
     let all: Vec<u32> = (0..FRAMES).collect();
     assert_eq!(numbers, all, "the other player got every frame");
+    host.stop();
+}
+
+#[test]
+fn a_player_that_paused_returns_to_the_present_past_what_the_kernel_could_hold() {
+    const PAUSES_AT: u32 = 100;
+    const RESUMES_AT: u32 = 300;
+    const QUEUE: usize = 1 << 20;
+    /// The player's own kernel, the server's, and a frame under way in each.
+    const ELSEWHERE: usize = 600_000;
+
+    let _guard = together();
+    let app = App::open("reject").media("queue_bytes: \"1 MiB\", slow_close: \"30 s\"");
+    let host = Host::start(&Config::live(app));
+    let mut paused = Client::play(host.addr, "live", "cam").expect("may play");
+    paused.hold_little(LARGE);
+    let mut healthy = Client::play(host.addr, "live", "cam").expect("may play");
+    let (reached, resumes) = mpsc::channel();
+    let healthy = thread::spawn(move || {
+        while let Some(number) = next_number(&mut healthy) {
+            if number == RESUMES_AT {
+                reached.send(()).expect("the test waits");
+            }
+        }
+    });
+    let publisher = torrent(host.addr, "cam");
+
+    while next_number(&mut paused).expect("the stream goes on") < PAUSES_AT {}
+    resumes.recv_timeout(SOON).expect("the stream goes on");
+    let rest = numbers(paused);
+    let old = rest.iter().filter(|number| **number < RESUMES_AT).count();
+    assert!(
+        old * LARGE < QUEUE + ELSEWHERE,
+        "{old} frames of {LARGE} bytes from before it read on"
+    );
+    assert_eq!(rest.last(), Some(&(FRAMES - 1)), "it was not closed");
+
+    publisher.join().expect("the publisher was not held up");
+    healthy.join().expect("the other player");
     host.stop();
 }

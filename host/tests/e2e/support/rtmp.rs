@@ -386,6 +386,12 @@ impl Client {
         socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
+    /// Lets this end's kernel hold about so many bytes that were not read.
+    pub(crate) fn hold_little(&self, bytes: usize) {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_recv_buffer_size(bytes).expect("SO_RCVBUF");
+    }
+
     /// This end's address: how the server's log calls the connection.
     pub(crate) fn local(&self) -> String {
         let addr = self.socket.local_addr().expect("a connected socket");

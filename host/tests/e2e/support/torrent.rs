@@ -16,7 +16,7 @@ use super::{
 const SOON: Duration = Duration::from_secs(20);
 
 /// Bytes of a frame of [`torrent`]: 10 MB/s, which no socket buffers for long.
-const LARGE: usize = 100_000;
+pub(crate) const LARGE: usize = 100_000;
 pub(crate) const FRAMES: u32 = 500;
 
 /// Publishes large numbered frames, a keyframe each 20, one each 10 ms.
@@ -43,14 +43,18 @@ pub(crate) fn torrent(addr: SocketAddr, name: &str) -> JoinHandle<()> {
 
 /// The numbers of the frames that come, until the stream's end.
 pub(crate) fn numbers(mut player: Client) -> Vec<u32> {
-    let mut numbers = Vec::new();
+    std::iter::from_fn(|| next_number(&mut player)).collect()
+}
+
+/// The number of the next frame; none at the stream's end.
+pub(crate) fn next_number(player: &mut Client) -> Option<u32> {
     while let Ok(message) = player.next(Instant::now() + SOON) {
         if rtmp::is_end(&message) {
             break;
         }
         if let (VIDEO, [_, 1, _, _, _, a, b, c, d, ..]) = (message.kind, &*message.payload) {
-            numbers.push(u32::from_be_bytes([*a, *b, *c, *d]));
+            return Some(u32::from_be_bytes([*a, *b, *c, *d]));
         }
     }
-    numbers
+    None
 }
