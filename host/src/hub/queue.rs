@@ -279,7 +279,8 @@ impl PlayerQueue {
             return Some(Overflow::Bytes);
         }
         let oldest = state.entries.iter().find_map(|entry| match &entry.item {
-            Item::Frame(oldest) if oldest.role() != Role::Header => {
+            // Of media: what stays when the rest is dropped says nothing.
+            Item::Frame(oldest) if oldest.kind() != Kind::Data && oldest.role() != Role::Header => {
                 Some(entry.counted.then(|| oldest.timestamp()))
             }
             _ => None,

@@ -422,6 +422,22 @@ fn the_cached_burst_does_not_count_as_being_behind() {
 }
 
 #[test]
+fn metadata_that_waits_does_not_make_media_late() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let mut player = play(&hub);
+    // As pulled from a server that stamps metadata 0 and media by the stream.
+    publication.push(Kind::Data, 0, metadata()).unwrap();
+    keyframe(&publication, 3_600_000, 1);
+    inter(&publication, 3_600_033, 2);
+    assert_eq!(
+        taken(&mut player),
+        ["meta@0", "key1@3600000", "inter2@3600033"]
+    );
+    assert_eq!(player.dropped(), 0);
+}
+
+#[test]
 fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
