@@ -184,26 +184,28 @@ impl Player {
         })
     }
 
-    /// Stops or goes on; going on starts at the next keyframe.
+    /// Stops or goes on; going on starts at the next keyframe. One that does
+    /// already as it is told misses nothing.
     pub fn pause(&mut self, paused: bool) {
+        let was_paused = self.paused;
         self.paused = paused;
-        if let (false, Some(subscription)) = (paused, &self.subscription) {
-            subscription.resync();
-        }
-        self.set_direct();
+        self.resync_if(was_paused && !paused);
     }
 
     /// Leaves audio or video out, or in again.
     pub fn receive(&mut self, kind: MediaKind, wanted: bool) {
+        let had_video = self.wants_video;
         match kind {
             MediaKind::Audio => self.wants_audio = wanted,
-            MediaKind::Video => {
-                self.wants_video = wanted;
-                if let (true, Some(subscription)) = (wanted, &self.subscription) {
-                    subscription.resync();
-                }
-            }
+            MediaKind::Video => self.wants_video = wanted,
             MediaKind::Data => {}
+        }
+        self.resync_if(self.wants_video && !had_video);
+    }
+
+    fn resync_if(&self, lacks_frames: bool) {
+        if let (true, Some(subscription)) = (lacks_frames, &self.subscription) {
+            subscription.resync();
         }
         self.set_direct();
     }

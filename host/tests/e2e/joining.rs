@@ -8,12 +8,16 @@ use std::{
 use crate::{
     publish_play::{assert_whole, sent},
     support::{
-        App, Config, Encoder, Host, Player, Tool, Witness, alone, clients,
+        App, Config, Encoder, Host, Player, Tool, Witness, alone,
+        amf::Amf,
+        clients,
         compare::{self, By},
         fixture,
         flv::{self, Packet, Role, SCRIPT, VIDEO},
         rtmp::Client,
-        together, witness,
+        together,
+        torrent::{FRAMES, next_number, numbers, torrent},
+        witness,
     },
 };
 
@@ -197,5 +201,28 @@ fn player_without_a_publisher_is_told_when_the_wait_is_over() {
     let waited = begin.elapsed();
     eprintln!("told after {waited:?} (limit 1 s)");
     assert!((Duration::from_millis(900)..Duration::from_secs(2)).contains(&waited));
+    host.stop();
+}
+
+#[test]
+fn a_player_that_is_told_what_it_does_already_misses_nothing() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+    let publisher = torrent(host.addr, "cam");
+    // A keyframe comes each 20.
+    while next_number(&mut player).expect("the stream goes on") < 105 {}
+    let stream = player.stream;
+    let go_on = [Amf::Boolean(false), Amf::Number(0.0)];
+    player
+        .command(stream, "pause", 0.0, Amf::Null, &go_on)
+        .expect("sent");
+    let all = [Amf::Boolean(true)];
+    player
+        .command(stream, "receiveVideo", 0.0, Amf::Null, &all)
+        .expect("sent");
+    let rest: Vec<u32> = (106..FRAMES).collect();
+    assert_eq!(numbers(player), rest);
+    publisher.join().expect("the publisher was not held up");
     host.stop();
 }
