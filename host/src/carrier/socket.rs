@@ -1,9 +1,9 @@
 //! Options of a connection's socket.
 
-use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+use tracing::debug;
 
 /// Bytes that may wait in the kernel to be sent, for each connection.
 ///
@@ -26,11 +26,9 @@ pub(crate) struct Keepalive {
 }
 
 /// Sets what every connection has. Accepted ones inherit it from their
-/// listener, where it costs none of them a system call.
-pub(crate) fn tune(socket: &SockRef<'_>, keepalive: Keepalive) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
+/// listener, where it costs none of them a system call. A system that does not
+/// know one of the options still gets the others.
+pub(crate) fn tune(socket: &SockRef<'_>, keepalive: Keepalive) {
     let Keepalive {
         idle,
         interval,
@@ -40,5 +38,17 @@ pub(crate) fn tune(socket: &SockRef<'_>, keepalive: Keepalive) -> io::Result<()>
         .with_time(idle)
         .with_interval(interval)
         .with_retries(retries);
-    socket.set_tcp_keepalive(&keepalive)
+    #[cfg(target_os = "linux")]
+    let unsent = socket.set_tcp_notsent_lowat(UNSENT);
+    #[cfg(not(target_os = "linux"))]
+    let unsent = Ok(());
+    for (option, set) in [
+        ("TCP_NODELAY", socket.set_tcp_nodelay(true)),
+        ("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive)),
+        ("TCP_NOTSENT_LOWAT", unsent),
+    ] {
+        if let Err(error) = set {
+            debug!(%error, option, "a socket option was not taken");
+        }
+    }
 }

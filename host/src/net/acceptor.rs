@@ -248,9 +248,7 @@ fn listen(binding: Binding) -> io::Result<TcpListener> {
     )?;
     // A restarted server must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
-    if let Err(error) = tune(&SockRef::from(&socket), KEEPALIVE) {
-        debug!(%error, "socket options were not taken");
-    }
+    tune(&SockRef::from(&socket), KEEPALIVE);
     if address.is_ipv6() {
         // Machines differ in what they do when it is not said.
         socket.set_only_v6(!binding.dual_stack)?;

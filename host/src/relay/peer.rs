@@ -23,7 +23,6 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
-use tracing::debug;
 
 use super::backoff;
 use super::error::RelayError;
@@ -119,9 +118,7 @@ impl Peer {
         login: &str,
     ) -> Result<Self, RelayError> {
         let socket = terms.connector.dial(url.host(), url.port()).await?;
-        if let Err(error) = tune(&SockRef::from(&socket), KEEPALIVE) {
-            debug!(%error, "socket options were not taken");
-        }
+        tune(&SockRef::from(&socket), KEEPALIVE);
         let remote = socket.peer_addr()?.to_string();
         let out: Arc<Outbound> = if url.is_secure() {
             Outbound::new(secure(url, socket, terms).await?)
