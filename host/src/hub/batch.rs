@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::frame::{Frame, Kind, Role};
+use super::frame::Frame;
 
 /// Frames in one write at most.
 const MAX_FRAMES: usize = 64;
@@ -23,9 +23,6 @@ pub(super) struct Batch {
     /// What all of it is cut for.
     chunk_size: u32,
     has_video: bool,
-    /// A player that has no keyframe yet can take all of it.
-    starts_anew: bool,
-    has_keyframe: bool,
 }
 
 /// A batch on its way to one player after the other.
@@ -38,8 +35,6 @@ pub(super) struct Delivery<'a> {
     pub(super) chunk_size: u32,
     /// Audio waits for the keyframe, since the stream has video.
     pub(super) has_video: bool,
-    pub(super) starts_anew: bool,
-    pub(super) has_keyframe: bool,
     pub(super) now: Instant,
 }
 
@@ -62,22 +57,12 @@ impl Batch {
         self.frames.clear();
         self.joined = None;
         self.bytes = 0;
-        self.has_keyframe = false;
     }
 
     pub(super) fn push(&mut self, frame: Arc<Frame>, has_video: bool) {
         if self.is_empty() {
-            self.starts_anew = true;
             self.chunk_size = frame.chunk_size();
         }
-        if frame.role() == Role::Keyframe {
-            self.has_keyframe = true;
-        }
-        // What a player without a keyframe would have to leave out.
-        let depends = frame.role() == Role::Dependent
-            && !self.has_keyframe
-            && (has_video || frame.kind() == Kind::Video);
-        self.starts_anew &= !depends;
         self.has_video = has_video;
         self.bytes = self.bytes.saturating_add(frame.shared_chunks().len());
         self.frames.push(frame);
@@ -91,8 +76,6 @@ impl Batch {
             chunks,
             chunk_size: self.chunk_size,
             has_video: self.has_video,
-            starts_anew: self.starts_anew,
-            has_keyframe: self.has_keyframe,
             now,
         }
     }

@@ -14,21 +14,13 @@ struct Socket {
 }
 
 impl Outlet for Socket {
-    fn offer(&self, chunks: &Bytes) -> Offer {
-        if self.room.load(Ordering::Relaxed) == 0 {
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
+        if !self.is_open(player) || self.room.load(Ordering::Relaxed) == 0 {
             return Offer::Refused;
         }
         self.room.fetch_sub(1, Ordering::Relaxed);
         self.written.lock().push(chunks.clone());
         Offer::Written
-    }
-
-    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
-        if self.is_open(player) {
-            self.offer(chunks)
-        } else {
-            Offer::Refused
-        }
     }
 
     fn is_open(&self, player: PlayerId) -> bool {
@@ -40,7 +32,9 @@ impl Outlet for Socket {
         self.open_for.store(open_for, Ordering::Relaxed);
     }
 
-    fn finish_write(&self) {}
+    fn finish(&self) -> u64 {
+        self.taken()
+    }
 
     fn taken(&self) -> u64 {
         self.written
@@ -61,6 +55,10 @@ impl Socket {
 
     fn count(&self) -> usize {
         self.written.lock().len()
+    }
+
+    fn is_open_for_any(&self) -> bool {
+        self.open_for.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -103,9 +101,20 @@ fn play(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Subscription {
         outlet: Some(socket.clone()),
     };
     let mut player = hub.play(&key(), listener);
-    while player.next().is_some() {}
-    player.set_direct(true);
+    rest(&mut player);
     player
+}
+
+/// Takes what waits, and then wants frames as they are: their timestamps.
+fn rest(player: &mut Subscription) -> Vec<u32> {
+    let mut waiting = Vec::new();
+    while let Some(item) = player.next() {
+        if let Item::Frame(frame) = item {
+            waiting.push(frame.timestamp());
+        }
+    }
+    player.rest(true, true);
+    waiting
 }
 
 /// An AVC message, a keyframe or not.
@@ -131,22 +140,20 @@ fn a_player_whose_socket_has_room_is_not_woken() {
     let socket = Socket::with_room(2);
     let mut player = play(&hub, &socket);
     video(&publication, 0, false);
-    assert_eq!(socket.count(), 0, "it has no keyframe yet");
+    assert!(player.next().is_none(), "it has no keyframe yet");
     video(&publication, 33, true);
+    assert_eq!(rest(&mut player), [33], "the first one waits");
     video(&publication, 66, false);
+    video(&publication, 99, true);
     assert_eq!(socket.count(), 2);
     assert!(player.next().is_none());
     // No room: this one and all behind it wait, in order.
-    video(&publication, 99, false);
-    socket.room.store(9, Ordering::Relaxed);
     video(&publication, 132, false);
-    assert_eq!(socket.count(), 2);
-    let mut waiting = Vec::new();
-    while let Some(Item::Frame(frame)) = player.next() {
-        waiting.push(frame.timestamp());
-    }
-    assert_eq!(waiting, [99, 132]);
+    socket.room.store(9, Ordering::Relaxed);
     video(&publication, 165, false);
+    assert_eq!(socket.count(), 2);
+    assert_eq!(rest(&mut player), [132, 165]);
+    video(&publication, 198, false);
     assert_eq!(socket.count(), 3);
 }
 
@@ -154,9 +161,10 @@ fn a_player_whose_socket_has_room_is_not_woken() {
 fn a_player_that_left_gets_nothing() {
     let hub = Hub::new();
     let publication = publish(&hub, 60_000);
+    video(&publication, 0, true);
     let socket = Socket::with_room(9);
     let player = play(&hub, &socket);
-    video(&publication, 0, true);
+    video(&publication, 16, true);
     assert_eq!(socket.count(), 1);
     drop(player);
     video(&publication, 33, true);
@@ -168,11 +176,13 @@ fn a_player_that_left_gets_nothing() {
 fn frames_cut_for_another_chunk_size_wait_for_the_session() {
     let hub = Hub::new();
     let publication = publish(&hub, 4096);
+    video(&publication, 0, true);
     let socket = Socket::with_room(9);
     let mut player = play(&hub, &socket);
-    video(&publication, 0, true);
+    assert!(socket.is_open_for_any());
+    video(&publication, 33, true);
     assert_eq!(socket.count(), 0);
-    assert!(matches!(player.next(), Some(Item::Frame(_))));
+    assert_eq!(rest(&mut player), [33]);
 }
 
 #[tokio::test]
@@ -190,10 +200,11 @@ async fn gathered_frames_go_out_together() {
         wake: Wake::default(),
     };
     let publication = hub.publish(claim).unwrap();
+    video(&publication, 0, true);
     let socket = Socket::with_room(1);
     let _player = play(&hub, &socket);
-    video(&publication, 0, true);
-    video(&publication, 33, false);
+    video(&publication, 33, true);
+    video(&publication, 66, false);
     // Somebody who joins meanwhile does not send them before their time.
     drop(play(&hub, &Socket::with_room(0)));
     assert_eq!(socket.count(), 0);
@@ -204,7 +215,7 @@ async fn gathered_frames_go_out_together() {
     let [both] = &written[..] else {
         panic!("expected one write, got {}", written.len());
     };
-    let expected = [frame(0, true), frame(33, false)].map(|frame| frame.shared_chunks().to_vec());
+    let expected = [frame(33, true), frame(66, false)].map(|frame| frame.shared_chunks().to_vec());
     assert_eq!(both[..], expected.concat());
 }
 
@@ -212,28 +223,30 @@ async fn gathered_frames_go_out_together() {
 async fn many_players_all_get_every_frame_in_order() {
     let hub = Hub::new();
     let publication = publish(&hub, 60_000);
+    video(&publication, 0, true);
     let players: Vec<_> = (0..200)
         .map(|_| {
             let socket = Socket::with_room(u64::MAX);
             (play(&hub, &socket), socket)
         })
         .collect();
-    for at in 0..50 {
-        video(&publication, at, at == 0);
+    for at in 1..50 {
+        video(&publication, at, false);
     }
-    let expected: Vec<u8> = (0..50)
-        .flat_map(|at| frame(at, at == 0).shared_chunks().to_vec())
+    let expected: Vec<u8> = (1..50)
+        .flat_map(|at| frame(at, false).shared_chunks().to_vec())
         .collect();
     // Lanes run as tasks of this thread; frames that waited for one go out
     // together.
     while players
         .iter()
-        .any(|(player, _)| player.written() < expected.len() as u64)
+        .any(|(_, socket)| socket.taken() < expected.len() as u64)
     {
         tokio::task::yield_now().await;
     }
-    for (_, socket) in &players {
+    for (player, socket) in players {
         assert_eq!(socket.written.lock().concat(), expected);
+        assert_eq!(player.leave().written, expected.len() as u64);
     }
 }
 
@@ -243,12 +256,14 @@ fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     let publication = publish(&hub, 60_000);
     let socket = Socket::with_room(99);
     let mut player = play(&hub, &socket);
-    let is_open = || socket.open_for.load(Ordering::Relaxed) != 0;
+    let is_open = || socket.is_open_for_any();
     assert!(!is_open(), "it has no keyframe yet");
     video(&publication, 0, true);
+    assert!(!is_open(), "the keyframe waits");
+    rest(&mut player);
     assert!(is_open());
     video(&publication, 33, false);
-    assert_eq!(socket.count(), 2);
+    assert_eq!(socket.count(), 1);
 
     // The session leaves frames out, and takes them again.
     player.set_direct(false);
@@ -258,8 +273,9 @@ fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     player.resync();
     assert!(!is_open(), "until the next keyframe");
     video(&publication, 66, false);
-    assert_eq!(socket.count(), 2);
+    assert_eq!(socket.count(), 1);
     video(&publication, 99, true);
+    assert_eq!(rest(&mut player), [99]);
     assert!(is_open());
 
     // The socket is full: what waits is before what comes.
@@ -267,20 +283,48 @@ fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     video(&publication, 132, false);
     assert!(!is_open());
     socket.room.store(9, Ordering::Relaxed);
-    while player.next().is_some() {}
+    assert_eq!(rest(&mut player), [132]);
     assert!(is_open());
-    assert_eq!(player.written(), socket.taken());
 
     // The publisher leaves: the player is told before it gets more.
     drop(publication);
     assert!(!is_open());
-    while player.next().is_some() {}
+    rest(&mut player);
     assert!(!is_open(), "the next publisher's keyframe is missing");
     let publication = publish(&hub, 60_000);
-    while player.next().is_some() {}
     video(&publication, 0, true);
+    rest(&mut player);
     assert!(is_open());
 
     drop(player);
     assert!(!is_open());
+}
+
+/// An AAC message: a frame, not a header.
+fn audio(publication: &Publication, timestamp: u32) {
+    let body = Bytes::from_static(&[0xaf, 1, 9, 9, 9]);
+    publication.push(Kind::Audio, timestamp, body).unwrap();
+}
+
+#[test]
+fn audio_alone_passes_until_there_is_video() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 60_000);
+    let socket = Socket::with_room(99);
+    let mut player = play(&hub, &socket);
+    audio(&publication, 0);
+    assert_eq!(rest(&mut player), [0]);
+    audio(&publication, 23);
+    assert_eq!(socket.count(), 1);
+
+    // Audio waits for the picture from now on.
+    video(&publication, 30, false);
+    audio(&publication, 46);
+    assert_eq!(socket.count(), 1);
+    assert!(player.next().is_none());
+    video(&publication, 60, true);
+    audio(&publication, 69);
+    assert_eq!(rest(&mut player), [60, 69]);
+    audio(&publication, 92);
+    assert_eq!(socket.count(), 2);
 }

@@ -21,15 +21,18 @@ use super::queue::{Item, PlayerQueue};
 /// other, with nothing in between, lets their memory be fetched at once.
 const AHEAD: usize = 8;
 
-/// What the players of a lane get or become.
+/// What a lane does, in this order with all else.
 #[derive(Debug, Clone)]
 pub(super) enum Post {
-    Frame {
-        frame: Arc<Frame>,
-        has_video: bool,
-    },
-    /// Headers of another publisher, before its first keyframe.
-    Preamble(Arc<[Arc<Frame>]>),
+    /// For every player; those in a row may go out together.
+    Frame { frame: Arc<Frame>, has_video: bool },
+    /// Between frames.
+    Change(Change),
+}
+
+/// What the players of a lane hear or become.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
     Announce(Item),
     /// What players have is no base for what follows.
     Desync,
@@ -118,9 +121,9 @@ impl Lane {
                     mailbox.cost = mailbox.cost.saturating_sub(frame.cost());
                     roster.batch.push(frame, has_video);
                 }
-                Some(other) if roster.batch.is_empty() => {
+                Some(Post::Change(change)) if roster.batch.is_empty() => {
                     drop(mailbox);
-                    roster.apply(other);
+                    roster.apply(change);
                     mailbox = self.mailbox.lock();
                 }
                 Some(other) => {
@@ -148,26 +151,20 @@ impl Mailbox {
 }
 
 impl Roster {
-    fn apply(&mut self, post: Post) {
-        match post {
-            Post::Frame { .. } => {}
-            Post::Preamble(frames) => {
-                for player in &self.players {
-                    player.queue.push_uncounted(frames.iter().cloned());
-                }
-            }
-            Post::Announce(item) => {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Announce(item) => {
                 for player in &self.players {
                     player.queue.announce(item.clone());
                 }
             }
-            Post::Desync => {
+            Change::Desync => {
                 for player in &self.players {
                     player.queue.desync();
                 }
             }
-            Post::Join(queue) => self.players.push(Seat::new(queue)),
-            Post::Leave(queue) => {
+            Change::Join(queue) => self.players.push(Seat::new(queue)),
+            Change::Leave(queue) => {
                 let same = |seat: &Seat| Arc::ptr_eq(&seat.queue, &queue);
                 if let Some(at) = self.players.iter().position(same) {
                     self.players.swap_remove(at);
@@ -177,6 +174,10 @@ impl Roster {
     }
 
     fn deliver(&mut self, count: usize) {
+        if self.players.is_empty() {
+            self.batch.clear();
+            return;
+        }
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
             let delivery = self.batch.delivery(Instant::now());

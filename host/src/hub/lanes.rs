@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 use tokio_util::task::TaskTracker;
 
 use super::Wake;
-use super::lane::{Lane, Post};
+use super::lane::{Change, Lane, Post};
 use super::queue::PlayerQueue;
 
 /// So many players are written to by whoever posts; for more, tasks are made,
@@ -98,7 +98,7 @@ impl Lanes {
     pub(super) fn join(&self, queue: Arc<PlayerQueue>) {
         self.0.players.fetch_add(1, Ordering::Relaxed);
         if let Some(lane) = self.0.lanes.get(queue.lane()) {
-            lane.post(Post::Join(queue));
+            lane.post(Post::Change(Change::Join(queue)));
         }
     }
 
@@ -106,7 +106,7 @@ impl Lanes {
     pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
         self.0.players.fetch_sub(1, Ordering::Relaxed);
         if let Some(lane) = self.0.lanes.get(queue.lane()) {
-            lane.post(Post::Leave(queue));
+            lane.post(Post::Change(Change::Leave(queue)));
         }
     }
 

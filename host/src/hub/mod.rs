@@ -6,9 +6,8 @@
 //! queue. The hub never names a session; it wakes one through a [`Wake`].
 //!
 //! A name is claimed atomically and process-wide. Lock order is hub, stream,
-//! mailbox of a lane; and apart from those: roster of a lane, player queue,
-//! outlet. Under a queue's lock the last is only tried, since sessions lock it
-//! before their queue.
+//! mailbox of a lane; and apart from those: roster of a lane, outlet, player
+//! queue.
 
 mod batch;
 mod cache;
@@ -47,7 +46,7 @@ pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
 pub use outlet::{Offer, Outlet, PlayerId};
 pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
-pub use subscription::Subscription;
+pub use subscription::{Subscription, Totals};
 
 use crate::policy::{Client, DuplicateRule, StreamId};
 use counters::Counters;
@@ -205,13 +204,14 @@ impl Hub {
 
     /// Subscribes a player. Without a publisher the player waits.
     pub fn play(self: &Arc<Self>, key: &StreamKey, listener: Listener) -> Subscription {
+        let taken_before = listener.outlet.as_ref().map_or(0, |outlet| outlet.taken());
         let mut streams = self.streams.lock();
         let stream = self.entry(&mut streams, key);
         let queue = stream.join(listener);
         drop(streams);
         self.counters.plays.add();
         stream.settle();
-        Subscription::new(self.clone(), stream, queue)
+        Subscription::new(self.clone(), stream, queue, taken_before)
     }
 
     fn entry(&self, streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {

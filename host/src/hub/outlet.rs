@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// What became of bytes that were offered.
+/// What became of bytes that were to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// The socket has them.
@@ -25,6 +25,11 @@ impl PlayerId {
     pub fn get(self) -> u64 {
         self.0
     }
+
+    #[cfg(test)]
+    pub(crate) const fn for_tests(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A player's socket, as the hub sees it. Never waits.
@@ -34,10 +39,8 @@ impl PlayerId {
 /// to touch of that player, which matters with a thousand of them: whatever is
 /// looked at for each frame and player comes from memory, not from a cache.
 pub trait Outlet: fmt::Debug + Send + Sync {
-    /// Writes `chunks` now, all or a part of them, unless other bytes wait.
-    fn offer(&self, chunks: &Bytes) -> Offer;
-
-    /// The same if the outlet is open for `player`; refused if it is not.
+    /// Writes `chunks` now, all or a part of them, if the outlet is open for
+    /// `player` and no other bytes wait.
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer;
 
     /// Whether it is open for `player`, which may change at any time.
@@ -47,9 +50,10 @@ pub trait Outlet: fmt::Debug + Send + Sync {
     fn set_open(&self, player: PlayerId, open: bool);
 
     /// Waits for a write of another thread. After that nothing passes for a
-    /// player that the outlet was closed for before.
-    fn finish_write(&self);
+    /// player that the outlet was closed for before. Returns
+    /// [`Outlet::taken`] as it is then.
+    fn finish(&self) -> u64;
 
-    /// Bytes taken by [`Outlet::offer`] and [`Outlet::pass`] so far.
+    /// Bytes taken by [`Outlet::pass`] so far.
     fn taken(&self) -> u64;
 }

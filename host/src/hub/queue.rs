@@ -1,10 +1,10 @@
 //! The bounded queue between a stream and one player.
 //!
 //! Flows in: every frame of the stream. Flows out: those the player can
-//! decode, in order. While nothing waits they go straight to the player's
-//! outlet, and past this queue once the outlet is open; otherwise the session
-//! takes them from here. A player that falls behind loses what waits for it and
-//! goes on at the next keyframe; one that never catches up is ended.
+//! decode, in order. While nothing waits the player's outlet is open and they
+//! go there, past this queue; otherwise the session takes them from here. A
+//! player that falls behind loses what waits for it and goes on at the next
+//! keyframe; one that never catches up is ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::batch::Delivery;
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
-use super::outlet::{Offer, Outlet, PlayerId};
+use super::outlet::{Outlet, PlayerId};
 use super::tracks::Covered;
 use super::{Listener, Settings, Wake};
 
@@ -46,16 +46,25 @@ struct Entry {
     counted: bool,
 }
 
+/// What the player was given, or will find in its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Sync {
+    /// Nothing to build on: the next keyframe is awaited.
+    #[default]
+    Waiting,
+    /// The same, since the player was behind: what it misses is counted.
+    Dropping,
+    /// All that the next frame needs.
+    Synced,
+}
+
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Entry>,
     /// What counted frames cost, in bytes.
     bytes: usize,
-    /// The player has a keyframe to build on.
-    synced: bool,
+    sync: Sync,
     dropped: u64,
-    /// Dropping until the next keyframe.
-    dropping: bool,
     behind_since: Option<Instant>,
     end: Option<PlayerEnd>,
     /// The player has left; its lane may not know yet.
@@ -82,8 +91,6 @@ pub(super) struct PlayerQueue {
     settings: Settings,
     wake: Wake,
     outlet: Option<Arc<dyn Outlet>>,
-    /// What the outlet had taken before.
-    taken_before: u64,
     lane: usize,
     counters: Arc<Counters>,
     state: Mutex<State>,
@@ -92,13 +99,11 @@ pub(super) struct PlayerQueue {
 impl PlayerQueue {
     pub(super) fn new(listener: Listener, lane: usize, counters: Arc<Counters>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let outlet = listener.outlet;
         Self {
             id: PlayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
             settings: listener.settings,
             wake: listener.wake,
-            taken_before: outlet.as_ref().map_or(0, |outlet| outlet.taken()),
-            outlet,
+            outlet: listener.outlet,
             lane,
             counters,
             state: Mutex::default(),
@@ -125,26 +130,25 @@ impl PlayerQueue {
     /// Tells the session that a publisher came or went.
     pub(super) fn announce(&self, item: Item) {
         let mut state = self.state.lock();
-        if state.left {
+        if state.left || state.end.is_some() {
             return;
         }
-        state.entries.push_back(Entry {
-            item,
-            counted: false,
-        });
+        state.push_announcement(item);
         self.adjust(&mut state);
         self.wake(&mut state);
     }
 
-    /// Frames that may exceed the limits: headers, and the cached group of
-    /// pictures of a player that joins.
+    /// Frames that may exceed the limits: what the cache has for a player that
+    /// joins.
     pub(super) fn push_uncounted(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
         let mut state = self.state.lock();
         if state.left {
             return;
         }
         for frame in frames {
-            state.synced |= frame.role() == Role::Keyframe;
+            if frame.role() == Role::Keyframe {
+                state.sync = Sync::Synced;
+            }
             state.entries.push_back(Entry {
                 item: Item::Frame(frame),
                 counted: false,
@@ -154,28 +158,11 @@ impl PlayerQueue {
         self.wake(&mut state);
     }
 
-    /// Live frames: to the outlet if nothing is before them, or queued.
+    /// Live frames that the outlet did not take.
     pub(super) fn deliver(&self, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
-        if state.left || state.end.is_some() {
+        if state.left {
             return;
-        }
-        if let Some(outlet) = &self.outlet
-            && state.takes_directly(delivery)
-            && delivery.chunk_size == self.settings.chunk_size
-        {
-            match outlet.offer(delivery.chunks) {
-                Offer::Refused => {}
-                offer => {
-                    state.synced |= delivery.has_keyframe;
-                    state.behind_since = None;
-                    self.adjust(&mut state);
-                    if offer == Offer::Taken {
-                        self.wake(&mut state);
-                    }
-                    return;
-                }
-            }
         }
         for frame in delivery.frames {
             self.push(&mut state, frame, delivery.has_video, delivery.now);
@@ -199,36 +186,28 @@ impl PlayerQueue {
                 Overflow::Bytes => self.counters.drops_for_bytes.add(),
                 Overflow::Time => self.counters.drops_for_time.add(),
             }
-            self.counters.frames_dropped.add_many(state.drop_waiting());
-            state.dropping = true;
+            self.count_dropped(state, |state| state.drop_waiting());
+            state.sync = Sync::Dropping;
             state.behind_since.get_or_insert(now);
         }
         if let Some(since) = state.behind_since
             && now.saturating_duration_since(since) > self.settings.slow_close
         {
-            self.counters.players_too_slow.add();
-            state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
-            state.entries.clear();
-            state.bytes = 0;
-            // Even if it was woken: one whose socket takes nothing does not
-            // look at what waits.
-            state.woken = true;
-            self.wake.notify_one();
+            self.end_too_slow(state);
             return;
         }
+        let is_synced = state.sync == Sync::Synced;
         match frame.role() {
-            Role::Keyframe => {
-                state.synced = true;
-                state.dropping = false;
-            }
-            Role::Dependent if !state.synced && (has_video || frame.kind() == Kind::Video) => {
-                if state.dropping {
-                    state.dropped = state.dropped.saturating_add(1);
-                    self.counters.frames_dropped.add();
+            Role::Keyframe => state.sync = Sync::Synced,
+            Role::Dependent if has_video && !is_synced => {
+                if state.sync == Sync::Dropping {
+                    self.count_dropped(state, |_| 1);
                 }
                 return;
             }
-            _ => {}
+            // Without video each frame stands alone.
+            Role::Dependent => state.sync = Sync::Synced,
+            Role::Header | Role::Metadata => {}
         }
         state.bytes = state.bytes.saturating_add(frame.cost());
         state.entries.push_back(Entry {
@@ -238,40 +217,64 @@ impl PlayerQueue {
         self.wake(state);
     }
 
-    /// What the player has is no base for what follows: another publisher.
+    fn count_dropped(&self, state: &mut State, drop: impl FnOnce(&mut State) -> u64) {
+        let dropped = drop(state);
+        state.dropped = state.dropped.saturating_add(dropped);
+        self.counters.frames_dropped.add_many(dropped);
+    }
+
+    fn end_too_slow(&self, state: &mut State) {
+        self.count_dropped(state, |state| state.drop_waiting());
+        state.entries.clear();
+        state.bytes = 0;
+        state.end = Some(PlayerEnd::TooSlow(self.settings.slow_close));
+        self.counters.players_too_slow.add();
+        // Even if it was woken: one whose socket takes nothing does not look
+        // at what waits.
+        state.woken = true;
+        self.wake.notify_one();
+    }
+
+    /// What the player has is no base for what follows: another publisher, or
+    /// the first video.
     pub(super) fn desync(&self) {
         let mut state = self.state.lock();
-        state.synced = false;
+        state.sync = Sync::Waiting;
         self.adjust(&mut state);
     }
 
     /// Goes on at the next keyframe, without what waits.
     pub(super) fn resync(&self) {
         let mut state = self.state.lock();
-        let dropped = state.dropped;
         state.drop_waiting();
-        state.dropped = dropped;
+        state.sync = Sync::Waiting;
         self.adjust(&mut state);
     }
 
-    /// Nothing waits for the player, here or at its socket.
-    pub(super) fn caught_up(&self) {
+    /// The session has taken all that waited. `direct` says whether it wants
+    /// frames as they are, `caught_up` that its socket has taken all, too.
+    pub(super) fn rest(&self, direct: bool, caught_up: bool) {
         let mut state = self.state.lock();
-        state.behind_since = None;
+        state.direct = direct;
+        if caught_up {
+            state.behind_since = None;
+        }
         self.adjust(&mut state);
     }
 
-    /// The player has left: once this returns nothing more is written.
-    pub(super) fn close(&self) {
+    /// The player has left: once this returns nothing more is written. Returns
+    /// what the outlet has taken, of this player and those before, and how many
+    /// frames were dropped.
+    pub(super) fn close(&self) -> (u64, u64) {
         let mut state = self.state.lock();
         state.left = true;
         state.entries = VecDeque::new();
         state.bytes = 0;
         self.adjust(&mut state);
+        let dropped = state.dropped;
         drop(state);
-        if let Some(outlet) = &self.outlet {
-            outlet.finish_write();
-        }
+        let taken = self.outlet.as_ref().map_or(0, |outlet| outlet.finish());
+        (taken, dropped)
     }
 
     fn overflow(&self, state: &State, frame: &Frame) -> Option<Overflow> {
@@ -305,7 +308,7 @@ impl PlayerQueue {
             }) => state.bytes = state.bytes.saturating_sub(frame.cost()),
             Some(_) => {}
             None => {
-                if state.synced {
+                if state.sync == Sync::Synced {
                     state.behind_since = None;
                 }
                 // The burst of a join leaves a large buffer behind.
@@ -321,12 +324,6 @@ impl PlayerQueue {
         let mut state = self.state.lock();
         state.direct = direct;
         self.adjust(&mut state);
-    }
-
-    /// Bytes that went straight to the outlet.
-    pub(super) fn written(&self) -> u64 {
-        let taken = self.outlet.as_ref().map_or(0, |outlet| outlet.taken());
-        taken.saturating_sub(self.taken_before)
     }
 
     pub(super) fn end(&self) -> Option<PlayerEnd> {
@@ -360,21 +357,32 @@ impl State {
     /// Whatever comes can go to the outlet, and changes nothing here.
     fn is_idle(&self) -> bool {
         self.direct
-            && self.synced
+            && self.sync == Sync::Synced
             && self.entries.is_empty()
             && self.behind_since.is_none()
             && self.end.is_none()
             && !self.left
     }
 
-    fn takes_directly(&self, delivery: &Delivery<'_>) -> bool {
-        self.direct && self.entries.is_empty() && (self.synced || delivery.starts_anew)
+    /// Publishers that come and go without a frame add nothing to what waits.
+    fn push_announcement(&mut self, item: Item) {
+        let mut newest = self.entries.iter().rev().map(|entry| &entry.item);
+        if let (Item::Unpublished, Some(Item::Published), Some(Item::Unpublished)) =
+            (&item, newest.next(), newest.next())
+        {
+            self.entries.pop_back();
+            return;
+        }
+        self.entries.push_back(Entry {
+            item,
+            counted: false,
+        });
     }
 
     /// Drops media that waits; announcements and the newest headers stay.
     /// Returns how many frames were dropped.
     fn drop_waiting(&mut self) -> u64 {
-        let before = self.dropped;
+        let mut dropped = 0_u64;
         let mut covered = Covered::default();
         let mut kept = VecDeque::new();
         while let Some(entry) = self.entries.pop_back() {
@@ -388,20 +396,23 @@ impl State {
             if keep {
                 kept.push_front(entry);
             } else {
-                self.dropped = self.dropped.saturating_add(1);
+                dropped = dropped.saturating_add(1);
             }
         }
-        self.entries = kept;
-        self.bytes = self
-            .entries
-            .iter()
-            .filter(|entry| entry.counted)
-            .map(|entry| match &entry.item {
-                Item::Frame(frame) => frame.cost(),
-                _ => 0,
-            })
-            .sum();
-        self.synced = false;
-        self.dropped.saturating_sub(before)
+        self.bytes = 0;
+        for entry in kept {
+            match &entry.item {
+                Item::Frame(frame) if entry.counted => {
+                    self.bytes = self.bytes.saturating_add(frame.cost());
+                }
+                Item::Frame(_) => {}
+                Item::Published | Item::Unpublished => {
+                    self.push_announcement(entry.item);
+                    continue;
+                }
+            }
+            self.entries.push_back(entry);
+        }
+        dropped
     }
 }

@@ -16,7 +16,7 @@ use tracing::info;
 use super::cache::Cache;
 use super::counters::Counters;
 use super::frame::{Draft, Frame, Kind, NotAFrame, Role};
-use super::lane::Post;
+use super::lane::{Change, Post};
 use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
@@ -95,7 +95,7 @@ impl Stream {
                     state.take_over();
                 } else {
                     state.timeline.restart();
-                    state.announce(&Item::Published);
+                    state.change(Change::Announce(Item::Published));
                 }
             }
             (Some(active), DuplicateRule::Reject) => {
@@ -220,16 +220,24 @@ impl Stream {
             .timeline
             .place(kind, draft.media_track(), timestamp, now);
         let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
+        let had_video = state.cache.has_video();
         state.cache.push(&frame, settings.keyframe_cache);
-        let starts = frame.role() == Role::Keyframe || !state.cache.has_video();
-        if state.preamble_due && starts {
-            state.preamble_due = false;
-            let preamble = state.cache.preamble(timestamp, settings.chunk_size);
-            self.lanes.post(&Post::Preamble(preamble.into()));
+        let has_video = state.cache.has_video();
+        if has_video && !had_video {
+            // Players had audio, each frame of which stands alone.
+            state.change(Change::Desync);
         }
         let role = frame.role();
-        let has_video = state.cache.has_video();
-        self.lanes.post(&Post::Frame { frame, has_video });
+        if state.preamble_due && (role == Role::Keyframe || !has_video) {
+            state.preamble_due = false;
+            for frame in state.cache.preamble(timestamp, settings.chunk_size) {
+                self.lanes.post(&Post::Frame { frame, has_video });
+            }
+        }
+        // A command to those that decode video is nothing to those that don't.
+        if has_video || kind != Kind::Video {
+            self.lanes.post(&Post::Frame { frame, has_video });
+        }
         drop(state);
         self.lanes.send(settings.gather);
         Ok(Pushed::Forwarded(role))
@@ -355,19 +363,19 @@ impl State {
         self.cache.clear();
         self.preamble_due = false;
         self.timeline.splice();
-        self.lanes.post(&Post::Desync);
+        self.change(Change::Desync);
     }
 
     fn publisher_is_gone(&mut self) {
         self.cache.clear();
         self.preamble_due = false;
         self.timeline.restart();
-        self.lanes.post(&Post::Desync);
-        self.announce(&Item::Unpublished);
+        self.change(Change::Desync);
+        self.change(Change::Announce(Item::Unpublished));
     }
 
-    fn announce(&self, item: &Item) {
-        self.lanes.post(&Post::Announce(item.clone()));
+    fn change(&self, change: Change) {
+        self.lanes.post(&Post::Change(change));
     }
 
     fn info(&self, key: &StreamKey, publisher: &Publisher) -> StreamInfo {

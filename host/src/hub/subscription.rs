@@ -12,11 +12,32 @@ pub struct Subscription {
     hub: Arc<Hub>,
     stream: Arc<Stream>,
     queue: Arc<PlayerQueue>,
+    /// What the outlet had taken before.
+    taken_before: u64,
+}
+
+/// What a playback came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes that went to the outlet past the session.
+    pub written: u64,
+    /// Frames dropped because the player was behind.
+    pub dropped: u64,
 }
 
 impl Subscription {
-    pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>, queue: Arc<PlayerQueue>) -> Self {
-        Self { hub, stream, queue }
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        stream: Arc<Stream>,
+        queue: Arc<PlayerQueue>,
+        taken_before: u64,
+    ) -> Self {
+        Self {
+            hub,
+            stream,
+            queue,
+            taken_before,
+        }
     }
 
     /// The name that is played.
@@ -46,9 +67,11 @@ impl Subscription {
         self.queue.set_direct(direct);
     }
 
-    /// Bytes that went to the outlet past the session.
-    pub fn written(&self) -> u64 {
-        self.queue.written()
+    /// After [`Subscription::next`] has returned `None`:
+    /// [`Subscription::set_direct`], and whether the player's socket has taken
+    /// everything, too. Then the player is not behind.
+    pub fn rest(&self, direct: bool, caught_up: bool) {
+        self.queue.rest(direct, caught_up);
     }
 
     /// Goes on at the next keyframe: some frames were left out.
@@ -56,14 +79,18 @@ impl Subscription {
         self.queue.resync();
     }
 
-    /// Nothing waits for the player, here or at its socket: it is not behind.
-    pub fn caught_up(&self) {
-        self.queue.caught_up();
-    }
-
-    /// Frames dropped because the player was behind.
+    /// Frames dropped so far because the player was behind.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// Leaves the stream; nothing more is written or counted.
+    pub fn leave(self) -> Totals {
+        let (taken, dropped) = self.queue.close();
+        Totals {
+            written: taken.saturating_sub(self.taken_before),
+            dropped,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The hub from outside: publications push, subscriptions take.
 
+use std::time::Instant;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_wire::amf0;
 
@@ -400,6 +402,103 @@ fn a_player_that_never_catches_up_is_ended() {
     inter(&publication, 66, 3);
     assert_eq!(player.end(), Some(PlayerEnd::TooSlow(Duration::ZERO)));
     assert!(taken(&mut player).is_empty());
+}
+
+#[test]
+fn what_waits_for_a_player_when_it_is_ended_counts_as_dropped() {
+    let hub = Hub::new();
+    let patient = Settings {
+        queue_bytes: 2 * 400,
+        slow_close: Duration::from_secs(20),
+        ..settings()
+    };
+    let queue = queue::PlayerQueue::new(listener(patient), 0, hub.counters.clone());
+    let start = Instant::now();
+    let deliver = |frame_type, second| {
+        let body = avc(frame_type, 1, 0, 100);
+        let frame = Frame::new(Kind::Video, 0, body, 60_000).unwrap();
+        let mut batch = batch::Batch::default();
+        batch.push(Arc::new(frame), true);
+        queue.deliver(&batch.delivery(start + Duration::from_secs(second)));
+    };
+    for (frame_type, second) in [(1, 0), (2, 0), (2, 1), (1, 20), (2, 20)] {
+        deliver(frame_type, second);
+    }
+    assert_eq!(
+        queue.dropped(),
+        3,
+        "two that waited, one for want of a base"
+    );
+    assert!(queue.end().is_none());
+    deliver(2, 22);
+    let end = Some(PlayerEnd::TooSlow(Duration::from_secs(20)));
+    assert_eq!((queue.end(), queue.dropped()), (end, 5));
+    assert!(
+        hub.census()
+            .iter()
+            .any(|count| count == ("frames_dropped", 5))
+    );
+    assert!(queue.pop().is_none());
+}
+
+#[test]
+fn what_a_player_leaves_out_after_it_caught_up_was_not_dropped() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let tight = Settings {
+        queue_bytes: 2 * 400,
+        ..settings()
+    };
+    let mut player = hub.play(&key("cam"), listener(tight));
+    keyframe(&publication, 0, 1);
+    inter(&publication, 33, 2);
+    inter(&publication, 66, 3);
+    inter(&publication, 99, 4);
+    assert_eq!(
+        player.dropped(),
+        4,
+        "two that waited, two for want of a base"
+    );
+    keyframe(&publication, 132, 5);
+    assert_eq!(taken(&mut player), ["key5@132"]);
+    // It asks for a fresh start; nothing of this is the fault of its network.
+    player.resync();
+    inter(&publication, 165, 6);
+    keyframe(&publication, 198, 7);
+    assert_eq!(taken(&mut player), ["key7@198"]);
+    assert_eq!(player.leave().dropped, 4);
+}
+
+#[test]
+fn publishers_that_come_and_go_add_nothing_to_what_waits() {
+    let hub = Hub::new();
+    let tight = Settings {
+        queue_bytes: 10_000,
+        ..settings()
+    };
+    let mut player = hub.play(&key("cam"), listener(tight));
+    for conn in 0..100 {
+        drop(publish(&hub, conn));
+    }
+    assert_eq!(taken(&mut player), ["published", "unpublished"]);
+    let publication = publish(&hub, 1);
+    assert_eq!(taken(&mut player), ["published"]);
+    drop(publication);
+    for conn in 0..100 {
+        drop(publish(&hub, conn));
+    }
+    assert_eq!(taken(&mut player), ["unpublished"]);
+    // With frames between, the limits do it.
+    for conn in 0..100 {
+        let publication = publish(&hub, conn);
+        video_header(&publication);
+        for at in 0..40 {
+            keyframe(&publication, at * 200, 1);
+        }
+    }
+    let waiting = taken(&mut player).len();
+    let most = tight.queue_bytes / 256;
+    assert!(waiting < 2 * most, "{waiting} items wait");
 }
 
 #[test]

@@ -69,6 +69,9 @@ impl<C: Carrier + ?Sized> Outbound<C> {
     /// more behind it, and what does not fit is left to [`Outbound::write`].
     pub fn flush(&self) -> io::Result<()> {
         let mut queue = self.lock();
+        if let Some(error) = queue.take_failure() {
+            return Err(error);
+        }
         if queue.is_empty() || !queue.has_room() {
             return Ok(());
         }
@@ -94,17 +97,10 @@ impl<C: Carrier + ?Sized> Outbound<C> {
 }
 
 impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
-    fn offer(&self, chunks: &Bytes) -> Offer {
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
         match self.queue.try_lock() {
-            Some(queue) => self.write_now(queue, chunks),
-            None => Offer::Refused,
-        }
-    }
-
-    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
-        match self.queue.try_lock() {
-            // Under the lock: see `finish_write`.
+            // Under the lock: see `finish`.
             Some(queue) if self.is_open(player) => self.write_now(queue, chunks),
             _ => Offer::Refused,
         }
@@ -126,8 +122,8 @@ impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    fn finish_write(&self) {
-        drop(self.lock());
+    fn finish(&self) -> u64 {
+        self.lock().taken()
     }
 
     fn taken(&self) -> u64 {
@@ -140,9 +136,14 @@ impl<C: Carrier + ?Sized> Outbound<C> {
         if !queue.is_empty() || queue.is_closed() {
             return Offer::Refused;
         }
-        // An error is the session's to find.
-        let Ok(written) = self.carrier.write_now(chunks) else {
-            return Offer::Refused;
+        let written = match self.carrier.write_now(chunks) {
+            Ok(written) => written,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    queue.fail(error);
+                }
+                return Offer::Refused;
+            }
         };
         queue.count_taken(written, chunks.len());
         if written >= chunks.len() {
@@ -154,3 +155,7 @@ impl<C: Carrier + ?Sized> Outbound<C> {
         Offer::Taken
     }
 }
+
+#[cfg(test)]
+#[path = "outbound_tests.rs"]
+mod tests;

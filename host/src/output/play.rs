@@ -126,10 +126,9 @@ impl Player {
         let mut out = out.lock();
         while out.has_room() {
             let Some(item) = self.subscription.as_mut().and_then(Subscription::next) else {
-                if let (true, Some(subscription)) = (out.is_empty(), &self.subscription) {
-                    subscription.caught_up();
+                if let Some(subscription) = &self.subscription {
+                    subscription.rest(self.takes_all(), out.is_empty());
                 }
-                self.set_direct();
                 return;
             };
             match item {
@@ -157,12 +156,9 @@ impl Player {
         }
     }
 
-    fn set_direct(&self) {
-        let as_they_are =
-            self.format.shares_chunks && !self.paused && self.wants_audio && self.wants_video;
-        if let Some(subscription) = &self.subscription {
-            subscription.set_direct(as_they_are);
-        }
+    /// Frames are wanted as the hub has them.
+    fn takes_all(&self) -> bool {
+        self.format.shares_chunks && !self.paused && self.wants_audio && self.wants_video
     }
 
     fn chunks_of(&self, frame: &Frame) -> Option<Bytes> {
@@ -204,10 +200,12 @@ impl Player {
     }
 
     fn resync_if(&self, lacks_frames: bool) {
-        if let (true, Some(subscription)) = (lacks_frames, &self.subscription) {
-            subscription.resync();
+        if let Some(subscription) = &self.subscription {
+            if lacks_frames {
+                subscription.resync();
+            }
+            subscription.set_direct(self.takes_all());
         }
-        self.set_direct();
     }
 
     /// When something is due if nothing changes.
@@ -267,14 +265,14 @@ impl Player {
         let Some(subscription) = self.subscription.take() else {
             return;
         };
+        let totals = subscription.leave();
         let end = SessionEnd {
             reason: reason.to_owned(),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             bytes_in: 0,
-            bytes_out: self.bytes_out.saturating_add(subscription.written()),
-            frames_dropped: subscription.dropped(),
+            bytes_out: self.bytes_out.saturating_add(totals.written),
+            frames_dropped: totals.dropped,
         };
-        drop(subscription);
         self.span.in_scope(|| {
             info!(
                 reason,

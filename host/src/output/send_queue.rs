@@ -23,6 +23,8 @@ pub struct SendQueue {
     /// Taken from the hub, in bytes.
     taken: u64,
     closed: bool,
+    /// Why a write of the hub failed.
+    failure: Option<io::Error>,
     /// The last progress, while something waits.
     waiting_since: Option<Instant>,
     chunks: VecDeque<Bytes>,
@@ -83,6 +85,16 @@ impl SendQueue {
     /// What [`SendQueue::count_taken`] was told so far.
     pub(super) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// A write has failed: the socket tells why once, and only then.
+    pub(super) fn fail(&mut self, error: io::Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    /// Why a write of the hub failed, for the session to end with.
+    pub fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// One vectored write; what was not written stays.

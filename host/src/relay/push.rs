@@ -71,8 +71,10 @@ pub(super) async fn push(
     let Push {
         peer, subscription, ..
     } = push;
-    info!(frames_dropped = subscription.dropped(), "relay closing");
-    drop(subscription);
+    info!(
+        frames_dropped = subscription.leave().dropped,
+        "relay closing"
+    );
     peer.close().await;
     Ok(over)
 }
@@ -118,9 +120,8 @@ impl Push {
                 Some(Item::Published) => {}
                 Some(Item::Unpublished) => return true,
                 None => {
-                    if self.peer.out.lock().is_empty() {
-                        self.subscription.caught_up();
-                    }
+                    let caught_up = self.peer.out.lock().is_empty();
+                    self.subscription.rest(false, caught_up);
                     return false;
                 }
             }

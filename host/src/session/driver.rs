@@ -121,6 +121,10 @@ async fn converse(
         let may_read = (!deciding || input.held.len() < MAX_HELD)
             && untaken < MAX_UNTAKEN
             && !session.is_held_up();
+        if !may_read {
+            // One that is not listened to can't be called silent.
+            input.received = Instant::now();
+        }
         let decision = async {
             match &mut session.decision {
                 Some(decision) => decision.await,
@@ -179,7 +183,9 @@ fn read(
     SCRATCH.with_borrow_mut(|scratch| {
         let count = carrier.try_read(scratch)?;
         if count == 0 {
-            return Ok(Err(SessionEnd::Closed));
+            // After a reset, too, if a write of the hub was first to meet it.
+            let failure = session.out.lock().take_failure();
+            return failure.map_or(Ok(Err(SessionEnd::Closed)), Err);
         }
         input.bytes = input.bytes.saturating_add(count as u64);
         input.received = Instant::now();
