@@ -1,9 +1,19 @@
 //! Players that don't read what they asked for.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use crate::support::{
     App, Config, Host,
+    flv::VIDEO,
     log::START,
     rtmp::{Client, Failure},
     together,
@@ -90,4 +100,46 @@ fn a_player_that_paused_returns_to_the_present_past_what_the_kernel_could_hold()
     publisher.join().expect("the publisher was not held up");
     healthy.join().expect("the other player");
     host.stop();
+}
+
+#[test]
+fn a_reset_is_called_a_reset_whoever_writes_into_it_first() {
+    // So many that tasks write to them, which keep the sessions waiting.
+    const PLAYERS: usize = 60;
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")).level("debug"));
+    let play = |_| Client::play(host.addr, "live", "cam").expect("may play");
+    let players: Vec<_> = (0..PLAYERS).map(play).collect();
+    let remotes: Vec<_> = players.iter().map(Client::local).collect();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let publisher = flood(host.addr, "cam", is_over.clone());
+    for mut player in players {
+        next_number(&mut player).expect("a frame");
+        player.reset();
+    }
+    for remote in &remotes {
+        let its = [("remote", remote.as_str())];
+        let ended = host.log.wait(START, "session ended", &its, SOON);
+        assert_eq!(ended.field("reason").as_deref(), Some("reset"), "{ended:?}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    publisher.join().expect("the publisher was not held up");
+    host.stop();
+}
+
+/// Publishes small frames as fast as they are accepted, until it is over.
+fn flood(addr: SocketAddr, name: &str, is_over: Arc<AtomicBool>) -> JoinHandle<()> {
+    let mut client = Client::publish(addr, "live", name).expect("may publish");
+    thread::spawn(move || {
+        for number in 0_u32.. {
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
+            let first = if number % 20 == 0 { 0x17 } else { 0x27 };
+            let mut payload = vec![first, 1, 0, 0, 0];
+            payload.extend(number.to_be_bytes());
+            client.media(VIDEO, number, &payload).expect("sent");
+        }
+        client.leave();
+    })
 }
