@@ -30,6 +30,8 @@ use watch::{Sample, Samples};
 const SAMPLE: u64 = SECOND;
 /// Between two looks at the crowd's own timers.
 const TICK: u64 = 50 * MILLI;
+/// Between two lines about how it goes.
+const PROGRESS: u64 = 30 * SECOND;
 /// How long the server may take to be rid of everybody who left.
 const EMPTY_LIMIT: u64 = 30 * SECOND;
 /// Longest warm-up; short runs warm up for a quarter of their time.
@@ -79,6 +81,7 @@ impl Soak {
             arrival: now_ns(),
             sample: now_ns(),
             reload: now_ns() + self.reload * SECOND / 2,
+            progress: now_ns() + PROGRESS,
         };
         while now_ns() < end {
             let now = now_ns();
@@ -94,6 +97,10 @@ impl Soak {
             if next.reload <= now {
                 server.replace_plugin()?;
                 next.reload += self.reload * SECOND;
+            }
+            if let (Some(sample), true) = (samples.last(), next.progress <= now) {
+                eprintln!("{sample}, of {} min", self.minutes);
+                next.progress += PROGRESS;
             }
             crowd.run(next.arrival.min(now + TICK))?;
         }
@@ -128,4 +135,5 @@ struct Timers {
     arrival: u64,
     sample: u64,
     reload: u64,
+    progress: u64,
 }

@@ -1,6 +1,6 @@
 //! What the server's process holds, from `/proc`.
 
-use std::fs;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 
@@ -49,6 +49,20 @@ impl Sample {
     /// accepted, or not yet let go, make it a little less or more.
     fn other_fds(&self) -> f64 {
         self.fds as f64 - self.clients as f64
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} clients, {:.1} MiB, {} threads, {} files after {:.1} min",
+            self.clients,
+            self.rss as f64 / f64::from(1 << 20),
+            self.threads,
+            self.fds,
+            self.at_ns as f64 / (60.0 * SECOND as f64),
+        )
     }
 }
 
