@@ -106,7 +106,7 @@ async fn converse(
         }
         // Answers nearly always fit: they need not wait for their turn below.
         if let Err(error) = out.flush() {
-            return SessionEnd::Lost(error);
+            return error.into();
         }
         let deciding = session.decision.is_some();
         let (untaken, waiting) = {
@@ -140,11 +140,11 @@ async fn converse(
                     Ok(Ok(_)) => {}
                     Ok(Err(end)) => return end,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return SessionEnd::Lost(error),
+                    Err(error) => return error.into(),
                 }
             },
             written = out.write(), if untaken > 0 => if let Err(error) = written {
-                return SessionEnd::Lost(error);
+                return error.into();
             },
             answer = decision => {
                 session.decision = None;

@@ -34,6 +34,16 @@ pub(super) enum SessionEnd {
     Shutdown,
 }
 
+impl From<io::Error> for SessionEnd {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // It closed its side, and a write met that before the read did.
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Lost(error),
+        }
+    }
+}
+
 impl SessionEnd {
     /// The word that events and metrics carry.
     pub(super) fn reason(&self) -> &'static str {
