@@ -1,6 +1,6 @@
 //! Passwords inside RTMP: `rtmp://USER:PASSWORD@HOST/APP/NAME`.
 
-use crate::bindings_auth::exports::livehost::app::auth::Guest;
+use crate::bindings_auth::exports::livehost::app::{auth, auth_need};
 use crate::export::{Exports, Hosted, with};
 use crate::{App, ConnectRequest, Scalar};
 
@@ -62,6 +62,7 @@ impl Challenge {
 /// let credential = Members.on_credential(&encoder, "ann");
 /// assert_eq!(credential, Some(Credential::Password("s3cret".into())));
 /// assert_eq!(Members.on_credential(&encoder, "bob"), None);
+/// assert!(Members.needs_auth());
 /// // What the host asks once the client has shown that it knows the password.
 /// let passed = testing::logged_in(encoder, "ann", Challenge::Adobe);
 /// let ann = ConnectGrant::default().attr("user", "ann");
@@ -69,6 +70,13 @@ impl Challenge {
 /// # }
 /// ```
 pub trait Authenticate: App {
+    /// Whether [`Authenticate::on_authenticate`] may ever ask for a challenge.
+    /// The host asks once, after [`App::configure`]; a policy whose
+    /// configuration has no users spares it a call for each client.
+    fn needs_auth(&self) -> bool {
+        true
+    }
+
     /// Which challenge this client must pass before [`App::on_connect`]; none
     /// lets it on as it is. See [`ConnectRequest::is_encoder`].
     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge>;
@@ -96,7 +104,16 @@ impl ConnectRequest {
     }
 }
 
-impl<H: Hosted> Guest for Exports<H>
+impl<H: Hosted> auth_need::Guest for Exports<H>
+where
+    H::App: Authenticate,
+{
+    fn needs_auth() -> bool {
+        with::<H, _>(Authenticate::needs_auth)
+    }
+}
+
+impl<H: Hosted> auth::Guest for Exports<H>
 where
     H::App: Authenticate,
 {

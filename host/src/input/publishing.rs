@@ -7,7 +7,7 @@ use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
 use crate::hub::{Kind, Publication, Pushed, Revocation, Role};
-use crate::policy::{Event, Gate, SessionEnd, StreamId};
+use crate::policy::{Event, Gate, Occasion, SessionEnd, StreamId};
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);
@@ -49,7 +49,8 @@ impl Publishing {
                 info!("standing by behind the stream's publisher");
             }
         });
-        gate.notify(Event::Published(publication.info()));
+        let occasion = Occasion::Published(publication.id());
+        gate.notify(gate.event(occasion, || Event::Published(publication.info())));
         Self {
             publication: Some(publication),
             gate,
@@ -132,7 +133,8 @@ impl Publishing {
                     "ready"
                 );
             });
-            self.gate.notify(Event::Ready(stream));
+            let event = self.gate.event(Occasion::Ready, || Event::Ready(stream));
+            self.gate.notify(event);
         }
     }
 
@@ -172,7 +174,6 @@ impl Publishing {
         let Some(publication) = self.publication.take() else {
             return;
         };
-        let stream = publication.info();
         let end = SessionEnd {
             reason: reason.to_owned(),
             duration_ms: u64::try_from(publication.age().as_millis()).unwrap_or(u64::MAX),
@@ -188,10 +189,12 @@ impl Publishing {
                 "unpublished"
             );
         });
+        let gate = &self.gate;
+        let occasion = Occasion::Unpublished(publication.id());
+        let event = gate.event(occasion, || Event::Unpublished(publication.info(), end));
         // The name is free before anybody hears that it is, and no event of
         // the next publisher comes before this.
-        let gate = &self.gate;
-        publication.finish(lost, || gate.notify(Event::Unpublished(stream, end)));
+        publication.finish(lost, || gate.notify(event));
     }
 }
 

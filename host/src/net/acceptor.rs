@@ -76,7 +76,7 @@ impl Door {
             .any(|network| network.contains(&address))
     }
 
-    fn entrance(&self, local: SocketAddr) -> Entrance {
+    fn entrance(&self, local: Arc<str>) -> Entrance {
         Entrance {
             protocol: self.layers.chain.scheme(),
             local,
@@ -132,6 +132,7 @@ impl Acceptor {
     ) {
         let refusals = Arc::<Refusals>::default();
         let tunnels = Tunnels::new(admission.clone(), sessions.clone());
+        let local: Arc<str> = self.address.to_string().into();
         // In a row.
         let mut failures = 0_u64;
         loop {
@@ -164,7 +165,7 @@ impl Acceptor {
                     continue;
                 }
             };
-            let (layers, entrance) = (door.layers.clone(), door.entrance(self.address));
+            let (layers, entrance) = (door.layers.clone(), door.entrance(local.clone()));
             drop(door);
             let (shared, refusals) = (shared.clone(), refusals.clone());
             let tunnels = tunnels.clone();

@@ -5,4 +5,4 @@ pub mod play;
 mod send_queue;
 
 pub use outbound::Outbound;
-pub use send_queue::SendQueue;
+pub use send_queue::{HIGH_WATER, SendQueue};

@@ -10,7 +10,7 @@ use tracing::{Span, info};
 
 use super::Outbound;
 use crate::hub::{Frame, Item, Kind, PlayerEnd, Role, Subscription, Wake};
-use crate::policy::{Event, Gate, SessionEnd, StreamRequest};
+use crate::policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
 
 /// How a player's bytes are written.
 #[derive(Debug, Clone, Copy)]
@@ -282,8 +282,11 @@ impl Player {
                 "play ended"
             );
         });
-        self.gate
-            .notify(Event::PlayEnded(self.request.clone(), end));
+        let request = &self.request;
+        let event = self.gate.event(Occasion::PlayEnded, || {
+            Event::PlayEnded(request.clone(), end)
+        });
+        self.gate.notify(event);
     }
 }
 

@@ -10,8 +10,10 @@ use crate::carrier::Carrier;
 
 /// Slices handed to one vectored write.
 const MAX_SLICES: usize = 64;
-/// A player's frames wait in its bounded queue once so much is on its way.
-const HIGH_WATER: usize = 256 * 1024;
+/// A player's frames wait in its bounded queue once so much is on its way,
+/// bytes: as much as the kernel may hold unsent. What is beyond the queue can't
+/// be dropped any more.
+pub const HIGH_WATER: usize = 64 * 1024;
 
 /// Bytes that wait for the socket, in order.
 // In this order: the first four are looked at for every frame.

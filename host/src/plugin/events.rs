@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use crate::policy::{ConnId, Event, StreamId};
+use crate::policy::{ConnId, Event, Occasion, StreamId};
 
 /// One application's queue.
 #[derive(Debug)]
@@ -51,6 +51,16 @@ impl EventQueue {
             Pushed::Dropped => {}
         }
         pushed == Pushed::Queued
+    }
+
+    /// Something happened that nobody hears of. A plugin that comes while the
+    /// stream is live hears of its end.
+    pub(super) fn pass_over(&self, occasion: Occasion) {
+        match occasion {
+            Occasion::Published(id) => self.with(|queue| queue.announced.insert(id)),
+            Occasion::Unpublished(id) => self.with(|queue| queue.announced.remove(&id)),
+            Occasion::Ready | Occasion::PlayEnded | Occasion::Disconnected => false,
+        };
     }
 
     /// The next event; none once the queue is closed and empty. One task calls
@@ -207,6 +217,18 @@ mod tests {
             [published(1), published(2), unpublished(1), unpublished(2)]
         );
         assert!(queue.announced.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_comes_later_hears_of_the_end() {
+        let queue = EventQueue::new("live".into(), 8);
+        queue.pass_over(Occasion::Published(1));
+        queue.pass_over(Occasion::Published(2));
+        queue.pass_over(Occasion::Unpublished(2));
+        assert!(!queue.push(unpublished(2)), "its end has been");
+        assert!(queue.push(unpublished(1)));
+        assert_eq!(queue.next().await, Some(unpublished(1)));
+        queue.with(|queue| assert!(queue.announced.is_empty()));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::bindings::livehost::app::types::Handoff;
 use super::compile::Compiled;
 use super::engine::Runtime;
 use super::error::Fault;
+use super::hooks;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::stats::Alive;
@@ -29,6 +30,8 @@ pub(super) struct Generation {
     pub(super) compiled: Arc<Compiled>,
     pub(super) spec: Arc<PluginSpec>,
     pub(super) number: u64,
+    /// Clients may have to log in.
+    pub(super) needs_auth: bool,
     /// When it began to serve, for the roll-back of young ones.
     pub(super) born: Instant,
     pool: Arc<Pool>,
@@ -53,11 +56,12 @@ impl Generation {
         spec: Arc<PluginSpec>,
         number: u64,
     ) -> Result<Self, Fault> {
-        let generation = Self {
+        let mut generation = Self {
             runtime: Arc::clone(runtime),
             app: Arc::clone(app),
             compiled,
             number,
+            needs_auth: false,
             born: Instant::now(),
             pool: Pool::new(&spec.limits, &app.stats),
             http: app.http_client(&runtime.network, &spec.http),
@@ -66,6 +70,9 @@ impl Generation {
         };
         let instance = generation.new_instance(generation.start_budget()).await?;
         generation.pool.put_idle(instance);
+        if generation.compiled.optional.auth.is_some() {
+            generation.needs_auth = generation.call("needs-auth", hooks::needs_auth()).await?;
+        }
         Ok(generation)
     }
 
@@ -75,7 +82,7 @@ impl Generation {
     }
 
     /// A new instance that took the configuration.
-    pub(super) async fn new_instance(&self, budget: Budget) -> Result<Instance, Fault> {
+    pub(super) async fn new_instance(&self, budget: Budget) -> Result<Box<Instance>, Fault> {
         let Self {
             runtime,
             compiled,
@@ -84,7 +91,9 @@ impl Generation {
             spec,
             ..
         } = self;
-        let mut instance = Instance::new(runtime, compiled, app, http, spec, budget).await?;
+        let instance = Instance::new(runtime, compiled, app, http, spec, budget).await?;
+        // It goes from hand to hand.
+        let mut instance = Box::new(instance);
         let config = spec.config.clone();
         let configured = instance
             .call("configure", budget, |i| {
@@ -119,14 +128,15 @@ impl Generation {
                 cpu: limits.start_cpu,
                 ..budget
             };
-            let made = self.new_instance(start).await;
+            // Boxed, since it is rare: each decision would have room for it.
+            let made = Box::pin(self.new_instance(start)).await;
             lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
         }
         Ok(lease)
     }
 
     /// An instance that nobody uses, if there is one.
-    pub(super) fn take_idle(&self) -> Option<Instance> {
+    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
         self.pool.take_idle()
     }
 

@@ -1,7 +1,8 @@
 //! The calls of a plugin's exports, each as what [`Instance::call`] takes.
 //!
 //! Flows in: a question or an event, in the policy's types. Flows out: a
-//! closure that asks one instance.
+//! closure that asks one instance. Requests are boxed: each layer that a closure
+//! passes on its way would have room for one.
 
 use bytes::Bytes;
 use wasmtime::Store;
@@ -18,7 +19,7 @@ use crate::policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest}
 pub(super) fn on_connect(
     request: ConnectRequest,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::ConnectDecision> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_connect(store, &request).await })
@@ -29,7 +30,7 @@ pub(super) fn on_connect(
 pub(super) fn on_authenticate(
     request: ConnectRequest,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<String>> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance {
             store, optional, ..
@@ -43,12 +44,27 @@ pub(super) fn on_authenticate(
     }
 }
 
+/// A component with `auth` alone may ask anybody.
+pub(super) fn needs_auth() -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, bool> + Send {
+    |i| {
+        let Instance {
+            store, optional, ..
+        } = i;
+        Box::pin(async move {
+            match &optional.auth_need {
+                Some(need) => need.call_needs_auth(store).await,
+                None => Ok(optional.auth.is_some()),
+            }
+        })
+    }
+}
+
 /// A component without `auth` knows no users.
 pub(super) fn on_credential(
     request: ConnectRequest,
     user: String,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<wit_auth::Credential>> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance {
             store, optional, ..
@@ -65,7 +81,7 @@ pub(super) fn on_credential(
 pub(super) fn on_publish(
     request: StreamRequest,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::PublishDecision> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_publish(store, &request).await })
@@ -75,7 +91,7 @@ pub(super) fn on_publish(
 pub(super) fn on_play(
     request: StreamRequest,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::PlayDecision> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance { store, policy, .. } = i;
         Box::pin(async move { policy.call_on_play(store, &request).await })
@@ -106,7 +122,7 @@ pub(super) fn on_call(
 pub(super) fn on_shared_object(
     request: ObjectRequest,
 ) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit_objects::ObjectDecision> + Send {
-    let request = request.into();
+    let request = Box::new(request.into());
     |i| {
         let Instance {
             store, optional, ..

@@ -67,7 +67,7 @@ use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Credential, Event, MediaControl,
-    ObjectRequest, PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry,
+    ObjectRequest, Occasion, PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry,
     StreamRequest,
 };
 
@@ -362,7 +362,7 @@ impl Policy for Plugin {
         &self,
         request: &ConnectRequest,
     ) -> Result<Option<auth::Method>, PolicyError> {
-        if self.core.serving.load().compiled.optional.auth.is_none() {
+        if !self.core.serving.load().needs_auth {
             return Ok(None);
         }
         let question = hooks::on_authenticate(request.clone());
@@ -466,6 +466,14 @@ impl Policy for Plugin {
                 Err(error.into())
             }
         }
+    }
+
+    fn note(&self, occasion: Occasion) -> bool {
+        let is_heard = self.core.serving.load().compiled.optional.events.is_some();
+        if !is_heard {
+            self.core.events.pass_over(occasion);
+        }
+        is_heard
     }
 
     fn notify(&self, event: Event) {

@@ -87,6 +87,7 @@ optional! {
     events: "events", "is told what has happened";
     calls: "calls", "answers clients' remote procedure calls";
     auth: "auth", "has clients log in with a password";
+    auth_need: "auth-need", "says whether anybody has to log in";
     relays: "relays", "is told what becomes of pushes and pulls";
     shared_objects: "shared-objects", "decides on clients' shared objects";
 }

@@ -18,7 +18,7 @@ use super::stats::Stats;
 
 /// Idle instances, and the right to make more.
 pub(super) struct Pool {
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Vec<Box<Instance>>>,
     permits: Arc<Semaphore>,
     leases: TaskTracker,
     max_instances: usize,
@@ -32,7 +32,7 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     /// None: the caller makes one. Dropped, like all fields, before the next
     /// waiting call gets its turn with `permit`.
-    pub(super) instance: Option<Instance>,
+    pub(super) instance: Option<Box<Instance>>,
     _permit: OwnedSemaphorePermit,
     _token: TaskTrackerToken,
 }
@@ -83,12 +83,12 @@ impl Pool {
     }
 
     /// Takes an idle instance without a turn: for calls of the life cycle.
-    pub(super) fn take_idle(&self) -> Option<Instance> {
+    pub(super) fn take_idle(&self) -> Option<Box<Instance>> {
         self.idle.lock().pop()
     }
 
     /// Keeps an instance whose call went well, unless it is due for recycling.
-    pub(super) fn put_idle(&self, instance: Instance) {
+    pub(super) fn put_idle(&self, instance: Box<Instance>) {
         let worn = instance.calls_made >= self.recycle_after_calls
             || instance.memory_used() > self.recycle_above_bytes;
         if worn {

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::{
     CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
-    PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, Rejection,
-    StreamRequest,
+    Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
+    Rejection, StreamRequest,
 };
 
 /// What a client gets when the plugin traps, times out or is unavailable, by
@@ -192,9 +192,17 @@ impl Gate {
         self.policy.on_call(who, method, amf0).await
     }
 
+    /// The event of `occasion`, to be told with [`Gate::notify`]; none when
+    /// nobody would hear of it.
+    pub fn event(&self, occasion: Occasion, make: impl FnOnce() -> Event) -> Option<Event> {
+        self.policy.note(occasion).then(make)
+    }
+
     /// Queues an event.
-    pub fn notify(&self, event: Event) {
-        self.policy.notify(event);
+    pub fn notify(&self, event: impl Into<Option<Event>>) {
+        if let Some(event) = event.into() {
+            self.policy.notify(event);
+        }
     }
 }
 

@@ -59,6 +59,12 @@ pub trait Policy: Send + Sync + 'static {
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError>;
     /// A remote procedure call of a client; AMF0 values in and out.
     async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError>;
+    /// Notes that something happens. True: somebody may hear of it, so the
+    /// event is to follow. False: nobody does, and nothing else need be said.
+    fn note(&self, occasion: Occasion) -> bool {
+        let _ = occasion;
+        true
+    }
     /// Queues an event, in order, without waiting. A full queue drops the
     /// event and logs it: media never waits for a plugin.
     fn notify(&self, event: Event);

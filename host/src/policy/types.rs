@@ -344,6 +344,21 @@ pub struct RelayFailure {
     pub retry_ms: Option<u64>,
 }
 
+/// Something about a stream or a connection that an [`Event`] would tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// See [`Event::Published`].
+    Published(StreamId),
+    /// See [`Event::Ready`].
+    Ready,
+    /// See [`Event::Unpublished`].
+    Unpublished(StreamId),
+    /// See [`Event::PlayEnded`].
+    PlayEnded,
+    /// See [`Event::Disconnected`].
+    Disconnected,
+}
+
 /// What has happened; queued per application, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

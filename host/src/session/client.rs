@@ -24,7 +24,7 @@ use crate::hub::{Outlet, Wake};
 use crate::input::Publishing;
 use crate::output::Outbound;
 use crate::output::play::Player;
-use crate::policy::{self, Client, Event};
+use crate::policy::{self, Client, Event, Occasion};
 use crate::relay::Lineage;
 use crate::shared_objects::Member;
 
@@ -305,16 +305,19 @@ impl ClientSession {
             info!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
         }
         if let Some(application) = &self.application {
-            let end = policy::SessionEnd {
-                reason: reason.to_owned(),
-                duration_ms: duration,
-                bytes_in,
-                bytes_out,
-                frames_dropped: 0,
-            };
-            application
-                .gate()
-                .notify(Event::Disconnected(self.client.clone(), end));
+            let gate = application.gate();
+            let client = self.client;
+            let event = gate.event(Occasion::Disconnected, || {
+                let end = policy::SessionEnd {
+                    reason: reason.to_owned(),
+                    duration_ms: duration,
+                    bytes_in,
+                    bytes_out,
+                    frames_dropped: 0,
+                };
+                Event::Disconnected(client, end)
+            });
+            gate.notify(event);
         }
     }
 

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::client::ClientSession;
 use super::end::SessionEnd;
 use crate::carrier::Carrier;
+use crate::output::HIGH_WATER;
 
 /// The most that one read takes, bytes.
 const READ_SIZE: usize = 64 * 1024;
@@ -94,6 +95,9 @@ async fn converse(
     let wake = session.wake.clone();
     let out = session.out.clone();
     let mut alarm = pin!(sleep_until(Instant::now().into()));
+    // Kept, not made anew in each turn: they stand in lists that have locks.
+    let mut woken = pin!(wake.notified());
+    let mut stopping = pin!(shutdown.cancelled());
     loop {
         session.collect();
         session.drain();
@@ -143,8 +147,12 @@ async fn converse(
                     Err(error) => return error.into(),
                 }
             },
-            written = out.write(), if untaken > 0 => if let Err(error) = written {
-                return error.into();
+            written = out.write(), if untaken > 0 => match written {
+                // All at once, and perhaps more waits to follow: others have
+                // their turn first, and this client is listened to.
+                Ok(()) if untaken >= HIGH_WATER && out.lock().is_empty() => yield_now().await,
+                Ok(()) => {}
+                Err(error) => return error.into(),
             },
             answer = decision => {
                 session.decision = None;
@@ -153,7 +161,7 @@ async fn converse(
                     return end;
                 }
             }
-            () = wake.notified() => {}
+            () = &mut woken => woken.set(wake.notified()),
             () = &mut alarm => {
                 let now = Instant::now();
                 if let Some(end) = check_activity(session, input, now) {
@@ -165,7 +173,7 @@ async fn converse(
             reason = &mut session.registration.leave => {
                 return SessionEnd::Ordered(reason.unwrap_or_default());
             }
-            () = shutdown.cancelled(), if session.leave_by.is_none() => {
+            () = &mut stopping, if session.leave_by.is_none() => {
                 if !session.ask_to_leave(Instant::now()) {
                     return SessionEnd::Shutdown;
                 }

@@ -84,8 +84,8 @@ pub struct Entrance {
     pub handshake_done: bool,
     /// When the connection was accepted.
     pub accepted: Instant,
-    /// The acceptor's address.
-    pub local: SocketAddr,
+    /// The acceptor's address, as plugins are told it.
+    pub local: Arc<str>,
     /// Applications served here; empty: all.
     pub applications: Arc<[String]>,
 }

@@ -260,7 +260,7 @@ fn inspect_tells_which_optional_interfaces_are_exported() {
         (names.collect::<Vec<_>>(), String::from_utf8(text).unwrap())
     };
     let (names, text) = optional("static-keys");
-    assert_eq!(names, ["auth"]);
+    assert_eq!(names, ["auth", "auth-need"]);
     assert!(text.contains("auth         has clients log in"), "{text}");
     let (names, text) = optional("http-auth");
     assert_eq!(names, ["events", "calls"]);

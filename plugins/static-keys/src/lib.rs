@@ -56,6 +56,13 @@ enum Method {
     Llnw,
 }
 
+impl Config {
+    /// Somebody has to log in.
+    fn is_for_users(&self) -> bool {
+        self.publish.is_for_users() || self.play.is_for_users()
+    }
+}
+
 struct StaticKeys {
     config: Config,
 }
@@ -63,7 +70,7 @@ struct StaticKeys {
 impl App for StaticKeys {
     fn configure(config: &str) -> Result<Self, String> {
         let config: Config = livehost_sdk::parse_config(config)?;
-        let wanted = config.publish.is_for_users() || config.play.is_for_users();
+        let wanted = config.is_for_users();
         if wanted && config.users.is_empty() {
             return Err("\"users\" may publish or play, but `users` lists none".into());
         }
@@ -138,6 +145,10 @@ impl App for StaticKeys {
 }
 
 impl Authenticate for StaticKeys {
+    fn needs_auth(&self) -> bool {
+        self.config.is_for_users()
+    }
+
     /// Encoders log in where users publish, players where users play.
     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
         let config = &self.config;

@@ -179,6 +179,8 @@ fn encoders_log_in_where_users_publish_and_players_where_users_play() {
     assert_eq!(of_play.on_authenticate(&encoder), None);
     assert_eq!(of_play.on_authenticate(&player), Some(Challenge::Llnw));
     assert_eq!(policy(KEYS).on_authenticate(&encoder), None);
+    assert!(of_publish.needs_auth() && of_play.needs_auth());
+    assert!(!policy(KEYS).needs_auth());
 }
 
 #[test]

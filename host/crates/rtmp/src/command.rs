@@ -6,6 +6,8 @@
 //! Reading is lenient where real clients are careless: the transaction id, the
 //! command object or both may be missing.
 
+mod writer;
+
 use bytes::{Bytes, BytesMut};
 use livehost_wire::{
     amf0::{self, DecodeError, Properties, Value},
@@ -13,6 +15,7 @@ use livehost_wire::{
 };
 use thiserror::Error;
 
+pub(crate) use self::writer::CommandWriter;
 use crate::message::{Message, type_id};
 
 /// Most commands fit in so many bytes.

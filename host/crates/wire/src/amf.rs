@@ -182,7 +182,11 @@ pub(crate) fn deeper(depth: usize, offset: usize) -> Result<usize, DecodeError> 
 /// Text of `length` bytes. Real encoders send Latin-1 now and then: what is
 /// not UTF-8 becomes U+FFFD rather than end the session.
 pub(crate) fn text(cursor: &mut Cursor<'_>, length: usize) -> Result<String, DecodeError> {
-    Ok(String::from_utf8_lossy(cursor.take(length)?).into_owned())
+    let bytes = cursor.take(length)?;
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    })
 }
 
 /// The longest start of `text` that has at most `max` bytes and ends between

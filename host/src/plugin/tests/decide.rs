@@ -26,6 +26,21 @@ async fn rejects_with_code_and_text() {
 }
 
 #[tokio::test]
+async fn clients_log_in_only_where_the_configuration_has_anybody_do_so() {
+    let fixture = Fixture::probe("nobody-logs-in").await;
+    let plugin = &fixture.plugin;
+    let client = connect(&[]);
+    assert_eq!(plugin.on_authenticate(&client).await, Ok(None));
+    fixture.reconfigure(mode("log-in")).await.unwrap();
+    let challenge = plugin.on_authenticate(&client).await;
+    assert_eq!(challenge, Ok(Some(auth::Method::Adobe)));
+    // One that can't say does not serve.
+    let broken = fixture.reconfigure(mode("panic-on-need")).await;
+    assert!(broken.is_err());
+    assert_eq!(plugin.on_authenticate(&client).await, challenge);
+}
+
+#[tokio::test]
 async fn redirects() {
     let fixture = Fixture::probe("redirect").await;
     assert_eq!(

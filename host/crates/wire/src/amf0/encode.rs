@@ -110,11 +110,15 @@ fn put_properties(properties: &Properties, out: &mut BytesMut, depth: usize) {
         put_name(name, out);
         encode_at(value, out, depth);
     }
+    end_object(out);
+}
+
+pub(super) fn end_object(out: &mut BytesMut) {
     out.put_u16(0);
     out.put_u8(marker::OBJECT_END);
 }
 
-fn put_name(name: &str, out: &mut BytesMut) {
+pub(super) fn put_name(name: &str, out: &mut BytesMut) {
     let name = clip(name, usize::from(u16::MAX));
     out.put_u16(u16::try_from(name.len()).unwrap_or(u16::MAX));
     out.put_slice(name.as_bytes());

@@ -14,6 +14,7 @@
 mod decode;
 mod encode;
 mod from_amf3;
+mod object;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use crate::amf::{DecodeError, MAX_DEPTH, MAX_VALUES};
 use crate::amf3;
 pub use decode::{decode, decode_all};
 pub use encode::{encode, encode_all, encode_string};
+pub use object::ObjectWriter;
 
 /// Named values of an object, in order.
 pub type Properties = crate::Properties<Value>;

@@ -6,7 +6,7 @@
 //! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, those made
 //! of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `refuse-configure`, `refuse-start`, and `do`, which answers a connect
+//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and `do`, which answers a connect
 //! with what the command of `do=...&args=...` returned.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
@@ -20,10 +20,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use livehost_sdk::{
-    App, Client, ConnectDecision, ConnectRequest, Handoff, ObjectDecision, ObjectRequest,
-    Operation, PlayDecision, Property, PublishDecision, PublishGrant, Rejection, Relay,
-    RelayFailure, Relays, SessionEnd, ShareObjects, StartReason, StopReason, StreamInfo,
-    StreamRequest, accept, amf0, control, deny, kv, log,
+    App, Authenticate, Challenge, Client, ConnectDecision, ConnectRequest, Credential, Handoff,
+    ObjectDecision, ObjectRequest, Operation, PlayDecision, Property, PublishDecision,
+    PublishGrant, Rejection, Relay, RelayFailure, Relays, SessionEnd, ShareObjects, StartReason,
+    StopReason, StreamInfo, StreamRequest, accept, amf0, control, deny, kv, log,
 };
 
 /// The digits are patched by tests.
@@ -239,6 +239,22 @@ impl App for Probe {
     }
 }
 
+/// In the mode `nobody-logs-in` it would ask, if it were asked.
+impl Authenticate for Probe {
+    fn needs_auth(&self) -> bool {
+        misbehave(&self.mode, "need");
+        self.mode == "log-in"
+    }
+
+    fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> {
+        self.mode.contains("log").then_some(Challenge::Adobe)
+    }
+
+    fn on_credential(&self, _: &ConnectRequest, _: &str) -> Option<Credential> {
+        None
+    }
+}
+
 impl Relays for Probe {
     fn on_relay_up(&self, relay: &Relay) {
         misbehave(&self.mode, "relay-up");
@@ -309,4 +325,4 @@ impl ShareObjects for Probe {
     }
 }
 
-livehost_sdk::export!(Probe, relays, shared_objects);
+livehost_sdk::export!(Probe, auth, relays, shared_objects);

@@ -37,18 +37,18 @@ impl ServerSession {
             }
             "closeStream" | "close" => self.stop(stream, StopReason::CloseStream),
             "releaseStream" | "FCPublish" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
-                self.reply_result(transaction, Value::Null, Value::Undefined);
+                self.reply_result(transaction, &Value::Undefined);
             }
             "FCUnpublish" => self.handle_fc_unpublish(transaction, &command),
             "publish" => self.handle_publish(stream, &command),
             "play" => self.handle_play(stream, &command),
             "FCSubscribe" => {
-                self.reply_result(transaction, Value::Null, Value::Undefined);
+                self.reply_result(transaction, &Value::Undefined);
                 self.send_on_fc("onFCSubscribe", "NetStream.Play.Start", "Subscribed.");
             }
             "getStreamLength" => {
                 // Live streams have no length.
-                self.reply_result(transaction, Value::Null, Value::Number(0.0));
+                self.reply_result(transaction, &Value::Number(0.0));
             }
             "pause" | "pauseRaw" => self.handle_pause(stream, &command),
             "seek" => self.send_status(
@@ -134,7 +134,7 @@ impl ServerSession {
         let id = self.next_stream;
         self.next_stream = id.wrapping_add(1);
         self.streams.insert(id, StreamState::Idle);
-        self.reply_result(transaction, Value::Null, Value::Number(f64::from(id)));
+        self.reply_result(transaction, &Value::Number(f64::from(id)));
     }
 
     fn handle_delete_stream(&mut self, id: u32) {
@@ -182,7 +182,7 @@ impl ServerSession {
             "NetStream.Unpublish.Success",
             "The stream is no longer published.",
         );
-        self.reply_result(transaction, Value::Null, Value::Undefined);
+        self.reply_result(transaction, &Value::Undefined);
         if let Some(stream) = found {
             self.stop(stream, StopReason::Unpublish);
         }

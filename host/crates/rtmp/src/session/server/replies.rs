@@ -1,10 +1,10 @@
 //! What the owner answers, in the order that real clients wait for it.
 
 use bytes::Bytes;
-use livehost_wire::amf0::{Properties, Value};
+use livehost_wire::amf0::{ObjectWriter, Properties, Value};
 
 use super::{Connection, Phase, Question, ServerSession, StreamState};
-use crate::command::{Command, status};
+use crate::command::CommandWriter;
 use crate::control::{LimitType, ProtocolControl, UserControl};
 use crate::message::{Message, type_id};
 use crate::session::capabilities::{self, Capabilities, caps_ex};
@@ -37,28 +37,27 @@ impl ServerSession {
             self.tell_chunk_size();
         }
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(0)));
-        let mut server = Properties::from([
-            ("fmsVer", Value::from("FMS/3,5,7,7009")),
-            ("capabilities", Value::Number(31.0)),
-            ("mode", Value::Number(1.0)),
-        ]);
-        // Only to those that know it: the answer to others is as it ever was.
-        if self.capabilities.is_some() {
-            for (name, value) in capabilities::of_server() {
-                server.push(name, value);
-            }
-        }
-        let info = with(
-            status(
+        let knows_enhanced = self.capabilities.is_some();
+        let result = CommandWriter::new("_result", transaction)
+            .object(|server| {
+                server.text("fmsVer", "FMS/3,5,7,7009");
+                server.value("capabilities", &Value::Number(31.0));
+                server.value("mode", &Value::Number(1.0));
+                // Only to those that know it: the answer to others is as it ever was.
+                if knows_enhanced {
+                    for (name, value) in capabilities::of_server() {
+                        server.value(name, &value);
+                    }
+                }
+            })
+            .info_with(
                 "status",
                 "NetConnection.Connect.Success",
                 "Connection succeeded.",
-            ),
-            "objectEncoding",
-            Value::Number(object_encoding),
-        );
-        self.reply_result(transaction, Value::Object(server), info);
-        self.send_command(0, &Command::new("onBWDone", 0.0, Vec::new()));
+                |info| info.value("objectEncoding", &Value::Number(object_encoding)),
+            );
+        self.send_command(0, result);
+        self.send_command(0, CommandWriter::new("onBWDone", 0.0).null());
     }
 
     /// Tells the chunk size, once.
@@ -72,24 +71,31 @@ impl ServerSession {
 
     /// Refuses the connection. Nothing more is read; close when the bytes are sent.
     pub fn reject_connect(&mut self, code: &str, description: &str) {
-        let info = status("error", code, description);
-        self.refuse_connect(info);
+        self.refuse_connect(code, description, |_| {});
     }
 
     /// Sends the client to another URL, as Adobe's servers did (`ex.redirect`)
     /// and Enhanced RTMP keeps it. Close when the bytes are sent.
     pub fn redirect(&mut self, url: &str, description: &str) {
-        let info = status("error", "NetConnection.Connect.Rejected", description);
         let ex = Properties::from([
             ("code", Value::Number(302.0)),
             ("redirect", Value::from(url)),
         ]);
-        self.refuse_connect(with(info, "ex", Value::Object(ex)));
+        let code = "NetConnection.Connect.Rejected";
+        self.refuse_connect(code, description, |info| {
+            info.value("ex", &Value::Object(ex));
+        });
     }
 
-    fn refuse_connect(&mut self, info: Value) {
+    fn refuse_connect(
+        &mut self,
+        code: &str,
+        description: &str,
+        more: impl FnOnce(&mut ObjectWriter<'_>),
+    ) {
         if let Some(Question::Connect { transaction, .. }) = self.question.take() {
-            self.send_command(0, &Command::error(transaction, info));
+            let error = CommandWriter::new("_error", transaction).null();
+            self.send_command(0, error.info_with("error", code, description, more));
         }
         self.connection = Connection::Closed;
     }
@@ -173,7 +179,8 @@ impl ServerSession {
         }
         match answer {
             Ok(values) => {
-                self.send_command(0, &Command::result(transaction, Value::Null, values));
+                let result = CommandWriter::new("_result", transaction).null();
+                self.send_command(0, values.iter().fold(result, CommandWriter::value));
             }
             Err(why) => self.reply_error(
                 transaction,
@@ -256,11 +263,13 @@ impl ServerSession {
             self.connection == Connection::Connected && self.capabilities().is_some_and(announced);
         if can {
             let code = "NetConnection.Connect.ReconnectRequest";
-            let mut info = status("status", code, description);
-            if let Some(url) = tc_url {
-                info = with(info, "tcUrl", Value::from(url));
-            }
-            self.send_command(0, &Command::on_status(info));
+            let on_status = CommandWriter::new("onStatus", 0.0).null();
+            let on_status = on_status.info_with("status", code, description, |info| {
+                if let Some(url) = tc_url {
+                    info.text("tcUrl", url);
+                }
+            });
+            self.send_command(0, on_status);
         }
         can
     }
@@ -272,29 +281,31 @@ impl ServerSession {
         }
     }
 
-    pub(super) fn reply_result(&mut self, transaction: f64, object: Value, info: Value) {
-        self.send_command(0, &Command::result(transaction, object, vec![info]));
+    pub(super) fn reply_result(&mut self, transaction: f64, value: &Value) {
+        let result = CommandWriter::new("_result", transaction).null();
+        self.send_command(0, result.value(value));
     }
 
     pub(super) fn reply_error(&mut self, transaction: f64, code: &str, description: &str) {
-        let info = status("error", code, description);
-        self.send_command(0, &Command::error(transaction, info));
+        let error = CommandWriter::new("_error", transaction).null();
+        self.send_command(0, error.info("error", code, description));
     }
 
     /// `onStatus` on a message stream (section 7.2.2).
     pub(super) fn send_status(&mut self, stream: u32, level: &str, code: &str, text: &str) {
-        self.send_command(stream, &Command::on_status(status(level, code, text)));
+        let on_status = CommandWriter::new("onStatus", 0.0).null();
+        self.send_command(stream, on_status.info(level, code, text));
     }
 
     /// `onFCPublish` and its kin: without the transaction id and the null some
     /// hardware encoders fail.
     pub(super) fn send_on_fc(&mut self, name: &str, code: &str, text: &str) {
-        let info = status("status", code, text);
-        self.send_command(0, &Command::new(name, 0.0, vec![info]));
+        let command = CommandWriter::new(name, 0.0).null();
+        self.send_command(0, command.info("status", code, text));
     }
 
-    fn send_command(&mut self, stream: u32, command: &Command) {
-        self.send(&command.to_message(COMMAND_CHUNK_STREAM, stream));
+    fn send_command(&mut self, stream: u32, command: CommandWriter) {
+        self.send(&command.into_message(COMMAND_CHUNK_STREAM, stream));
     }
 
     fn send_data(&mut self, stream: u32, values: &[Value]) {
@@ -316,14 +327,6 @@ impl ServerSession {
             link.send(message);
         }
     }
-}
-
-/// An info object with one more property.
-fn with(mut info: Value, name: &str, value: Value) -> Value {
-    if let Value::Object(properties) = &mut info {
-        properties.push(name, value);
-    }
-    info
 }
 
 /// A name as a status text shows it: its query may hold a key and is cut off.
