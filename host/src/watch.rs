@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -53,10 +54,13 @@ impl Watcher {
         let (seen, changes) = mpsc::channel(64);
         let missed = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&missed);
+        let paths = Arc::<ArcSwap<HashSet<PathBuf>>>::default();
+        let interesting = Arc::clone(&paths);
         // Must not wait: its thread also serves `watch` and `unwatch`, which
         // the receiving task calls.
         let watcher = notify::recommended_watcher(move |event| {
             if let Some(change) = Change::of(event)
+                && change.is_about(&interesting.load())
                 && seen.try_send(change).is_err()
             {
                 full.store(true, Ordering::Release);
@@ -68,6 +72,7 @@ impl Watcher {
         })?;
         let shared = Arc::new(Shared(Mutex::new(Watched {
             watcher,
+            paths,
             files: Vec::new(),
             places: HashMap::new(),
             directories: HashSet::new(),
@@ -117,6 +122,15 @@ impl Change {
         }
         Some(Self::Paths(event.paths))
     }
+
+    /// Others in the same folder, such as the log of a server started there,
+    /// are written all the time: nobody is woken for them.
+    fn is_about(&self, interesting: &HashSet<PathBuf>) -> bool {
+        match self {
+            Self::Paths(paths) => paths.iter().any(|path| interesting.contains(path)),
+            Self::Anything => true,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +145,9 @@ impl Shared {
 #[derive(Debug)]
 struct Watched {
     watcher: RecommendedWatcher,
+    /// Places and directories, for the watcher's thread. It may not wait for
+    /// the lock, which is held while a directory is given to it.
+    paths: Arc<ArcSwap<HashSet<PathBuf>>>,
     /// As given.
     files: Vec<PathBuf>,
     /// Where a change means a change of which files.
@@ -147,6 +164,12 @@ impl Watched {
             .keys()
             .filter_map(|place| place.parent().map(Path::to_owned))
             .collect();
+        let paths = || places.keys().chain(&wanted).cloned();
+        // Those from before as well, until it is certain that they are not
+        // watched any more.
+        let before = self.paths.load_full();
+        self.paths
+            .store(Arc::new(before.iter().cloned().chain(paths()).collect()));
         for directory in wanted.difference(&self.directories) {
             self.watcher
                 .watch(directory, RecursiveMode::NonRecursive)
@@ -155,6 +178,7 @@ impl Watched {
                     reason: reason(&error),
                 })?;
         }
+        self.paths.store(Arc::new(paths().collect()));
         for directory in self.directories.difference(&wanted) {
             // It may be gone already.
             let _ = self.watcher.unwatch(directory);
@@ -347,6 +371,19 @@ mod tests {
         let (_watcher, mut reports) = Watcher::new([file.clone(), marker.clone()]).unwrap();
         fs::read(&file).unwrap();
         fs::write(folder.path().join("b.wasm"), "other").unwrap();
+        only(&mut reports, &marker).await;
+    }
+
+    #[tokio::test]
+    async fn a_busy_folder_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.wasm");
+        let marker = folder.path().join("marker");
+        let (_watcher, mut reports) = Watcher::new([file.clone(), marker.clone()]).unwrap();
+        // More than can be looked at meanwhile: the task has no turn in between.
+        for line in 0..500 {
+            fs::write(folder.path().join("log"), line.to_string()).unwrap();
+        }
         only(&mut reports, &marker).await;
     }
 

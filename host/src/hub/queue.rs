@@ -140,11 +140,12 @@ impl PlayerQueue {
 
     /// Frames that may exceed the limits: what the cache has for a player that
     /// joins.
-    pub(super) fn push_uncounted(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+    pub(super) fn push_uncounted(&self, frames: Vec<Arc<Frame>>) {
         let mut state = self.state.lock();
         if state.left {
             return;
         }
+        state.entries.reserve(frames.len());
         for frame in frames {
             if frame.role() == Role::Keyframe {
                 state.sync = Sync::Synced;

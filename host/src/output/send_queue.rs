@@ -15,6 +15,9 @@ const MAX_SLICES: usize = 64;
 /// be dropped any more.
 pub const HIGH_WATER: usize = 64 * 1024;
 
+/// Room that stays when nothing waits: for one answer after the other.
+const KEPT: usize = 4;
+
 /// Bytes that wait for the socket, in order.
 // In this order: the first four are looked at for every frame.
 #[derive(Debug, Default)]
@@ -130,7 +133,9 @@ impl SendQueue {
             written = written.saturating_sub(front.len());
             self.chunks.pop_front();
         }
-        // A player that keeps up needs no memory here.
-        self.chunks = VecDeque::new();
+        // A player that keeps up needs next to no memory here.
+        if self.chunks.capacity() > KEPT {
+            self.chunks = VecDeque::new();
+        }
     }
 }

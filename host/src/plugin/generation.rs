@@ -110,17 +110,11 @@ impl Generation {
     /// Gives a call an instance: idle, new, or the next that is given back
     /// before `budget` ends.
     pub(super) async fn lease(&self, hook: &'static str, budget: Budget) -> Result<Lease, NoLease> {
-        let mut lease = match tokio::time::timeout_at(budget.deadline, self.pool.lease()).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(Closed)) => return Err(NoLease::Closed),
-            Err(_) => {
-                self.app.stats.pool_exhausted.add();
-                return Err(NoLease::Failed(PolicyError::Busy {
-                    hook,
-                    waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),
-                    limit: self.spec.limits.max_instances,
-                }));
-            }
+        // Boxed is what is rare: each decision would have room for it.
+        let mut lease = match self.pool.try_lease() {
+            Ok(Some(lease)) => lease,
+            Ok(None) => Box::pin(self.wait_for_lease(hook, budget)).await?,
+            Err(Closed) => return Err(NoLease::Closed),
         };
         if lease.instance.is_none() {
             let limits = &self.spec.limits;
@@ -128,11 +122,25 @@ impl Generation {
                 cpu: limits.start_cpu,
                 ..budget
             };
-            // Boxed, since it is rare: each decision would have room for it.
             let made = Box::pin(self.new_instance(start)).await;
             lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
         }
         Ok(lease)
+    }
+
+    async fn wait_for_lease(&self, hook: &'static str, budget: Budget) -> Result<Lease, NoLease> {
+        match tokio::time::timeout_at(budget.deadline, self.pool.lease()).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(Closed)) => Err(NoLease::Closed),
+            Err(_) => {
+                self.app.stats.pool_exhausted.add();
+                Err(NoLease::Failed(PolicyError::Busy {
+                    hook,
+                    waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),
+                    limit: self.spec.limits.max_instances,
+                }))
+            }
+        }
     }
 
     /// An instance that nobody uses, if there is one.

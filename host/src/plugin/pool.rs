@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -54,20 +54,32 @@ impl Pool {
         })
     }
 
+    /// Its turn, if nobody waits and not all instances are busy.
+    pub(super) fn try_lease(self: &Arc<Self>) -> Result<Option<Lease>, Closed> {
+        let token = self.leases.token();
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Ok(Some(self.granted(token, permit))),
+            Err(TryAcquireError::NoPermits) => Ok(None),
+            Err(TryAcquireError::Closed) => Err(Closed),
+        }
+    }
+
     /// Waits for its turn. The caller bounds the time.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Closed> {
         let token = self.leases.token();
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| Closed)?;
-        let instance = self.idle.lock().pop();
-        Ok(Lease {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit
+            .map(|permit| self.granted(token, permit))
+            .map_err(|_| Closed)
+    }
+
+    fn granted(self: &Arc<Self>, token: TaskTrackerToken, permit: OwnedSemaphorePermit) -> Lease {
+        Lease {
             pool: Arc::clone(self),
-            instance,
+            instance: self.idle.lock().pop(),
             _permit: permit,
             _token: token,
-        })
+        }
     }
 
     /// Takes no more calls and sends those that wait away; those that run go
