@@ -288,9 +288,9 @@ async fn debounce(
         let concerned = match change {
             // The watcher is gone.
             Some(None) => return,
-            Some(Some(_)) if missed.swap(false, Ordering::AcqRel) => {
-                shared.lock().concerned(Change::Anything)
-            }
+            // Looked at in each turn: it may be set a little after the change
+            // that found no room.
+            _ if missed.swap(false, Ordering::AcqRel) => shared.lock().concerned(Change::Anything),
             Some(Some(change)) => shared.lock().concerned(change),
             None if lost => shared.lock().find_lost(),
             None => Vec::new(),

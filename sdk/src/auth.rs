@@ -71,8 +71,9 @@ impl Challenge {
 /// ```
 pub trait Authenticate: App {
     /// Whether [`Authenticate::on_authenticate`] may ever ask for a challenge.
-    /// The host asks once, after [`App::configure`]; a policy whose
-    /// configuration has no users spares it a call for each client.
+    /// The host asks once, between [`App::configure`] and [`App::on_start`]: a
+    /// policy whose configuration has no users spares it a call for each client.
+    /// One whose users come later, from the state or from a handoff, says true.
     fn needs_auth(&self) -> bool {
         true
     }

@@ -1,5 +1,7 @@
 //! Frames that go straight to a player's outlet.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::*;
@@ -327,4 +329,38 @@ fn audio_alone_passes_until_there_is_video() {
     assert_eq!(rest(&mut player), [60, 69]);
     audio(&publication, 92);
     assert_eq!(socket.count(), 2);
+}
+
+#[test]
+fn a_player_whose_socket_took_all_is_not_behind() {
+    let hub = Hub::new();
+    let tight = Settings {
+        queue_bytes: 2 * 400,
+        slow_close: Duration::from_secs(20),
+        ..settings(60_000)
+    };
+    let listener = Listener {
+        settings: tight,
+        wake: Wake::default(),
+        outlet: None,
+    };
+    let queue = queue::PlayerQueue::new(listener, 0, hub.counters.clone());
+    let start = Instant::now();
+    let deliver = |frame_type: u8, second| {
+        let body = [&[frame_type << 4 | 7, 1, 0, 0, 0][..], &[0; 100]].concat();
+        let frame = Frame::new(Kind::Video, 0, body.into(), 60_000).unwrap();
+        let mut batch = batch::Batch::default();
+        batch.push(Arc::new(frame), true);
+        queue.deliver(&batch.delivery(start + Duration::from_secs(second)));
+    };
+    for (frame_type, second) in [(1, 0), (2, 0), (2, 1), (2, 2)] {
+        deliver(frame_type, second);
+    }
+    assert!(queue.dropped() > 0, "it is behind");
+    while queue.pop().is_some() {}
+    queue.rest(true, false);
+    // The session's next write was the last.
+    queue.caught_up();
+    deliver(2, 30);
+    assert_eq!(queue.end(), None);
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::batch::Delivery;
+use super::cache::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
 use super::outlet::{Outlet, PlayerId};
@@ -278,6 +279,16 @@ impl PlayerQueue {
         (taken, dropped)
     }
 
+    /// The socket has taken all that the session had for it. If nothing waits
+    /// here either, the player is not behind.
+    pub(super) fn caught_up(&self) {
+        let mut state = self.state.lock();
+        if state.entries.is_empty() {
+            state.behind_since = None;
+            self.adjust(&mut state);
+        }
+    }
+
     fn overflow(&self, state: &State, frame: &Frame) -> Option<Overflow> {
         if state.bytes.saturating_add(frame.cost()) > self.settings.queue_bytes && state.bytes > 0 {
             return Some(Overflow::Bytes);
@@ -380,17 +391,27 @@ impl State {
         });
     }
 
-    /// Drops media that waits; announcements and the newest headers stay.
-    /// Returns how many frames were dropped.
+    /// Drops media that waits; announcements and the newest headers stay, as
+    /// many as are kept for players that join. Returns how many frames were
+    /// dropped.
     fn drop_waiting(&mut self) -> u64 {
         let mut dropped = 0_u64;
         let mut covered = Covered::default();
+        let (mut headers, mut header_bytes) = (0_usize, 0_usize);
+        let mut fits = |frame: &Frame| {
+            let bytes = header_bytes.saturating_add(frame.len());
+            let fits = headers < MAX_HEADERS && bytes <= MAX_HEADER_BYTES;
+            if fits {
+                (headers, header_bytes) = (headers.saturating_add(1), bytes);
+            }
+            fits
+        };
         let mut kept = VecDeque::new();
         while let Some(entry) = self.entries.pop_back() {
             let keep = match &entry.item {
                 Item::Published | Item::Unpublished => true,
                 Item::Frame(frame) => match frame.role() {
-                    Role::Header | Role::Metadata => covered.add(frame.slot()),
+                    Role::Header | Role::Metadata => covered.add(frame.slot()) && fits(frame),
                     _ => false,
                 },
             };

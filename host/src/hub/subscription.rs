@@ -74,6 +74,12 @@ impl Subscription {
         self.queue.rest(direct, caught_up);
     }
 
+    /// The player's socket has taken everything, after [`Subscription::rest`]
+    /// was told that it had not.
+    pub fn caught_up(&self) {
+        self.queue.caught_up();
+    }
+
     /// Goes on at the next keyframe: some frames were left out.
     pub fn resync(&self) {
         self.queue.resync();

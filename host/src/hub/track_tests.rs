@@ -348,3 +348,22 @@ fn a_player_that_falls_behind_keeps_the_newest_header_of_every_track() {
     video(&publication, 800, &key);
     assert_eq!(bodies(&mut player), [&both[..], &newer, &key]);
 }
+
+#[test]
+fn headers_of_ever_new_tracks_do_not_fill_a_stuck_players_queue() {
+    let hub = Hub::new();
+    let publication = publish(&hub);
+    let mut player = play(&hub);
+    let large = vec![0; cache::MAX_HEADER_BYTES / 3];
+    for id in 0..100 {
+        video(&publication, 0, &one_track(1, 0, id, &large));
+    }
+    let newest = one_track(1, 0, 100, b"newest");
+    video(&publication, 0, &newest);
+    let waiting = bodies(&mut player);
+    let bytes: usize = waiting.iter().map(Bytes::len).sum();
+    // What may wait, and what is kept of it when that is too much.
+    let most = settings().queue_bytes + cache::MAX_HEADER_BYTES;
+    assert!(bytes <= most, "{bytes} bytes wait");
+    assert_eq!(waiting.last().unwrap(), &newest);
+}

@@ -67,17 +67,18 @@ impl<C: Carrier + ?Sized> Outbound<C> {
 
     /// Writes a little at once, if the socket takes it: answers. Much, with
     /// more behind it, and what does not fit is left to [`Outbound::write`].
-    pub fn flush(&self) -> io::Result<()> {
+    /// True when this was the last that waited.
+    pub fn flush(&self) -> io::Result<bool> {
         let mut queue = self.lock();
         if let Some(error) = queue.take_failure() {
             return Err(error);
         }
         if queue.is_empty() || !queue.has_room() {
-            return Ok(());
+            return Ok(false);
         }
         match queue.write_to(&self.carrier) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+            _ => Ok(queue.is_empty()),
         }
     }
 

@@ -156,6 +156,13 @@ impl Player {
         }
     }
 
+    /// All that [`Player::fill`] has moved was written.
+    pub fn caught_up(&self) {
+        if let Some(subscription) = &self.subscription {
+            subscription.caught_up();
+        }
+    }
+
     /// Frames are wanted as the hub has them.
     fn takes_all(&self) -> bool {
         self.format.shares_chunks && !self.paused && self.wants_audio && self.wants_video

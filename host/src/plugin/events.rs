@@ -4,7 +4,7 @@
 //! Flows in: events, from whoever saw them, without waiting. Flows out: the
 //! same events in order, to the one task that delivers them.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -53,14 +53,24 @@ impl EventQueue {
         pushed == Pushed::Queued
     }
 
-    /// Something happened that nobody hears of. A plugin that comes while the
-    /// stream is live hears of its end.
-    pub(super) fn pass_over(&self, occasion: Occasion) {
+    /// Something happened that nobody hears of now. A plugin that comes while
+    /// the stream is live hears of its end. False when the event has to be
+    /// queued all the same: another one may hear it yet, and what is before it.
+    pub(super) fn passes_over(&self, occasion: Occasion) -> bool {
         match occasion {
-            Occasion::Published(id) => self.with(|queue| queue.announced.insert(id)),
-            Occasion::Unpublished(id) => self.with(|queue| queue.announced.remove(&id)),
-            Occasion::Ready | Occasion::PlayEnded | Occasion::Disconnected => false,
-        };
+            Occasion::Published(id) => {
+                self.with(|queue| queue.announced.insert(id, Announced::ToNobody));
+            }
+            Occasion::Unpublished(id) => {
+                return self.with(|queue| match queue.announced.get(&id) {
+                    Some(Announced::Queued) => false,
+                    Some(Announced::ToNobody) => queue.announced.remove(&id).is_some(),
+                    None => true,
+                });
+            }
+            Occasion::Ready | Occasion::PlayEnded | Occasion::Disconnected => {}
+        }
+        true
     }
 
     /// The next event; none once the queue is closed and empty. One task calls
@@ -93,17 +103,24 @@ impl EventQueue {
 struct Queue {
     limit: usize,
     events: VecDeque<Event>,
-    /// Streams whose `published` was queued and whose `unpublished` was not
-    /// yet. For these the end is always queued, and for others never, so that
+    /// Streams whose `published` was queued, or passed over while nobody heard
+    /// of such, and whose `unpublished` was not yet. For these the end is always queued, and for others never, so that
     /// a plugin's accounting stays right. They are live, so there are no more
     /// of them than live streams.
-    announced: HashSet<StreamId>,
+    announced: HashMap<StreamId, Announced>,
     /// Relays of which something was queued and whose end was not yet. For
     /// these the end is always queued. They run, so `relay.max` bounds them.
     relays: HashSet<ConnId>,
     /// Dropped since the last event that was taken in.
     dropped: u64,
     closed: bool,
+}
+
+/// What became of a stream's `published`.
+#[derive(Debug, Clone, Copy)]
+enum Announced {
+    Queued,
+    ToNobody,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -118,7 +135,7 @@ impl Queue {
         Self {
             limit,
             events: VecDeque::new(),
-            announced: HashSet::new(),
+            announced: HashMap::new(),
             relays: HashSet::new(),
             dropped: 0,
             closed: false,
@@ -129,9 +146,11 @@ impl Queue {
         let full = self.events.len() >= self.limit;
         let wanted = !self.closed
             && match &event {
-                Event::Published(info) => !full && self.announced.insert(info.id),
-                Event::Unpublished(info, _) => self.announced.remove(&info.id),
-                Event::Ready(info) => !full && self.announced.contains(&info.id),
+                Event::Published(info) => {
+                    !full && self.announced.insert(info.id, Announced::Queued).is_none()
+                }
+                Event::Unpublished(info, _) => self.announced.remove(&info.id).is_some(),
+                Event::Ready(info) => !full && self.announced.contains_key(&info.id),
                 Event::PlayEnded(..) | Event::Disconnected(..) | Event::Recorded(..) => !full,
                 Event::RelayUp(relay) | Event::RelayFailed(relay, _) => {
                     if !full {
@@ -222,13 +241,26 @@ mod tests {
     #[tokio::test]
     async fn a_plugin_that_comes_later_hears_of_the_end() {
         let queue = EventQueue::new("live".into(), 8);
-        queue.pass_over(Occasion::Published(1));
-        queue.pass_over(Occasion::Published(2));
-        queue.pass_over(Occasion::Unpublished(2));
+        assert!(queue.passes_over(Occasion::Published(1)));
+        assert!(queue.passes_over(Occasion::Published(2)));
+        assert!(queue.passes_over(Occasion::Unpublished(2)));
         assert!(!queue.push(unpublished(2)), "its end has been");
         assert!(queue.push(unpublished(1)));
         assert_eq!(queue.next().await, Some(unpublished(1)));
         queue.with(|queue| assert!(queue.announced.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn an_end_follows_its_beginning_although_nobody_hears_of_it_now() {
+        let queue = EventQueue::new("live".into(), 8);
+        // Not delivered before a plugin came that hears nothing.
+        assert!(queue.push(published(1)));
+        assert!(queue.passes_over(Occasion::Ready));
+        assert!(!queue.passes_over(Occasion::Unpublished(1)));
+        assert!(queue.push(unpublished(1)));
+        assert!(queue.passes_over(Occasion::Unpublished(1)), "once");
+        assert_eq!(queue.next().await, Some(published(1)));
+        assert_eq!(queue.next().await, Some(unpublished(1)));
     }
 
     #[test]

@@ -470,10 +470,7 @@ impl Policy for Plugin {
 
     fn note(&self, occasion: Occasion) -> bool {
         let is_heard = self.core.serving.load().compiled.optional.events.is_some();
-        if !is_heard {
-            self.core.events.pass_over(occasion);
-        }
-        is_heard
+        is_heard || !self.core.events.passes_over(occasion)
     }
 
     fn notify(&self, event: Event) {

@@ -18,6 +18,7 @@ use super::stats::Stats;
 
 /// Idle instances, and the right to make more.
 pub(super) struct Pool {
+    #[expect(clippy::vec_box, reason = "they go from hand to hand")]
     idle: Mutex<Vec<Box<Instance>>>,
     permits: Arc<Semaphore>,
     leases: TaskTracker,

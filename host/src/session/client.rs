@@ -224,13 +224,13 @@ impl ClientSession {
     /// frames of the hub, and what it took away.
     pub(super) fn collect(&mut self) {
         self.tell_of_objects();
-        let mut revoked = None;
+        let mut revoked = Vec::new();
         let mut overdue = false;
         for (stream, slot) in self.slots.iter_mut() {
             match slot {
                 Slot::Publish(publishing) => {
                     if let Some(why) = publishing.revoked() {
-                        revoked = Some((*stream, why));
+                        revoked.push((*stream, why));
                     }
                 }
                 Slot::Play(player) => {
@@ -246,7 +246,7 @@ impl ClientSession {
         if overdue {
             self.check_deadlines(Instant::now());
         }
-        if let Some((stream, why)) = revoked {
+        for (stream, why) in revoked {
             let text = why.to_string();
             self.machine
                 .end_stream(stream, "error", "NetStream.Publish.BadName", &text);
@@ -319,6 +319,20 @@ impl ClientSession {
             });
             gate.notify(event);
         }
+    }
+
+    /// Its socket has taken all that it was given.
+    pub(super) fn caught_up(&self) {
+        for slot in self.slots.values() {
+            if let Slot::Play(player) = slot {
+                player.caught_up();
+            }
+        }
+    }
+
+    /// It publishes or plays.
+    pub(super) fn has_streams(&self) -> bool {
+        !self.slots.is_empty()
     }
 
     /// Whether to read nothing for now: the machine is behind with sending.

@@ -11,6 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
 use crate::carrier::Carrier;
@@ -60,6 +61,12 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
     let end = converse(&mut session, carrier, &mut input).await;
     let gone = matches!(end, SessionEnd::Closed | SessionEnd::Lost(_));
     out.lock().close();
+    if gone && session.has_streams() {
+        let heard = hear_out(&mut session, carrier, &mut input);
+        if timeout(LINGER, heard).await.is_err() {
+            debug!("the client's last words were too long");
+        }
+    }
     if !gone {
         if !matches!(end, SessionEnd::Refused) {
             session.say_goodbye(&end);
@@ -109,8 +116,10 @@ async fn converse(
             alarm.as_mut().reset(next.into());
         }
         // Answers nearly always fit: they need not wait for their turn below.
-        if let Err(error) = out.flush() {
-            return error.into();
+        match out.flush() {
+            Ok(true) => session.caught_up(),
+            Ok(false) => {}
+            Err(error) => return error.into(),
         }
         let deciding = session.decision.is_some();
         let (untaken, waiting) = {
@@ -125,8 +134,8 @@ async fn converse(
         let may_read = (!deciding || input.held.len() < MAX_HELD)
             && untaken < MAX_UNTAKEN
             && !session.is_held_up();
+        // One that is not listened to can't be called silent.
         if !may_read {
-            // One that is not listened to can't be called silent.
             input.received = Instant::now();
         }
         let decision = async {
@@ -164,6 +173,9 @@ async fn converse(
             () = &mut woken => woken.set(wake.notified()),
             () = &mut alarm => {
                 let now = Instant::now();
+                if !may_read {
+                    input.received = now;
+                }
                 if let Some(end) = check_activity(session, input, now) {
                     return end;
                 }
@@ -178,6 +190,32 @@ async fn converse(
                     return SessionEnd::Shutdown;
                 }
             }
+        }
+    }
+}
+
+/// What a client said before it closed still counts, above all that its streams
+/// are over: what waits for a decision, and, when a write was first to meet the
+/// close, what the socket still has.
+async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mut Input) {
+    while session.end.is_none() {
+        if let Some(decision) = session.decision.take() {
+            // Nobody is there any more to be let in.
+            let answer = match decision.await {
+                answer @ (Answer::Call { .. } | Answer::SharedObject { .. }) => answer,
+                _ => return,
+            };
+            session.handle_answer(answer);
+            if input.feed_held(session).is_err() {
+                return;
+            }
+            continue;
+        }
+        let ready = poll_fn(|cx| carrier.poll_read_ready(cx)).await;
+        match ready.and_then(|()| read(session, carrier, input)) {
+            Ok(Ok(_)) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }

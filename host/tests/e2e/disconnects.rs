@@ -10,6 +10,7 @@ use crate::support::{
     App, Config, Encoder, Host, Tool,
     amf::Amf,
     clients, fixture,
+    flv::VIDEO,
     log::{Mark, START},
     marked,
     process::Signal,
@@ -167,6 +168,45 @@ fn every_way_to_leave_frees_the_name() {
         let events = events(&host, START, name);
         let expected = ["published", "unpublished", "published", "unpublished"];
         assert_eq!(events, expected, "{name}");
+    }
+    host.stop();
+}
+
+#[test]
+fn last_words_count_although_the_client_has_gone() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::probe("accept")));
+    for (name, with_reset) in [("fin", false), ("reset", true)] {
+        let mut client = Client::publish(host.addr, "live", name).expect("may publish");
+        let id = f64::from(client.stream);
+        let send = |client: &mut Client, stream, command: &str, argument: Amf| {
+            let sent = client.command(stream, command, 9.0, Amf::Null, &[argument]);
+            sent.expect("sent");
+        };
+        // While the plugin thinks, what follows waits: in the session, and what
+        // is too much for it in the socket.
+        send(&mut client, 0, "doze", Amf::Null);
+        for at in 0..5 {
+            let frame = [&[0x17, 1, 0, 0, 0][..], &[at; 20_000]].concat();
+            client.media(VIDEO, at.into(), &frame).expect("sent");
+        }
+        send(&mut client, 0, "FCUnpublish", name.into());
+        send(&mut client, 0, "deleteStream", id.into());
+        client.delivered();
+        if with_reset {
+            // The answer to the call is the write that meets it.
+            client.reset();
+        } else {
+            drop(client);
+        }
+        let its = [("stream", name)];
+        let ended = host.log.wait(START, "unpublished", &its, SOON);
+        assert_eq!(
+            ended.field("reason").as_deref(),
+            Some("unpublish"),
+            "{name}"
+        );
+        assert_eq!(ended.field("bytes_in").as_deref(), Some("100025"), "{name}");
     }
     host.stop();
 }

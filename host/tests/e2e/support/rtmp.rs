@@ -380,6 +380,25 @@ impl Client {
         self.closed(ANSWER);
     }
 
+    /// Waits until the other end's kernel has all that was sent.
+    pub(crate) fn delivered(&self) {
+        let port = self.socket.local_addr().expect("it is connected").port();
+        let local = format!("0100007F:{port:04X}");
+        let deadline = Instant::now() + ANSWER;
+        let waits = || {
+            let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+            table.lines().any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let (address, queues) = (fields.next(), fields.nth(2));
+                address == Some(&local) && queues.is_some_and(|q| !q.starts_with("00000000:"))
+            })
+        };
+        while waits() {
+            assert!(Instant::now() < deadline, "the server takes no bytes");
+            std::thread::yield_now();
+        }
+    }
+
     /// Closes with RST instead of FIN.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.socket);

@@ -232,6 +232,10 @@ impl App for Probe {
         match method {
             "echo" => return Ok(amf0.to_vec()),
             "refuse" => return Err("not for you".into()),
+            "doze" => {
+                std::thread::sleep(Duration::from_millis(300));
+                return Ok(Vec::new());
+            }
             _ => {}
         }
         let args = String::from_utf8_lossy(amf0);
