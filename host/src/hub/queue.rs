@@ -21,6 +21,11 @@ use super::outlet::{Outlet, PlayerId};
 use super::tracks::Covered;
 use super::{Listener, Settings, Wake};
 
+/// How far the oldest media is looked for: for every frame, so that a publisher
+/// of data alone does not make each frame dearer than the one before. More than
+/// the headers that stay in front.
+const MAX_LOOKED_AT: usize = 4 * MAX_HEADERS;
+
 /// What a player's session takes from its queue, in order.
 #[derive(Debug, Clone)]
 pub enum Item {
@@ -195,6 +200,7 @@ impl PlayerQueue {
         if let Some(since) = state.behind_since
             && now.saturating_duration_since(since) > self.settings.slow_close
         {
+            self.count_dropped(state, |_| 1);
             self.end_too_slow(state);
             return;
         }
@@ -293,7 +299,8 @@ impl PlayerQueue {
         if state.bytes.saturating_add(frame.cost()) > self.settings.queue_bytes && state.bytes > 0 {
             return Some(Overflow::Bytes);
         }
-        let oldest = state.entries.iter().find_map(|entry| match &entry.item {
+        let mut first = state.entries.iter().take(MAX_LOOKED_AT);
+        let oldest = first.find_map(|entry| match &entry.item {
             // Of media: what stays when the rest is dropped says nothing.
             Item::Frame(oldest) if oldest.kind() != Kind::Data && oldest.role() != Role::Header => {
                 Some(entry.counted.then(|| oldest.timestamp()))

@@ -432,11 +432,11 @@ fn what_waits_for_a_player_when_it_is_ended_counts_as_dropped() {
     assert!(queue.end().is_none());
     deliver(2, 22);
     let end = Some(PlayerEnd::TooSlow(Duration::from_secs(20)));
-    assert_eq!((queue.end(), queue.dropped()), (end, 5));
+    assert_eq!((queue.end(), queue.dropped()), (end, 6));
     assert!(
         hub.census()
             .iter()
-            .any(|count| count == ("frames_dropped", 5))
+            .any(|count| count == ("frames_dropped", 6))
     );
     assert!(queue.pop().is_none());
 }

@@ -61,7 +61,9 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
     let end = converse(&mut session, carrier, &mut input).await;
     let gone = matches!(end, SessionEnd::Closed | SessionEnd::Lost(_));
     out.lock().close();
-    if gone && session.has_streams() {
+    // After the last byte only what is held can follow.
+    let all_heard = matches!(end, SessionEnd::Closed) && input.held.is_empty();
+    if gone && !all_heard && session.has_streams() {
         let heard = hear_out(&mut session, carrier, &mut input);
         if timeout(LINGER, heard).await.is_err() {
             debug!("the client's last words were too long");
