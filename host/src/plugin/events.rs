@@ -104,7 +104,8 @@ struct Queue {
     limit: usize,
     events: VecDeque<Event>,
     /// Streams whose `published` was queued, or passed over while nobody heard
-    /// of such, and whose `unpublished` was not yet. For these the end is always queued, and for others never, so that
+    /// of such, and whose `unpublished` was not yet. For these the end is always
+    /// queued, and for others never, so that
     /// a plugin's accounting stays right. They are live, so there are no more
     /// of them than live streams.
     announced: HashMap<StreamId, Announced>,

@@ -2,8 +2,8 @@
 //!
 //! Flows in: a file and settings that may have changed. Flows out: a
 //! new serving generation, or the old one and a reason. The order is compile,
-//! link, trial `configure`, `needs-auth`, `snapshot` of the old, `on-start` of the new, swap,
-//! drain of the old, its `on-stop`; a failure before the swap changes nothing.
+//! link, trial `configure`, `needs-auth`, `snapshot` of the old, `on-start` of
+//! the new, swap, drain of the old, its `on-stop`; a failure before the swap changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -6,8 +6,8 @@
 //! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, those made
 //! of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and `do`, which answers a connect
-//! with what the command of `do=...&args=...` returned.
+//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and
+//! `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
 //! compiled file and so get a new version without a compiler.
