@@ -72,7 +72,7 @@ fn told_the_end(player: &mut Client) {
 fn players_stay_for_the_publisher_that_comes_back() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("reject")));
-    let player = Client::play(host.addr, "live", "cam").expect("may play");
+    let player = Client::playing(host.addr, "live", "cam").expect("may play");
     let player = thread::spawn(move || marked::watch(player));
     for mark in [1, 2] {
         let since = host.log.mark();

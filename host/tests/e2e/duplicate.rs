@@ -69,7 +69,7 @@ fn reject_leaves_the_first_untouched() {
 fn replace_closes_the_first_and_keeps_the_players() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("replace")));
-    let player = Client::play(host.addr, "live", "cam").expect("may play");
+    let player = Client::playing(host.addr, "live", "cam").expect("may play");
     let player = thread::spawn(move || marked::watch(player));
     let mut first = Client::publish(host.addr, "live", "cam").expect("may publish");
     marked::send(&mut first, 1, 500).expect("the first sends");
@@ -90,7 +90,7 @@ fn replace_closes_the_first_and_keeps_the_players() {
 fn standby_takes_over_when_the_first_is_lost() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("standby")));
-    let player = Client::play(host.addr, "live", "cam").expect("may play");
+    let player = Client::playing(host.addr, "live", "cam").expect("may play");
     let player = thread::spawn(move || marked::watch(player));
     let mut first = Client::publish(host.addr, "live", "cam").expect("may publish");
     let mut second = Client::publish(host.addr, "live", "cam").expect("may stand by");

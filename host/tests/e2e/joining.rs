@@ -208,7 +208,7 @@ fn player_without_a_publisher_is_told_when_the_wait_is_over() {
 fn a_player_that_is_told_what_it_does_already_misses_nothing() {
     let _guard = together();
     let host = Host::start(&Config::live(App::open("reject")));
-    let mut player = Client::play(host.addr, "live", "cam").expect("may play");
+    let mut player = Client::playing(host.addr, "live", "cam").expect("may play");
     let publisher = torrent(host.addr, "cam");
     // A keyframe comes each 20.
     while next_number(&mut player).expect("the stream goes on") < 105 {}

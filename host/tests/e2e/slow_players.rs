@@ -27,8 +27,8 @@ fn a_player_that_does_not_read_is_closed_with_a_reason_and_its_bytes_are_forgott
     let _guard = together();
     let app = App::open("reject").media("queue_time: \"500 ms\", slow_close: \"1 s\"");
     let host = Host::start(&Config::live(app).level("debug"));
-    let mut stuck = Client::play(host.addr, "live", "cam").expect("may play");
-    let healthy = Client::play(host.addr, "live", "cam").expect("may play");
+    let mut stuck = Client::playing(host.addr, "live", "cam").expect("may play");
+    let healthy = Client::playing(host.addr, "live", "cam").expect("may play");
     let healthy = thread::spawn(move || numbers(healthy));
     let publisher = torrent(host.addr, "cam");
 
@@ -74,9 +74,9 @@ fn a_player_that_paused_returns_to_the_present_past_what_the_kernel_could_hold()
     let _guard = together();
     let app = App::open("reject").media("queue_bytes: \"1 MiB\", slow_close: \"30 s\"");
     let host = Host::start(&Config::live(app));
-    let mut paused = Client::play(host.addr, "live", "cam").expect("may play");
+    let mut paused = Client::playing(host.addr, "live", "cam").expect("may play");
     paused.hold_little(LARGE);
-    let mut healthy = Client::play(host.addr, "live", "cam").expect("may play");
+    let mut healthy = Client::playing(host.addr, "live", "cam").expect("may play");
     let (reached, resumes) = mpsc::channel();
     let healthy = thread::spawn(move || {
         while let Some(number) = next_number(&mut healthy) {
@@ -108,7 +108,7 @@ fn a_reset_is_called_a_reset_whoever_writes_into_it_first() {
     const PLAYERS: usize = 60;
     let _guard = together();
     let host = Host::start(&Config::live(App::open("reject")).level("debug"));
-    let play = |_| Client::play(host.addr, "live", "cam").expect("may play");
+    let play = |_| Client::playing(host.addr, "live", "cam").expect("may play");
     let players: Vec<_> = (0..PLAYERS).map(play).collect();
     let remotes: Vec<_> = players.iter().map(Client::local).collect();
     let is_over = Arc::new(AtomicBool::new(false));

@@ -200,6 +200,14 @@ impl Client {
         Ok(client)
     }
 
+    /// Connects and plays `name`, up to `NetStream.Play.Start`: who publishes
+    /// after that is played from the first frame on.
+    pub(crate) fn playing(addr: SocketAddr, app: &str, name: &str) -> Result<Self, Failure> {
+        let mut client = Self::play(addr, app, name)?;
+        client.status(ANSWER, "NetStream.Play.Start")?;
+        Ok(client)
+    }
+
     /// Plays `name` on this connection, without waiting for an answer.
     pub(crate) fn start_play(&mut self, name: &str) -> Result<(), Failure> {
         self.create_stream()?;

@@ -104,7 +104,7 @@ impl Witness {
         let stop = Arc::new(AtomicBool::new(false));
         let (arrived, first) = mpsc::channel();
         let (addr, app) = play_at;
-        let client = Client::play(addr, app, name).expect("the witness may play");
+        let client = Client::playing(addr, app, name).expect("the witness may play");
         let player = thread::spawn(move || play(client, &arrived));
         let (addr, app) = publish_at;
         let client = Client::publish(addr, app, name).expect("the witness may publish");
