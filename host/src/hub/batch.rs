@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::frame::Frame;
+use super::video::Video;
 
 /// Frames in one write at most.
 const MAX_FRAMES: usize = 64;
@@ -22,7 +23,7 @@ pub(super) struct Batch {
     bytes: usize,
     /// What all of it is cut for.
     chunk_size: u32,
-    has_video: bool,
+    video: Video,
 }
 
 /// A batch on its way to one player after the other.
@@ -33,8 +34,8 @@ pub(super) struct Delivery<'a> {
     pub(super) chunks: &'a Bytes,
     /// The chunk size that `chunks` are cut for.
     pub(super) chunk_size: u32,
-    /// Audio waits for the keyframe, since the stream has video.
-    pub(super) has_video: bool,
+    /// Whether audio waits for the keyframe.
+    pub(super) video: Video,
     pub(super) now: Instant,
 }
 
@@ -59,11 +60,11 @@ impl Batch {
         self.bytes = 0;
     }
 
-    pub(super) fn push(&mut self, frame: Arc<Frame>, has_video: bool) {
+    pub(super) fn push(&mut self, frame: Arc<Frame>, video: Video) {
         if self.is_empty() {
             self.chunk_size = frame.chunk_size();
         }
-        self.has_video = has_video;
+        self.video = video;
         self.bytes = self.bytes.saturating_add(frame.shared_chunks().len());
         self.frames.push(frame);
     }
@@ -75,7 +76,7 @@ impl Batch {
             frames: &self.frames,
             chunks,
             chunk_size: self.chunk_size,
-            has_video: self.has_video,
+            video: self.video,
             now,
         }
     }

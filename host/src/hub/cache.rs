@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::frame::{Draft, Frame, Kind, Role};
 use super::tracks::{Covered, MainTrack};
+use super::video::{Video, VideoWatch};
 
 /// Header messages kept for one stream: sequence headers and their
 /// supplements, of every track of audio and video.
@@ -26,6 +27,7 @@ pub(super) struct Cache {
     frames: Vec<Arc<Frame>>,
     frames_bytes: usize,
     main_track: MainTrack,
+    video_watch: VideoWatch,
     audio: Option<TrackCodec>,
     video: Option<TrackCodec>,
 }
@@ -57,6 +59,13 @@ impl Cache {
     /// for the next keyframe.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) {
         self.note_codec(frame);
+        self.video_watch.note(frame);
+        if self.video() == Video::Stopped {
+            // A player that joins begins in the present, not where the video
+            // ended.
+            self.frames = Vec::new();
+            self.frames_bytes = 0;
+        }
         match frame.role() {
             Role::Metadata => {
                 self.metadata = Some(self.merged(frame));
@@ -150,9 +159,9 @@ impl Cache {
         self.refused_headers = self.refused_headers.saturating_add(1);
     }
 
-    /// True once the publisher has sent video: players then start at a keyframe.
-    pub(super) fn has_video(&self) -> bool {
-        self.video.is_some()
+    /// Whether players can count on video.
+    pub(super) fn video(&self) -> Video {
+        self.video_watch.video()
     }
 
     /// The codec of audio or video, once a message has told.

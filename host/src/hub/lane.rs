@@ -16,6 +16,7 @@ use super::batch::{Batch, Delivery};
 use super::frame::Frame;
 use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
+use super::video::Video;
 
 /// So many players are looked at, then written to. Looking at one after the
 /// other, with nothing in between, lets their memory be fetched at once.
@@ -25,7 +26,7 @@ const AHEAD: usize = 8;
 #[derive(Debug, Clone)]
 pub(super) enum Post {
     /// For every player; those in a row may go out together.
-    Frame { frame: Arc<Frame>, has_video: bool },
+    Frame { frame: Arc<Frame>, video: Video },
     /// Between frames.
     Change(Change),
 }
@@ -36,6 +37,9 @@ pub(super) enum Change {
     Announce(Item),
     /// What players have is no base for what follows.
     Desync,
+    /// Video that had stopped is back: players without a base for it wait for
+    /// its keyframe.
+    VideoReturns,
     Join(Arc<PlayerQueue>),
     Leave(Arc<PlayerQueue>),
 }
@@ -117,9 +121,9 @@ impl Lane {
         let mut mailbox = self.mailbox.lock();
         while !roster.batch.is_full() {
             match mailbox.pop_due() {
-                Some(Post::Frame { frame, has_video }) if roster.batch.fits(&frame) => {
+                Some(Post::Frame { frame, video }) if roster.batch.fits(&frame) => {
                     mailbox.cost = mailbox.cost.saturating_sub(frame.cost());
-                    roster.batch.push(frame, has_video);
+                    roster.batch.push(frame, video);
                 }
                 Some(Post::Change(change)) if roster.batch.is_empty() => {
                     drop(mailbox);
@@ -161,6 +165,11 @@ impl Roster {
             Change::Desync => {
                 for player in &self.players {
                     player.queue.desync();
+                }
+            }
+            Change::VideoReturns => {
+                for player in &self.players {
+                    player.queue.video_returns();
                 }
             }
             Change::Join(queue) => self.players.push(Seat::new(queue)),

@@ -24,13 +24,10 @@ mod stream;
 mod subscription;
 mod timeline;
 mod tracks;
+mod video;
 
 #[cfg(test)]
-mod direct_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod track_tests;
 
 use std::collections::HashMap;
 use std::fmt;

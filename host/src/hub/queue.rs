@@ -19,6 +19,7 @@ use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
 use super::outlet::{Outlet, PlayerId};
 use super::tracks::Covered;
+use super::video::Video;
 use super::{Listener, Settings, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
@@ -60,8 +61,35 @@ enum Sync {
     Waiting,
     /// The same, since the player was behind: what it misses is counted.
     Dropping,
+    /// All that audio needs, while video has stopped.
+    WithoutVideo,
+    /// The same, since video is back: its next keyframe is awaited.
+    AwaitingVideo,
     /// All that the next frame needs.
     Synced,
+}
+
+impl Sync {
+    /// What it is with `frame`; `None` if the player can't use that yet.
+    fn with(self, frame: &Frame, video: Video) -> Option<Self> {
+        let is_video = frame.kind() == Kind::Video;
+        match (frame.role(), video) {
+            (Role::Header | Role::Metadata, _) => Some(self),
+            (Role::Keyframe, _) | (Role::Dependent, Video::Never) => Some(Self::Synced),
+            (Role::Dependent, _) if self == Self::Synced => Some(Self::Synced),
+            (Role::Dependent, Video::Stopped) if !is_video => Some(Self::WithoutVideo),
+            (Role::Dependent, _) if !is_video && self.has_audio() => Some(self),
+            (Role::Dependent, _) => None,
+        }
+    }
+
+    /// What the stream has now needs nothing that the player has missed.
+    fn has_audio(self) -> bool {
+        matches!(
+            self,
+            Self::WithoutVideo | Self::AwaitingVideo | Self::Synced
+        )
+    }
 }
 
 #[derive(Debug, Default)]
@@ -172,7 +200,7 @@ impl PlayerQueue {
             return;
         }
         for frame in delivery.frames {
-            self.push(&mut state, frame, delivery.has_video, delivery.now);
+            self.push(&mut state, frame, delivery.video, delivery.now);
         }
         self.adjust(&mut state);
     }
@@ -182,9 +210,8 @@ impl PlayerQueue {
         self.wake(&mut self.state.lock());
     }
 
-    /// One live frame. `has_video` says whether the stream has video, so that
-    /// audio waits for the keyframe.
-    fn push(&self, state: &mut State, frame: &Arc<Frame>, has_video: bool, now: Instant) {
+    /// One live frame. `video` says whether audio waits for the keyframe.
+    fn push(&self, state: &mut State, frame: &Arc<Frame>, video: Video, now: Instant) {
         if state.end.is_some() {
             return;
         }
@@ -204,19 +231,13 @@ impl PlayerQueue {
             self.end_too_slow(state);
             return;
         }
-        let is_synced = state.sync == Sync::Synced;
-        match frame.role() {
-            Role::Keyframe => state.sync = Sync::Synced,
-            Role::Dependent if has_video && !is_synced => {
-                if state.sync == Sync::Dropping {
-                    self.count_dropped(state, |_| 1);
-                }
-                return;
+        let Some(sync) = state.sync.with(frame, video) else {
+            if state.sync == Sync::Dropping {
+                self.count_dropped(state, |_| 1);
             }
-            // Without video each frame stands alone.
-            Role::Dependent => state.sync = Sync::Synced,
-            Role::Header | Role::Metadata => {}
-        }
+            return;
+        };
+        state.sync = sync;
         state.bytes = state.bytes.saturating_add(frame.cost());
         state.entries.push_back(Entry {
             item: Item::Frame(frame.clone()),
@@ -248,6 +269,16 @@ impl PlayerQueue {
     pub(super) fn desync(&self) {
         let mut state = self.state.lock();
         state.sync = Sync::Waiting;
+        self.adjust(&mut state);
+    }
+
+    /// Video that had stopped is back: who has no base for it goes on with
+    /// audio until its keyframe.
+    pub(super) fn video_returns(&self) {
+        let mut state = self.state.lock();
+        if state.sync == Sync::WithoutVideo {
+            state.sync = Sync::AwaitingVideo;
+        }
         self.adjust(&mut state);
     }
 
@@ -327,7 +358,7 @@ impl PlayerQueue {
             }) => state.bytes = state.bytes.saturating_sub(frame.cost()),
             Some(_) => {}
             None => {
-                if state.sync == Sync::Synced {
+                if state.sync.has_audio() {
                     state.behind_since = None;
                 }
                 // The burst of a join leaves a large buffer behind.
@@ -376,7 +407,7 @@ impl State {
     /// Whatever comes can go to the outlet, and changes nothing here.
     fn is_idle(&self) -> bool {
         self.direct
-            && self.sync == Sync::Synced
+            && matches!(self.sync, Sync::Synced | Sync::WithoutVideo)
             && self.entries.is_empty()
             && self.behind_since.is_none()
             && self.end.is_none()

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use livehost_rtmp::data;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::cache::Cache;
 use super::counters::Counters;
@@ -21,6 +21,7 @@ use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
 use super::timeline::Timeline;
+use super::video::Video;
 use super::{ClaimError, Join, Listener, StreamKey, Wake};
 use crate::policy::{DuplicateRule, StreamId, StreamInfo};
 
@@ -220,23 +221,30 @@ impl Stream {
             .timeline
             .place(kind, draft.media_track(), timestamp, now);
         let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
-        let had_video = state.cache.has_video();
+        let before = state.cache.video();
         state.cache.push(&frame, settings.keyframe_cache);
-        let has_video = state.cache.has_video();
-        if has_video && !had_video {
+        let video = state.cache.video();
+        match (before, video) {
             // Players had audio, each frame of which stands alone.
-            state.change(Change::Desync);
+            (Video::Never, Video::Going) => state.change(Change::Desync),
+            (Video::Stopped, Video::Going) => {
+                debug!(stream = %self.key, "video is back");
+                state.change(Change::VideoReturns);
+            }
+            (Video::Going, Video::Stopped) => debug!(stream = %self.key,
+                "video has stopped: audio waits for it no more"),
+            _ => {}
         }
         let role = frame.role();
-        if state.preamble_due && (role == Role::Keyframe || !has_video) {
+        if state.preamble_due && (role == Role::Keyframe || video != Video::Going) {
             state.preamble_due = false;
             for frame in state.cache.preamble(timestamp, settings.chunk_size) {
-                self.lanes.post(&Post::Frame { frame, has_video });
+                self.lanes.post(&Post::Frame { frame, video });
             }
         }
         // A command to those that decode video is nothing to those that don't.
-        if has_video || kind != Kind::Video {
-            self.lanes.post(&Post::Frame { frame, has_video });
+        if video != Video::Never || kind != Kind::Video {
+            self.lanes.post(&Post::Frame { frame, video });
         }
         drop(state);
         self.lanes.send(settings.gather);
@@ -257,8 +265,8 @@ impl Stream {
             payload,
             settings.chunk_size,
         )?);
-        let has_video = state.cache.has_video();
-        self.lanes.post(&Post::Frame { frame, has_video });
+        let video = state.cache.video();
+        self.lanes.post(&Post::Frame { frame, video });
         drop(state);
         self.lanes.send(settings.gather);
         Ok(())

@@ -13,7 +13,8 @@ use crate::{
         clients,
         compare::{self, By},
         fixture,
-        flv::{self, Packet, Role, SCRIPT, VIDEO},
+        flv::{self, AUDIO, Packet, Role, SCRIPT, VIDEO},
+        log::START,
         rtmp::Client,
         together,
         torrent::{FRAMES, next_number, numbers, torrent},
@@ -124,6 +125,53 @@ fn without_a_cache_a_late_player_starts_at_the_next_keyframe() {
     assert!(first.keyframe, "the first frame is no keyframe: {first:?}");
     assert!(first.dts > 0, "the first keyframe was over: {first:?}");
     witness.finish();
+    host.stop();
+}
+
+#[test]
+fn a_camera_that_is_off_keeps_no_player_waiting() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")).level("debug"));
+    let mut publisher = Client::publish(host.addr, "live", "cam").expect("may publish");
+    let (round, period) = witness::round();
+    let send = |publisher: &mut Client, turn: u32, is_on: bool| {
+        for tag in round.iter().filter(|tag| is_on || tag.kind == AUDIO) {
+            let dts = tag.dts + turn * period;
+            let sent = publisher.media(tag.kind, dts, &tag.payload);
+            sent.expect("is taken");
+        }
+    };
+    send(&mut publisher, 0, true);
+    let off = 1..5;
+    assert!(off.len() as u32 * period > 5_000, "off for long enough");
+    for turn in off {
+        send(&mut publisher, turn, false);
+    }
+    let stopped = "video has stopped: audio waits for it no more";
+    host.log.wait(START, stopped, &[], SOON);
+    let mut player = Client::playing(host.addr, "live", "cam").expect("may play");
+    send(&mut publisher, 5, false);
+    let mut frame = || loop {
+        let message = player.next(Instant::now() + SOON).expect("media comes");
+        if matches!(message.kind, AUDIO | VIDEO) && !message.payload.is_empty() {
+            let packet = Packet::new(message.kind, message.timestamp, &message.payload);
+            if packet.role == Role::Frame {
+                return packet;
+            }
+        }
+    };
+    let first = frame();
+    assert_eq!(first.kind, AUDIO, "{first:?}");
+    assert!(first.dts >= 5 * period, "of the present: {first:?}");
+    send(&mut publisher, 6, true);
+    let picture = loop {
+        let frame = frame();
+        if frame.kind == VIDEO {
+            break frame;
+        }
+    };
+    assert!(picture.keyframe, "{picture:?}");
+    publisher.leave();
     host.stop();
 }
 

@@ -1,49 +1,6 @@
 //! Enhanced RTMP in the hub: codecs, tracks, headers and keyframes of each.
 
-use bytes::Bytes;
-
 use super::*;
-
-fn settings() -> Settings {
-    Settings {
-        keyframe_cache: 1 << 20,
-        join: Join::Keyframe,
-        queue_bytes: 1 << 20,
-        queue_time: Duration::from_secs(10),
-        slow_close: Duration::from_secs(20),
-        chunk_size: 60_000,
-        gather: Duration::ZERO,
-    }
-}
-
-fn key() -> StreamKey {
-    StreamKey {
-        app: "live".into(),
-        instance: None,
-        name: "cam".into(),
-    }
-}
-
-fn publish(hub: &Arc<Hub>) -> Publication {
-    let claim = Claim {
-        key: key(),
-        on_duplicate: DuplicateRule::Reject,
-        hold: Duration::ZERO,
-        client: Client::default(),
-        settings: settings(),
-        wake: Wake::default(),
-    };
-    hub.publish(claim).unwrap()
-}
-
-fn play(hub: &Arc<Hub>) -> Subscription {
-    let listener = Listener {
-        settings: settings(),
-        wake: Wake::default(),
-        outlet: None,
-    };
-    hub.play(&key(), listener)
-}
 
 fn push(publication: &Publication, kind: Kind, timestamp: u32, body: &[u8]) -> Role {
     let body = Bytes::copy_from_slice(body);
@@ -94,7 +51,7 @@ fn every_codec_is_told_and_has_its_header_and_keyframe() {
         (b"vp09", "vp9"),
     ] {
         let hub = Hub::new();
-        let publication = publish(&hub);
+        let publication = publish(&hub, 1);
         let header = [&[0x90], &four_cc[..], b"config"].concat();
         let key = [&[0x91], &four_cc[..], b"\0\0\0key"].concat();
         let inter = [&[0xa1], &four_cc[..], b"\0\0\0inter"].concat();
@@ -113,7 +70,7 @@ fn every_codec_is_told_and_has_its_header_and_keyframe() {
         (b".mp3", "mp3"),
     ] {
         let hub = Hub::new();
-        let publication = publish(&hub);
+        let publication = publish(&hub, 1);
         let header = [&[0x90], &four_cc[..], b"config"].concat();
         let frame = [&[0x91], &four_cc[..], b"frame"].concat();
         assert_eq!(audio(&publication, 0, &header), Role::Header, "{name}");
@@ -128,7 +85,7 @@ fn a_command_is_no_video() {
     // Enhanced commands name no codec, legacy ones have an idle id.
     for command in [&b"\xd1\x00"[..], b"\xd0\x01", b"\x57\x00", b"\x52\x01"] {
         let hub = Hub::new();
-        let publication = publish(&hub);
+        let publication = publish(&hub, 1);
         audio(&publication, 0, b"\xaf\x00\x12\x10");
         video(&publication, 0, command);
         assert_eq!(publication.info().video, None, "{command:x?}");
@@ -144,7 +101,7 @@ fn a_command_is_no_video() {
 #[test]
 fn a_codec_once_known_is_not_undone_by_a_command() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     video(&publication, 0, b"\x91hvc1\0\0\0k");
     video(&publication, 40, b"\xd1\x00");
     assert_eq!(publication.info().video.as_deref(), Some("hevc"));
@@ -153,7 +110,7 @@ fn a_codec_once_known_is_not_undone_by_a_command() {
 #[test]
 fn a_message_of_many_tracks_is_the_header_of_each() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     // Track 1 first, then 0: sequence start, many tracks of one codec.
     let both = b"\x96\x10av01\x01\x00\x00\x02h1\x00\x00\x00\x02h0";
     assert_eq!(video(&publication, 0, both), Role::Header);
@@ -176,7 +133,7 @@ fn a_message_of_many_tracks_is_the_header_of_each() {
 #[test]
 fn many_codecs_in_one_message_are_tracks_too() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     let headers = b"\x96\x20vp09\x01\x00\x00\x01ahvc1\x00\x00\x00\x01b";
     assert_eq!(video(&publication, 0, headers), Role::Header);
     // The default track's codec is the stream's, wherever it is.
@@ -190,7 +147,7 @@ fn many_codecs_in_one_message_are_tracks_too() {
 #[test]
 fn the_default_tracks_codec_is_told_whenever_it_comes_and_changes() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     video(&publication, 0, &one_track(1, 0, 1, b"h"));
     assert_eq!(publication.info().video.as_deref(), Some("av1"));
     video(&publication, 0, b"\x90hvc1h");
@@ -204,7 +161,7 @@ fn the_default_tracks_codec_is_told_whenever_it_comes_and_changes() {
 #[test]
 fn without_track_0_there_are_keyframes_all_the_same() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     video(&publication, 0, &one_track(1, 0, 2, b"h"));
     video(&publication, 0, &one_track(1, 0, 3, b"h"));
     let key = one_track(1, 1, 2, b"k");
@@ -224,25 +181,18 @@ fn without_track_0_there_are_keyframes_all_the_same() {
 #[test]
 fn another_publisher_may_have_other_tracks() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     let key = one_track(1, 1, 7, b"k");
     video(&publication, 0, b"\x91hvc1\0\0\0k");
     assert_eq!(video(&publication, 0, &key), Role::Dependent);
-    let next = hub.publish(Claim {
-        key: self::key(),
-        on_duplicate: DuplicateRule::Replace,
-        hold: Duration::ZERO,
-        client: Client::default(),
-        settings: settings(),
-        wake: Wake::default(),
-    });
+    let next = hub.publish(claim(2, DuplicateRule::Replace));
     assert_eq!(video(&next.unwrap(), 0, &key), Role::Keyframe);
 }
 
 #[test]
 fn supplements_are_kept_beside_the_headers_they_belong_to() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     let colour = b"\x94hvc1\x02\x00\x09colorInfo\x05";
     let header = b"\x90hvc1h";
     let other_header = one_track(1, 0, 1, b"h");
@@ -274,7 +224,7 @@ fn supplements_are_kept_beside_the_headers_they_belong_to() {
 #[test]
 fn modifiers_do_not_hide_what_a_message_is() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     // ModEx with 999,999 ns, in front of each.
     let modex =
         |first: u8, packet: u8, rest: &[u8]| [&[first, 2, 0x0f, 0x42, 0x3f, packet], rest].concat();
@@ -290,7 +240,7 @@ fn modifiers_do_not_hide_what_a_message_is() {
 #[test]
 fn every_tracks_header_is_there_for_late_players_up_to_a_limit() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     for id in 0..=u8::MAX {
         video(&publication, 0, &one_track(1, 0, id, &[id]));
     }
@@ -307,7 +257,7 @@ fn every_tracks_header_is_there_for_late_players_up_to_a_limit() {
 #[test]
 fn headers_have_a_limit_in_bytes() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     let large = vec![0; cache::MAX_HEADER_BYTES * 2 / 3];
     video(&publication, 0, &one_track(1, 0, 0, &large));
     video(&publication, 0, &one_track(1, 0, 1, &large));
@@ -325,16 +275,12 @@ fn headers_have_a_limit_in_bytes() {
 #[test]
 fn a_player_that_falls_behind_keeps_the_newest_header_of_every_track() {
     let hub = Hub::new();
-    let publication = publish(&hub);
-    let listener = Listener {
-        settings: Settings {
-            queue_bytes: 4_000,
-            ..settings()
-        },
-        wake: Wake::default(),
-        outlet: None,
+    let publication = publish(&hub, 1);
+    let tight = Settings {
+        queue_bytes: 4_000,
+        ..settings()
     };
-    let mut player = hub.play(&key(), listener);
+    let mut player = hub.play(&key("cam"), listener(tight));
     let both = b"\x96\x10av01\x01\x00\x00\x02h1\x00\x00\x00\x02h0";
     video(&publication, 0, both);
     let newer = one_track(1, 0, 1, b"n1");
@@ -352,7 +298,7 @@ fn a_player_that_falls_behind_keeps_the_newest_header_of_every_track() {
 #[test]
 fn headers_of_ever_new_tracks_do_not_fill_a_stuck_players_queue() {
     let hub = Hub::new();
-    let publication = publish(&hub);
+    let publication = publish(&hub, 1);
     let mut player = play(&hub);
     let large = vec![0; cache::MAX_HEADER_BYTES / 3];
     for id in 0..100 {

@@ -1,9 +1,5 @@
 //! Frames that go straight to a player's outlet.
 
-use std::time::Instant;
-
-use bytes::Bytes;
-
 use super::*;
 
 /// A socket with room for so many offers.
@@ -64,45 +60,17 @@ impl Socket {
     }
 }
 
-fn settings(chunk_size: u32) -> Settings {
-    Settings {
-        keyframe_cache: 1 << 20,
-        join: Join::Keyframe,
-        queue_bytes: 1 << 20,
-        queue_time: Duration::from_secs(10),
-        slow_close: Duration::from_secs(20),
-        chunk_size,
-        gather: Duration::ZERO,
-    }
-}
-
-fn key() -> StreamKey {
-    StreamKey {
-        app: "live".into(),
-        instance: None,
-        name: "cam".into(),
-    }
-}
-
-fn publish(hub: &Arc<Hub>, chunk_size: u32) -> Publication {
-    let claim = Claim {
-        key: key(),
-        on_duplicate: DuplicateRule::Reject,
-        hold: Duration::ZERO,
-        client: Client::default(),
-        settings: settings(chunk_size),
-        wake: Wake::default(),
-    };
-    hub.publish(claim).unwrap()
+fn publish_with(hub: &Arc<Hub>, settings: Settings) -> Publication {
+    let claim = claim(1, DuplicateRule::Reject);
+    hub.publish(Claim { settings, ..claim }).unwrap()
 }
 
 fn play(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Subscription {
     let listener = Listener {
-        settings: settings(60_000),
-        wake: Wake::default(),
         outlet: Some(socket.clone()),
+        ..listener(settings())
     };
-    let mut player = hub.play(&key(), listener);
+    let mut player = hub.play(&key("cam"), listener);
     rest(&mut player);
     player
 }
@@ -138,7 +106,7 @@ fn body(is_keyframe: bool) -> Bytes {
 #[test]
 fn a_player_whose_socket_has_room_is_not_woken() {
     let hub = Hub::new();
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     let socket = Socket::with_room(2);
     let mut player = play(&hub, &socket);
     video(&publication, 0, false);
@@ -162,7 +130,7 @@ fn a_player_whose_socket_has_room_is_not_woken() {
 #[test]
 fn a_player_that_left_gets_nothing() {
     let hub = Hub::new();
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     video(&publication, 0, true);
     let socket = Socket::with_room(9);
     let player = play(&hub, &socket);
@@ -177,7 +145,11 @@ fn a_player_that_left_gets_nothing() {
 #[test]
 fn frames_cut_for_another_chunk_size_wait_for_the_session() {
     let hub = Hub::new();
-    let publication = publish(&hub, 4096);
+    let small = Settings {
+        chunk_size: 4096,
+        ..settings()
+    };
+    let publication = publish_with(&hub, small);
     video(&publication, 0, true);
     let socket = Socket::with_room(9);
     let mut player = play(&hub, &socket);
@@ -190,18 +162,11 @@ fn frames_cut_for_another_chunk_size_wait_for_the_session() {
 #[tokio::test]
 async fn gathered_frames_go_out_together() {
     let hub = Hub::new();
-    let claim = Claim {
-        key: key(),
-        on_duplicate: DuplicateRule::Reject,
-        hold: Duration::ZERO,
-        client: Client::default(),
-        settings: Settings {
-            gather: Duration::from_millis(20),
-            ..settings(60_000)
-        },
-        wake: Wake::default(),
+    let gathering = Settings {
+        gather: Duration::from_millis(20),
+        ..settings()
     };
-    let publication = hub.publish(claim).unwrap();
+    let publication = publish_with(&hub, gathering);
     video(&publication, 0, true);
     let socket = Socket::with_room(1);
     let _player = play(&hub, &socket);
@@ -224,7 +189,7 @@ async fn gathered_frames_go_out_together() {
 #[tokio::test]
 async fn many_players_all_get_every_frame_in_order() {
     let hub = Hub::new();
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     video(&publication, 0, true);
     let players: Vec<_> = (0..200)
         .map(|_| {
@@ -255,7 +220,7 @@ async fn many_players_all_get_every_frame_in_order() {
 #[test]
 fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     let hub = Hub::new();
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     let socket = Socket::with_room(99);
     let mut player = play(&hub, &socket);
     let is_open = || socket.is_open_for_any();
@@ -293,7 +258,7 @@ fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     assert!(!is_open());
     rest(&mut player);
     assert!(!is_open(), "the next publisher's keyframe is missing");
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     video(&publication, 0, true);
     rest(&mut player);
     assert!(is_open());
@@ -302,16 +267,10 @@ fn an_outlet_is_open_only_while_nothing_can_be_before_a_frame() {
     assert!(!is_open());
 }
 
-/// An AAC message: a frame, not a header.
-fn audio(publication: &Publication, timestamp: u32) {
-    let body = Bytes::from_static(&[0xaf, 1, 9, 9, 9]);
-    publication.push(Kind::Audio, timestamp, body).unwrap();
-}
-
 #[test]
 fn audio_alone_passes_until_there_is_video() {
     let hub = Hub::new();
-    let publication = publish(&hub, 60_000);
+    let publication = publish(&hub, 1);
     let socket = Socket::with_room(99);
     let mut player = play(&hub, &socket);
     audio(&publication, 0);
@@ -332,35 +291,26 @@ fn audio_alone_passes_until_there_is_video() {
 }
 
 #[test]
-fn a_player_whose_socket_took_all_is_not_behind() {
+fn audio_without_video_passes_until_video_is_back() {
     let hub = Hub::new();
-    let tight = Settings {
-        queue_bytes: 2 * 400,
-        slow_close: Duration::from_secs(20),
-        ..settings(60_000)
-    };
-    let listener = Listener {
-        settings: tight,
-        wake: Wake::default(),
-        outlet: None,
-    };
-    let queue = queue::PlayerQueue::new(listener, 0, hub.counters.clone());
-    let start = Instant::now();
-    let deliver = |frame_type: u8, second| {
-        let body = [&[frame_type << 4 | 7, 1, 0, 0, 0][..], &[0; 100]].concat();
-        let frame = Frame::new(Kind::Video, 0, body.into(), 60_000).unwrap();
-        let mut batch = batch::Batch::default();
-        batch.push(Arc::new(frame), true);
-        queue.deliver(&batch.delivery(start + Duration::from_secs(second)));
-    };
-    for (frame_type, second) in [(1, 0), (2, 0), (2, 1), (2, 2)] {
-        deliver(frame_type, second);
+    let publication = publish(&hub, 1);
+    let socket = Socket::with_room(99);
+    let mut player = play(&hub, &socket);
+    video(&publication, 0, false);
+    for at in (1_000..=6_000).step_by(1_000) {
+        audio(&publication, at);
     }
-    assert!(queue.dropped() > 0, "it is behind");
-    while queue.pop().is_some() {}
-    queue.rest(true, false);
-    // The session's next write was the last.
-    queue.caught_up();
-    deliver(2, 30);
-    assert_eq!(queue.end(), None);
+    assert_eq!(rest(&mut player), [6_000]);
+    audio(&publication, 6_020);
+    assert_eq!(socket.count(), 1);
+
+    // Not a frame that it has no base for.
+    video(&publication, 6_030, false);
+    assert!(!socket.is_open_for_any());
+    audio(&publication, 6_040);
+    assert_eq!(rest(&mut player), [6_040]);
+    video(&publication, 6_060, true);
+    assert_eq!(rest(&mut player), [6_060]);
+    video(&publication, 6_090, false);
+    assert_eq!(socket.count(), 2);
 }

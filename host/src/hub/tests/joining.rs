@@ -1,0 +1,98 @@
+//! What a player gets first.
+
+use super::*;
+
+#[test]
+fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    publication.push(Kind::Data, 0, metadata()).unwrap();
+    video_header(&publication);
+    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    keyframe(&publication, 0, 1);
+    inter(&publication, 33, 2);
+    keyframe(&publication, 66, 3);
+    audio(&publication, 70);
+    inter(&publication, 99, 4);
+    let mut player = play(&hub);
+    inter(&publication, 132, 5);
+    let expected = [
+        "meta@66",
+        "Video header@66",
+        "Audio header@66",
+        "key3@66",
+        "audio@70",
+        "inter4@99",
+        "inter5@132",
+    ];
+    assert_eq!(taken(&mut player), expected);
+}
+
+#[test]
+fn a_player_without_the_cache_waits_for_the_next_keyframe() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    video_header(&publication);
+    keyframe(&publication, 0, 1);
+    let latest = Settings {
+        join: Join::NextKeyframe,
+        ..settings()
+    };
+    let mut player = hub.play(&key("cam"), listener(latest));
+    inter(&publication, 33, 2);
+    audio(&publication, 40);
+    keyframe(&publication, 66, 3);
+    inter(&publication, 99, 4);
+    assert_eq!(
+        taken(&mut player),
+        ["Video header@0", "key3@66", "inter4@99"]
+    );
+    assert_eq!(player.dropped(), 0, "waiting is not dropping");
+}
+
+#[test]
+fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
+    let hub = Hub::new();
+    let small = Claim {
+        settings: Settings {
+            keyframe_cache: 250,
+            ..settings()
+        },
+        ..claim(1, DuplicateRule::Reject)
+    };
+    let publication = hub.publish(small).unwrap();
+    keyframe(&publication, 0, 1);
+    inter(&publication, 33, 2);
+    inter(&publication, 66, 3);
+    let mut player = play(&hub);
+    inter(&publication, 99, 4);
+    keyframe(&publication, 132, 5);
+    assert_eq!(taken(&mut player), ["key5@132"]);
+}
+
+#[test]
+fn audio_alone_needs_no_keyframe() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    audio(&publication, 20);
+    let mut player = play(&hub);
+    audio(&publication, 40);
+    assert_eq!(taken(&mut player), ["Audio header@20", "audio@40"]);
+}
+
+#[test]
+fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
+    let hub = Hub::new();
+    let mut player = play(&hub);
+    assert!(!player.is_live());
+    assert!(taken(&mut player).is_empty());
+    let publication = publish(&hub, 1);
+    keyframe(&publication, 5, 1);
+    assert!(player.is_live());
+    publication.finish(false, || {});
+    assert_eq!(taken(&mut player), ["published", "key1@5", "unpublished"]);
+    let publication = publish(&hub, 2);
+    keyframe(&publication, 0, 2);
+    assert_eq!(taken(&mut player), ["published", "key2@0"]);
+}

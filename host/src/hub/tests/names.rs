@@ -1,0 +1,205 @@
+//! Who holds a name, and what its players see when that changes.
+
+use super::*;
+
+#[test]
+fn a_taken_name_is_refused_and_its_publisher_untouched() {
+    let hub = Hub::new();
+    let first = publish(&hub, 1);
+    let mut player = play(&hub);
+    keyframe(&first, 0, 1);
+    let refused = hub.publish(claim(2, DuplicateRule::Reject)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "live/cam is already being published by 192.0.2.1:1000 (connection 1)"
+    );
+    inter(&first, 33, 2);
+    assert_eq!(taken(&mut player), ["key1@0", "inter2@33"]);
+    assert!(first.revoked().is_none());
+    drop(first);
+    publish(&hub, 2);
+}
+
+#[test]
+fn the_same_name_in_another_instance_is_another_stream() {
+    let hub = Hub::new();
+    let _first = publish(&hub, 1);
+    let mut other = claim(2, DuplicateRule::Reject);
+    other.key.instance = Some("room".into());
+    let second = hub.publish(other).unwrap();
+    assert_eq!(second.key().path(), "room/cam");
+    assert_eq!(hub.get("live", "room/cam").unwrap().publisher.conn, 2);
+    assert_eq!(hub.get("live", "cam").unwrap().publisher.conn, 1);
+    assert!(hub.get("other", "cam").is_none());
+    assert_eq!(hub.count("live", ""), 2);
+    assert_eq!(hub.find("live", "r", 10).len(), 1);
+}
+
+#[test]
+fn replacing_keeps_players_and_continues_their_time() {
+    let hub = Hub::new();
+    let first = publish(&hub, 1);
+    let mut player = play(&hub);
+    keyframe(&first, 1_000, 1);
+    taken(&mut player);
+    let second = hub.publish(claim(2, DuplicateRule::Replace)).unwrap();
+    assert_eq!(first.revoked(), Some(Revocation::Replaced));
+    inter(&first, 1_033, 9);
+    drop(first);
+    video_header(&second);
+    inter(&second, 0, 2);
+    keyframe(&second, 33, 3);
+    let told = taken(&mut player);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("Video header@1"), "{told:?}");
+    assert!(told[1].starts_with("key3@1"), "{told:?}");
+    assert!(second.is_active());
+}
+
+#[test]
+fn a_standby_takes_over_with_the_headers_it_had_sent() {
+    let hub = Hub::new();
+    let first = publish(&hub, 1);
+    let mut player = play(&hub);
+    keyframe(&first, 0, 1);
+    let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
+    assert!(!second.is_active());
+    second.push(Kind::Data, 0, metadata()).unwrap();
+    video_header(&second);
+    keyframe(&second, 500, 7);
+    drop(first);
+    assert!(second.is_active());
+    inter(&second, 533, 8);
+    keyframe(&second, 566, 9);
+    let told = taken(&mut player);
+    let kinds: Vec<_> = told
+        .iter()
+        .filter_map(|item| item.split('@').next())
+        .collect();
+    assert_eq!(kinds, ["key1", "meta", "Video header", "key9"], "{told:?}");
+}
+
+#[test]
+fn standbys_are_few_and_leave_without_a_trace() {
+    let hub = Hub::new();
+    let _first = publish(&hub, 1);
+    let waiting: Vec<_> = (2..6)
+        .map(|conn| hub.publish(claim(conn, DuplicateRule::Standby)).unwrap())
+        .collect();
+    let full = hub.publish(claim(9, DuplicateRule::Standby)).unwrap_err();
+    assert!(full.to_string().contains("4 publishers standing by"));
+    drop(waiting);
+    hub.publish(claim(9, DuplicateRule::Standby)).unwrap();
+}
+
+#[tokio::test]
+async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
+    let hub = Hub::new();
+    let hold = |conn, hold| Claim {
+        hold,
+        ..claim(conn, DuplicateRule::Reject)
+    };
+    let wake = Wake::default();
+    let mut player = hub.play(
+        &key("cam"),
+        Listener {
+            wake: wake.clone(),
+            ..listener(settings())
+        },
+    );
+    let lost = hub.publish(hold(1, Duration::from_secs(600))).unwrap();
+    keyframe(&lost, 0, 1);
+    drop(lost);
+    assert_eq!(taken(&mut player), ["published", "key1@0"]);
+    let back = hub.publish(hold(2, Duration::from_millis(20))).unwrap();
+    keyframe(&back, 90_000, 2);
+    let told = taken(&mut player);
+    assert!(told.len() == 1 && told[0].starts_with("key2@"), "{told:?}");
+    assert!(told[0] != "key2@90000", "time continues: {told:?}");
+    drop(back);
+    assert!(player.is_live(), "held");
+    let mut told = Vec::new();
+    while told.is_empty() {
+        wake.notified().await;
+        told = taken(&mut player);
+    }
+    assert_eq!(told, ["unpublished"]);
+}
+
+#[test]
+fn a_publisher_that_says_it_is_done_is_not_held_for() {
+    let hub = Hub::new();
+    let mut player = play(&hub);
+    let publication = hub
+        .publish(Claim {
+            hold: Duration::from_secs(5),
+            ..claim(1, DuplicateRule::Reject)
+        })
+        .unwrap();
+    publication.finish(false, || {});
+    assert_eq!(taken(&mut player), ["published", "unpublished"]);
+}
+
+#[test]
+fn simultaneous_claims_have_one_winner() {
+    let hub = Hub::new();
+    let barrier = std::sync::Barrier::new(8);
+    let wins: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=8)
+            .map(|conn| {
+                let (hub, barrier) = (&hub, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    hub.publish(claim(conn, DuplicateRule::Reject)).ok()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(wins.len(), 1);
+}
+
+#[test]
+fn nothing_is_left_when_everybody_has_gone() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let player = play(&hub);
+    drop(publication);
+    assert_eq!(hub.streams.lock().len(), 1);
+    drop(player);
+    assert!(hub.streams.lock().is_empty());
+}
+
+#[test]
+fn stopping_and_sending_data_reach_the_stream() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let mut player = play(&hub);
+    audio(&publication, 40);
+    assert!(hub.send_data("live", "cam", "onCue", &[5]));
+    assert!(!hub.send_data("live", "nobody", "onCue", &[5]));
+    assert_eq!(taken(&mut player), ["audio@40", "data@40"]);
+    assert!(hub.stop("live", "cam", "enough"));
+    assert!(!hub.stop("other", "cam", "enough"));
+    let why = publication.revoked().unwrap();
+    assert_eq!(why.to_string(), "enough");
+}
+
+#[test]
+fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let mut player = play(&hub);
+    let empty = publication.push(Kind::Video, 0, Bytes::new()).unwrap_err();
+    assert_eq!(empty, NotAFrame::Empty);
+    assert!(
+        publication
+            .push(Kind::Video, 0, Bytes::from_static(&[0x17]))
+            .is_err()
+    );
+    keyframe(&publication, 0, 1);
+    assert_eq!(taken(&mut player), ["key1@0"]);
+}

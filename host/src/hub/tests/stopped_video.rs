@@ -1,0 +1,141 @@
+//! A camera is switched off, and on again, while audio goes on.
+
+use super::*;
+
+/// Audio each 500 ms, for more than it takes until video counts as stopped.
+const ALONE: [u32; 13] = [
+    1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000, 5_500, 6_000, 6_500, 7_000,
+];
+
+fn latest() -> Listener {
+    listener(Settings {
+        join: Join::NextKeyframe,
+        ..settings()
+    })
+}
+
+fn with_camera(hub: &Arc<Hub>) -> Publication {
+    let publication = publish(hub, 1);
+    video_header(&publication);
+    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    keyframe(&publication, 0, 1);
+    inter(&publication, 33, 2);
+    publication
+}
+
+fn alone(publication: &Publication) {
+    for at in ALONE {
+        audio(publication, at);
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_keyframe_hears_the_audio() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    let mut joined = hub.play(&key("cam"), latest());
+    let mut resumed = play(&hub);
+    taken(&mut resumed);
+    resumed.resync();
+    alone(&publication);
+    let headers = ["Video header@33", "Audio header@33"];
+    let audio = ["audio@6000", "audio@6500", "audio@7000"];
+    assert_eq!(taken(&mut joined), [&headers[..], &audio].concat());
+    assert_eq!(taken(&mut resumed), audio);
+}
+
+#[test]
+fn who_has_a_base_for_the_video_keeps_it() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    let mut player = play(&hub);
+    taken(&mut player);
+    alone(&publication);
+    // It was only slow.
+    inter(&publication, 7_033, 3);
+    let told = taken(&mut player);
+    assert_eq!(told.len(), ALONE.len() + 1);
+    assert_eq!(told.last().unwrap(), "inter3@7033");
+}
+
+#[test]
+fn video_that_is_back_is_seen_from_its_keyframe_on_and_audio_heard_meanwhile() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    let mut player = hub.play(&key("cam"), latest());
+    alone(&publication);
+    taken(&mut player);
+    inter(&publication, 7_033, 3);
+    audio(&publication, 7_050);
+    keyframe(&publication, 7_066, 4);
+    inter(&publication, 7_100, 5);
+    audio(&publication, 7_110);
+    assert_eq!(
+        taken(&mut player),
+        ["audio@7050", "key4@7066", "inter5@7100", "audio@7110"]
+    );
+}
+
+#[test]
+fn who_joins_while_video_has_stopped_starts_in_the_present() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    alone(&publication);
+    let mut player = play(&hub);
+    audio(&publication, 7_500);
+    assert_eq!(
+        taken(&mut player),
+        ["Video header@7000", "Audio header@7000", "audio@7500"]
+    );
+    keyframe(&publication, 8_000, 3);
+    audio(&publication, 8_010);
+    let mut next = play(&hub);
+    assert_eq!(taken(&mut player), ["key3@8000", "audio@8010"]);
+    let headers = ["Video header@8000", "Audio header@8000"];
+    let cached = ["key3@8000", "audio@8010"];
+    assert_eq!(taken(&mut next), [headers, cached].concat());
+}
+
+#[test]
+fn a_camera_that_was_never_on_keeps_nobody_waiting() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let mut player = play(&hub);
+    video_header(&publication);
+    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    alone(&publication);
+    let told = taken(&mut player);
+    let audio = told.iter().filter(|item| item.starts_with("audio@"));
+    assert_eq!(audio.count(), 3, "{told:?}");
+}
+
+#[test]
+fn video_sent_late_has_not_stopped() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    // Each audio frame is far ahead of the video beside it.
+    for turn in 1..20 {
+        audio(&publication, 9_000 + turn * 40);
+        inter(&publication, turn * 40, 2);
+    }
+    let told = taken(&mut play(&hub));
+    assert!(told.contains(&"key1@0".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_standby_without_a_camera_is_heard_with_its_headers() {
+    let hub = Hub::new();
+    let first = with_camera(&hub);
+    let mut player = play(&hub);
+    taken(&mut player);
+    let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
+    video_header(&second);
+    second.push(Kind::Audio, 0, aac(0)).unwrap();
+    drop(first);
+    alone(&second);
+    let told = taken(&mut player);
+    let kinds = told.iter().filter_map(|item| item.split('@').next());
+    let kinds: Vec<_> = kinds.collect();
+    let expected = ["Video header", "Audio header", "audio", "audio", "audio"];
+    assert_eq!(kinds, expected, "{told:?}");
+}
