@@ -2,6 +2,7 @@
 //! headers of every track and the frames since the last keyframe, bounded by
 //! bytes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use livehost_rtmp::data;
@@ -59,13 +60,7 @@ impl Cache {
     /// for the next keyframe.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) {
         self.note_codec(frame);
-        self.video_watch.note(frame);
-        if self.video() == Video::Stopped {
-            // A player that joins begins in the present, not where the video
-            // ended.
-            self.frames = Vec::new();
-            self.frames_bytes = 0;
-        }
+        self.note_video(frame);
         match frame.role() {
             Role::Metadata => {
                 self.metadata = Some(self.merged(frame));
@@ -80,6 +75,7 @@ impl Cache {
                 self.frames_bytes = 0;
             }
             Role::Dependent if self.frames.is_empty() => return,
+            Role::Dependent if self.video() == Video::Stopped => return,
             Role::Dependent => {}
         }
         self.frames_bytes = self.frames_bytes.saturating_add(frame.len());
@@ -89,6 +85,32 @@ impl Cache {
             return;
         }
         self.frames.push(frame.clone());
+    }
+
+    /// While video has stopped its last group of pictures is kept without the
+    /// audio: who joins begins in the present, with the last picture.
+    fn note_video(&mut self, frame: &Frame) {
+        let before = self.video();
+        self.video_watch.note(frame);
+        match (before, self.video()) {
+            (Video::Going, Video::Stopped) => {
+                self.frames.retain(|kept| kept.kind() == Kind::Video);
+                self.frames_bytes = self.frames.iter().map(|kept| kept.len()).sum();
+            }
+            (Video::Stopped, Video::Going) => self.frames = self.moved_to(frame.timestamp()),
+            _ => {}
+        }
+    }
+
+    /// The frames, the last of them at `timestamp`.
+    fn moved_to(&self, timestamp: u32) -> Vec<Arc<Frame>> {
+        let last = self.frames.last().map_or(0, |last| last.timestamp());
+        let by = timestamp.wrapping_sub(last);
+        let moved = |frame: &Arc<Frame>| {
+            let timestamp = frame.timestamp().wrapping_add(by);
+            Arc::new(frame.restamped(timestamp, frame.chunk_size()))
+        };
+        self.frames.iter().map(moved).collect()
     }
 
     /// A player that joins later gets what was said before, too.
@@ -183,9 +205,13 @@ impl Cache {
             .collect()
     }
 
-    /// The frames from the last keyframe on.
-    pub(super) fn frames(&self) -> &[Arc<Frame>] {
-        &self.frames
+    /// The frames from the last keyframe on, for a player that joins when the
+    /// stream is at `newest`.
+    pub(super) fn frames(&self, newest: u32) -> Cow<'_, [Arc<Frame>]> {
+        match self.video() {
+            Video::Stopped => Cow::Owned(self.moved_to(newest)),
+            Video::Never | Video::Going => Cow::Borrowed(&self.frames),
+        }
     }
 
     /// Another publisher: nothing of the old is decodable with the new.

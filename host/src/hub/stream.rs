@@ -3,6 +3,7 @@
 //! What happens to the stream is ordered by its lock; what follows from it for
 //! the players is posted to their lanes, and done after the lock is free.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -282,13 +283,12 @@ impl Stream {
         ));
         let settings = queue.settings();
         let state = self.state.lock();
+        let newest = state.timeline.newest();
         let first = match settings.join {
-            Join::Keyframe => state.cache.frames(),
-            Join::NextKeyframe => &[],
+            Join::Keyframe => state.cache.frames(newest),
+            Join::NextKeyframe => Cow::default(),
         };
-        let timestamp = first
-            .first()
-            .map_or_else(|| state.timeline.newest(), |frame| frame.timestamp());
+        let timestamp = first.first().map_or(newest, |frame| frame.timestamp());
         let mut burst = state.cache.preamble(timestamp, settings.chunk_size);
         burst.extend(first.iter().cloned());
         if !burst.is_empty() {

@@ -83,17 +83,40 @@ fn who_joins_while_video_has_stopped_starts_in_the_present() {
     alone(&publication);
     let mut player = play(&hub);
     audio(&publication, 7_500);
+    let headers = ["Video header@6967", "Audio header@6967"];
+    let picture = ["key1@6967", "inter2@7000"];
     assert_eq!(
         taken(&mut player),
-        ["Video header@7000", "Audio header@7000", "audio@7500"]
+        [&headers[..], &picture, &["audio@7500"]].concat()
     );
-    keyframe(&publication, 8_000, 3);
+    // The picture is a base for what follows.
+    inter(&publication, 8_000, 3);
     audio(&publication, 8_010);
-    let mut next = play(&hub);
-    assert_eq!(taken(&mut player), ["key3@8000", "audio@8010"]);
-    let headers = ["Video header@8000", "Audio header@8000"];
-    let cached = ["key3@8000", "audio@8010"];
-    assert_eq!(taken(&mut next), [headers, cached].concat());
+    let rest = ["inter3@8000", "audio@8010"];
+    assert_eq!(taken(&mut player), rest);
+    let headers = ["Video header@7967", "Audio header@7967"];
+    let picture = ["key1@7967", "inter2@8000"];
+    assert_eq!(taken(&mut play(&hub)), [headers, picture, rest].concat());
+}
+
+#[test]
+fn a_group_of_pictures_that_is_not_kept_is_not_there_when_video_has_stopped() {
+    let hub = Hub::new();
+    let none = Claim {
+        settings: Settings {
+            keyframe_cache: 0,
+            ..settings()
+        },
+        ..claim(1, DuplicateRule::Reject)
+    };
+    let publication = hub.publish(none).unwrap();
+    keyframe(&publication, 0, 1);
+    alone(&publication);
+    let mut player = play(&hub);
+    audio(&publication, 7_500);
+    inter(&publication, 7_533, 2);
+    keyframe(&publication, 7_566, 3);
+    assert_eq!(taken(&mut player), ["audio@7500", "key3@7566"]);
 }
 
 #[test]
