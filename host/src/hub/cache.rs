@@ -2,13 +2,13 @@
 //! headers of every track and the frames since the last keyframe, bounded by
 //! bytes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use livehost_rtmp::data;
 use tracing::{debug, warn};
 
 use super::frame::{Draft, Frame, Kind, Role};
+use super::group::Group;
 use super::tracks::{Covered, MainTrack};
 use super::video::{Video, VideoWatch};
 
@@ -24,9 +24,7 @@ pub(super) struct Cache {
     /// In the order in which they first came.
     headers: Vec<Arc<Frame>>,
     refused_headers: u64,
-    /// Starts with a keyframe, or is empty.
-    frames: Vec<Arc<Frame>>,
-    frames_bytes: usize,
+    group: Group,
     main_track: MainTrack,
     video_watch: VideoWatch,
     audio: Option<TrackCodec>,
@@ -62,55 +60,20 @@ impl Cache {
         self.note_codec(frame);
         self.note_video(frame);
         match frame.role() {
-            Role::Metadata => {
-                self.metadata = Some(self.merged(frame));
-                return;
-            }
-            Role::Header => {
-                self.push_header(frame);
-                return;
-            }
-            Role::Keyframe => {
-                self.frames.clear();
-                self.frames_bytes = 0;
-            }
-            Role::Dependent if self.frames.is_empty() => return,
-            Role::Dependent if self.video() == Video::Stopped => return,
-            Role::Dependent => {}
+            Role::Metadata => self.metadata = Some(self.merged(frame)),
+            Role::Header => self.push_header(frame),
+            Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }
-        self.frames_bytes = self.frames_bytes.saturating_add(frame.len());
-        if self.frames_bytes > limit {
-            self.frames = Vec::new();
-            self.frames_bytes = 0;
-            return;
-        }
-        self.frames.push(frame.clone());
     }
 
-    /// While video has stopped its last group of pictures is kept without the
-    /// audio: who joins begins in the present, with the last picture.
     fn note_video(&mut self, frame: &Frame) {
         let before = self.video();
         self.video_watch.note(frame);
         match (before, self.video()) {
-            (Video::Going, Video::Stopped) => {
-                self.frames.retain(|kept| kept.kind() == Kind::Video);
-                self.frames_bytes = self.frames.iter().map(|kept| kept.len()).sum();
-            }
-            (Video::Stopped, Video::Going) => self.frames = self.moved_to(frame.timestamp()),
+            (Video::Going, Video::Stopped) => self.group.pause(),
+            (Video::Stopped, Video::Going) => self.group.resume(frame.timestamp()),
             _ => {}
         }
-    }
-
-    /// The frames, the last of them at `timestamp`.
-    fn moved_to(&self, timestamp: u32) -> Vec<Arc<Frame>> {
-        let last = self.frames.last().map_or(0, |last| last.timestamp());
-        let by = timestamp.wrapping_sub(last);
-        let moved = |frame: &Arc<Frame>| {
-            let timestamp = frame.timestamp().wrapping_add(by);
-            Arc::new(frame.restamped(timestamp, frame.chunk_size()))
-        };
-        self.frames.iter().map(moved).collect()
     }
 
     /// A player that joins later gets what was said before, too.
@@ -205,13 +168,11 @@ impl Cache {
             .collect()
     }
 
-    /// The frames from the last keyframe on, for a player that joins when the
+    /// The frames from the last keyframe on, for a player that joins while the
     /// stream is at `newest`.
-    pub(super) fn frames(&self, newest: u32) -> Cow<'_, [Arc<Frame>]> {
-        match self.video() {
-            Video::Stopped => Cow::Owned(self.moved_to(newest)),
-            Video::Never | Video::Going => Cow::Borrowed(&self.frames),
-        }
+    pub(super) fn group(&mut self, newest: u32) -> Vec<Arc<Frame>> {
+        self.group.refresh(newest);
+        self.group.frames().to_vec()
     }
 
     /// Another publisher: nothing of the old is decodable with the new.

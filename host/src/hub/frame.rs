@@ -72,6 +72,7 @@ pub struct Frame {
     role: Role,
     slot: HeaderSlot,
     codec: Option<&'static str>,
+    is_coded: bool,
     timestamp: u32,
     payload: Bytes,
     chunks: Bytes,
@@ -120,6 +121,11 @@ impl Frame {
     /// Codec name of audio and video.
     pub fn codec(&self) -> Option<&'static str> {
         self.codec
+    }
+
+    /// True for audio and video itself, not for what is said about it.
+    pub(super) fn is_coded(&self) -> bool {
+        self.is_coded
     }
 
     /// Milliseconds on the stream's timeline; DTS for video.
@@ -267,7 +273,10 @@ impl Draft {
     /// The frame at `timestamp`, in chunks of `chunk_size` bytes.
     pub(super) fn at(self, timestamp: u32, chunk_size: u32) -> Frame {
         let Content {
-            role, slot, codec, ..
+            role,
+            slot,
+            codec,
+            is_coded,
         } = self.content;
         let at = message(
             slot.kind,
@@ -281,6 +290,7 @@ impl Draft {
             role,
             slot,
             codec,
+            is_coded,
             timestamp,
             payload: within(&chunks, self.payload, chunk_size),
             chunks,

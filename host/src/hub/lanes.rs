@@ -133,14 +133,16 @@ impl Lanes {
     }
 
     /// Whether the publisher should not be read from, since too much waits.
-    /// If so, `wake` is notified when that is over.
-    pub(super) fn hold_up(&self, wake: &Wake) -> bool {
+    /// If so, `wake` is notified when that is over; `begins` is called if it
+    /// was not to be before.
+    pub(super) fn hold_up(&self, wake: &Wake, begins: impl FnOnce()) -> bool {
         if !self.is_congested() {
             return false;
         }
         let mut held_up = self.0.held_up.lock();
         if !held_up.iter().any(|other| Arc::ptr_eq(other, wake)) {
             held_up.push(wake.clone());
+            begins();
         }
         drop(held_up);
         // It may have ended before the wake was there to be notified.
@@ -152,7 +154,8 @@ impl Lanes {
         self.0.lanes.get(..used).unwrap_or_default()
     }
 
-    fn is_congested(&self) -> bool {
+    /// Whether so much waits that publishers should wait, too.
+    pub(super) fn is_congested(&self) -> bool {
         self.used().iter().any(|lane| lane.backlog() > CONGESTED)
     }
 

@@ -13,6 +13,7 @@ mod batch;
 mod cache;
 mod counters;
 mod frame;
+mod group;
 mod lane;
 mod lanes;
 mod meter;

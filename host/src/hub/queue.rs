@@ -59,7 +59,8 @@ enum Sync {
     /// Nothing to build on: the next keyframe is awaited.
     #[default]
     Waiting,
-    /// The same, since the player was behind: what it misses is counted.
+    /// The same, since the player was behind: what it misses is counted until it
+    /// gets anything again.
     Dropping,
     /// All that audio needs, while video has stopped.
     WithoutVideo,

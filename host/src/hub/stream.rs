@@ -3,7 +3,6 @@
 //! What happens to the stream is ordered by its lock; what follows from it for
 //! the players is posted to their lanes, and done after the lock is free.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -282,15 +281,15 @@ impl Stream {
             self.counters.clone(),
         ));
         let settings = queue.settings();
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let newest = state.timeline.newest();
-        let first = match settings.join {
-            Join::Keyframe => state.cache.frames(newest),
-            Join::NextKeyframe => Cow::default(),
+        let group = match settings.join {
+            Join::Keyframe => state.cache.group(newest),
+            Join::NextKeyframe => Vec::new(),
         };
-        let timestamp = first.first().map_or(newest, |frame| frame.timestamp());
+        let timestamp = group.first().map_or(newest, |frame| frame.timestamp());
         let mut burst = state.cache.preamble(timestamp, settings.chunk_size);
-        burst.extend(first.iter().cloned());
+        burst.extend(group);
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }
@@ -311,11 +310,9 @@ impl Stream {
     /// Whether publisher `id` should not be read from; if so, `wake` is
     /// notified when that is over.
     pub(super) fn hold_up(&self, id: StreamId, wake: &Wake) -> bool {
-        let held_up = self.lanes.hold_up(wake) && self.is_active(id);
-        if held_up {
-            self.counters.publishers_held_up.add();
-        }
-        held_up
+        self.lanes.is_congested()
+            && self.is_active(id)
+            && (self.lanes).hold_up(wake, || self.counters.publishers_held_up.add())
     }
 
     /// True while someone publishes, or the name is held for a return.

@@ -4,12 +4,15 @@
 //! picture begin together. A camera that is switched off sends neither that
 //! keyframe nor the frames before it: then audio waits no more.
 
-use super::frame::{Frame, Kind, Role};
+use super::frame::{Frame, Kind};
 
 /// Milliseconds of audio without any video after which the video has stopped.
 /// Longer than the time between two frames of slow video, and than what audio
 /// may be ahead of video in sending order.
 const STOPPED_AFTER: u32 = 5_000;
+/// A longer time between two messages of audio counts as so much: in a gap of
+/// everything video has not stopped alone.
+const MAX_STEP: u32 = 1_000;
 
 /// The video of a stream, as far as its audio is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,31 +30,41 @@ pub(super) enum Video {
 #[derive(Debug, Default)]
 pub(super) struct VideoWatch {
     video: Video,
-    /// The first audio after the newest video, milliseconds on the stream's
+    /// The newest audio since the newest video, milliseconds on the stream's
     /// timeline.
-    alone_since: Option<u32>,
+    audio: Option<u32>,
+    /// How much audio that was, milliseconds.
+    alone: u32,
 }
 
 impl VideoWatch {
     /// Notes a frame, in sending order.
     pub(super) fn note(&mut self, frame: &Frame) {
-        match (frame.kind(), frame.role()) {
-            // What names no codec is no video: a command to those that decode.
-            (Kind::Video, _) if frame.codec().is_none() => {}
-            (Kind::Video, Role::Keyframe | Role::Dependent) => {
+        match frame.kind() {
+            Kind::Video if frame.is_coded() => {
+                *self = Self {
+                    video: Video::Going,
+                    ..Self::default()
+                };
+            }
+            // A header promises video. What names no codec does not: a command
+            // to those that decode.
+            Kind::Video if self.video == Video::Never && frame.codec().is_some() => {
                 self.video = Video::Going;
-                self.alone_since = None;
             }
-            // A header alone does not bring video back.
-            (Kind::Video, _) if self.video == Video::Never => self.video = Video::Going,
-            (Kind::Audio, Role::Dependent) if self.video == Video::Going => {
-                let since = *self.alone_since.get_or_insert(frame.timestamp());
-                let alone = frame.timestamp().wrapping_sub(since);
-                if (STOPPED_AFTER..u32::MAX / 2).contains(&alone) {
-                    self.video = Video::Stopped;
-                }
-            }
+            Kind::Audio if frame.is_coded() => self.note_audio(frame.timestamp()),
             _ => {}
+        }
+    }
+
+    fn note_audio(&mut self, timestamp: u32) {
+        let step = self.audio.replace(timestamp);
+        let step = step.map_or(0, |before| timestamp.wrapping_sub(before));
+        if step < u32::MAX / 2 {
+            self.alone = self.alone.saturating_add(step.min(MAX_STEP));
+        }
+        if self.alone >= STOPPED_AFTER && self.video == Video::Going {
+            self.video = Video::Stopped;
         }
     }
 

@@ -50,7 +50,7 @@ impl Publishing {
             }
         });
         let occasion = Occasion::Published(publication.id());
-        gate.notify(gate.event(occasion, || Event::Published(publication.info())));
+        gate.tell(occasion, || Event::Published(publication.info()));
         Self {
             publication: Some(publication),
             gate,
@@ -133,8 +133,7 @@ impl Publishing {
                     "ready"
                 );
             });
-            let event = self.gate.event(Occasion::Ready, || Event::Ready(stream));
-            self.gate.notify(event);
+            self.gate.tell(Occasion::Ready, || Event::Ready(stream));
         }
     }
 

@@ -290,10 +290,9 @@ impl Player {
             );
         });
         let request = &self.request;
-        let event = self.gate.event(Occasion::PlayEnded, || {
+        self.gate.tell(Occasion::PlayEnded, || {
             Event::PlayEnded(request.clone(), end)
         });
-        self.gate.notify(event);
     }
 }
 

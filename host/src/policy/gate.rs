@@ -198,6 +198,11 @@ impl Gate {
         self.policy.note(occasion).then(make)
     }
 
+    /// Tells the plugin of `occasion`, unless it would not hear of it.
+    pub fn tell(&self, occasion: Occasion, make: impl FnOnce() -> Event) {
+        self.notify(self.event(occasion, make));
+    }
+
     /// Queues an event.
     pub fn notify(&self, event: impl Into<Option<Event>>) {
         if let Some(event) = event.into() {

@@ -307,7 +307,7 @@ impl ClientSession {
         if let Some(application) = &self.application {
             let gate = application.gate();
             let client = self.client;
-            let event = gate.event(Occasion::Disconnected, || {
+            gate.tell(Occasion::Disconnected, || {
                 let end = policy::SessionEnd {
                     reason: reason.to_owned(),
                     duration_ms: duration,
@@ -317,7 +317,6 @@ impl ClientSession {
                 };
                 Event::Disconnected(client, end)
             });
-            gate.notify(event);
         }
     }
 

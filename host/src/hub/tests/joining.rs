@@ -55,7 +55,8 @@ fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
     let hub = Hub::new();
     let small = Claim {
         settings: Settings {
-            keyframe_cache: 250,
+            // Two small messages, with what each costs beside.
+            keyframe_cache: 2 * 400,
             ..settings()
         },
         ..claim(1, DuplicateRule::Reject)
@@ -95,4 +96,15 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
     let publication = publish(&hub, 2);
     keyframe(&publication, 0, 2);
     assert_eq!(taken(&mut player), ["published", "key2@0"]);
+}
+
+#[test]
+fn small_frames_count_with_what_they_cost() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    keyframe(&publication, 0, 1);
+    for at in 1..=(LARGE / 256) {
+        audio(&publication, u32::try_from(at).unwrap() / 1_000);
+    }
+    assert!(taken(&mut play(&hub)).is_empty());
 }

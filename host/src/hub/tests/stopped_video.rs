@@ -83,8 +83,8 @@ fn who_joins_while_video_has_stopped_starts_in_the_present() {
     alone(&publication);
     let mut player = play(&hub);
     audio(&publication, 7_500);
-    let headers = ["Video header@6967", "Audio header@6967"];
-    let picture = ["key1@6967", "inter2@7000"];
+    let headers = ["Video header@6467", "Audio header@6467"];
+    let picture = ["key1@6467", "inter2@6500"];
     assert_eq!(
         taken(&mut player),
         [&headers[..], &picture, &["audio@7500"]].concat()
@@ -94,9 +94,83 @@ fn who_joins_while_video_has_stopped_starts_in_the_present() {
     audio(&publication, 8_010);
     let rest = ["inter3@8000", "audio@8010"];
     assert_eq!(taken(&mut player), rest);
-    let headers = ["Video header@7967", "Audio header@7967"];
-    let picture = ["key1@7967", "inter2@8000"];
+    let headers = ["Video header@7467", "Audio header@7467"];
+    let picture = ["key1@7467", "inter2@7500"];
     assert_eq!(taken(&mut play(&hub)), [headers, picture, rest].concat());
+}
+
+#[test]
+fn a_long_group_of_pictures_is_over_soon_for_who_joins_after_it() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    keyframe(&publication, 0, 0);
+    for second in 1..=10 {
+        inter(&publication, u32::from(second) * 1_000, second);
+        audio(&publication, u32::from(second) * 1_000 + 1);
+    }
+    for second in 11..=16 {
+        audio(&publication, second * 1_000);
+    }
+    let told = taken(&mut play(&hub));
+    assert_eq!(told.len(), 11, "{told:?}");
+    assert_eq!(told[0], "key0@15000");
+    assert_eq!(told[1], "inter1@15050");
+    assert_eq!(told[10], "inter10@15500");
+}
+
+#[test]
+fn a_camera_may_go_off_again_and_again() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    alone(&publication);
+    assert_eq!(taken(&mut play(&hub))[2..], ["key1@6467", "inter2@6500"]);
+    inter(&publication, 7_500, 3);
+    for second in 8..=13 {
+        audio(&publication, second * 1_000);
+    }
+    let expected = ["key1@12000", "inter2@12016", "inter3@12500"];
+    assert_eq!(taken(&mut play(&hub))[2..], expected);
+    keyframe(&publication, 13_500, 4);
+    let expected = ["Video header@13500", "Audio header@13500", "key4@13500"];
+    assert_eq!(taken(&mut play(&hub)), expected);
+}
+
+#[test]
+fn video_that_comes_back_behind_the_audio_does_not_go_back() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    alone(&publication);
+    inter(&publication, 66, 3);
+    let expected = ["key1@0", "inter2@33", "inter3@66"];
+    assert_eq!(taken(&mut play(&hub))[2..], expected);
+}
+
+#[test]
+fn a_gap_in_everything_is_no_camera_that_is_off() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    let mut player = hub.play(&key("cam"), latest());
+    taken(&mut player);
+    // The longest steps that the timeline takes for a pause.
+    for at in [2_900, 5_800, 8_700] {
+        audio(&publication, at);
+    }
+    assert!(taken(&mut player).is_empty());
+    inter(&publication, 8_700, 3);
+    assert_eq!(taken(&mut play(&hub))[2], "key1@0");
+}
+
+#[test]
+fn the_end_of_a_sequence_is_no_picture() {
+    let hub = Hub::new();
+    let publication = with_camera(&hub);
+    alone(&publication);
+    publication
+        .push(Kind::Video, 7_010, avc(1, 2, 0, 0))
+        .unwrap();
+    let mut player = hub.play(&key("cam"), latest());
+    audio(&publication, 7_050);
+    assert_eq!(taken(&mut player)[2..], ["audio@7050"]);
 }
 
 #[test]
