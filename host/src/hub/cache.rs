@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::frame::{Draft, Frame, Kind, Role};
 use super::group::Group;
 use super::tracks::{Covered, MainTrack};
-use super::video::{Video, VideoWatch};
+use super::video::{Turn, Video, VideoWatch};
 
 /// Header messages kept for one stream: sequence headers and their
 /// supplements, of every track of audio and video.
@@ -55,25 +55,21 @@ impl Cache {
 
     /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
     /// pictures larger than that is not kept at all: joining players then wait
-    /// for the next keyframe.
-    pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) {
+    /// for the next keyframe. Returns what that changes about the video.
+    pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) -> Option<Turn> {
         self.note_codec(frame);
-        self.note_video(frame);
+        let turn = self.video_watch.note(frame);
+        match turn {
+            Some(Turn::Stops) => self.group.pause(),
+            Some(Turn::Returns) => self.group.resume(frame.timestamp()),
+            Some(Turn::Begins) | None => {}
+        }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
             Role::Header => self.push_header(frame),
             Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }
-    }
-
-    fn note_video(&mut self, frame: &Frame) {
-        let before = self.video();
-        self.video_watch.note(frame);
-        match (before, self.video()) {
-            (Video::Going, Video::Stopped) => self.group.pause(),
-            (Video::Stopped, Video::Going) => self.group.resume(frame.timestamp()),
-            _ => {}
-        }
+        turn
     }
 
     /// A player that joins later gets what was said before, too.

@@ -21,7 +21,7 @@ use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
 use super::timeline::Timeline;
-use super::video::Video;
+use super::video::{Turn, Video};
 use super::{ClaimError, Join, Listener, StreamKey, Wake};
 use crate::policy::{DuplicateRule, StreamId, StreamInfo};
 
@@ -221,20 +221,18 @@ impl Stream {
             .timeline
             .place(kind, draft.media_track(), timestamp, now);
         let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
-        let before = state.cache.video();
-        state.cache.push(&frame, settings.keyframe_cache);
-        let video = state.cache.video();
-        match (before, video) {
+        match state.cache.push(&frame, settings.keyframe_cache) {
             // Players had audio, each frame of which stands alone.
-            (Video::Never, Video::Going) => state.change(Change::Desync),
-            (Video::Stopped, Video::Going) => {
+            Some(Turn::Begins) => state.change(Change::Desync),
+            Some(Turn::Returns) => {
                 debug!(stream = %self.key, "video is back");
                 state.change(Change::VideoReturns);
             }
-            (Video::Going, Video::Stopped) => debug!(stream = %self.key,
+            Some(Turn::Stops) => debug!(stream = %self.key,
                 "video has stopped: audio waits for it no more"),
-            _ => {}
+            None => {}
         }
+        let video = state.cache.video();
         let role = frame.role();
         if state.preamble_due && (role == Role::Keyframe || video != Video::Going) {
             state.preamble_due = false;

@@ -26,6 +26,17 @@ pub(super) enum Video {
     Stopped,
 }
 
+/// How a frame has changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The first video.
+    Begins,
+    /// Audio has gone on alone for too long.
+    Stops,
+    /// The first video since it stopped.
+    Returns,
+}
+
 /// Finds out by the frames that pass.
 #[derive(Debug, Default)]
 pub(super) struct VideoWatch {
@@ -39,33 +50,41 @@ pub(super) struct VideoWatch {
 
 impl VideoWatch {
     /// Notes a frame, in sending order.
-    pub(super) fn note(&mut self, frame: &Frame) {
+    pub(super) fn note(&mut self, frame: &Frame) -> Option<Turn> {
         match frame.kind() {
             Kind::Video if frame.is_coded() => {
-                *self = Self {
+                let going = Self {
                     video: Video::Going,
                     ..Self::default()
                 };
+                match std::mem::replace(self, going).video {
+                    Video::Never => Some(Turn::Begins),
+                    Video::Going => None,
+                    Video::Stopped => Some(Turn::Returns),
+                }
             }
             // A header promises video. What names no codec does not: a command
             // to those that decode.
             Kind::Video if self.video == Video::Never && frame.codec().is_some() => {
                 self.video = Video::Going;
+                Some(Turn::Begins)
             }
             Kind::Audio if frame.is_coded() => self.note_audio(frame.timestamp()),
-            _ => {}
+            _ => None,
         }
     }
 
-    fn note_audio(&mut self, timestamp: u32) {
+    fn note_audio(&mut self, timestamp: u32) -> Option<Turn> {
         let step = self.audio.replace(timestamp);
         let step = step.map_or(0, |before| timestamp.wrapping_sub(before));
         if step < u32::MAX / 2 {
             self.alone = self.alone.saturating_add(step.min(MAX_STEP));
         }
-        if self.alone >= STOPPED_AFTER && self.video == Video::Going {
-            self.video = Video::Stopped;
+        if self.alone < STOPPED_AFTER || self.video != Video::Going {
+            return None;
         }
+        self.video = Video::Stopped;
+        Some(Turn::Stops)
     }
 
     pub(super) fn video(&self) -> Video {
