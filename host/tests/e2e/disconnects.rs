@@ -21,7 +21,7 @@ use crate::support::{
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn killed_encoder_frees_the_name_and_may_come_back_within_1_s() {
+fn killed_encoder_frees_the_name_and_may_come_back_at_once() {
     let _guard = together();
     let tools = clients::present(&[Tool::Ffmpeg9, Tool::Ffmpeg5]);
     if !tools.contains(&Tool::Ffmpeg9) {
@@ -47,12 +47,15 @@ fn killed_encoder_frees_the_name_and_may_come_back_within_1_s() {
             (freed.at - killed).as_secs_f64() * 1e3,
             (back.at - killed).as_secs_f64() * 1e3,
         );
-        assert!(back.at - killed < Duration::from_secs(1));
+        // How long that took is told, not judged: most of it is the encoder's
+        // own start. A name that only its timeout frees (15 s) is not free SOON.
+        assert!(!second.has_ended(), "{tool} was refused");
         told_the_end(&mut player);
         first.kill();
+        let mark = host.log.mark();
         second.kill();
-        host.log
-            .wait(mark, "unpublished", &[("reason", "eof")], SOON);
+        // Before the next tool claims the name.
+        host.log.wait(mark, "unpublished", &[], SOON);
     }
     host.stop();
 }
