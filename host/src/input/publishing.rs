@@ -31,6 +31,8 @@ pub struct Publishing {
     terms: Terms,
     rate: Option<RateLimit>,
     last_media: Instant,
+    /// Since when it is not read from.
+    held_up_since: Option<Instant>,
     first_media: Option<Instant>,
     is_ready: bool,
     is_active: bool,
@@ -58,6 +60,7 @@ impl Publishing {
             terms,
             rate: terms.max_kbps.map(|kbps| RateLimit::new(kbps, now)),
             last_media: now,
+            held_up_since: None,
             first_media: None,
             is_ready: false,
             is_active,
@@ -142,9 +145,13 @@ impl Publishing {
         self.publication.as_ref().map_or(0, Publication::id)
     }
 
-    /// When it is lost unless media comes.
+    /// When it is lost unless media comes. One that is not read from can't be
+    /// called silent.
     pub fn deadline(&self) -> Instant {
-        self.last_media + self.terms.silence
+        let heard = self
+            .held_up_since
+            .map_or(self.last_media, |_| Instant::now());
+        heard + self.terms.silence
     }
 
     /// Its limit of silence.
@@ -152,11 +159,26 @@ impl Publishing {
         self.terms.silence
     }
 
-    /// Whether nothing more should be read from the publisher for now.
-    pub fn is_held_up(&self) -> bool {
-        self.publication
+    /// Whether nothing more should be read from the publisher for now. What it
+    /// sends meanwhile comes at once later, and is not too much because of that.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self
+            .publication
             .as_ref()
-            .is_some_and(Publication::is_held_up)
+            .is_some_and(Publication::is_held_up);
+        match self.held_up_since {
+            None if is_held_up => self.held_up_since = Some(Instant::now()),
+            Some(since) if !is_held_up => {
+                let now = Instant::now();
+                self.held_up_since = None;
+                self.last_media = now;
+                if let Some(rate) = &mut self.rate {
+                    rate.was_held_up(now.saturating_duration_since(since));
+                }
+            }
+            _ => {}
+        }
+        is_held_up
     }
 
     /// Why the hub took it away, if it did.

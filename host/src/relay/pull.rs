@@ -94,7 +94,7 @@ impl<'a> Pulling<'a> {
             return Ok(News::Started(publishing.id()));
         }
         self.check()?;
-        let held_up = self.publishing.as_ref().is_some_and(Publishing::is_held_up);
+        let held_up = self.publishing.as_mut().is_some_and(Publishing::is_held_up);
         self.peer.turn(&self.wake, !held_up).await?;
         Ok(News::None)
     }

@@ -335,11 +335,14 @@ impl ClientSession {
     }
 
     /// Whether to read nothing for now: the machine is behind with sending.
-    pub(super) fn is_held_up(&self) -> bool {
-        self.slots.values().any(|slot| match slot {
-            Slot::Publish(publishing) => publishing.is_held_up(),
-            Slot::Play(_) => false,
-        })
+    pub(super) fn is_held_up(&mut self) -> bool {
+        // Each is asked, since each notes it.
+        self.slots
+            .iter_mut()
+            .fold(false, |any, (_, slot)| match slot {
+                Slot::Publish(publishing) => publishing.is_held_up() || any,
+                Slot::Play(_) => any,
+            })
     }
 
     /// Moves the machine's bytes to `out` and acts on its events.
