@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::frame::{Frame, Kind, Role};
+use super::tracks::Tracks;
 
 /// How long a group of pictures before a gap lasts for who joins, milliseconds:
 /// only its last one is worth a look.
@@ -55,6 +56,18 @@ impl Group {
             return self.clear();
         }
         self.frames.push(frame.clone());
+    }
+
+    /// What there is of these tracks can't be decoded any more. Of video
+    /// nothing is left: a group is as good as its keyframe.
+    pub(super) fn forget(&mut self, kind: Kind, tracks: Tracks) {
+        if kind == Kind::Video {
+            return self.clear();
+        }
+        let is_gone =
+            |frame: &Frame| frame.kind() == kind && frame.slot().tracks.intersects(tracks);
+        self.frames.retain(|frame| !is_gone(frame));
+        self.cost = self.frames.iter().map(|frame| frame.cost()).sum();
     }
 
     /// From now on there is audio alone, which is not kept.

@@ -14,6 +14,7 @@ mod cache;
 mod counters;
 mod frame;
 mod group;
+mod headers;
 mod lane;
 mod lanes;
 mod meter;

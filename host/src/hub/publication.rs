@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use livehost_rtmp::data;
 use parking_lot::Mutex;
 
 use super::cache::Cache;
-use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::frame::{Draft, Kind, NotAFrame, Role};
 use super::meter::{Meter, Rate};
 use super::stream::Stream;
 use super::{Claim, Hub, Settings, StreamKey, Wake};
@@ -110,10 +111,28 @@ impl Publisher {
         self.wake.notify_one();
     }
 
-    pub(super) fn remember_header(&self, frame: Frame) {
-        if matches!(frame.role(), Role::Header | Role::Metadata) {
-            self.headers.lock().push(&Arc::new(frame), 0);
+    /// A message sent while standing by: what it says of the stream is
+    /// remembered, all else is not.
+    pub(super) fn remember(
+        &self,
+        kind: Kind,
+        timestamp: u32,
+        payload: &Bytes,
+    ) -> Result<(), NotAFrame> {
+        if kind == Kind::Data && data::cleared(payload).as_deref() == Some("onMetaData") {
+            self.headers.lock().clear_metadata();
+            return Ok(());
         }
+        let draft = Draft::new(kind, payload.clone())?;
+        let is_kept = matches!(draft.role(), Role::Header | Role::Metadata);
+        let at = |draft: Draft| Arc::new(draft.at(timestamp, self.settings.chunk_size));
+        let kept = is_kept.then(|| at(draft.clone()));
+        let mut headers = self.headers.lock();
+        headers.retire_headers(&draft);
+        if let Some(frame) = kept {
+            headers.push(&frame, 0);
+        }
+        Ok(())
     }
 
     pub(super) fn take_headers(&self) -> Cache {

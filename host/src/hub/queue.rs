@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::batch::Delivery;
-use super::cache::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
+use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::tracks::Covered;
 use super::video::Video;
@@ -438,7 +438,7 @@ impl State {
         let mut covered = Covered::default();
         let (mut headers, mut header_bytes) = (0_usize, 0_usize);
         let mut fits = |frame: &Frame| {
-            let bytes = header_bytes.saturating_add(frame.len());
+            let bytes = header_bytes.saturating_add(frame.cost());
             let fits = headers < MAX_HEADERS && bytes <= MAX_HEADER_BYTES;
             if fits {
                 (headers, header_bytes) = (headers.saturating_add(1), bytes);
@@ -450,7 +450,15 @@ impl State {
             let keep = match &entry.item {
                 Item::Published | Item::Unpublished => true,
                 Item::Frame(frame) => match frame.role() {
-                    Role::Header | Role::Metadata => covered.add(frame.slot()) && fits(frame),
+                    Role::Metadata => {
+                        let slot = frame.slot();
+                        covered.add(slot, slot.tracks) && fits(frame)
+                    }
+                    Role::Header => {
+                        let configured = frame.configured();
+                        let is_needed = !configured.is_empty();
+                        is_needed && covered.add(frame.slot(), configured) && fits(frame)
+                    }
                     _ => false,
                 },
             };

@@ -198,11 +198,15 @@ impl Stream {
         publisher.count(payload.len(), now);
         let mut state = self.state.lock();
         if !state.is_active(publisher.id()) {
-            // Under the lock: the publisher may become the active one now, and
-            // its headers are taken then.
-            let frame = Frame::new(kind, timestamp, payload, settings.chunk_size)?;
-            publisher.remember_header(frame);
-            return Ok(Pushed::Waiting);
+            // Not under the lock that the active publisher's frames wait for.
+            drop(state);
+            publisher.remember(kind, timestamp, &payload)?;
+            state = self.state.lock();
+            // It may have become the active one before its header was
+            // remembered: then the message is one like any other.
+            if !state.is_active(publisher.id()) {
+                return Ok(Pushed::Waiting);
+            }
         }
         self.counters.frames_in.add();
         self.counters.bytes_in.add_many(payload.len() as u64);

@@ -147,7 +147,7 @@ impl Push {
     fn metadata(&self, frame: &Frame) -> Message {
         let mut payload = BytesMut::new();
         amf0::encode(&amf0::Value::from("@setDataFrame"), &mut payload);
-        payload.extend_from_slice(frame.payload());
+        payload.extend_from_slice(&frame.payload());
         Message {
             chunk_stream_id: DATA_CHUNK_STREAM,
             timestamp: frame.timestamp(),

@@ -17,7 +17,7 @@ fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
     let mut player = play(&hub);
     inter(&publication, 132, 5);
     let expected = [
-        "meta@66",
+        "meta@0",
         "Video header@66",
         "Audio header@66",
         "key3@66",
@@ -26,6 +26,25 @@ fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
         "inter5@132",
     ];
     assert_eq!(taken(&mut player), expected);
+}
+
+#[test]
+fn metadata_is_of_no_moment() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    keyframe(&publication, 5_000, 1);
+    let mut present = play(&hub);
+    publication.push(Kind::Data, 5_000, metadata()).unwrap();
+    let cue = amf0::encode_all(&["onCuePoint".into(), amf0::Value::Null]);
+    publication.push(Kind::Data, 5_020, cue).unwrap();
+    inter(&publication, 5_040, 2);
+    hub.streams.lock()[&key("cam")]
+        .push_data(metadata())
+        .unwrap();
+    let told = ["key1@5000", "meta@0", "data@5020", "inter2@5040", "meta@0"];
+    assert_eq!(taken(&mut present), told);
+    let told = ["meta@0", "key1@5000", "data@5020", "inter2@5040"];
+    assert_eq!(taken(&mut play(&hub)), told);
 }
 
 #[test]

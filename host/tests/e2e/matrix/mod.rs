@@ -5,6 +5,7 @@
 mod axes;
 mod cell;
 mod film;
+mod late;
 mod reasons;
 mod table;
 

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::control::ControlError;
 
 pub use reader::Reader;
-pub use writer::{Writer, encode_absolute};
+pub use writer::{Writer, encode_absolute, payload_of};
 
 /// The chunk size both directions start with, in bytes (section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;

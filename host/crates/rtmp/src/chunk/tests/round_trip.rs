@@ -181,4 +181,10 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_payload_is_found_again_in_its_chunks(message in any_message(), size in 1..700_u32) {
+        let chunks = encode_absolute(&message, size);
+        prop_assert_eq!(payload_of(&chunks, size), message.payload);
+    }
 }
