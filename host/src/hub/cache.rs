@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use livehost_rtmp::data;
+
 use super::frame::{Draft, Frame, Kind, Role};
 use super::group::Group;
 use super::headers::Headers;
 use super::tracks::MainTrack;
 use super::video::{Turn, Video, VideoWatch};
-use livehost_rtmp::data;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {

@@ -285,10 +285,12 @@ impl Draft {
         self.content.codec.filter(|_| !self.content.is_mixed)
     }
 
-    /// Whether it names the codecs of its tracks by what it is: audio or video
-    /// itself, or a header of it.
+    /// Whether its tracks have the codecs that it names: it is audio or video
+    /// itself, or a sequence header of it.
     pub(super) fn names_codecs(&self) -> bool {
-        self.content.is_coded || self.content.role == Role::Header
+        let is_sequence_header =
+            self.content.role == Role::Header && !self.content.slot.is_supplement;
+        self.content.is_coded || is_sequence_header
     }
 
     /// What the body says of each track.

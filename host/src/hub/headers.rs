@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use super::frame::{Draft, Frame};
-use super::tracks::{Covered, Tracks};
+use super::frame::{Draft, Frame, Said};
+use super::tracks::{Covered, HeaderSlot, Tracks};
 
 /// Header messages kept for one stream: sequence headers and their
 /// supplements, of every track of audio and video.
@@ -27,7 +27,9 @@ pub(super) struct Headers {
 struct Header {
     frame: Arc<Frame>,
     /// Its tracks with their codecs, without those that have another codec by
-    /// now. Never empty.
+    /// now: when the last is gone, so is the header. None from the start, if it
+    /// is a supplement of another codec than the track has: FFmpeg sends those
+    /// of a further track without the track's id.
     codecs: Vec<(u8, &'static str)>,
     /// The tracks that it configures.
     configured: Tracks,
@@ -43,35 +45,44 @@ impl Headers {
     /// no use any more; returns for which tracks there were such.
     pub(super) fn retire(&mut self, draft: &Draft) -> Tracks {
         let mut retired = Tracks::default();
-        let of_kind = |header: &&mut Header| header.frame.kind() == draft.kind();
-        if !self
-            .kept
-            .iter_mut()
-            .filter(of_kind)
-            .any(|header| header.is_of_another_codec(draft))
-        {
+        if !self.kept.iter().any(|header| header.is_outlived_by(draft)) {
             return retired;
         }
         let said = draft.said();
-        for header in self.kept.iter_mut().filter(of_kind) {
+        self.kept.retain_mut(|header| {
+            if header.frame.kind() != draft.kind() || header.codecs.is_empty() {
+                return true;
+            }
             header.codecs.retain(|(id, codec)| {
-                let is_other = said
-                    .iter()
-                    .any(|track| track.id == *id && track.codec != *codec);
-                if is_other {
+                let is_other = |track: &Said| track.id == *id && track.codec != *codec;
+                let is_retired = said.iter().any(is_other);
+                if is_retired {
                     retired.insert(*id);
                 }
-                !is_other
+                !is_retired
             });
-        }
-        self.kept.retain(|header| !header.codecs.is_empty());
+            !header.codecs.is_empty()
+        });
         retired
     }
 
     /// A header that has come. One that configures nothing is kept only while
     /// nothing better is known.
     pub(super) fn push(&mut self, frame: &Arc<Frame>) {
-        let (slot, header) = (frame.slot(), Header::new(frame));
+        let (slot, mut header) = (frame.slot(), Header::new(frame));
+        if slot.is_supplement {
+            let sequence = HeaderSlot {
+                is_supplement: false,
+                ..slot
+            };
+            let known = || {
+                self.kept
+                    .iter()
+                    .filter(|old| old.frame.slot().is_like(sequence))
+            };
+            let codecs = &mut header.codecs;
+            codecs.retain(|(id, codec)| !known().any(|old| old.has_another_codec(*id, codec)));
+        }
         let is_better =
             |old: &Header| slot.is_like(old.frame.slot()) && old.configured.intersects(slot.tracks);
         if header.configured.is_empty() && self.kept.iter().any(is_better) {
@@ -130,10 +141,18 @@ impl Header {
         }
     }
 
-    /// Whether `draft` has another codec on a track of this header. Asked for
-    /// every frame of media: what a message of several codecs says is looked at
-    /// only then.
-    fn is_of_another_codec(&self, draft: &Draft) -> bool {
+    fn has_another_codec(&self, id: u8, codec: &str) -> bool {
+        let mut codecs = self.codecs.iter();
+        codecs.any(|(known, other)| *known == id && *other != codec)
+    }
+
+    /// Whether `draft` may have another codec on a track of this header. Asked
+    /// for every frame of media: what a message of several codecs says is looked
+    /// at only then.
+    fn is_outlived_by(&self, draft: &Draft) -> bool {
+        if self.frame.kind() != draft.kind() {
+            return false;
+        }
         let tracks = draft.slot().tracks;
         let mut shared = self.codecs.iter().filter(|(id, _)| tracks.contains(*id));
         shared.any(|(_, codec)| draft.codec() != Some(codec))

@@ -86,6 +86,21 @@ fn what_belongs_to_a_header_goes_with_its_codec() {
     let av1: &[u8] = b"\x90av01\x81\0\0\0";
     keeps(Kind::Video, &[hevc, colours], &[hevc, colours]);
     keeps(Kind::Video, &[hevc, colours, av1], &[av1]);
+    // A codec that has supplements and no header.
+    let channels: &[u8] = b"\x94ec-3\x01\x02\0\0\0\x03";
+    let frame: &[u8] = b"\x91ec-3f";
+    keeps(Kind::Audio, &[channels, frame], &[channels]);
+    keeps(Kind::Audio, &[channels, frame, b"\x2fmp3"], &[]);
+}
+
+#[test]
+fn a_supplement_of_another_codec_than_its_track_has_is_no_change_of_codec() {
+    // FFmpeg sends the colours of track 1 so.
+    let vp9: &[u8] = b"\x96\0vp09\x01rrrrrrrr";
+    let colours: &[u8] = b"\x94vp09\x02\0\x09colorInfo\x05";
+    let key: &[u8] = b"\x17\x01\0\0\0k";
+    let all = [AVC, vp9, colours, key];
+    keeps(Kind::Video, &all, &all);
 }
 
 #[test]

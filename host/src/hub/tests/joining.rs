@@ -118,6 +118,37 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
 }
 
 #[test]
+fn a_long_frame_is_in_memory_once_and_found_whole() {
+    let hub = Hub::new();
+    let short_chunks = Settings {
+        chunk_size: 1_000,
+        // The message, the headers of its chunks, and what any costs beside.
+        keyframe_cache: 10_000 + 100 + 256,
+        ..settings()
+    };
+    let publication = hub
+        .publish(Claim {
+            settings: short_chunks,
+            ..claim(1, DuplicateRule::Reject)
+        })
+        .unwrap();
+    let marked: Vec<u8> = (0..10_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    let long = [b"\x17\x01\0\0\0", &marked[5..]].concat();
+    publication
+        .push(Kind::Video, 0x0100_0000, long.clone().into())
+        .unwrap();
+    let mut player = hub.play(&key("cam"), listener(short_chunks));
+    let Some(Item::Frame(frame)) = player.next() else {
+        panic!("it is not kept");
+    };
+    assert_eq!(frame.len(), long.len());
+    assert_eq!(frame.payload(), long);
+    // In other chunks for a player that was told another size.
+    let other = frame.chunks_for(1, 60_000);
+    assert_eq!(other[other.len() - long.len()..], long);
+}
+
+#[test]
 fn small_frames_count_with_what_they_cost() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);

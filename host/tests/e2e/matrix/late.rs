@@ -41,10 +41,18 @@ enum Container {
     Matroska,
     MpegTs,
     Hls,
+    /// For what none of the others has a place for.
+    Flv,
 }
 
 impl Container {
-    const ALL: [Self; 4] = [Self::Mp4, Self::Matroska, Self::MpegTs, Self::Hls];
+    const ALL: [Self; 5] = [
+        Self::Mp4,
+        Self::Matroska,
+        Self::MpegTs,
+        Self::Hls,
+        Self::Flv,
+    ];
 
     fn format(self) -> &'static str {
         match self {
@@ -52,6 +60,7 @@ impl Container {
             Self::Matroska => "matroska",
             Self::MpegTs => "mpegts",
             Self::Hls => "hls",
+            Self::Flv => "flv",
         }
     }
 
@@ -61,6 +70,7 @@ impl Container {
             Self::Matroska => "mkv",
             Self::MpegTs => "ts",
             Self::Hls => "m3u8",
+            Self::Flv => "flv",
         }
     }
 
@@ -69,8 +79,8 @@ impl Container {
         let (video, audio) = (codecs.video.name, codecs.audio.name);
         match self {
             Self::Mp4 => video != "flv1",
-            // Nellymoser has none in any of them.
             Self::Matroska => audio != "nellymoser",
+            Self::Flv => audio == "nellymoser",
             Self::MpegTs | Self::Hls => matches!(video, "h264" | "hevc") && audio != "flac",
         }
     }
