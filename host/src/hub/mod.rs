@@ -187,14 +187,17 @@ impl Hub {
     pub fn publish(self: &Arc<Self>, claim: Claim) -> Result<Publication, ClaimError> {
         let id: StreamId = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
         let publisher = Arc::new(Publisher::new(id, &claim));
-        let mut streams = self.streams.lock();
-        let stream = self.entry(&mut streams, &claim.key);
+        let stream = self.approach(&claim.key);
         let claimed = stream.claim(&publisher, claim.on_duplicate);
-        drop(streams);
+        stream.arrive();
         match &claimed {
             Ok(()) => self.counters.publishes.add(),
             Err(ClaimError::Busy { .. }) => self.counters.publishes_busy.add(),
             Err(ClaimError::StandbyFull { .. }) => self.counters.publishes_standby_full.add(),
+        }
+        if claimed.is_err() {
+            // Who was here may have left meanwhile.
+            self.sweep(&stream);
         }
         claimed?;
         stream.settle();
@@ -204,23 +207,25 @@ impl Hub {
     /// Subscribes a player. Without a publisher the player waits.
     pub fn play(self: &Arc<Self>, key: &StreamKey, listener: Listener) -> Subscription {
         let taken_before = listener.outlet.as_ref().map_or(0, |outlet| outlet.taken());
-        let mut streams = self.streams.lock();
-        let stream = self.entry(&mut streams, key);
+        let stream = self.approach(key);
         let queue = stream.join(listener);
-        drop(streams);
+        stream.arrive();
         self.counters.plays.add();
         stream.settle();
         Subscription::new(self.clone(), stream, queue, taken_before)
     }
 
-    fn entry(&self, streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
-        streams
-            .entry(key.clone())
-            .or_insert_with(|| {
-                let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
-                Arc::new(Stream::new(key.clone(), tasks, counters))
-            })
-            .clone()
+    /// The stream of that name, which stays in the registry until
+    /// [`Stream::arrive`] and as long as anybody is there after that. What it
+    /// does for who comes is not done under the lock that all streams share.
+    fn approach(&self, key: &StreamKey) -> Arc<Stream> {
+        let mut streams = self.streams.lock();
+        let stream = streams.entry(key.clone()).or_insert_with(|| {
+            let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
+            Arc::new(Stream::new(key.clone(), tasks, counters))
+        });
+        stream.approach();
+        stream.clone()
     }
 
     /// How many tasks run lanes and hold names.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,6 +34,9 @@ pub(super) struct Stream {
     key: StreamKey,
     lanes: Lanes,
     counters: Arc<Counters>,
+    /// Those that have found it in the registry, and have not claimed or joined
+    /// yet. Counted up under the registry's lock alone.
+    approaching: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -58,6 +62,7 @@ impl Stream {
             key,
             lanes: lanes.clone(),
             counters,
+            approaching: AtomicUsize::new(0),
             state: Mutex::new(State::new(lanes)),
         }
     }
@@ -66,12 +71,26 @@ impl Stream {
         &self.key
     }
 
+    /// Somebody is going to claim or join: it is not abandoned until
+    /// [`Stream::arrive`] at least.
+    pub(super) fn approach(&self) {
+        self.approaching.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The claim or join is done, or was refused.
+    pub(super) fn arrive(&self) {
+        // Whoever sees this sees the player or publisher that came.
+        self.approaching.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Nobody is here, nor coming. Asked under the registry's lock: it waits
+    /// for this stream's only when all players have left.
     pub(super) fn is_abandoned(&self) -> bool {
+        if self.approaching.load(Ordering::Acquire) > 0 || self.lanes.players() > 0 {
+            return false;
+        }
         let state = self.state.lock();
-        state.active.is_none()
-            && state.standby.is_empty()
-            && state.held.is_none()
-            && state.lanes.players() == 0
+        state.active.is_none() && state.standby.is_empty() && state.held.is_none()
     }
 
     /// How many publishers (those that stand by, too) and players there are.

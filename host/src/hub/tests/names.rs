@@ -203,3 +203,86 @@ fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
     keyframe(&publication, 0, 1);
     assert_eq!(taken(&mut player), ["key1@0"]);
 }
+
+#[test]
+fn a_stream_that_is_busy_holds_up_no_other() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let stream = hub.streams.lock()[&key("cam")].clone();
+    let (done, others) = std::sync::mpsc::channel();
+    // What is told of the end is told under the stream's lock.
+    publication.finish(false, || {
+        let before = Arc::strong_count(&stream);
+        for player in [true, false] {
+            let hub = hub.clone();
+            std::thread::spawn(move || {
+                if player {
+                    drop(play(&hub));
+                } else {
+                    drop(publish(&hub, 2));
+                }
+            });
+        }
+        while Arc::strong_count(&stream) == before {
+            std::thread::yield_now();
+        }
+        let hub = hub.clone();
+        std::thread::spawn(move || {
+            let other = key("other");
+            let player = hub.play(&other, listener(settings()));
+            let claim = Claim {
+                key: other.clone(),
+                ..claim(3, DuplicateRule::Reject)
+            };
+            drop(hub.publish(claim).unwrap());
+            drop(player);
+            done.send(hub.streams.lock().contains_key(&other)).unwrap();
+        });
+        let is_left = others.recv_timeout(Duration::from_secs(60));
+        assert_eq!(is_left, Ok(false), "nobody waits for the busy one");
+    });
+}
+
+#[test]
+fn who_comes_while_another_leaves_is_at_the_same_stream() {
+    let hub = Hub::new();
+    for round in 0..500 {
+        let leaving = play(&hub);
+        let start = std::sync::Barrier::new(3);
+        let (publication, mut player) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                drop(leaving);
+            });
+            let publication = scope.spawn(|| {
+                start.wait();
+                publish(&hub, 1)
+            });
+            start.wait();
+            let player = play(&hub);
+            (publication.join().unwrap(), player)
+        });
+        keyframe(&publication, 0, 1);
+        assert_eq!(taken(&mut player).last().unwrap(), "key1@0", "{round}");
+        drop((publication, player));
+        assert!(hub.streams.lock().is_empty(), "{round}");
+    }
+}
+
+#[test]
+fn a_name_that_was_refused_is_not_left_behind() {
+    let hub = Hub::new();
+    for _ in 0..500 {
+        let first = publish(&hub, 1);
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                drop(first);
+            });
+            start.wait();
+            drop(hub.publish(claim(2, DuplicateRule::Reject)));
+        });
+        assert!(hub.streams.lock().is_empty());
+    }
+}
