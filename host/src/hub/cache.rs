@@ -70,7 +70,11 @@ impl Cache {
         }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
-            Role::Header => self.headers.push(frame),
+            Role::Header => {
+                let before = self.headers.frames().cloned().collect();
+                self.headers.push(frame);
+                self.group.push_header(frame, before, &self.headers, limit);
+            }
             Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }
         turn
@@ -121,9 +125,18 @@ impl Cache {
 
     /// Metadata, and the headers at the time of the first frame that follows.
     pub(super) fn preamble(&self, timestamp: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
+        self.preamble_of(self.headers.frames(), timestamp, chunk_size)
+    }
+
+    fn preamble_of<'a>(
+        &'a self,
+        headers: impl Iterator<Item = &'a Arc<Frame>>,
+        timestamp: u32,
+        chunk_size: u32,
+    ) -> Vec<Arc<Frame>> {
         let metadata = self.metadata.iter();
         metadata
-            .chain(self.headers.frames())
+            .chain(headers)
             .map(|frame| match frame.is_at(timestamp, chunk_size) {
                 true => frame.clone(),
                 false => Arc::new(frame.restamped(timestamp, chunk_size)),
@@ -131,11 +144,18 @@ impl Cache {
             .collect()
     }
 
-    /// The frames from the last keyframe on, for a player that joins while the
-    /// stream is at `newest`.
-    pub(super) fn group(&mut self, newest: u32) -> Vec<Arc<Frame>> {
+    /// The frames from the last keyframe on, behind the preamble they were
+    /// coded under, for a player that joins while the stream is at `newest`.
+    pub(super) fn group(&mut self, newest: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
         self.group.refresh(newest);
-        self.group.frames().to_vec()
+        let frames = self.group.frames();
+        let first = frames.first().map_or(newest, |frame| frame.timestamp());
+        let mut burst = match self.group.headers() {
+            Some(headers) => self.preamble_of(headers.iter(), first, chunk_size),
+            None => self.preamble(first, chunk_size),
+        };
+        burst.extend_from_slice(frames);
+        burst
     }
 
     /// Another publisher: nothing of the old is decodable with the new.

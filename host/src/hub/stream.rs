@@ -304,13 +304,10 @@ impl Stream {
         let settings = queue.settings();
         let mut state = self.state.lock();
         let newest = state.timeline.newest();
-        let group = match settings.join {
-            Join::Keyframe => state.cache.group(newest),
-            Join::NextKeyframe => Vec::new(),
+        let burst = match settings.join {
+            Join::Keyframe => state.cache.group(newest, settings.chunk_size),
+            Join::NextKeyframe => state.cache.preamble(newest, settings.chunk_size),
         };
-        let timestamp = group.first().map_or(newest, |frame| frame.timestamp());
-        let mut burst = state.cache.preamble(timestamp, settings.chunk_size);
-        burst.extend(group);
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }

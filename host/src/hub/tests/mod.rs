@@ -1,5 +1,6 @@
 //! The hub from outside: publications push, subscriptions take.
 
+mod changed_headers;
 mod codec_headers;
 mod falling_behind;
 mod joining;

@@ -117,16 +117,23 @@ fn a_message_of_many_tracks_is_the_header_of_each() {
     let keys = b"\x96\x11av01\x01\x00\x00\x02k1\x00\x00\x00\x02k0";
     assert_eq!(video(&publication, 0, keys), Role::Keyframe);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys]);
-    // A new header of track 1 leaves that of track 0 where it is.
+    // A new header of track 1 leaves that of track 0 where it is, and what was
+    // coded before behind the former.
     let newer = one_track(1, 0, 1, b"new1");
     assert_eq!(video(&publication, 40, &newer), Role::Header);
+    assert_eq!(bodies(&mut play(&hub)), [&both[..], keys, &newer]);
+    video(&publication, 80, keys);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], &newer, keys]);
     // With one of track 0 as well nothing of the first message is needed.
     let newest = one_track(1, 0, 0, b"new0");
-    video(&publication, 40, &newest);
+    video(&publication, 80, &newest);
+    let changed = [&both[..], &newer, keys, &newest];
+    assert_eq!(bodies(&mut play(&hub)), changed);
+    video(&publication, 120, keys);
     assert_eq!(bodies(&mut play(&hub)), [&newer[..], &newest, keys]);
     // And one for both replaces the two.
-    video(&publication, 80, both);
+    video(&publication, 160, both);
+    video(&publication, 160, keys);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys]);
 }
 
