@@ -10,7 +10,7 @@ use super::frame::{Draft, Frame, Kind, Role};
 use super::group::Group;
 use super::headers::Headers;
 use super::tracks::MainTrack;
-use super::video::{Turn, Video, VideoWatch};
+use super::video::{Seen, Turn, Video, VideoWatch};
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -58,15 +58,15 @@ impl Cache {
     }
 
     /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
-    /// pictures larger than that is not kept at all: joining players then wait
-    /// for the next keyframe. Returns what that changes about the video.
+    /// pictures larger than that is not kept at all. Returns what that changes
+    /// about the video.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) -> Option<Turn> {
         self.note_codec(frame);
-        let turn = self.video_watch.note(frame);
+        let turn = self.video_watch.note(frame.seen(), limit);
         match turn {
             Some(Turn::Stops) => self.group.pause(),
             Some(Turn::Returns) => self.group.resume(frame.timestamp()),
-            Some(Turn::Begins) | None => {}
+            Some(Turn::Begins | Turn::LosesKeyframes) | None => {}
         }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
@@ -78,6 +78,11 @@ impl Cache {
             Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }
         turn
+    }
+
+    /// Notes media that is not kept: of a publisher that stands by.
+    pub(super) fn note(&mut self, seen: Seen, limit: usize) {
+        self.video_watch.note(seen, limit);
     }
 
     /// A player that joins later gets what was said before, too.

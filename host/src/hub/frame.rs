@@ -9,6 +9,7 @@ use livehost_rtmp::message::{Message, type_id};
 use livehost_wire::flv::{self, AudioPacket, VideoPacket};
 
 use super::tracks::{HeaderSlot, Tracks};
+use super::video::Seen;
 
 /// Message stream id that the shared chunks are written for: what
 /// `createStream` answers to a connection's first call.
@@ -129,9 +130,16 @@ impl Frame {
         self.codec
     }
 
-    /// True for audio and video itself, not for what is said about it.
-    pub(super) fn is_coded(&self) -> bool {
-        self.is_coded
+    /// What it says of the stream's video.
+    pub(super) fn seen(&self) -> Seen {
+        Seen {
+            kind: self.kind,
+            role: self.role,
+            is_coded: self.is_coded,
+            names_codec: self.codec.is_some(),
+            timestamp: self.timestamp,
+            cost: self.cost(),
+        }
     }
 
     /// Milliseconds on the stream's timeline, DTS for video; 0 for metadata.
@@ -283,6 +291,18 @@ impl Draft {
     /// The codec of its tracks; `None` if they have several, or there is none.
     pub(super) fn codec(&self) -> Option<&'static str> {
         self.content.codec.filter(|_| !self.content.is_mixed)
+    }
+
+    /// What it says of its publisher's video at `timestamp`.
+    pub(super) fn seen(&self, timestamp: u32) -> Seen {
+        Seen {
+            kind: self.kind(),
+            role: self.role(),
+            is_coded: self.content.is_coded,
+            names_codec: self.content.codec.is_some(),
+            timestamp,
+            cost: self.payload.len().saturating_add(OVERHEAD),
+        }
     }
 
     /// Whether its tracks have the codecs that it names: it is audio or video

@@ -112,7 +112,7 @@ impl Publisher {
     }
 
     /// A message sent while standing by: what it says of the stream is
-    /// remembered, all else is not.
+    /// remembered, and whether there is video; all else is not.
     pub(super) fn remember(
         &self,
         kind: Kind,
@@ -127,10 +127,14 @@ impl Publisher {
         let is_kept = matches!(draft.role(), Role::Header | Role::Metadata);
         let at = |draft: Draft| Arc::new(draft.at(timestamp, self.settings.chunk_size));
         let kept = is_kept.then(|| at(draft.clone()));
+        let limit = self.settings.keyframe_cache;
         let mut headers = self.headers.lock();
         headers.retire_headers(&draft);
-        if let Some(frame) = kept {
-            headers.push(&frame, 0);
+        match kept {
+            Some(frame) => {
+                headers.push(&frame, limit);
+            }
+            None => headers.note(draft.seen(timestamp), limit),
         }
         Ok(())
     }

@@ -62,9 +62,9 @@ enum Sync {
     /// The same, since the player was behind: what it misses is counted until it
     /// gets anything again.
     Dropping,
-    /// All that audio needs, while video has stopped.
+    /// All that audio needs, while there is no video.
     WithoutVideo,
-    /// The same, since video is back: its next keyframe is awaited.
+    /// The same, since there is video: its next keyframe is awaited.
     AwaitingVideo,
     /// All that the next frame needs.
     Synced,
@@ -76,9 +76,9 @@ impl Sync {
         let is_video = frame.kind() == Kind::Video;
         match (frame.role(), video) {
             (Role::Header | Role::Metadata, _) => Some(self),
-            (Role::Keyframe, _) | (Role::Dependent, Video::Never) => Some(Self::Synced),
+            (Role::Keyframe, _) | (Role::Dependent, Video::Endless) => Some(Self::Synced),
             (Role::Dependent, _) if self == Self::Synced => Some(Self::Synced),
-            (Role::Dependent, Video::Stopped) if !is_video => Some(Self::WithoutVideo),
+            (Role::Dependent, Video::Never | Video::Off) if !is_video => Some(Self::WithoutVideo),
             (Role::Dependent, _) if !is_video && self.has_audio() => Some(self),
             (Role::Dependent, _) => None,
         }
@@ -265,17 +265,16 @@ impl PlayerQueue {
         self.wake.notify_one();
     }
 
-    /// What the player has is no base for what follows: another publisher, or
-    /// the first video.
+    /// What the player has is no base for what follows: another publisher.
     pub(super) fn desync(&self) {
         let mut state = self.state.lock();
         state.sync = Sync::Waiting;
         self.adjust(&mut state);
     }
 
-    /// Video that had stopped is back: who has no base for it goes on with
-    /// audio until its keyframe.
-    pub(super) fn video_returns(&self) {
+    /// Video begins, or is back: who has no base for it goes on with audio
+    /// until its keyframe.
+    pub(super) fn await_video(&self) {
         let mut state = self.state.lock();
         if state.sync == Sync::WithoutVideo {
             state.sync = Sync::AwaitingVideo;
@@ -288,6 +287,17 @@ impl PlayerQueue {
         let mut state = self.state.lock();
         state.drop_waiting();
         state.sync = Sync::Waiting;
+        self.adjust(&mut state);
+    }
+
+    /// Video was left out until now: it goes on at the next keyframe, and audio
+    /// goes on meanwhile.
+    pub(super) fn resync_video(&self) {
+        let mut state = self.state.lock();
+        state.drop_waiting_video();
+        if state.sync.has_audio() {
+            state.sync = Sync::AwaitingVideo;
+        }
         self.adjust(&mut state);
     }
 
@@ -427,6 +437,18 @@ impl State {
         self.entries.push_back(Entry {
             item,
             counted: false,
+        });
+    }
+
+    fn drop_waiting_video(&mut self) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|entry| match &entry.item {
+            Item::Frame(frame) if frame.kind() == Kind::Video && frame.role() != Role::Header => {
+                let counted = if entry.counted { frame.cost() } else { 0 };
+                *bytes = bytes.saturating_sub(counted);
+                false
+            }
+            _ => true,
         });
     }
 

@@ -245,14 +245,15 @@ impl Stream {
             .place(kind, draft.media_track(), timestamp, now);
         let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
         match state.cache.push(&frame, settings.keyframe_cache) {
-            // Players had audio, each frame of which stands alone.
-            Some(Turn::Begins) => state.change(Change::Desync),
+            Some(Turn::Begins) => state.change(Change::AwaitVideo),
             Some(Turn::Returns) => {
                 debug!(stream = %self.key, "video is back");
-                state.change(Change::VideoReturns);
+                state.change(Change::AwaitVideo);
             }
             Some(Turn::Stops) => debug!(stream = %self.key,
                 "video has stopped: audio waits for it no more"),
+            Some(Turn::LosesKeyframes) => info!(stream = %self.key,
+                "no keyframe is expected any more: players wait for none"),
             None => {}
         }
         let video = state.cache.video();

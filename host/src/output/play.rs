@@ -192,10 +192,15 @@ impl Player {
     pub fn pause(&mut self, paused: bool) {
         let was_paused = self.paused;
         self.paused = paused;
-        self.resync_if(was_paused && !paused);
+        if let Some(subscription) = &self.subscription {
+            if was_paused && !paused {
+                subscription.resync();
+            }
+            subscription.set_direct(self.takes_all());
+        }
     }
 
-    /// Leaves audio or video out, or in again.
+    /// Leaves audio or video out, or in again: video from its next keyframe on.
     pub fn receive(&mut self, kind: MediaKind, wanted: bool) {
         let had_video = self.wants_video;
         match kind {
@@ -203,13 +208,9 @@ impl Player {
             MediaKind::Video => self.wants_video = wanted,
             MediaKind::Data => {}
         }
-        self.resync_if(self.wants_video && !had_video);
-    }
-
-    fn resync_if(&self, lacks_frames: bool) {
         if let Some(subscription) = &self.subscription {
-            if lacks_frames {
-                subscription.resync();
+            if self.wants_video && !had_video {
+                subscription.resync_video();
             }
             subscription.set_direct(self.takes_all());
         }

@@ -37,6 +37,7 @@ mod rtmps;
 mod shared_objects;
 mod shipped;
 mod slow_players;
+mod sound;
 mod state;
 mod support;
 mod templates;

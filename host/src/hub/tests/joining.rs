@@ -85,7 +85,6 @@ fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
     inter(&publication, 33, 2);
     inter(&publication, 66, 3);
     let mut player = play(&hub);
-    inter(&publication, 99, 4);
     keyframe(&publication, 132, 5);
     assert_eq!(taken(&mut player), ["key5@132"]);
 }

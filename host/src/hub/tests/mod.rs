@@ -2,8 +2,10 @@
 
 mod changed_headers;
 mod codec_headers;
+mod endless_video;
 mod falling_behind;
 mod joining;
+mod late_video;
 mod names;
 mod outlet;
 mod stopped_video;
