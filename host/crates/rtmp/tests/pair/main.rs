@@ -5,9 +5,11 @@
 
 mod harness;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use harness::{Pair, frame};
 use livehost_rtmp::{
+    chunk::Writer,
+    command::Command,
     data::DataMessage,
     handshake::HandshakeKind,
     session::{
@@ -132,6 +134,28 @@ fn publish_asked_for_ahead_starts_once_accepted() {
         pair.client_events
             .contains(&ClientEvent::PublishStarted { stream })
     );
+}
+
+#[test]
+fn a_publish_that_is_sent_again_is_answered_and_asked_about_once() {
+    let mut pair = publishing();
+    let mut writer = Writer::new();
+    let again = |name: &str| {
+        let arguments = vec![Value::from(name), Value::from("live")];
+        Command::new("publish", 9.0, arguments).to_message(3, 1)
+    };
+    let mut said = BytesMut::new();
+    for name in ["key", "key", "other"] {
+        writer.write(&again(name), &mut said);
+    }
+    let mut input = &said[..];
+    pair.server.handle_input(&mut input).unwrap();
+    pair.run().unwrap();
+    let (client, server) = pair.take_events();
+    assert_eq!(server, [], "nobody is asked");
+    let codes: Vec<_> = client.iter().map(code).collect();
+    let start = "NetStream.Publish.Start";
+    assert_eq!(codes, [start, start, "NetStream.Publish.BadName"]);
 }
 
 #[test]

@@ -113,9 +113,12 @@ transcripts! {
     publish_name_is_cut_at_its_query
     publish_of_a_busy_name
     publish_on_message_stream_0
+    publish_sent_twice
     publish_twice_on_one_message_stream
+    publish_waits_for_on_fc_publish
     publish_without_a_name_is_a_bad_name
     publish_without_a_type
+    publish_without_fc_publish
     rtmp_sample_access_is_sent
     seek_of_a_live_stream_fails
     set_data_frame_is_stripped

@@ -3,6 +3,7 @@
 
 use livehost_wire::amf0::Value;
 
+use super::replies::shown;
 use super::{
     Connect, Connection, MediaKind, Play, Publish, Question, ServerEvent, ServerSession,
     StopReason, StreamState,
@@ -36,9 +37,10 @@ impl ServerSession {
                 self.handle_delete_stream(id.map_or(stream, |id| id as u32));
             }
             "closeStream" | "close" => self.stop(stream, StopReason::CloseStream),
-            "releaseStream" | "FCPublish" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
+            "releaseStream" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
                 self.reply_result(transaction, &Value::Undefined);
             }
+            "FCPublish" => self.handle_fc_publish(transaction, &command),
             "FCUnpublish" => self.handle_fc_unpublish(transaction, &command),
             "publish" => self.handle_publish(stream, &command),
             "play" => self.handle_play(stream, &command),
@@ -166,6 +168,18 @@ impl ServerSession {
         }
     }
 
+    /// Some encoders send `publish` only after `onFCPublish`. It says no more
+    /// than that a `publish` may follow: what becomes of that is decided then.
+    fn handle_fc_publish(&mut self, transaction: f64, command: &Command) {
+        let name = command.arguments.first().and_then(Value::as_str);
+        let text = format!(
+            "FCPublish to stream {}.",
+            abbreviate(shown(name.unwrap_or_default()))
+        );
+        self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
+        self.reply_result(transaction, &Value::Undefined);
+    }
+
     /// It names the stream, not the message stream, and comes on message
     /// stream 0.
     fn handle_fc_unpublish(&mut self, transaction: f64, command: &Command) {
@@ -201,14 +215,22 @@ impl ServerSession {
             self.send_status(stream, "error", "NetStream.Publish.BadName", &why);
             return;
         }
-        if self.streams.get(&stream) != Some(&StreamState::Idle) {
-            self.send_status(
-                stream,
-                "error",
-                "NetStream.Publish.BadName",
-                "This message stream is in use.",
-            );
-            return;
+        match self.streams.get(&stream) {
+            Some(StreamState::Idle) => {}
+            // What runs goes on: some encoders send the command twice.
+            Some(StreamState::Publishing { name: published }) if *published == name => {
+                self.send_publish_start(stream, &name);
+                return;
+            }
+            _ => {
+                self.send_status(
+                    stream,
+                    "error",
+                    "NetStream.Publish.BadName",
+                    "This message stream is in use.",
+                );
+                return;
+            }
         }
         let mode = match command.arguments.get(1).and_then(Value::as_str) {
             Some(mode) if !mode.is_empty() => mode.to_ascii_lowercase(),

@@ -105,13 +105,16 @@ impl ServerSession {
         let Some(Question::Publish { stream, name }) = self.question.take() else {
             return;
         };
-        let text = format!("{} is now published.", shown(&name));
-        self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
-        self.streams
-            .insert(stream, StreamState::Publishing { name });
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
             stream,
         )));
+        self.send_publish_start(stream, &name);
+        self.streams
+            .insert(stream, StreamState::Publishing { name });
+    }
+
+    pub(super) fn send_publish_start(&mut self, stream: u32, name: &str) {
+        let text = format!("{} is now published.", shown(name));
         self.send_status(stream, "status", "NetStream.Publish.Start", &text);
     }
 
@@ -330,6 +333,6 @@ impl ServerSession {
 }
 
 /// A name as a status text shows it: its query may hold a key and is cut off.
-fn shown(name: &str) -> &str {
+pub(super) fn shown(name: &str) -> &str {
     name.split('?').next().unwrap_or_default()
 }
