@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::cache::Cache;
 use super::frame::{Frame, Kind, NotAFrame, Role};
 use super::meter::{Meter, Rate};
+use super::presence::Presence;
 use super::stream::Stream;
 use super::{Claim, Hub, Settings, StreamKey, Wake};
 use crate::policy::{Client, StreamId, StreamInfo};
@@ -46,6 +47,7 @@ pub(super) struct Publisher {
     bytes_in: AtomicU64,
     meter: Mutex<Meter>,
     revoked: Mutex<Option<Revocation>>,
+    presence: Presence,
     /// Metadata and codec headers sent while standing by.
     headers: Mutex<Cache>,
 }
@@ -62,6 +64,7 @@ impl Publisher {
             bytes_in: AtomicU64::new(0),
             meter: Mutex::new(Meter::new(Instant::now())),
             revoked: Mutex::default(),
+            presence: Presence::new(),
             headers: Mutex::default(),
         }
     }
@@ -108,6 +111,12 @@ impl Publisher {
     pub(super) fn revoke(&self, why: Revocation) {
         self.revoked.lock().get_or_insert(why);
         self.wake.notify_one();
+    }
+
+    /// Lets its session find out whether the client is still there. The wait is
+    /// the caller's to bound.
+    pub(super) async fn find_out(&self) {
+        self.presence.ask(&self.wake).await;
     }
 
     pub(super) fn remember_header(&self, frame: Frame) {
@@ -174,6 +183,18 @@ impl Publication {
         self.publisher.revoked.lock().clone()
     }
 
+    /// Somebody else wants the name: is the client still there? To be answered
+    /// with [`Publication::answer`], after a look at the socket that was made
+    /// later than this; or by the end of the publication.
+    pub fn question(&self) -> Option<u64> {
+        self.publisher.presence.question()
+    }
+
+    /// The client is still there.
+    pub fn answer(&self, question: u64) {
+        self.publisher.presence.answer(question);
+    }
+
     /// Bytes of message bodies received.
     pub fn bytes_in(&self) -> u64 {
         self.publisher.bytes_in()
@@ -206,6 +227,7 @@ impl Publication {
             }
             None => self.hub.sweep(&self.stream),
         }
+        self.publisher.presence.give_up();
     }
 }
 

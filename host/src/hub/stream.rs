@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use livehost_rtmp::data;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::cache::Cache;
+use super::claim::Taken;
 use super::counters::Counters;
 use super::frame::{Draft, Frame, Kind, NotAFrame, Role};
 use super::lane::{Change, Post};
@@ -40,14 +42,29 @@ pub(super) struct Stream {
 struct State {
     active: Option<Arc<Publisher>>,
     standby: VecDeque<Arc<Publisher>>,
-    /// The lost publisher for whose return name and players are kept.
-    held: Option<StreamId>,
+    held: Option<Held>,
     lanes: Lanes,
     cache: Cache,
     /// The cache's headers came from a standby publisher: players get them
     /// with its first keyframe.
     preamble_due: bool,
     timeline: Timeline,
+}
+
+/// A lost publisher for whose return name and players are kept.
+#[derive(Debug)]
+struct Held {
+    id: StreamId,
+    /// Set once the hold is timed, which ends with it.
+    timer: Option<AbortHandle>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
 }
 
 impl Stream {
@@ -87,7 +104,7 @@ impl Stream {
         &self,
         publisher: &Arc<Publisher>,
         rule: DuplicateRule,
-    ) -> Result<(), ClaimError> {
+    ) -> Result<(), Taken> {
         let mut state = self.state.lock();
         match (&state.active, rule) {
             (None, _) => {
@@ -100,10 +117,9 @@ impl Stream {
                 }
             }
             (Some(active), DuplicateRule::Reject) => {
-                return Err(ClaimError::Busy {
-                    key: self.key.clone(),
-                    publisher: active.client().remote.clone(),
-                    conn: active.client().conn,
+                return Err(Taken {
+                    error: ClaimError::Busy((&**active).into()),
+                    in_the_way: vec![active.clone()],
                 });
             }
             (Some(active), DuplicateRule::Replace) => {
@@ -112,11 +128,13 @@ impl Stream {
                 self.counters.takeovers.add();
                 state.take_over();
             }
-            (Some(_), DuplicateRule::Standby) => {
+            (Some(active), DuplicateRule::Standby) => {
                 if state.standby.len() >= MAX_STANDBY {
-                    return Err(ClaimError::StandbyFull {
-                        key: self.key.clone(),
-                        waiting: state.standby.len(),
+                    let (owner, waiting) = ((&**active).into(), state.standby.len());
+                    let all = std::iter::once(active).chain(&state.standby);
+                    return Err(Taken {
+                        error: ClaimError::StandbyFull { owner, waiting },
+                        in_the_way: all.cloned().collect(),
                     });
                 }
                 state.standby.push_back(publisher.clone());
@@ -166,17 +184,31 @@ impl Stream {
         }
         if lost && !publisher.hold().is_zero() {
             self.counters.holds.add();
-            state.held = Some(publisher.id());
+            state.held = Some(Held {
+                id: publisher.id(),
+                timer: None,
+            });
+            state.keep_for_players();
             return Some(publisher.hold());
         }
         state.publisher_is_gone();
         None
     }
 
+    /// The hold of publisher `id` has this timer.
+    pub(super) fn time_hold(&self, id: StreamId, timer: AbortHandle) {
+        let mut state = self.state.lock();
+        match &mut state.held {
+            Some(held) if held.id == id => held.timer = Some(timer),
+            // It has ended meanwhile.
+            _ => timer.abort(),
+        }
+    }
+
     /// The hold of publisher `id` is over.
     pub(super) fn end_hold(&self, id: StreamId) {
         let mut state = self.state.lock();
-        if state.held == Some(id) {
+        if state.held.as_ref().is_some_and(|held| held.id == id) {
             self.counters.holds_over.add();
             state.held = None;
             state.publisher_is_gone();
@@ -297,6 +329,9 @@ impl Stream {
 
     pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
         self.lanes.leave(queue);
+        if self.lanes.players() == 0 {
+            self.state.lock().keep_for_players();
+        }
         self.settle();
     }
 
@@ -367,6 +402,13 @@ impl State {
         self.preamble_due = false;
         self.timeline.splice();
         self.change(Change::Desync);
+    }
+
+    /// A held name that nobody plays costs nothing but its entry.
+    fn keep_for_players(&mut self) {
+        if self.held.is_some() && self.lanes.players() == 0 {
+            self.cache.clear();
+        }
     }
 
     fn publisher_is_gone(&mut self) {

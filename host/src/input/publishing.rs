@@ -34,6 +34,8 @@ pub struct Publishing {
     first_media: Option<Instant>,
     is_ready: bool,
     is_active: bool,
+    /// What [`Publishing::answer_question`] answers.
+    question: Option<u64>,
     refused: u64,
 }
 
@@ -61,6 +63,7 @@ impl Publishing {
             first_media: None,
             is_ready: false,
             is_active,
+            question: None,
             refused: 0,
         }
     }
@@ -162,6 +165,19 @@ impl Publishing {
     /// Why the hub took it away, if it did.
     pub fn revoked(&self) -> Option<Revocation> {
         self.publication.as_ref()?.revoked()
+    }
+
+    /// Somebody else wants the name: has the publisher left?
+    pub fn hear_question(&mut self) -> bool {
+        self.question = self.publication.as_ref().and_then(Publication::question);
+        self.question.is_some()
+    }
+
+    /// It has not, as was found out since [`Publishing::hear_question`] said so.
+    pub fn answer_question(&self) {
+        if let (Some(publication), Some(question)) = (&self.publication, self.question) {
+            publication.answer(question);
+        }
     }
 
     /// Ends it. `lost`: the publisher did not say that it is done.

@@ -42,7 +42,7 @@ pub(super) enum RelayError {
     NoMedia(f32),
     #[error("the server sent nothing for {0} s")]
     Silent(f32),
-    #[error("{0}")]
+    #[error("{0} by {remote} (connection {conn})", remote = .0.owner().remote, conn = .0.owner().conn)]
     Taken(crate::hub::ClaimError),
     #[error("stopped here: {0}")]
     Revoked(crate::hub::Revocation),

@@ -100,10 +100,14 @@ impl<'a> Pulling<'a> {
     }
 
     /// Is it overdue, or taken away?
-    fn check(&self) -> Result<(), RelayError> {
+    fn check(&mut self) -> Result<(), RelayError> {
         let now = Instant::now();
-        match &self.publishing {
+        match &mut self.publishing {
             Some(publishing) => {
+                // Its end is noticed within a turn.
+                if publishing.hear_question() {
+                    publishing.answer_question();
+                }
                 if let Some(why) = publishing.revoked() {
                     return Err(RelayError::Revoked(why));
                 }
@@ -201,7 +205,9 @@ impl<'a> Pulling<'a> {
             settings: settings.media,
             wake: self.wake.clone(),
         };
-        let publication = hub.publish(claim).map_err(RelayError::Taken)?;
+        let publication = hub
+            .publish(claim)
+            .map_err(|contested| RelayError::Taken(contested.refuse()))?;
         report.up(&self.peer.remote);
         let terms = input::Terms {
             silence: settings.publisher_timeout,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_rtmp::shared_object::SharedObjectMessage;
-use tracing::{Span, info, warn};
+use tracing::{Instrument, Span, info, warn};
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
 use super::names::{NameError, Place};
 use crate::application::Application;
-use crate::hub::{Claim, Listener, StreamKey};
+use crate::hub::{Claim, ClaimError, Listener, Publication, StreamKey};
 use crate::input::{Publishing, Terms};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
@@ -38,6 +38,11 @@ pub(super) enum Answer {
         span: Span,
         decision: PublishDecision,
     },
+    /// An accepted publish met a taken name; this is what came of it.
+    Claimed {
+        accepted: Accepted,
+        claimed: Result<Publication, ClaimError>,
+    },
     Play {
         stream: u32,
         request: StreamRequest,
@@ -52,6 +57,15 @@ pub(super) enum Answer {
         message: SharedObjectMessage,
         rulings: Vec<Ruling>,
     },
+}
+
+/// A publish that the policy has accepted, and that needs its name yet.
+pub(super) struct Accepted {
+    stream: u32,
+    span: Span,
+    application: Arc<Application>,
+    terms: Terms,
+    forward_to: Vec<String>,
 }
 
 impl ClientSession {
@@ -84,6 +98,11 @@ impl ClientSession {
                         self.refuse_publish(&rejection, "NetStream.Publish.Denied");
                     }
                 }
+            }
+            Answer::Claimed { accepted, claimed } => {
+                let entered = accepted.span.clone();
+                let _entered = entered.enter();
+                self.claimed(accepted, claimed);
             }
             Answer::Play {
                 stream,
@@ -188,33 +207,61 @@ impl ClientSession {
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
         let claim = Claim {
-            key: key.clone(),
+            key,
             on_duplicate: grant.on_duplicate,
             hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
             client: self.client.clone(),
             settings: settings.media,
             wake: self.wake.clone(),
         };
+        let accepted = Accepted {
+            stream,
+            span,
+            application,
+            terms: Terms {
+                silence: ClientSession::millis_or(
+                    grant.idle_timeout_ms,
+                    settings.publisher_timeout,
+                ),
+                max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
+            },
+            forward_to: grant.forward_to,
+        };
         match self.shared.hub.publish(claim) {
-            Ok(publication) => {
-                let terms = Terms {
-                    silence: ClientSession::millis_or(
-                        grant.idle_timeout_ms,
-                        settings.publisher_timeout,
-                    ),
-                    max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
+            Ok(publication) => self.claimed(accepted, Ok(publication)),
+            Err(contested) => {
+                let deciding = accepted.span.clone();
+                let settled = async move {
+                    let claimed = contested.settle().await;
+                    Answer::Claimed { accepted, claimed }
                 };
-                self.machine.accept_publish();
-                let gate = application.gate().clone();
-                let publishing = Publishing::start(publication, gate, span, terms);
-                self.insert(stream, Slot::Publish(Box::new(publishing)));
-                self.start_pushes(&application, &key, &grant.forward_to);
-            }
-            Err(error) => {
-                let rejection = Rejection::new(error.to_string());
-                self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+                self.decide(settled.instrument(deciding));
             }
         }
+    }
+
+    fn claimed(&mut self, accepted: Accepted, claimed: Result<Publication, ClaimError>) {
+        let publication = match claimed {
+            Ok(publication) => publication,
+            Err(error) => {
+                let (code, reason) = ("NetStream.Publish.BadName", error.to_string());
+                let owner = error.owner();
+                warn!(
+                    code,
+                    reason,
+                    publisher = owner.remote,
+                    publisher_conn = owner.conn,
+                    "publish refused"
+                );
+                return self.machine.reject_stream(code, &reason);
+            }
+        };
+        self.machine.accept_publish();
+        let key = publication.key().clone();
+        let gate = accepted.application.gate().clone();
+        let publishing = Publishing::start(publication, gate, accepted.span, accepted.terms);
+        self.insert(accepted.stream, Slot::Publish(Box::new(publishing)));
+        self.start_pushes(&accepted.application, &key, &accepted.forward_to);
     }
 
     /// Of an application that was removed nothing is relayed any more.

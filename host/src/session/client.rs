@@ -263,6 +263,26 @@ impl ClientSession {
         }
     }
 
+    /// Somebody else wants the name of a stream that this client publishes.
+    pub(super) fn hear_question(&mut self) -> bool {
+        let mut asked = false;
+        for (_, slot) in self.slots.iter_mut() {
+            if let Slot::Publish(publishing) = slot {
+                asked |= publishing.hear_question();
+            }
+        }
+        asked
+    }
+
+    /// The client has not left, as a look at its socket has shown since then.
+    pub(super) fn answer_question(&self) {
+        for slot in self.slots.values() {
+            if let Slot::Publish(publishing) = slot {
+                publishing.answer_question();
+            }
+        }
+    }
+
     /// Tells the client that the server ends the connection.
     pub(super) fn say_goodbye(&mut self, end: &SessionEnd) {
         let text = end.to_string();

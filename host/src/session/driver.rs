@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -107,6 +108,8 @@ async fn converse(
     // Kept, not made anew in each turn: they stand in lists that have locks.
     let mut woken = pin!(wake.notified());
     let mut stopping = pin!(shutdown.cancelled());
+    // The last look at the socket ended in the middle of a message.
+    let mut more_must_come = false;
     loop {
         session.collect();
         session.drain();
@@ -136,6 +139,8 @@ async fn converse(
         let may_read = (!deciding || input.held.len() < MAX_HELD)
             && untaken < MAX_UNTAKEN
             && !session.is_held_up();
+        // Somebody wants the name of a stream: has this client left?
+        let look = session.hear_question() && !more_must_come;
         // One that is not listened to can't be called silent.
         if !may_read {
             input.received = Instant::now();
@@ -147,14 +152,28 @@ async fn converse(
             }
         };
         tokio::select! {
-            ready = poll_fn(|cx| carrier.poll_read_ready(cx)), if may_read => {
-                match ready.and_then(|()| read(session, carrier, input)) {
-                    // More waits: the other sessions of the thread have their
-                    // turn first.
-                    Ok(Ok(READ_SIZE)) => yield_now().await,
-                    Ok(Ok(_)) => {}
+            ready = poll_fn(|cx| match look {
+                true => Poll::Ready(Ok(())),
+                false => carrier.poll_read_ready(cx),
+            }), if may_read => {
+                match ready.and_then(|()| read(session, carrier, input, look)) {
+                    Ok(Ok(count)) => {
+                        more_must_come = false;
+                        // More waits: the other sessions of the thread have
+                        // their turn first.
+                        if look || count == READ_SIZE {
+                            yield_now().await;
+                        }
+                    }
                     Ok(Err(end)) => return end,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if look {
+                            more_must_come = session.machine.partial_bytes() > 0;
+                            if !more_must_come {
+                                session.answer_question();
+                            }
+                        }
+                    }
                     Err(error) => return error.into(),
                 }
             },
@@ -214,7 +233,7 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
             continue;
         }
         let ready = poll_fn(|cx| carrier.poll_read_ready(cx)).await;
-        match ready.and_then(|()| read(session, carrier, input)) {
+        match ready.and_then(|()| read(session, carrier, input, false)) {
             Ok(Ok(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(Err(_)) | Err(_) => return,
@@ -222,14 +241,19 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
     }
 }
 
-/// One read, and what the machine makes of it. Returns its bytes.
+/// One read, and what the machine makes of it. Returns its bytes. `now`: of all
+/// that the client has sent, whether or not the socket was said to be ready.
 fn read(
     session: &mut ClientSession,
     carrier: &dyn Carrier,
     input: &mut Input,
+    now: bool,
 ) -> io::Result<Result<usize, SessionEnd>> {
     SCRATCH.with_borrow_mut(|scratch| {
-        let count = carrier.try_read(scratch)?;
+        let count = match now {
+            true => carrier.read_now(scratch)?,
+            false => carrier.try_read(scratch)?,
+        };
         if count == 0 {
             // After a reset, too, if a write of the hub was first to meet it.
             let failure = session.out.lock().take_failure();

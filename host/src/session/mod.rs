@@ -7,6 +7,8 @@
 
 mod answers;
 mod auth;
+#[cfg(test)]
+mod claims_tests;
 mod client;
 mod deadlines;
 mod directory;

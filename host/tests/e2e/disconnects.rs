@@ -175,6 +175,33 @@ fn every_way_to_leave_frees_the_name() {
     host.stop();
 }
 
+/// The server finds the end of the old connection and the publish on the new one
+/// at the same time, as one that is busy does, and works on either first.
+#[test]
+fn an_encoder_that_closes_and_comes_back_at_once_is_let_in() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let mut old = Client::publish(host.addr, "live", "cam").expect("may publish");
+    for round in 0..20 {
+        let mut new = Client::connect(host.addr, "live").expect("may connect");
+        new.create_stream().expect("a message stream");
+        host.process.pause();
+        match round % 2 {
+            0 => drop(old),
+            _ => old.reset(),
+        }
+        new.publish_command("cam").expect("sent");
+        host.process.signal(Signal::Continue);
+        let started = new.status(rtmp::ANSWER, "NetStream.Publish.Start");
+        started.unwrap_or_else(|refused| panic!("round {round}: {refused:?}"));
+        old = new;
+    }
+    // One that is still there keeps its name.
+    let refused = Client::publish(host.addr, "live", "cam").expect_err("it is taken");
+    assert_eq!(refused.code(), "NetStream.Publish.BadName");
+    host.stop();
+}
+
 #[test]
 fn last_words_count_although_the_client_has_gone() {
     let _guard = together();

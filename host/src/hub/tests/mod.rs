@@ -1,5 +1,6 @@
 //! The hub from outside: publications push, subscriptions take.
 
+mod claims;
 mod falling_behind;
 mod joining;
 mod names;
@@ -7,13 +8,14 @@ mod outlet;
 mod stopped_video;
 mod tracks;
 
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_wire::amf0;
 
 use super::*;
-use crate::policy::StreamRegistry;
+use crate::policy::{Client, DuplicateRule, StreamRegistry};
 
 const LARGE: usize = 1 << 20;
 

@@ -8,11 +8,15 @@ fn a_taken_name_is_refused_and_its_publisher_untouched() {
     let first = publish(&hub, 1);
     let mut player = play(&hub);
     keyframe(&first, 0, 1);
-    let refused = hub.publish(claim(2, DuplicateRule::Reject)).unwrap_err();
+    let refused = hub.publish(claim(2, DuplicateRule::Reject));
+    let refused = refused.unwrap_err().refuse();
+    // Where the publisher is, is for the log.
     assert_eq!(
         refused.to_string(),
-        "live/cam is already being published by 192.0.2.1:1000 (connection 1)"
+        "the stream is busy: it is already being published"
     );
+    let owner = refused.owner();
+    assert_eq!((&*owner.remote, owner.conn), ("192.0.2.1:1000", 1));
     inter(&first, 33, 2);
     assert_eq!(taken(&mut player), ["key1@0", "inter2@33"]);
     assert!(first.revoked().is_none());
@@ -86,8 +90,9 @@ fn standbys_are_few_and_leave_without_a_trace() {
     let waiting: Vec<_> = (2..6)
         .map(|conn| hub.publish(claim(conn, DuplicateRule::Standby)).unwrap())
         .collect();
-    let full = hub.publish(claim(9, DuplicateRule::Standby)).unwrap_err();
-    assert!(full.to_string().contains("4 publishers standing by"));
+    let full = hub.publish(claim(9, DuplicateRule::Standby));
+    let full = full.unwrap_err().refuse().to_string();
+    assert!(full.contains("4 publishers already stand by"), "{full}");
     drop(waiting);
     hub.publish(claim(9, DuplicateRule::Standby)).unwrap();
 }

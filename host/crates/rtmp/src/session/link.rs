@@ -113,6 +113,11 @@ impl Link {
         (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
     }
 
+    /// Bytes of messages in the making.
+    pub(crate) fn partial_bytes(&self) -> usize {
+        self.reader.partial_bytes()
+    }
+
     /// Bytes held: messages in the making, and what waits to be taken.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.reader.allocated_bytes().saturating_add(self.out.len())

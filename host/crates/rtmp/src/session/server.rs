@@ -239,6 +239,14 @@ impl ServerSession {
             .any(|state| matches!(state, StreamState::Publishing { .. }))
     }
 
+    /// Bytes of messages whose end has not come yet.
+    pub fn partial_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Handshake(_) => 0,
+            Phase::Messages(link) => link.partial_bytes(),
+        }
+    }
+
     /// Bytes held for the peer: messages in the making, and what waits for
     /// [`ServerSession::poll_output`]. Bounded by the limits of the configuration
     /// as long as the output is taken.
