@@ -64,6 +64,8 @@ impl Prospect {
 pub struct Player {
     /// Taken when it ends.
     subscription: Option<Subscription>,
+    /// Its name is the granted one, which the player may not know: it is told
+    /// the raw one, as it asked.
     request: StreamRequest,
     gate: Gate,
     span: Span,
@@ -141,13 +143,13 @@ impl Player {
                 Item::Published => {
                     self.waiting_since = None;
                     self.span.in_scope(|| info!("the publisher has appeared"));
-                    machine.notify_published(self.format.stream, &self.request.name);
+                    machine.notify_published(self.format.stream, &self.request.raw_name);
                 }
                 Item::Unpublished => {
                     self.waiting_since = Some(Instant::now());
                     self.span
                         .in_scope(|| info!("the publisher has left; waiting for another"));
-                    machine.notify_unpublished(self.format.stream, &self.request.name);
+                    machine.notify_unpublished(self.format.stream, &self.request.raw_name);
                 }
             }
             while let Some(bytes) = machine.poll_bytes() {

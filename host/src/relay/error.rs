@@ -8,7 +8,8 @@ use livehost_rtmp::session::client::{Refused, Rejection};
 use super::url::RelayUrl;
 use crate::outbound::ConnectError;
 
-/// The end of an attempt, in words that are fit for logs and players.
+/// The end of an attempt, in words for the log and the plugin; what players hear
+/// is [`RelayError::told`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error("cannot connect: {0}")]
@@ -90,6 +91,25 @@ impl RelayError {
             self,
             Self::Revoked(_) | Self::Disconnected(_) | Self::Ended(_)
         )
+    }
+
+    /// The reason as players hear it: where the other server is, and who
+    /// publishes here, is none of their business.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Taken(error) => error.to_string(),
+            Self::Refused { .. }
+            | Self::Ended(_)
+            | Self::Closed
+            | Self::NoAnswer { .. }
+            | Self::NoMedia(_)
+            | Self::Silent(_)
+            | Self::Stalled(_)
+            | Self::Challenged(_)
+            | Self::Revoked(_)
+            | Self::Disconnected(_) => self.to_string(),
+            _ => "its server can't be reached".to_owned(),
+        }
     }
 
     /// The status code that players get when the stream can't be had.
