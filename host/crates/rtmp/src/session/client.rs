@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use livehost_wire::amf0::{Properties, Value};
 
-pub use event::{ClientEvent, Refused, Rejection};
+pub use event::{ClientEvent, Redirect, Refused, Rejection};
 
 use super::{Link, Output, SessionError};
 use crate::{

@@ -100,11 +100,9 @@ fn a_redirect_reaches_the_client() {
     let [ClientEvent::Rejected(rejection)] = &pair.client_events[..] else {
         panic!("{:?}", pair.client_events);
     };
-    let ex = rejection.info.get("ex").unwrap();
-    assert_eq!(
-        ex.get("redirect").and_then(Value::as_str),
-        Some("rtmp://other/live")
-    );
+    let redirect = rejection.redirect.as_ref().unwrap();
+    assert_eq!(redirect.url.as_deref(), Some("rtmp://other/live"));
+    assert_eq!(redirect.stream_url, None);
 }
 
 #[test]
