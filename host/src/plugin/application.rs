@@ -88,7 +88,10 @@ impl Application {
         let serving = self.http.lock().clone();
         match serving {
             Some(client) if client.settings() == settings => client,
-            _ => Client::new(network, settings.clone(), Arc::clone(&self.http_counts)),
+            _ => {
+                let counts = Arc::clone(&self.http_counts);
+                Client::new(network, &self.name, settings.clone(), counts)
+            }
         }
     }
 
