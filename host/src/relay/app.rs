@@ -387,6 +387,8 @@ impl AppRelays {
             stall: settings.stall,
             chunk_size,
             lineage: wanted.lineage.clone(),
+            allow: (!wanted.config).then(|| settings.allow.clone()),
+            private: settings.private,
         }
     }
 

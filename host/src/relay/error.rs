@@ -1,9 +1,10 @@
 //! Why a relay has no connection, or has it no more.
 
 use std::io;
+use std::net::IpAddr;
 
 use livehost_rtmp::session::SessionError;
-use livehost_rtmp::session::client::{Refused, Rejection};
+use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
 
 use super::url::RelayUrl;
 use crate::outbound::ConnectError;
@@ -16,6 +17,11 @@ pub(super) enum RelayError {
     /// What goes behind the application next.
     #[error("the server asks for a password again and again")]
     Challenged(String),
+    /// The server at this address has the stream elsewhere.
+    #[error("the server redirects")]
+    Redirected(Redirect, IpAddr),
+    #[error("the server redirects to {to}: {why}")]
+    NotFollowed { to: String, why: String },
     #[error("TLS: {0}")]
     Tls(String),
     #[error("the connection was lost: {0}")]

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tracing::Span;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms, end_of};
+use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
 use crate::application::Application;
@@ -87,7 +87,7 @@ impl<'a> Pulling<'a> {
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
                     return Err(RelayError::Ended("the end of the stream".into()));
                 }
-                other => end_of(&other, self.source.url)?,
+                other => self.peer.check(&other)?,
             }
         }
         if let (false, Some(publishing)) = (had, &self.publishing) {
@@ -179,16 +179,19 @@ impl<'a> Pulling<'a> {
             hub,
             application,
             key,
-            url,
             conn,
             hold,
             ..
         } = self.source;
         let settings = application.settings();
-        let protocol = if url.is_secure() { "rtmps" } else { "rtmp" };
+        let protocol = if self.peer.url.is_secure() {
+            "rtmps"
+        } else {
+            "rtmp"
+        };
         let client = Client {
             conn,
-            remote: self.peer.remote.clone(),
+            remote: self.peer.remote.to_string(),
             protocol: protocol.to_owned(),
             attrs: vec![("relay".to_owned(), "pull".to_owned())],
             ..Client::default()
@@ -202,7 +205,7 @@ impl<'a> Pulling<'a> {
             wake: self.wake.clone(),
         };
         let publication = hub.publish(claim).map_err(RelayError::Taken)?;
-        report.up(&self.peer.remote);
+        report.up(self.peer.remote);
         let terms = input::Terms {
             silence: settings.publisher_timeout,
             max_kbps: None,
