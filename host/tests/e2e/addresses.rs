@@ -108,7 +108,7 @@ fn limits_per_address_count_clients_and_not_their_proxy() {
 #[test]
 fn a_proxy_that_sends_no_header_is_refused() {
     let _guard = together();
-    let config = Config::live(App::open("reject")).limits("handshake: \"300 ms\"");
+    let config = Config::live(App::open("reject")).limits("handshake: \"1 s\"");
     let host = Host::start(&behind(config, "\"127.0.0.1\""));
     let refused = "PROXY header refused";
     for (sent, expected) in [
@@ -117,8 +117,8 @@ fn a_proxy_that_sends_no_header_is_refused() {
             "expected a PROXY header",
         ),
         (b"PROXY TCP4 one two 3 4\r\n", "two addresses"),
-        (b"PROXY TCP4 ", "none within 0.3 s"),
-        (b"", "none within 0.3 s"),
+        (b"PROXY TCP4 ", "none within 1 s"),
+        (b"", "none within 1 s"),
     ] {
         let mark = host.log.mark();
         let mut socket = TcpStream::connect(host.addr).expect("it listens");

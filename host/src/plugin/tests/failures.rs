@@ -97,7 +97,11 @@ async fn endless_allocation_hits_the_memory_limit() {
 #[tokio::test]
 async fn a_loop_is_stopped_and_others_run_meanwhile() {
     // One worker thread: a guest that did not yield would stop everything.
-    let fixture = Fixture::probe_within("accept", tight()).await;
+    let limits = Limits {
+        wall: SOON,
+        ..tight()
+    };
+    let fixture = Fixture::probe_within("accept", limits).await;
     recovers(&fixture).await;
     let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = Arc::clone(&turns);
@@ -107,7 +111,6 @@ async fn a_loop_is_stopped_and_others_run_meanwhile() {
             tokio::task::yield_now().await;
         }
     });
-    let started = Instant::now();
     for error in fails(&fixture, "loop").await {
         let PolicyError::TimedOut {
             budget, limit_ms, ..
@@ -117,7 +120,6 @@ async fn a_loop_is_stopped_and_others_run_meanwhile() {
         };
         assert_eq!((budget, limit_ms), ("CPU budget", 40));
     }
-    assert!(started.elapsed() < Duration::from_secs(5));
     assert!(
         turns.load(Ordering::Relaxed) > 30,
         "the bystander ran {turns:?} times"
@@ -141,6 +143,11 @@ async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
     }
     recovers(&fixture).await;
     // 300 ms of sleep are no CPU time.
+    let limits = Limits {
+        wall: SOON,
+        ..tight()
+    };
+    let fixture = Fixture::probe_within("accept", limits).await;
     let dozing = fixture.connect(&[("mode", "doze-on-connect")]).await;
     assert!(
         matches!(dozing, Ok(ConnectDecision::Accept(_))),
