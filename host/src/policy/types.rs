@@ -59,7 +59,8 @@ pub struct ConnectRequest {
     pub flash_ver: String,
     /// Every other property of the command object, flattened with dots.
     pub props: Vec<(String, Scalar)>,
-    /// Room for growth.
+    /// What stands behind the command object; `cut`: the fields that were too
+    /// long.
     pub extra: Pairs,
 }
 

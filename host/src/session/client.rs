@@ -149,7 +149,7 @@ impl ClientSession {
             ServerEvent::Publish(publish) => self.ask_publish(publish),
             ServerEvent::Play(play) => self.ask_play(play),
             ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
-            ServerEvent::SharedObject(message) => self.ask_shared_object(message),
+            ServerEvent::SharedObject(message) => self.ask_shared_object(&message),
             ServerEvent::Media(media) => {
                 let stream = media.stream;
                 if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)

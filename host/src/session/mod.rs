@@ -16,6 +16,7 @@ mod leaving;
 mod names;
 mod objects;
 mod questions;
+mod text;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod bad_plugins;
 mod disconnects;
 mod duplicate;
 mod enhanced;
+mod expanding;
 mod garbage;
 mod http;
 mod joining;

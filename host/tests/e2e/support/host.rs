@@ -115,6 +115,12 @@ impl Host {
         self.status("VmHWM:")
     }
 
+    /// The peak counts from now on.
+    pub(crate) fn forget_peak(&self) {
+        let file = format!("/proc/{}/clear_refs", self.process.id());
+        fs::write(file, "5").expect("the server runs");
+    }
+
     /// A size of `/proc/PID/status`, in bytes.
     fn status(&self, name: &str) -> u64 {
         let status = format!("/proc/{}/status", self.process.id());

@@ -13,6 +13,7 @@ use crate::{
         Output, SessionError,
         server::{ServerConfig, ServerEvent, ServerSession},
     },
+    shared_object::SharedObjectMessage,
 };
 
 /// Small, so that a short program passes them.
@@ -261,7 +262,7 @@ impl ServerEnd {
             }
             Some(ServerEvent::SharedObject(message)) => {
                 self.session.finish_shared_object();
-                if !refuse {
+                if !refuse && let Ok(message) = SharedObjectMessage::decode(&message) {
                     let body = message.encode();
                     self.allowed += body.len();
                     self.session.send_shared_object(body);

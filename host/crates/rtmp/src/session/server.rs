@@ -29,7 +29,6 @@ use crate::control::{ProtocolControl, UserControl};
 use crate::data;
 use crate::handshake::{Progress, RANDOM_LEN, ServerHandshake};
 use crate::message::{Message, type_id};
-use crate::shared_object::SharedObjectMessage;
 
 /// What the server tells and allows its clients.
 #[derive(Debug, Clone, Copy)]
@@ -285,7 +284,7 @@ impl ServerSession {
                 Ok(())
             }
             type_id::SHARED_OBJECT_AMF0 | type_id::SHARED_OBJECT_AMF3 => {
-                self.handle_shared_object(&message)
+                self.handle_shared_object(message)
             }
             // Protocol control was applied by the link; types nobody defined
             // are passed over.
@@ -318,17 +317,16 @@ impl ServerSession {
         }
     }
 
-    fn handle_shared_object(&mut self, message: &Message) -> Result<(), SessionError> {
+    fn handle_shared_object(&mut self, message: Message) -> Result<(), SessionError> {
         if self.connection != Connection::Connected {
             return Err(SessionError::Violation {
                 expected: "connect as the first command",
                 found: "a shared object message".to_owned(),
             });
         }
-        let said = SharedObjectMessage::decode(message)?;
         self.shares_in_amf3 = message.type_id == type_id::SHARED_OBJECT_AMF3;
         self.question = Some(Question::SharedObject);
-        self.events.push_back(ServerEvent::SharedObject(said));
+        self.events.push_back(ServerEvent::SharedObject(message));
         Ok(())
     }
 

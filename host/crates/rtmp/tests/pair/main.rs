@@ -56,8 +56,8 @@ fn connect_with_either_handshake_in_pieces_of_any_size() {
             let [ServerEvent::Connect(connect)] = &server[..] else {
                 panic!("{server:?}");
             };
-            assert_eq!(connect.app, "live");
-            assert_eq!(connect.tc_url, "rtmp://localhost/live");
+            assert_eq!(connect.app(), "live");
+            assert_eq!(connect.tc_url(), "rtmp://localhost/live");
             assert!(!pair.client.is_connected());
             pair.server.accept_connect(None, None);
             pair.run().unwrap();

@@ -80,7 +80,7 @@ impl ClientSession {
         match self.pending.remove(&transaction) {
             None => {}
             Some(Pending::Connect) if ok => {
-                let server = command.properties().cloned().unwrap_or_default();
+                let server = command.object.into_object().unwrap_or_default();
                 self.events.push_back(ClientEvent::Connected { server });
                 self.start();
             }
