@@ -188,8 +188,12 @@ pub struct Limits {
     pub idle: Duration,
     /// Message streams one connection may create. Default 32.
     pub streams_per_connection: usize,
-    /// The longest message taken from a client, bytes. Default 8 MiB.
+    /// The longest message taken from a client that publishes, or from a server
+    /// that a stream is pulled from, bytes. Default 8 MiB.
     pub message: usize,
+    /// The longest message taken from a client that was let in and publishes
+    /// nothing, bytes. Default 512 KiB.
+    pub call: usize,
     /// Chunk size of what is sent, bytes. Default 60000.
     pub chunk: u32,
     /// How long a client of RTMPT may go without a request. Default 10 s.
@@ -240,6 +244,7 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             streams_per_connection: 32,
             message: 8 * MIB,
+            call: 512 * KIB,
             chunk: 60_000,
             tunnel: Duration::from_secs(10),
             drain: Duration::from_secs(5),

@@ -199,6 +199,7 @@ fn every_field_is_read() {
             idle: Duration::from_secs(24 * 3600),
             streams_per_connection: 1,
             message: 16 << 20,
+            call: 64 << 10,
             chunk: 128,
             tunnel: Duration::from_secs(1),
             drain: Duration::ZERO,

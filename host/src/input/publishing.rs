@@ -30,6 +30,7 @@ pub struct Publishing {
     span: Span,
     terms: Terms,
     rate: Option<RateLimit>,
+    /// When media came, or a part of it.
     last_media: Instant,
     first_media: Option<Instant>,
     is_ready: bool,
@@ -110,6 +111,11 @@ impl Publishing {
             }
         }
         Ok(())
+    }
+
+    /// A part of its next message has come.
+    pub fn hear(&mut self, now: Instant) {
+        self.last_media = now;
     }
 
     /// Codecs are known when both kinds have come, or one came and the other

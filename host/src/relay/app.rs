@@ -385,6 +385,7 @@ impl AppRelays {
             answer: settings.answer,
             stall: settings.stall,
             chunk_size,
+            message: self.application.settings().message,
             lineage: wanted.lineage.clone(),
         }
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
 use livehost_rtmp::session::client::{
@@ -69,6 +70,8 @@ pub(super) struct Terms {
     pub(super) stall: Duration,
     /// Outbound chunk size, bytes.
     pub(super) chunk_size: u32,
+    /// The longest message that is taken, bytes.
+    pub(super) message: usize,
     /// What is passed on.
     pub(super) lineage: Lineage,
 }
@@ -326,6 +329,7 @@ fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> Clie
     let app = with_login(url.app(), login);
     let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
     config.chunk_size = terms.chunk_size;
+    config.limits = ReaderLimits::of_messages(u32::try_from(terms.message).unwrap_or(u32::MAX));
     terms.lineage.write(&mut config.properties);
     let mut random = [0; RANDOM_LEN];
     // The handshake's random bytes protect nothing.

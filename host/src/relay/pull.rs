@@ -47,6 +47,7 @@ pub(super) struct Pulling<'a> {
     source: Source<'a>,
     peer: Peer,
     wake: Wake,
+    /// When it was accepted, or when a part of its first media came.
     since: Instant,
     early: Vec<Media>,
     /// From the first media on.
@@ -96,6 +97,14 @@ impl<'a> Pulling<'a> {
         self.check()?;
         let held_up = self.publishing.as_ref().is_some_and(Publishing::is_held_up);
         self.peer.turn(&self.wake, !held_up).await?;
+        // A frame that comes slowly is a sign of life.
+        if self.peer.machine.media_in_progress().count() > 0 {
+            let now = Instant::now();
+            match &mut self.publishing {
+                Some(publishing) => publishing.hear(now),
+                None => self.since = now,
+            }
+        }
         Ok(News::None)
     }
 

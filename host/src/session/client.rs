@@ -95,11 +95,10 @@ impl ClientSession {
     ) -> Self {
         let limits = **shared.limits.load();
         let accepted = entrance.accepted;
+        let bytes = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let config = ServerConfig {
-            limits: ReaderLimits {
-                max_message_size: u32::try_from(limits.message).unwrap_or(u32::MAX),
-                ..ReaderLimits::default()
-            },
+            limits: ReaderLimits::of_messages(bytes(limits.message)),
+            max_call_size: bytes(limits.call),
             chunk_size: limits.chunk,
             max_streams: limits.streams,
             ..ServerConfig::default()
@@ -180,6 +179,18 @@ impl ClientSession {
                 debug!(stream, millis, "the player told its buffer length");
             }
             ServerEvent::Pong => {}
+        }
+    }
+
+    /// A frame that comes slowly shows that its publisher is there.
+    pub(super) fn hear_publishers(&mut self, now: Instant) {
+        if self.slots.is_empty() {
+            return;
+        }
+        for stream in self.machine.media_in_progress() {
+            if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream) {
+                publishing.hear(now);
+            }
         }
     }
 

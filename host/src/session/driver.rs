@@ -11,6 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::activity::{Activity, Look, SILENT_AFTER};
 use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
@@ -24,10 +25,8 @@ const MAX_HELD: usize = 64 * 1024;
 /// Bytes a client has not taken; then nothing more is read from it. One that
 /// asks and never reads the answers would fill the memory.
 const MAX_UNTAKEN: usize = 1024 * 1024;
-/// A client that was silent for so long is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(20);
-/// A client that was silent for so long is gone.
-const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// The same of a client that was not let in yet.
+const MAX_UNTAKEN_BEFORE_CONNECT: usize = 64 * 1024;
 /// A client that took no byte for so long is gone.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// For the last bytes, and for the client to close its side.
@@ -43,8 +42,7 @@ thread_local! {
 struct Input {
     /// What the machine did not take: a decision is awaited.
     held: BytesMut,
-    received: Instant,
-    pinged: bool,
+    activity: Activity,
     bytes: u64,
 }
 
@@ -52,8 +50,7 @@ struct Input {
 pub(super) async fn run(mut session: Box<ClientSession>) {
     let mut input = Input {
         held: BytesMut::new(),
-        received: Instant::now(),
-        pinged: false,
+        activity: Activity::new(Instant::now()),
         bytes: 0,
     };
     let out = session.out.clone();
@@ -133,12 +130,15 @@ async fn converse(
         {
             alarm.as_mut().reset(stalled.into());
         }
+        let max_untaken = match session.application {
+            Some(_) => MAX_UNTAKEN,
+            None => MAX_UNTAKEN_BEFORE_CONNECT,
+        };
         let may_read = (!deciding || input.held.len() < MAX_HELD)
-            && untaken < MAX_UNTAKEN
+            && untaken < max_untaken
             && !session.is_held_up();
-        // One that is not listened to can't be called silent.
         if !may_read {
-            input.received = Instant::now();
+            input.activity.excuse(Instant::now());
         }
         let decision = async {
             match &mut session.decision {
@@ -174,9 +174,19 @@ async fn converse(
             }
             () = &mut woken => woken.set(wake.notified()),
             () = &mut alarm => {
+                // What waits unread is a sign of life, too: when the server
+                // itself was held up, everybody seems to have been silent.
+                if may_read {
+                    match read(session, carrier, input) {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(end)) => return end,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) => return error.into(),
+                    }
+                }
                 let now = Instant::now();
                 if !may_read {
-                    input.received = now;
+                    input.activity.excuse(now);
                 }
                 if let Some(end) = check_activity(session, input, now) {
                     return end;
@@ -236,9 +246,10 @@ fn read(
             return failure.map_or(Ok(Err(SessionEnd::Closed)), Err);
         }
         input.bytes = input.bytes.saturating_add(count as u64);
-        input.received = Instant::now();
-        input.pinged = false;
+        let now = Instant::now();
+        input.activity.hear(now);
         let fed = input.feed(session, scratch.get(..count).unwrap_or_default());
+        session.hear_publishers(now);
         Ok(fed.map(|()| count))
     })
 }
@@ -286,17 +297,12 @@ fn feed(session: &mut ClientSession, bytes: &[u8]) -> Result<usize, SessionEnd> 
 
 /// The earliest of everything that can become due.
 fn next_alarm(session: &ClientSession, input: &Input) -> Instant {
-    let silent = if input.pinged {
-        input.received + SILENT_AFTER
-    } else {
-        input.received + PING_AFTER
-    };
     let stalled = session.out.lock().waiting_since();
     stalled
         .map(|since| since + STALLED_AFTER)
         .into_iter()
         .chain(session.next_deadline())
-        .fold(silent, Instant::min)
+        .fold(input.activity.next_look(), Instant::min)
 }
 
 fn check_activity(
@@ -304,17 +310,27 @@ fn check_activity(
     input: &mut Input,
     now: Instant,
 ) -> Option<SessionEnd> {
-    let stalled = session.out.lock().waiting_since();
+    let (stalled, sent) = {
+        let out = session.out.lock();
+        (out.waiting_since(), out.sent())
+    };
     if stalled.is_some_and(|since| now >= since + STALLED_AFTER) {
         return Some(SessionEnd::WriteStalled(STALLED_AFTER.as_secs()));
     }
-    let silent = now.saturating_duration_since(input.received);
-    if silent >= SILENT_AFTER {
-        return Some(SessionEnd::Silent(SILENT_AFTER.as_secs()));
-    }
-    if silent >= PING_AFTER && !input.pinged {
-        input.pinged = true;
-        session.machine.send_ping(0);
+    match input.activity.look(now, sent) {
+        Look::Alive => {}
+        Look::Ask => {
+            session.drain();
+            let queued = |session: &ClientSession| {
+                let out = session.out.lock();
+                out.sent().saturating_add(out.len() as u64)
+            };
+            let begin = queued(session);
+            session.machine.send_ping(0);
+            session.drain();
+            input.activity.asked(begin, queued(session));
+        }
+        Look::Gone => return Some(SessionEnd::Silent(SILENT_AFTER.as_secs())),
     }
     None
 }

@@ -19,7 +19,7 @@ pub(super) enum SessionEnd {
     Idle(u64),
     #[error("the {0} s that were granted are over")]
     Expired(u32),
-    #[error("nothing was received for {0} s, not even the answer to a ping")]
+    #[error("the client sent and took nothing for {0} s, and did not answer a ping")]
     Silent(u64),
     #[error("the client took no bytes for {0} s")]
     WriteStalled(u64),

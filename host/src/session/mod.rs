@@ -5,6 +5,7 @@
 //! bytes, claims and frames for the hub, events for the application. A session
 //! knows nothing of plugins and nothing of other sessions.
 
+mod activity;
 mod answers;
 mod auth;
 mod client;
@@ -44,8 +45,10 @@ pub struct Limits {
     pub idle: Duration,
     /// Message streams at once.
     pub streams: usize,
-    /// Bytes of one message.
+    /// Bytes of one message of a client that publishes.
     pub message: usize,
+    /// The same of one that does not.
+    pub call: usize,
     /// Outbound chunk size, bytes.
     pub chunk: u32,
     /// Without a request of a client that is tunnelled through HTTP.

@@ -72,6 +72,7 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
             gather: media.gather,
             chunk_size: config.limits.chunk,
         },
+        message: config.limits.message,
         publisher_timeout: media.publisher_timeout,
         wait_for_publisher: media.wait_for_publisher,
     }
@@ -109,6 +110,7 @@ pub(super) fn session_limits(config: &Config) -> session::Limits {
         idle: limits.idle,
         streams: limits.streams_per_connection,
         message: limits.message,
+        call: limits.call,
         chunk: limits.chunk,
         tunnel: limits.tunnel,
         drain: limits.drain,

@@ -9,9 +9,10 @@ use std::{
 use crate::support::{
     App, Config, Encoder, Host, Tool,
     amf::Amf,
+    chunks::{self, USER_CONTROL},
     clients, fixture,
     flv::VIDEO,
-    log::{Mark, START},
+    log::{Entry, Mark, START},
     marked,
     process::Signal,
     rtmp::{self, Client},
@@ -256,4 +257,58 @@ fn silent_encoder_loses_the_name_at_the_timeout() {
     told_the_end(&mut player);
     Client::publish(host.addr, "live", "cam").expect("the name is free");
     host.stop();
+}
+
+/// A keyframe of many pieces, each within the limit, all of them far beyond
+/// it; a machine that is too busy to send them in time tries again.
+#[test]
+fn a_keyframe_that_comes_slowly_keeps_its_publisher() {
+    let _guard = together();
+    let app = App::open("reject").media("publisher_timeout: \"1 s\"");
+    let host = Host::start(&Config::live(app));
+    let payload = [&[0x17, 1, 0, 0, 0][..], &[0x65; 40_000]].concat();
+    for attempt in 1..=10 {
+        let mark = host.log.mark();
+        let name = format!("cam{attempt}");
+        let mut publisher = Client::publish(host.addr, "live", &name).expect("it may publish");
+        let mut player = Client::playing(host.addr, "live", &name).expect("it may play");
+        let frame = chunks::encode(6, VIDEO, 0, publisher.stream, &payload, 4096);
+        let mut slowest = Duration::ZERO;
+        let mut last = Instant::now();
+        for piece in frame.chunks(frame.len() / 25) {
+            thread::sleep(Duration::from_millis(100));
+            let taken = publisher.raw(piece);
+            slowest = slowest.max(last.elapsed());
+            last = Instant::now();
+            if taken.is_err() {
+                break;
+            }
+        }
+        if slowest > Duration::from_millis(500) {
+            eprintln!("attempt {attempt}: a piece took {slowest:?}");
+            continue;
+        }
+        let deadline = Instant::now() + SOON;
+        let keyframe = loop {
+            let message = player.next(deadline).expect("the keyframe");
+            if message.kind == VIDEO {
+                break message.payload;
+            }
+        };
+        assert!(keyframe == payload, "the keyframe is another");
+        // What is no media, and does not grow, keeps nobody.
+        let chunks = 12 + 4096 + 4 * 4097;
+        publisher.raw(&frame[..chunks]).expect("it is read");
+        let ping = chunks::encode(2, USER_CONTROL, 0, 0, &[0, 6, 0, 0, 0, 1], 4096);
+        let ends = |entry: &Entry| entry.message() == "unpublished";
+        let ended = (0..100).find_map(|_| {
+            let _ = publisher.raw(&ping);
+            host.log.wait_until(mark, Duration::from_millis(100), ends)
+        });
+        let reason = ended.expect("it is silent").field("reason");
+        assert_eq!(reason.as_deref(), Some("timeout"));
+        host.stop();
+        return;
+    }
+    panic!("the machine is too busy to send a piece every 500 ms");
 }

@@ -111,10 +111,10 @@ pub fn chunk(data: &[u8]) {
         return;
     };
     let limits = ReaderLimits {
-        max_chunk_size: 1 << 20,
-        max_message_size: 1 << 16,
+        max_message_size: 1 << 15,
+        max_ignored_size: 1 << 16,
         max_chunk_streams: 8,
-        max_partial_bytes: 1 << 17,
+        max_held_bytes: 1 << 16,
     };
     let whole = read_all(limits, bytes, usize::MAX);
     let cut = read_all(limits, bytes, usize::from(piece) + 1);
@@ -152,10 +152,7 @@ fn read_all(
             }
         }
         assert!(input.is_empty());
-        assert!(reader.partial_bytes() <= limits.max_partial_bytes);
-        // A buffer is at most as long as its message, and at most doubles.
-        let streams = limits.max_chunk_streams * 4096;
-        assert!(reader.allocated_bytes() <= limits.max_partial_bytes * 2 + streams);
+        assert!(reader.held_bytes() <= limits.max_held_bytes);
     }
     (messages, None)
 }

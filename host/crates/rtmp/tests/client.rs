@@ -131,6 +131,27 @@ fn connect_says_what_servers_ask_for() {
     assert!(text("flashVer").unwrap().contains("FMLE"));
 }
 
+/// Many servers send no window, and count on acknowledgements all the same.
+#[test]
+fn a_server_without_a_window_is_acknowledged() {
+    let mut server = Server::connected();
+    server.received();
+    let frame = Message {
+        chunk_stream_id: 6,
+        timestamp: 0,
+        type_id: type_id::VIDEO,
+        message_stream_id: 1,
+        payload: vec![0; 500_000].into(),
+    };
+    let mut acknowledged = Vec::new();
+    for _ in 0..6 {
+        server.send(&frame).unwrap();
+        let sent = server.received();
+        acknowledged.extend(sent.iter().map(|message| message.type_id));
+    }
+    assert_eq!(acknowledged, [type_id::ACKNOWLEDGEMENT; 2]);
+}
+
 #[test]
 fn window_and_chunk_size_follow_an_accepted_connect() {
     let mut server = Server::connected();

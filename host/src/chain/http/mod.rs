@@ -49,7 +49,8 @@ pub use tunnels::Tunnels;
 const MAX_HEAD: usize = 16 * 1024;
 /// For the next request on a connection, and for its head to be complete.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
-/// For the body of a request, and for the session to take it.
+/// For the body of a request, or its next piece, and for the session to take
+/// that.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// What a request other than `/send` may have as its body, bytes.
 const MAX_IDLE_BODY: usize = 1024;
@@ -169,7 +170,7 @@ impl Connection {
             return refusal(StatusCode::BAD_REQUEST, "expected a higher number\n");
         }
         let taken = match command {
-            "send" => timeout(BODY_WITHIN, pass(tunnel, body)).await == Ok(true),
+            "send" => pass(tunnel, body).await,
             _ => drained(body).await,
         };
         if !taken {
@@ -185,17 +186,26 @@ impl Connection {
     }
 }
 
-/// Hands a body to the session piece by piece; false if it broke off.
+/// Hands a body to the session piece by piece; false if it broke off, or if
+/// nothing of it came, or was taken, for long. A keyframe may take longer as a
+/// whole.
 async fn pass(tunnel: &Tunnel, mut body: Incoming) -> bool {
-    while let Some(frame) = body.frame().await {
-        match frame.map(http_body::Frame::into_data) {
-            Ok(Ok(bytes)) => tunnel.push(bytes).await,
-            // Trailers.
-            Ok(Err(_)) => {}
-            Err(_) => return false,
+    loop {
+        let frame = match timeout(BODY_WITHIN, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return true,
+            Ok(Some(Err(_))) | Err(_) => return false,
+        };
+        // Otherwise it has trailers.
+        if let Ok(bytes) = frame.into_data() {
+            match timeout(BODY_WITHIN, tunnel.push(bytes)).await {
+                Ok(true) => {}
+                // The session is over: the rest is nobody's.
+                Ok(false) => return true,
+                Err(_) => return false,
+            }
         }
     }
-    true
 }
 
 /// Reads a body that says nothing; false if it is too long or broke off.

@@ -150,6 +150,7 @@ impl ServerSession {
         match std::mem::replace(state, StreamState::Idle) {
             StreamState::Idle => {}
             StreamState::Publishing { .. } => {
+                self.follow_trust();
                 self.send_status(
                     stream,
                     "status",

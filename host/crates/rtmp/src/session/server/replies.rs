@@ -25,6 +25,7 @@ impl ServerSession {
             return;
         };
         self.connection = Connection::Connected;
+        self.follow_trust();
         let chunk_size = chunk_size.unwrap_or(self.config.chunk_size);
         let window = window_ack_size.unwrap_or(self.config.window_ack_size);
         self.send_control(&ProtocolControl::WindowAckSize(window));
@@ -109,6 +110,7 @@ impl ServerSession {
         self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
         self.streams
             .insert(stream, StreamState::Publishing { name });
+        self.follow_trust();
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
             stream,
         )));
@@ -237,6 +239,7 @@ impl ServerSession {
             return;
         };
         let was = std::mem::replace(state, StreamState::Idle);
+        self.follow_trust();
         self.send_status(stream, level, code, description);
         if was == StreamState::Playing {
             self.send_control(&ProtocolControl::UserControl(UserControl::StreamEof(
@@ -319,7 +322,9 @@ impl ServerSession {
     }
 
     fn send_control(&mut self, control: &ProtocolControl) {
-        self.send(&control.to_message());
+        if let Phase::Messages(link) = &mut self.phase {
+            link.send_control(control);
+        }
     }
 
     fn send(&mut self, message: &Message) {
