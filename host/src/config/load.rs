@@ -469,6 +469,11 @@ fn limits(fields: &mut Fields<'_, '_>) -> Limits {
             default.connections_per_address,
             0..=1_000_000,
         ),
+        ungranted_per_address: fields.number(
+            "ungranted_per_address",
+            default.ungranted_per_address,
+            0..=1_000_000,
+        ),
         handshake: fields.duration("handshake", default.handshake, 100 * MS..=5 * MIN),
         idle: fields.duration("idle", default.idle, 100 * MS..=24 * HOUR),
         streams_per_connection: fields.number(

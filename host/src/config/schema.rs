@@ -181,6 +181,9 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address; 0 sets no limit. Default 0.
     pub connections_per_address: usize,
+    /// Connections at once from one address, or one /64 of IPv6, that were not
+    /// granted to publish or play; 0 sets no limit. Default 256.
+    pub ungranted_per_address: usize,
     /// Time from accept to the end of the handshake. Default 10 s.
     pub handshake: Duration,
     /// How long a client may be connected without publishing, playing or sharing.
@@ -240,6 +243,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 0,
+            ungranted_per_address: 256,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             streams_per_connection: 32,

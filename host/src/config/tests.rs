@@ -195,6 +195,7 @@ fn every_field_is_read() {
         Limits {
             connections: 1,
             connections_per_address: 1,
+            ungranted_per_address: 2,
             handshake: Duration::from_millis(500),
             idle: Duration::from_secs(24 * 3600),
             streams_per_connection: 1,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use super::admission::{Admission, Refused};
+use super::admission::{Admission, Permit, Refused};
 use super::proxy::{self, ProxyError};
 use crate::carrier::socket::{Keepalive, tune};
 use crate::chain::{self, Layers, Tunnels};
@@ -76,11 +76,12 @@ impl Door {
             .any(|network| network.contains(&address))
     }
 
-    fn entrance(&self, local: Arc<str>) -> Entrance {
+    fn entrance(&self, local: Arc<str>, accepted: Instant, permit: Permit) -> Entrance {
         Entrance {
             protocol: self.layers.chain.scheme(),
             local,
-            accepted: Instant::now(),
+            accepted,
+            permit: Arc::new(permit),
             tls_name: None,
             handshake_done: false,
             applications: self.applications.clone(),
@@ -156,7 +157,7 @@ impl Acceptor {
                     continue;
                 }
             };
-            let door = self.door.load();
+            let door = self.door.load_full();
             let is_proxy = door.is_proxy(remote.ip());
             let permit = match admission.admit((!is_proxy).then(|| remote.ip())) {
                 Ok(permit) => permit,
@@ -165,14 +166,13 @@ impl Acceptor {
                     continue;
                 }
             };
-            let (layers, entrance) = (door.layers.clone(), door.entrance(local.clone()));
-            drop(door);
+            let (accepted, local) = (Instant::now(), local.clone());
             let (shared, refusals) = (shared.clone(), refusals.clone());
             let tunnels = tunnels.clone();
             sessions.spawn(async move {
                 let (mut carrier, mut remote, mut permit) = (carrier, remote, permit);
                 if is_proxy {
-                    match Box::pin(announced(&mut carrier, remote, &entrance, &shared)).await {
+                    match Box::pin(announced(&mut carrier, remote, accepted, &shared)).await {
                         Some(client) => remote = client,
                         None => return,
                     }
@@ -181,6 +181,10 @@ impl Acceptor {
                         return;
                     }
                 }
+                let entrance = door.entrance(local, accepted, permit);
+                let permit = entrance.permit.clone();
+                let layers = door.layers.clone();
+                drop(door);
                 chain::run(layers, carrier, remote, entrance, tunnels, shared).await;
                 drop(permit);
             });
@@ -207,11 +211,11 @@ impl Refusals {
 async fn announced(
     carrier: &mut TcpStream,
     proxy: SocketAddr,
-    entrance: &Entrance,
+    accepted: Instant,
     shared: &Shared,
 ) -> Option<SocketAddr> {
     let limit = shared.limits.load().handshake;
-    let deadline = tokio::time::Instant::from(entrance.accepted + limit);
+    let deadline = tokio::time::Instant::from(accepted + limit);
     let header = tokio::select! {
         header = tokio::time::timeout_at(deadline, proxy::read(carrier)) => header,
         () = shared.shutdown.cancelled() => return None,

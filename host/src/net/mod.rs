@@ -5,4 +5,4 @@ mod admission;
 mod proxy;
 
 pub use acceptor::{Acceptor, BindError, Binding, Door};
-pub use admission::{Admission, AdmissionLimits, Refused};
+pub use admission::{Admission, AdmissionLimits, Permit, Refused};

@@ -205,6 +205,7 @@ impl ClientSession {
                     max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
                 };
                 self.machine.accept_publish();
+                self.entrance.permit.grant();
                 let gate = application.gate().clone();
                 let publishing = Publishing::start(publication, gate, span, terms);
                 self.insert(stream, Slot::Publish(Box::new(publishing)));
@@ -281,6 +282,7 @@ impl ClientSession {
                 .map(|seconds| Duration::from_secs(seconds.into())),
         };
         self.machine.accept_play();
+        self.entrance.permit.grant();
         let gate = application.gate().clone();
         let player = Player::start(
             subscription,

@@ -32,6 +32,7 @@ pub use directory::Directory;
 use crate::application::Applications;
 use crate::carrier::Carrier;
 use crate::hub::Hub;
+use crate::net::Permit;
 use crate::output::Outbound;
 use crate::relay::Relays;
 use client::ClientSession;
@@ -87,6 +88,8 @@ pub struct Entrance {
     pub handshake_done: bool,
     /// When the connection was accepted.
     pub accepted: Instant,
+    /// Its place among all connections.
+    pub permit: Arc<Permit>,
     /// The acceptor's address, as plugins are told it.
     pub local: Arc<str>,
     /// Applications served here; empty: all.

@@ -121,5 +121,6 @@ pub(super) fn admission_limits(config: &Config) -> AdmissionLimits {
     AdmissionLimits {
         connections: config.limits.connections,
         per_address: config.limits.connections_per_address,
+        ungranted_per_address: config.limits.ungranted_per_address,
     }
 }

@@ -229,7 +229,7 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
         .http(&http);
     let config = Config::live(app)
         .and("open", App::open("reject"))
-        .limits(r#"idle: "10 min""#);
+        .limits(r#"idle: "10 min", ungranted_per_address: 0"#);
     let host = Host::start(&config);
     let quiet = Witness::start(host.addr, "open", "quiet").finish();
     eprintln!("before, a running stream: {quiet}");

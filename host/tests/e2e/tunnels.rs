@@ -8,6 +8,8 @@ use std::{
 
 use crate::support::{
     App, Config, Host,
+    amf::{self, Amf},
+    chunks::{self, COMMAND},
     log::{Entry, START},
     rtmp::{self, Client},
     together,
@@ -24,6 +26,11 @@ impl Http {
         let socket = TcpStream::connect(host.addr).expect("it listens");
         socket.set_read_timeout(Some(SOON)).expect("a timeout");
         Self(BufReader::new(socket))
+    }
+
+    /// Whether it was closed without a word.
+    fn is_refused(mut self) -> bool {
+        !matches!(self.0.read(&mut [0]), Ok(1..))
     }
 
     /// The status and the body of the answer.
@@ -164,6 +171,41 @@ fn tunnels_count_as_connections() {
     host.log.wait(START, "session ended", &[], SOON);
     let again = (0..1000).any(|_| http.post("/open/1", b"\0").0 == 200);
     assert!(again, "no room was made");
+    host.stop();
+}
+
+#[test]
+fn connections_that_carry_a_player_s_tunnel_are_no_strangers() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("ungranted_per_address: 3");
+    let host = Host::start(&config.chain("[Tcp, Http, Rtmp]", ""));
+    let (mut first, mut second) = (Http::open(&host), Http::open(&host));
+    let name = first.open_tunnel();
+    // Two connections and the tunnel.
+    assert!(Http::open(&host).is_refused());
+    let command =
+        |stream, values: &[Amf]| chunks::encode(3, COMMAND, 0, stream, &amf::encode(values), 128);
+    let object = Amf::Object(vec![("app".to_owned(), "live".into())]);
+    let says = [
+        rtmp::hello(),
+        vec![0; 1536],
+        command(0, &["connect".into(), 1.0.into(), object]),
+        command(0, &["createStream".into(), 2.0.into(), Amf::Null]),
+        command(1, &["play".into(), 0.0.into(), Amf::Null, "cam".into()]),
+    ];
+    let sent = first.post(&format!("/send/{name}/1"), &says.concat());
+    assert_eq!(sent.0, 200);
+    let waits = "playing: waiting for a publisher";
+    host.log.wait(START, waits, &[], SOON);
+    for (number, http) in [(2, &mut first), (3, &mut second)] {
+        let path = format!("/idle/{name}/{number}");
+        assert_eq!(http.post(&path, b"\0").0, 200);
+    }
+    let mut more: Vec<_> = (0..3).map(|_| Http::open(&host)).collect();
+    for http in &mut more {
+        assert_eq!(http.post("/fcs/ident2", b"\0").0, 404, "there is room");
+    }
+    assert!(Http::open(&host).is_refused());
     host.stop();
 }
 

@@ -125,7 +125,7 @@ impl Connection {
                 let Ok(number) = number.parse() else {
                     return refusal(StatusCode::BAD_REQUEST, "expected a number at the end\n");
                 };
-                let Some(tunnel) = self.tunnels.get(name) else {
+                let Some(tunnel) = self.tunnels.get(name, &self.entrance.permit) else {
                     return refusal(StatusCode::NOT_FOUND, "no such tunnel, or no more\n");
                 };
                 self.carry(&tunnel, command, number, request.into_body())

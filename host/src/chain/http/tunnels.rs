@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use super::tunnel::Tunnel;
 use crate::chain;
 use crate::config::Chain;
-use crate::net::{Admission, Refused};
+use crate::net::{Admission, Permit, Refused};
 use crate::session::{Entrance, Shared};
 
 /// Random bytes of a name: who knows it may speak for the client.
@@ -23,11 +23,18 @@ const NAME_BYTES: usize = 16;
 /// its requests come in on.
 #[derive(Debug)]
 pub struct Tunnels {
-    open: Mutex<HashMap<String, Arc<Tunnel>>>,
+    open: Mutex<HashMap<String, Open>>,
     /// One was removed.
     removed: Notify,
     admission: Arc<Admission>,
     sessions: TaskTracker,
+}
+
+/// A tunnel, and its place among all connections.
+#[derive(Debug, Clone)]
+struct Open {
+    tunnel: Arc<Tunnel>,
+    permit: Arc<Permit>,
 }
 
 /// Why there is no tunnel.
@@ -50,8 +57,14 @@ impl Tunnels {
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Tunnel>> {
-        self.open.lock().get(name).cloned()
+    /// The tunnel of this name, for a connection that carries a request of it:
+    /// one that serves who was granted something is no stranger's.
+    pub(super) fn get(&self, name: &str, carries: &Permit) -> Option<Arc<Tunnel>> {
+        let open = self.open.lock().get(name).cloned()?;
+        if open.permit.is_granted() {
+            carries.grant();
+        }
+        Some(open.tunnel)
     }
 
     /// Starts the session of one more client; returns the tunnel's name.
@@ -64,12 +77,17 @@ impl Tunnels {
     ) -> Result<String, OpenError> {
         // Its connection may be older, and have carried others.
         entrance.accepted = Instant::now();
-        let permit = self.admission.admit(Some(remote.ip()))?;
+        let permit = Arc::new(self.admission.admit(Some(remote.ip()))?);
+        entrance.permit = permit.clone();
         let mut random = [0; NAME_BYTES];
         getrandom::fill(&mut random).map_err(OpenError::Random)?;
         let name = random.map(|byte| format!("{byte:02x}")).concat();
         let tunnel = Arc::new(Tunnel::new());
-        self.open.lock().insert(name.clone(), tunnel.clone());
+        let open = Open {
+            tunnel: tunnel.clone(),
+            permit: permit.clone(),
+        };
+        self.open.lock().insert(name.clone(), open);
         let patience = shared.limits.load().tunnel;
         let (tunnels, known_as) = (self.clone(), name.clone());
         self.sessions.spawn(async move {
