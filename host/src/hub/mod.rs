@@ -54,6 +54,10 @@ use stream::Stream;
 /// Wakes the session that owns a publication or a subscription.
 pub type Wake = Arc<Notify>;
 
+/// Longest name of a stream with its instance, in bytes: nobody claims or plays
+/// one that is longer.
+pub const MAX_PATH: usize = 512;
+
 /// The identity of a stream: process-wide unique while claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey {

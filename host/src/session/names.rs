@@ -14,10 +14,10 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use crate::application::{Application, Applications};
+/// Longest path of a connection, too.
+use crate::hub::MAX_PATH;
 use crate::policy::Pairs;
 
-/// Longest path of a connection, and longest path of a stream, in bytes.
-const MAX_PATH: usize = 512;
 /// Longest text that a name and its query are read from, in bytes.
 const MAX_TEXT: usize = 4096;
 /// Most parameters read from one query.

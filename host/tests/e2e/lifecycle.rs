@@ -325,6 +325,16 @@ fn check_accepts_what_run_would_serve() {
     let said = check.stdout.text();
     assert!(said.contains("live") && said.contains("ok"), "{said}");
     assert!(!said.contains("warning"), "loopback is fine: {said}");
+    assert!(!said.contains("undecided"), "nothing is: {said}");
+
+    let open = App::open("reject").on_error("(publish: Allow, play: Allow)");
+    let mut check = host::check(folder.path(), &Config::live(open).text());
+    let exit = check.wait(Duration::from_secs(30));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    let said = check.stdout.text();
+    let note = "note: application live lets clients publish and play undecided while its plugin \
+                waits for longer than 3 s (limits.decision)";
+    assert!(said.contains(note), "what on_error leaves open: {said}");
 
     // The port isn't bound: one that is taken is no obstacle.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");

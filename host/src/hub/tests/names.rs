@@ -36,6 +36,25 @@ fn the_same_name_in_another_instance_is_another_stream() {
 }
 
 #[test]
+fn a_name_that_nobody_can_have_costs_nothing_to_look_up() {
+    let hub = Hub::new();
+    let mut longest = claim(1, DuplicateRule::Reject);
+    longest.key.instance = Some("/".repeat(MAX_PATH - 4).into());
+    let path = longest.key.path();
+    let _publication = hub.publish(longest).unwrap();
+    assert_eq!(path.len(), MAX_PATH);
+    assert!(hub.get("live", &path).is_some() && hub.live_key("live", &path).is_some());
+    assert_eq!(hub.find("live", &path, 10).len(), 1);
+    // Each of these slashes was a cut to be tried, under the lock of all.
+    let endless = "/".repeat(4 << 20);
+    assert!(hub.get("live", &endless).is_none());
+    assert!(!hub.stop("live", &endless, "asked to"));
+    assert!(!hub.send_data("live", &endless, "onText", &[]));
+    assert!(hub.find("live", &endless, 10).is_empty());
+    assert_eq!(hub.count("live", &endless), 0);
+}
+
+#[test]
 fn replacing_keeps_players_and_continues_their_time() {
     let hub = Hub::new();
     let first = publish(&hub, 1);

@@ -56,6 +56,7 @@ async fn a_panic_is_a_trap_with_the_guests_words() {
     let fixture = Fixture::probe_within("accept", tight()).await;
     recovers(&fixture).await;
     for error in fails(&fixture, "panic").await {
+        assert!(!error.may_be_allowed(), "{error}");
         let reason = trap_of(&error);
         assert!(reason.contains("asked to panic"), "{reason}");
         assert!(!reason.contains('\n'), "one line: {reason}");
@@ -109,6 +110,7 @@ async fn a_loop_is_stopped_and_others_run_meanwhile() {
     });
     let started = Instant::now();
     for error in fails(&fixture, "loop").await {
+        assert!(!error.may_be_allowed(), "{error}");
         let PolicyError::TimedOut {
             budget, limit_ms, ..
         } = error
@@ -131,6 +133,7 @@ async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
     let fixture = Fixture::probe_within("accept", tight()).await;
     recovers(&fixture).await;
     for error in fails(&fixture, "sleep").await {
+        assert!(error.may_be_allowed(), "{error}");
         let PolicyError::TimedOut {
             budget, limit_ms, ..
         } = error
@@ -146,6 +149,33 @@ async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
         matches!(dozing, Ok(ConnectDecision::Accept(_))),
         "{dozing:?}"
     );
+}
+
+#[tokio::test]
+async fn a_loop_that_meets_the_wall_deadline_computes_and_does_not_wait() {
+    let limits = Limits {
+        cpu: SOON,
+        wall: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let fixture = Fixture::probe_within("accept", limits).await;
+    let error = fixture.connect(&[("mode", "loop-on-connect")]).await;
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("wall deadline"), "{error}");
+    assert!(!error.may_be_allowed(), "{error}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_waits_in_vain_is_left_alone_for_that() {
+    let fixture = Fixture::probe_within("sleep-on-connect", tight()).await;
+    let connect = || fixture.connect(&[]);
+    let waiting = tokio::join!(connect(), connect(), connect(), connect(), connect());
+    for result in [waiting.0, waiting.1, waiting.2, waiting.3, waiting.4] {
+        assert!(result.unwrap_err().may_be_allowed());
+    }
+    let error = connect().await.unwrap_err();
+    let left_alone = matches!(error, PolicyError::LeftAlone { waiting: true, .. });
+    assert!(left_alone && error.may_be_allowed(), "{error}");
 }
 
 #[tokio::test]
@@ -214,7 +244,10 @@ async fn a_plugin_that_keeps_failing_is_left_alone_for_a_while() {
         trap_of(&fixture.connect(&[]).await.unwrap_err());
     }
     let error = fixture.connect(&[]).await.unwrap_err();
-    assert!(matches!(error, PolicyError::Unavailable(_)), "{error}");
+    let by_traps = |error: &PolicyError| {
+        matches!(error, PolicyError::LeftAlone { waiting: false, .. }) && !error.may_be_allowed()
+    };
+    assert!(by_traps(&error), "{error}");
     // After the back-off of a second, one good call closes it again.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(fixture.connect(&[("mode", "accept")]).await.is_ok());
