@@ -185,6 +185,8 @@ fn every_field_is_read() {
             proxy_protocol: vec![
                 "10.0.0.0/8".parse().unwrap(),
                 "2001:db8::7/128".parse().unwrap(),
+                "192.0.2.0/24".parse().unwrap(),
+                "::/0".parse().unwrap(),
             ],
             applications: vec![],
         }

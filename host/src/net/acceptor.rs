@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,12 +11,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use super::admission::{Admission, Refused};
+use super::canonical;
 use super::proxy::{self, ProxyError};
 use crate::carrier::socket::{Keepalive, tune};
 use crate::chain::{self, Layers, Tunnels};
+use crate::logging::{STRANGERS, limited};
 use crate::session::{Entrance, Shared};
 
 /// Connections the kernel holds until they are accepted.
@@ -130,7 +131,6 @@ impl Acceptor {
         sessions: TaskTracker,
         stop: CancellationToken,
     ) {
-        let refusals = Arc::<Refusals>::default();
         let tunnels = Tunnels::new(admission.clone(), sessions.clone());
         let local: Arc<str> = self.address.to_string().into();
         // In a row.
@@ -161,14 +161,13 @@ impl Acceptor {
             let permit = match admission.admit((!is_proxy).then(|| remote.ip())) {
                 Ok(permit) => permit,
                 Err(reason) => {
-                    refusals.add(remote, reason);
+                    refused(remote, reason);
                     continue;
                 }
             };
             let (layers, entrance) = (door.layers.clone(), door.entrance(local.clone()));
             drop(door);
-            let (shared, refusals) = (shared.clone(), refusals.clone());
-            let tunnels = tunnels.clone();
+            let (shared, tunnels) = (shared.clone(), tunnels.clone());
             sessions.spawn(async move {
                 let (mut carrier, mut remote, mut permit) = (carrier, remote, permit);
                 if is_proxy {
@@ -177,7 +176,7 @@ impl Acceptor {
                         None => return,
                     }
                     if let Err(reason) = permit.attribute(remote.ip()) {
-                        refusals.add(remote, reason);
+                        refused(remote, reason);
                         return;
                     }
                 }
@@ -188,18 +187,9 @@ impl Acceptor {
     }
 }
 
-/// Connections above the limits.
-#[derive(Debug, Default)]
-struct Refusals(AtomicU64);
-
-impl Refusals {
-    fn add(&self, remote: SocketAddr, reason: Refused) {
-        let refused = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // Lines at 1, 2, 4, 8, ...: a flood must not fill the log.
-        if refused.is_power_of_two() {
-            warn!(%remote, %reason, refused, "connection refused");
-        }
-    }
+/// A connection is above the limits.
+fn refused(remote: SocketAddr, reason: Refused) {
+    limited!(WARN, STRANGERS.admits(), %remote, %reason, "connection refused");
 }
 
 /// The address that the proxy at `proxy` announces; its own if it speaks for
@@ -224,20 +214,15 @@ async fn announced(
             None
         }
         Ok(Err(reason)) => {
-            warn!(%proxy, %reason, "PROXY header refused");
+            limited!(WARN, STRANGERS.admits(), %proxy, %reason, "PROXY header refused");
             None
         }
         Err(_) => {
-            let seconds = limit.as_secs_f32();
-            warn!(%proxy, reason = format!("none within {seconds} s"), "PROXY header refused");
+            let reason = format!("none within {} s", limit.as_secs_f32());
+            limited!(WARN, STRANGERS.admits(), %proxy, reason, "PROXY header refused");
             None
         }
     }
-}
-
-/// An IPv4 client of a dual-stack address as what it is.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn listen(binding: Binding) -> io::Result<TcpListener> {

@@ -6,13 +6,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
-use tracing::warn;
 
 use super::{
     CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
     Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
     Rejection, StreamRequest,
 };
+use crate::logging::{UNDECIDED, limited};
 
 /// What a client gets when the plugin traps, times out or is unavailable, by
 /// question.
@@ -223,7 +223,7 @@ fn settle<D>(
         Err(error) => error,
     };
     let on_error = fallback();
-    warn!(%error, ?on_error, "no decision from the plugin");
+    limited!(WARN, UNDECIDED.admits(), %error, ?on_error, "no decision from the plugin");
     match on_error {
         Fallback::Allow => allow(),
         Fallback::Reject => reject(could_not_decide()),

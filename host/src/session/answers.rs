@@ -1,5 +1,6 @@
 //! What a decision does: grants applied, refusals told.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::names::{NameError, Place};
 use crate::application::Application;
 use crate::hub::{Claim, Listener, StreamKey};
 use crate::input::{Publishing, Terms};
+use crate::logging::{STRANGERS, UNDECIDED, limited};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
     CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
@@ -63,7 +65,7 @@ impl ClientSession {
                 decision,
             } => self.connect_decided(application, instance, decision),
             Answer::Challenged(rejection) => {
-                info!("asked to log in");
+                limited!(INFO, STRANGERS.admits(), "asked to log in");
                 let code = code_or(&rejection, "NetConnection.Connect.Rejected");
                 self.machine.reject_connect(code, &rejection.description);
                 self.end = Some(SessionEnd::Refused);
@@ -102,12 +104,18 @@ impl ClientSession {
                 self.shared_object_decided(&message, &rulings);
             }
             Answer::Call { name, answer } => {
-                if let Err(error) = &answer {
-                    info!(method = name, %error, "call without a result");
-                }
-                self.answer_call(answer.map_err(|error| match error {
-                    CallError::Policy(_) => "the server could not answer".to_owned(),
-                    told => told.to_string(),
+                self.answer_call(answer.map_err(|error| {
+                    // The error repeats a name that is not known.
+                    let reason: &dyn Display = match &error {
+                        CallError::Unknown(_) => &"there is no such method",
+                        error => error,
+                    };
+                    limited!(INFO, STRANGERS.admits(), method = name, error = %reason,
+                        "call without a result");
+                    match error {
+                        CallError::Policy(_) => "the server could not answer".to_owned(),
+                        told => told.to_string(),
+                    }
                 }));
             }
         }
@@ -151,7 +159,7 @@ impl ClientSession {
                 self.refuse_connect(code, &rejection.description);
             }
             ConnectDecision::Redirect(url) => {
-                info!("redirected");
+                limited!(INFO, STRANGERS.admits(), "redirected");
                 self.machine.redirect(&url, "Connect to the other server.");
                 self.end = Some(SessionEnd::Refused);
             }
@@ -231,7 +239,14 @@ impl ClientSession {
 
     fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
         let code = code_or(rejection, usual);
-        warn!(code, reason = rejection.description, "publish refused");
+        let admitted = STRANGERS.admits_refusal(self.address());
+        limited!(
+            WARN,
+            admitted,
+            code,
+            reason = rejection.description,
+            "publish refused"
+        );
         self.machine.reject_stream(code, &rejection.description);
     }
 
@@ -296,7 +311,14 @@ impl ClientSession {
 
     fn refuse_play(&mut self, rejection: &Rejection) {
         let code = code_or(rejection, "NetStream.Play.Failed");
-        warn!(code, reason = rejection.description, "play refused");
+        let admitted = STRANGERS.admits_refusal(self.address());
+        limited!(
+            WARN,
+            admitted,
+            code,
+            reason = rejection.description,
+            "play refused"
+        );
         self.machine.reject_stream(code, &rejection.description);
     }
 }
@@ -322,7 +344,7 @@ fn rename(request: &mut StreamRequest, granted: &str, span: &Span) -> Result<(),
 /// The plugin granted a name that can't be one: that is its mistake, and the
 /// client is told no more than that.
 fn unusable(error: &NameError) -> Rejection {
-    warn!(%error, "the plugin's grant can't be used");
+    limited!(WARN, UNDECIDED.admits(), %error, "the plugin's grant can't be used");
     Rejection::new("the server granted a name that can't be used")
 }
 

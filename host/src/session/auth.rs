@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use livehost_rtmp::auth::{Attempt, Method, Verifier};
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tracing::info;
 
+use crate::logging::{STRANGERS, UNDECIDED, limited};
 use crate::policy::{ConnectDecision, ConnectRequest, Credential, Gate, Rejection};
 
 /// Open challenges of the process; the oldest makes room for one more.
@@ -170,7 +171,13 @@ async fn advance(
         info!(user, method = method.as_str(), "authenticated");
         Step::Passed(user)
     } else {
-        warn!(user, method = method.as_str(), "authentication failed");
+        limited!(
+            WARN,
+            STRANGERS.admits(),
+            user,
+            method = method.as_str(),
+            "authentication failed"
+        );
         Step::Refused(Rejection::new(method.failed()))
     }
 }
@@ -193,7 +200,9 @@ fn salted(
         }
         (Method::Llnw, Some(Credential::Llnw(hash))) => (random, Some(Verifier::derived(hash))),
         (_, Some(_)) => {
-            warn!(
+            limited!(
+                WARN,
+                UNDECIDED.admits(),
                 user,
                 method = method.as_str(),
                 "the plugin's credential is for another method"

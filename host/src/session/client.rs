@@ -1,6 +1,6 @@
 //! A client's state and what its commands do.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::answers::Answer;
 use super::directory::Registration;
@@ -22,6 +22,7 @@ use crate::application::Application;
 use crate::carrier::Carrier;
 use crate::hub::{Outlet, Wake};
 use crate::input::Publishing;
+use crate::logging::{STRANGERS, limited};
 use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event, Occasion};
@@ -183,8 +184,15 @@ impl ClientSession {
         }
     }
 
+    /// Where the client is.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let remote = self.client.remote.parse::<SocketAddr>();
+        remote.ok().map(|remote| remote.ip())
+    }
+
     pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
-        warn!(code, reason, "connect refused");
+        let admitted = STRANGERS.admits_refusal(self.address());
+        limited!(WARN, admitted, code, reason, "connect refused");
         self.machine.reject_connect(code, reason);
         self.end = Some(SessionEnd::Refused);
     }
@@ -299,10 +307,13 @@ impl ClientSession {
             }
         }
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let admitted = || self.application.is_some() || STRANGERS.admits();
         if end.is_failure() {
-            warn!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+            limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
+                bytes_out, "session ended");
         } else {
-            info!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+            limited!(INFO, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
+                bytes_out, "session ended");
         }
         if let Some(application) = &self.application {
             let gate = application.gate();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use livehost_rtmp::auth as rtmp_auth;
 use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_wire::amf0::{self, Properties, Value};
-use tracing::{Instrument, Span, field, info_span, warn};
+use tracing::{Instrument, Span, field, info_span};
 
 use super::answers::Answer;
 use super::auth::{Candidate, Outcome};
 use super::client::ClientSession;
 use super::names::{AppPath, NameError, StreamName};
 use crate::application::Application;
+use crate::logging::{STRANGERS, limited};
 use crate::policy::{ConnectRequest, Pairs, Scalar, StreamRequest};
 use crate::relay::Lineage;
 
@@ -145,7 +146,7 @@ impl ClientSession {
         let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
             Err(error) => {
-                warn!(%error, "refused a stream name");
+                limited!(WARN, STRANGERS.admits(), %error, "refused a stream name");
                 self.machine.reject_stream(code, &error.to_string());
                 return None;
             }

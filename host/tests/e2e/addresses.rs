@@ -65,13 +65,17 @@ fn a_proxy_s_client_is_known_by_its_own_address() {
         "\"127.0.0.0/8\", \"::1\"",
     );
     let host = Host::start(&config);
-    for source in ["203.0.113.7:51234", "[2001:db8::7]:51234"] {
+    for (source, client) in [
+        ("203.0.113.7:51234", "203.0.113.7:51234"),
+        ("[2001:db8::7]:51234", "[2001:db8::7]:51234"),
+        // Of an IPv4 client that came to the proxy's IPv6 socket.
+        ("[::ffff:203.0.113.9]:51234", "203.0.113.9:51234"),
+    ] {
         let source: SocketAddr = source.parse().unwrap();
         for header in [line(source), binary(source)] {
             let asked = Client::connect_behind(host.addr, &header, "live?mode=tell-client");
-            assert_eq!(told(asked), format!("rtmp - {source}"));
-            let remote = source.to_string();
-            let refused = [("remote", remote.as_str())];
+            assert_eq!(told(asked), format!("rtmp - {client}"));
+            let refused = [("remote", client)];
             host.log.wait(START, "connect refused", &refused, SOON);
         }
     }

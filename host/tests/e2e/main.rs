@@ -38,6 +38,7 @@ mod shared_objects;
 mod shipped;
 mod slow_players;
 mod state;
+mod strangers;
 mod support;
 mod templates;
 mod timestamps;

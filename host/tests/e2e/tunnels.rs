@@ -1,9 +1,9 @@
 //! RTMPT and RTMPE request by request: what clients do wrong, and leave undone.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read, Write as _},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
@@ -60,6 +60,17 @@ impl Http {
 
     fn post(&mut self, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         self.ask("POST", path, body)
+    }
+
+    /// Asks for something that has no body either way.
+    fn try_post(&mut self, path: &str) -> std::io::Result<()> {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        self.0.get_mut().write_all(head.as_bytes())?;
+        let mut answer = [0; 1024];
+        match self.0.read(&mut answer)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 
     fn open_tunnel(&mut self) -> String {
@@ -148,6 +159,73 @@ fn a_tunnel_expires_when_its_client_asks_no_more() {
     // Gone soon after its session.
     let gone = (0..1000).any(|number| http.post(&format!("/idle/{name}/{number}"), b"").0 == 404);
     assert!(gone, "the tunnel is still there");
+    host.stop();
+}
+
+/// Waits until the server closes the connection.
+fn is_closed(socket: &mut impl Read) {
+    match socket.read_to_end(&mut Vec::new()) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+}
+
+#[test]
+fn a_connection_without_a_tunnel_has_a_deadline_whatever_it_asks() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("handshake: \"1 s\"");
+    let host = Host::start(&config.chain(RTMPT, ""));
+    let closed = |socket: &TcpStream| {
+        let local = socket.local_addr().expect("connected").to_string();
+        let why = [
+            ("remote", local.as_str()),
+            ("reason", "no tunnel within 1 s"),
+        ];
+        host.log.wait(START, "HTTP connection closed", &why, SOON);
+    };
+    for sent in [
+        &b""[..],
+        b"POST /open/1 HT",
+        b"POST /open/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    ] {
+        let mut socket = TcpStream::connect(host.addr).expect("it listens");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        socket.write_all(sent).expect("it reads");
+        is_closed(&mut socket);
+        closed(&socket);
+    }
+    // One that asks again and again, for nothing.
+    let mut http = Http::open(&host);
+    let socket = http.0.get_ref().try_clone().expect("a second handle");
+    let begin = Instant::now();
+    while http.try_post("/fcs/ident2").is_ok() {
+        assert!(begin.elapsed() < SOON, "it is served for ever");
+    }
+    closed(&socket);
+    host.stop();
+}
+
+#[test]
+fn a_connection_of_a_tunnel_ends_after_it() {
+    let _guard = together();
+    let limits = "handshake: \"1 s\", tunnel: \"2 s\"";
+    let config = Config::live(App::open("reject")).limits(limits);
+    let host = Host::start(&config.chain(RTMPT, "").level("info,livehost::chain=debug"));
+    let mut http = Http::open(&host);
+    let name = http.open_tunnel();
+    // Its session has waited for a connect in vain, not its connection.
+    host.log
+        .wait(START, "session ended", &[("reason", "timeout")], SOON);
+    let (status, _) = http.post(&format!("/idle/{name}/1"), b"");
+    assert!(status == 200 || status == 404, "{status}");
+    is_closed(&mut http.0);
+    let over = "HTTP connection closed: no more requests of a tunnel";
+    host.log.wait(START, over, &[], SOON);
+    assert!(
+        host.log
+            .find(START, "HTTP connection closed", &[])
+            .is_empty()
+    );
     host.stop();
 }
 

@@ -8,11 +8,12 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::tunnel::Tunnel;
 use crate::chain;
 use crate::config::Chain;
+use crate::logging::{STRANGERS, limited};
 use crate::net::{Admission, Refused};
 use crate::session::{Entrance, Shared};
 
@@ -78,8 +79,8 @@ impl Tunnels {
                 tokio::select! {
                     () = &mut session => {}
                     () = tunnel.expired(patience) => {
-                        info!(%remote, seconds = patience.as_secs_f32(),
-                            "a tunnelled client asks no more");
+                        limited!(INFO, STRANGERS.admits(), %remote,
+                            seconds = patience.as_secs_f32(), "a tunnelled client asks no more");
                         // The session takes it for the end of the connection.
                         tunnel.close();
                         session.await;

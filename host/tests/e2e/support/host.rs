@@ -45,6 +45,22 @@ pub(crate) fn check(folder: &Path, config: &str) -> Process {
     command("check", folder, config)
 }
 
+/// `host VERB config.ron` by a shell that has this behind it, like `> /dev/full`.
+pub(crate) fn redirected(verb: &str, folder: &Path, config: &str, redirection: &str) -> Process {
+    let file = folder.join("config.ron");
+    fs::write(&file, config).expect("config.ron can be written");
+    let line = format!("exec \"$0\" \"$@\" {redirection}");
+    Process::spawn(
+        format!("host {verb} {redirection}"),
+        Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_host"), verb])
+            .arg(&file)
+            .env("SSL_CERT_FILE", folder.join(TRUSTED))
+            .env("SSL_CERT_DIR", "")
+            .env_remove("RUST_LOG"),
+    )
+}
+
 fn command(verb: &str, folder: &Path, config: &str) -> Process {
     let file = folder.join("config.ron");
     fs::write(&file, config).expect("config.ron can be written");

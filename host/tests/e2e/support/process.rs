@@ -195,6 +195,9 @@ pub(crate) enum Signal {
     Kill,
     Stop,
     Continue,
+    User1,
+    User2,
+    FileSize,
 }
 
 /// How a process ended.
@@ -245,6 +248,9 @@ impl Process {
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
+            Signal::User1 => "USR1",
+            Signal::User2 => "USR2",
+            Signal::FileSize => "XFSZ",
         };
         let sent = Command::new("sh")
             .arg("-c")
