@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use tracing::warn;
 
 use super::server::Unit;
 use crate::application::{Application, Settings};
@@ -91,6 +92,9 @@ pub(super) fn door(acceptor: &config::Acceptor) -> anyhow::Result<Door> {
         .then(|| Tls::load(&acceptor.tls))
         .transpose()
         .with_context(|| format!("the acceptor {} has no TLS", acceptor.listen))?;
+    for why in tls.iter().flat_map(|tls| tls.untimely()) {
+        warn!(listen = %acceptor.listen, "{why}");
+    }
     let layers = Layers {
         chain: acceptor.chain,
         tls,
