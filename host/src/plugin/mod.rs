@@ -339,14 +339,20 @@ impl Plugin {
         if tokio::time::timeout(drain, rest).await.is_err() {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
-        let saved = tokio::time::timeout(SAVE, core.app.kv.save()).await;
+        self.save().await;
+        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
+    }
+
+    /// Waits until its state is on disk; what keeps it from there is logged.
+    pub async fn save(&self) {
+        let app = &self.core.app;
+        let saved = tokio::time::timeout(SAVE, app.kv.save()).await;
         if let Err(error) = saved.unwrap_or_else(|_| Err("the disk took too long".into())) {
             error!(
-                app = core.app.name,
+                app = app.name,
                 error, "plugin state of this run was not saved"
             );
         }
-        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
     }
 }
 

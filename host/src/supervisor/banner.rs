@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::config::{Application, Config};
 use crate::plugin::{Check, Plugin};
+use crate::terminal::say;
 
 /// Says what listens where, what decides there, and how to try it.
 pub(super) fn print<'a>(
@@ -55,13 +56,13 @@ pub(super) fn print<'a>(
              play          ffplay '{url}'\n"
         );
     }
-    print!("{text}");
+    say!("{}", text.trim_end_matches('\n'));
 }
 
 /// One application's line of `check`, with a warning where strangers could
 /// publish.
 pub(super) fn print_checked(config: &Config, name: &str, application: &Application, check: &Check) {
-    println!(
+    say!(
         "application {name}: {} ({}) ok",
         shown(&application.plugin, &config.base),
         check.hash
@@ -74,7 +75,7 @@ pub(super) fn print_checked(config: &Config, name: &str, application: &Applicati
         .iter()
         .filter(|acceptor| acceptor.serves(name) && !acceptor.listen.ip().is_loopback());
     for acceptor in exposed {
-        println!(
+        say!(
             "warning: application {name} accepts publishers without any key, and {} can be \
              reached from other machines; give its plugin keys, or listen on 127.0.0.1",
             acceptor.listen
