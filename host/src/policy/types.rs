@@ -3,6 +3,8 @@
 //! Field for field the same as the WIT records, so that a reader of one knows
 //! the other; durations are milliseconds because the interface has them so.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
 
 /// Identifies a connection for the life of the process.
@@ -38,6 +40,14 @@ pub struct Client {
     pub tls_name: Option<String>,
     /// What `on-connect` granted.
     pub attrs: Pairs,
+}
+
+impl Client {
+    /// Where it is, without the port.
+    pub fn address(&self) -> Option<IpAddr> {
+        let remote = self.remote.parse::<SocketAddr>();
+        remote.ok().map(|remote| remote.ip())
+    }
 }
 
 /// A client's `connect` command.

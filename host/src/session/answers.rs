@@ -32,8 +32,8 @@ pub(super) enum Answer {
         instance: Option<Arc<str>>,
         decision: ConnectDecision,
     },
-    /// The client has to log in, and will come again.
-    Challenged(Rejection),
+    /// The client has to log in, or failed to.
+    Unauthenticated(Rejection),
     Publish {
         stream: u32,
         request: StreamRequest,
@@ -64,11 +64,10 @@ impl ClientSession {
                 instance,
                 decision,
             } => self.connect_decided(application, instance, decision),
-            Answer::Challenged(rejection) => {
-                limited!(INFO, STRANGERS.admits(), "asked to log in");
+            Answer::Unauthenticated(rejection) => {
                 let code = code_or(&rejection, "NetConnection.Connect.Rejected");
                 self.machine.reject_connect(code, &rejection.description);
-                self.end = Some(SessionEnd::Refused);
+                self.end = Some(SessionEnd::Unauthenticated);
             }
             Answer::Publish {
                 stream,
@@ -239,7 +238,7 @@ impl ClientSession {
 
     fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
         let code = code_or(rejection, usual);
-        let admitted = STRANGERS.admits_refusal(self.address());
+        let admitted = STRANGERS.admits_refusal(self.client.address());
         limited!(
             WARN,
             admitted,
@@ -311,7 +310,7 @@ impl ClientSession {
 
     fn refuse_play(&mut self, rejection: &Rejection) {
         let code = code_or(rejection, "NetStream.Play.Failed");
-        let admitted = STRANGERS.admits_refusal(self.address());
+        let admitted = STRANGERS.admits_refusal(self.client.address());
         limited!(
             WARN,
             admitted,

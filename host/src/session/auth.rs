@@ -77,8 +77,9 @@ impl Open {
 /// What comes of a connect.
 pub(super) enum Outcome {
     Decided(ConnectDecision),
-    /// The refusal is a step of a challenge: the client will come again.
-    Challenged(Rejection),
+    /// The refusal is a step of a challenge, after which the client will come
+    /// again, or its end. The log has it already.
+    Unauthenticated(Rejection),
 }
 
 /// A connect with what authentication has put behind its names.
@@ -118,7 +119,11 @@ pub(super) async fn connect(
                 .push((METHOD.to_owned(), method.as_str().to_owned()));
             Outcome::Decided(gate.connect(request).await)
         }
-        Step::Challenge(text) => Outcome::Challenged(Rejection::new(text)),
+        Step::Challenge(text) => {
+            limited!(INFO, STRANGERS.admits(), "asked to log in");
+            Outcome::Unauthenticated(Rejection::new(text))
+        }
+        Step::Failed => Outcome::Unauthenticated(Rejection::new(method.failed())),
         Step::Refused(rejection) => Outcome::Decided(ConnectDecision::Reject(rejection)),
     }
 }
@@ -127,6 +132,7 @@ pub(super) async fn connect(
 enum Step {
     Passed(String),
     Challenge(String),
+    Failed,
     Refused(Rejection),
 }
 
@@ -171,14 +177,15 @@ async fn advance(
         info!(user, method = method.as_str(), "authenticated");
         Step::Passed(user)
     } else {
+        let admitted = STRANGERS.admits_refusal(request.client.address());
         limited!(
             WARN,
-            STRANGERS.admits(),
+            admitted,
             user,
             method = method.as_str(),
             "authentication failed"
         );
-        Step::Refused(Rejection::new(method.failed()))
+        Step::Failed
     }
 }
 

@@ -1,6 +1,6 @@
 //! A client's state and what its commands do.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -184,14 +184,8 @@ impl ClientSession {
         }
     }
 
-    /// Where the client is.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        let remote = self.client.remote.parse::<SocketAddr>();
-        remote.ok().map(|remote| remote.ip())
-    }
-
     pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
-        let admitted = STRANGERS.admits_refusal(self.address());
+        let admitted = STRANGERS.admits_refusal(self.client.address());
         limited!(WARN, admitted, code, reason, "connect refused");
         self.machine.reject_connect(code, reason);
         self.end = Some(SessionEnd::Refused);
@@ -311,6 +305,9 @@ impl ClientSession {
         if end.is_failure() {
             limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
                 bytes_out, "session ended");
+        } else if matches!(end, SessionEnd::Unauthenticated) {
+            // Each step of a challenge has a connection, and its line already.
+            debug!(reason, detail = %end, "session ended");
         } else {
             limited!(INFO, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
                 bytes_out, "session ended");

@@ -70,7 +70,7 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
         }
     }
     if !gone {
-        if !matches!(end, SessionEnd::Refused) {
+        if !matches!(end, SessionEnd::Refused | SessionEnd::Unauthenticated) {
             session.say_goodbye(&end);
         }
         session.drain();

@@ -25,6 +25,8 @@ pub(super) enum SessionEnd {
     WriteStalled(u64),
     #[error("refused")]
     Refused,
+    #[error("not logged in")]
+    Unauthenticated,
     /// The server ended the last stream the client had.
     #[error("{text}")]
     StreamOver { reason: &'static str, text: String },
@@ -55,7 +57,7 @@ impl SessionEnd {
             Self::HandshakeTimeout(_) | Self::Idle(_) | Self::Silent(_) => "timeout",
             Self::WriteStalled(_) => "stalled",
             Self::Expired(_) => "limit",
-            Self::Refused => "refused",
+            Self::Refused | Self::Unauthenticated => "refused",
             Self::StreamOver { reason, .. } => reason,
             Self::Ordered(_) => "kicked",
             Self::Shutdown => "shutdown",

@@ -64,7 +64,7 @@ impl ClientSession {
                     instance,
                     decision,
                 },
-                Outcome::Challenged(rejection) => Answer::Challenged(rejection),
+                Outcome::Unauthenticated(rejection) => Answer::Unauthenticated(rejection),
             }
         });
     }
