@@ -22,7 +22,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-sdk plugin-common $(SHIPPED) keyed
+LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-counting livehost-sdk plugin-common $(SHIPPED) keyed
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Programs of the project's own commands, not of the system.
@@ -112,13 +112,17 @@ TARGET ?= session
 MINUTES ?= 1
 FUZZER := host/fuzz/target/$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release/$(TARGET)
 KEPT := host/fuzz/corpus/$(TARGET)
-FOUND := target/fuzz/$(TARGET)
+# What large inputs find is not kept: the corpus is small.
+FOUND := target/fuzz/$(if $(LARGE),large-found-)$(TARGET)
+LARGE_SEEDS := target/fuzz/large-$(TARGET)
 
 .PHONY: fuzz
-fuzz: fuzz-build ## Fuzz TARGET (session) for MINUTES (1): what is new goes to target/fuzz
+fuzz: fuzz-build ## Fuzz TARGET (session) for MINUTES (1), with LARGE=1 from large inputs: what is new goes to target/fuzz
 	@mkdir -p $(FOUND) $(KEPT)
+	$(if $(LARGE),cargo run --quiet -p livehost-rtmp --example large_inputs -- $(TARGET) $(LARGE_SEEDS))
 	$(FUZZER) $(FOUND) $(KEPT) -artifact_prefix=target/fuzz/$(TARGET)- \
-		-max_len=1500 -timeout=10 -rss_limit_mb=1024 \
+		$(if $(LARGE),$(LARGE_SEEDS) -max_len=500000 -len_control=0,-max_len=1500) \
+		-timeout=10 -rss_limit_mb=1024 \
 		-max_total_time=$$(( $(MINUTES) * 60 )) -print_final_stats=1
 
 .PHONY: fuzz-keep

@@ -28,6 +28,8 @@ pub struct Application {
 pub struct Settings {
     /// How its streams are cached and queued.
     pub media: hub::Settings,
+    /// Bytes of one message of a server that a stream is pulled from.
+    pub message: usize,
     /// A publisher that is silent for so long is lost.
     pub publisher_timeout: Duration,
     /// How long a player waits for a publisher.

@@ -27,6 +27,13 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
     /// Reads what there is; 0 says that the peer sends no more.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// The same, without asking first whether the socket is ready, which the
+    /// runtime may not have heard of yet. What the peer has sent so far is
+    /// there to be read, its end included.
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_read(buffer)
+    }
+
     /// Writes as much of `slices` as there is room for.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
@@ -57,6 +64,10 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
 impl<C: Carrier + ?Sized> Carrier for Arc<C> {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (**self).try_read(buffer)
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read_now(buffer)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -101,6 +112,11 @@ impl Carrier for TcpStream {
             Err(error) if read == 0 => Err(error),
             _ => Ok(read),
         }
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The socket is non-blocking.
+        (&*SockRef::from(self)).read(buffer)
     }
 
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -32,8 +32,8 @@ pub enum Command {
     /// plugin, and prints what listens where. Plugins and the configuration
     /// are reloaded when their files change, or on SIGHUP. On SIGINT (Ctrl-C)
     /// or SIGTERM clients are told, given `limits.drain` to leave, and the
-    /// exit status is 0. A configuration, plugin or address that cannot be
-    /// used at the start: status 1 and the reason.
+    /// exit status is 0; a second one ends at once. A configuration, plugin or
+    /// address that cannot be used at the start: status 1 and the reason.
     Run {
         /// The configuration file; relative paths in it start at its folder
         #[arg(value_name = "CONFIG")]

@@ -12,6 +12,9 @@
 //! data); a session knows the trait
 //! [`policy::Policy`], and the hub never names a session.
 
+// They panic where nobody listens: see `terminal`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod application;
 pub mod author;
 pub mod carrier;
@@ -33,4 +36,5 @@ pub mod session;
 pub mod shared_objects;
 pub mod supervisor;
 pub mod tally;
+pub mod terminal;
 pub mod watch;

@@ -1,10 +1,12 @@
 //! `host`: the command line of livehost.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
 use livehost::cli::{Cli, Command};
-use livehost::{author, supervisor};
+use livehost::{author, supervisor, terminal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,7 +16,9 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the async runtime could not start: {error}");
+            terminal::complain(format_args!(
+                "error: the async runtime could not start: {error}"
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            terminal::complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

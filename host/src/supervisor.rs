@@ -10,20 +10,22 @@ mod build;
 mod files;
 mod reconfigure;
 mod server;
+mod signals;
 mod stats;
 
 use std::path::Path;
 
-use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use crate::config::Config;
 use crate::logging;
 use crate::plugin::{Plugin, Runtime, Storage};
+use crate::terminal::{self, say};
 use server::Server;
+use signals::Signals;
 
-/// Serves what the file describes until SIGINT or SIGTERM.
+/// Serves what the file describes until SIGINT or SIGTERM. A second one ends
+/// what is left at once.
 ///
 /// # Errors
 /// When the configuration, a plugin or an address can't be used: nothing
@@ -37,11 +39,12 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     let mut server = Server::start(file, config, log).await?;
     // Dropping `keep` half-way is safe: the server is stopped next.
     let name = tokio::select! {
-        name = stop_signal(&mut signals.interrupt, &mut signals.terminate) => name,
+        name = signals.stop.any() => name,
         never = server.keep(&mut signals.hangup) => match never {},
+        never = signals.ignored.note() => match never {},
     };
-    info!(signal = name, "stopping");
-    server.stop().await;
+    info!(signal = name, again = "ends at once", "stopping");
+    server.stop(signals.stop.any()).await;
     Ok(())
 }
 
@@ -58,43 +61,21 @@ pub async fn check(file: &Path) -> anyhow::Result<()> {
             Ok(check) => banner::print_checked(&config, name, application, &check),
             Err(error) => {
                 failed = failed.saturating_add(1);
-                eprintln!("error: {error:#}");
+                terminal::complain(format_args!("error: {error:#}"));
             }
         }
     }
     for acceptor in &config.acceptors {
-        build::door(acceptor)?;
+        let door = build::door(acceptor)?;
+        for why in door.layers.tls.iter().flat_map(|tls| tls.untimely()) {
+            say!("warning: {why}");
+        }
     }
     anyhow::ensure!(
         failed == 0,
         "{failed} of {} applications could not start",
         config.applications.len()
     );
-    println!("{}: ok", file.display());
+    say!("{}: ok", file.display());
     Ok(())
-}
-
-/// What the process is told from outside.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind, name| signal(kind).with_context(|| format!("{name} can't be caught"));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
-            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
-            hangup: listen(SignalKind::hangup(), "SIGHUP")?,
-        })
-    }
-}
-
-async fn stop_signal(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    }
 }

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const SOON: Duration = Duration::from_secs(5);
+    const SOON: Duration = Duration::from_secs(20);
 
     async fn next(reports: &mut mpsc::Receiver<PathBuf>) -> PathBuf {
         tokio::time::timeout(SOON, reports.recv())

@@ -14,8 +14,9 @@ use crate::{
 /// so [`std::cell::Cell`] and [`std::cell::RefCell`] are fine for caches.
 ///
 /// A decision has a CPU budget (50 ms unless configured) and a wall deadline
-/// (3 s). A panic, or a budget exceeded, ends the instance, and the
-/// application's `on_error` rule decides instead.
+/// (3 s). A panic, or a budget exceeded, ends the instance, and the client is
+/// refused; only when the policy was still waiting at its deadline, for HTTP or
+/// asleep, the application's `on_error` rule decides instead.
 pub trait App: Sized + 'static {
     /// Makes the policy from its configuration, a JSON text. It is every
     /// instance's first call; an error refuses the new version (or the start)

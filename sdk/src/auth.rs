@@ -83,7 +83,8 @@ pub trait Authenticate: App {
     fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge>;
 
     /// The password of a user, or what was derived from it; none if there is
-    /// no such user. Clients are told only that user or password is wrong.
+    /// no such user. Clients are told only that user or password is wrong. Asked
+    /// for a user's challenge and again for the response, so a salt has to stay.
     fn on_credential(&self, req: &ConnectRequest, user: &str) -> Option<Credential>;
 }
 

@@ -114,7 +114,8 @@ decision!(PlayDecision, PlayGrant);
 
 impl ConnectGrant {
     /// Keeps `key` = `value` with the connection: every later hook sees it in
-    /// [`crate::Client::attrs`].
+    /// [`crate::Client::attrs`]. A connection may have 64 of them, 16 KiB in all;
+    /// with more the client is refused.
     pub fn attr(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.attrs.push((key.into(), value.into()));
         self

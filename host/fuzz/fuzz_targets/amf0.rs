@@ -1,3 +1,15 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| livehost_wire::fuzz::amf0(data));
+use livehost_counting::{Counting, peak_of};
+use livehost_wire::fuzz;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (peak, ()) = peak_of(|| fuzz::cost_of_amf0(data));
+    // A message may cost 8 times its bytes and 1 MiB, 16 MiB at most.
+    let limit = (data.len() * 8 + (1 << 20)).min(16 << 20);
+    assert!(peak <= limit, "{peak} of {limit} bytes for {}", data.len());
+    fuzz::amf0(data);
+});

@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail, ensure};
 use parking_lot::Mutex;
 
 use super::inspect;
+use crate::terminal;
 
 /// A folder that holds the sources of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(super) type Running = Arc<Mutex<Option<Child>>>;
 pub fn build(folder: &Path) -> anyhow::Result<()> {
     let project = Project::open(folder)?;
     let component = project.build(Purpose::Release, &Running::default())?;
-    println!("{}", component.display());
+    terminal::print(format_args!("{}", component.display()))?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::build::{Project, Purpose, Running};
 use crate::config::Config;
 use crate::supervisor;
+use crate::terminal::{self, say};
 
 /// A burst of changes is over after so long without another: editors write
 /// several files.
@@ -58,7 +59,7 @@ pub async fn dev(file: &Path) -> anyhow::Result<()> {
         let _ = child.wait();
     }
     if thread.join().is_err() {
-        eprintln!("dev: the builder of plugins panicked");
+        terminal::complain(format_args!("dev: the builder of plugins panicked"));
     }
     served
 }
@@ -75,12 +76,12 @@ fn projects(file: &Path) -> anyhow::Result<Vec<Project>> {
         let same = |project: &Project| project.component() == application.plugin;
         match folder {
             Some(Ok(project)) if same(&project) => {
-                println!("dev: {name}: built from {}", project.folder.display());
+                say!("dev: {name}: built from {}", project.folder.display());
                 if !projects.contains(&project) {
                     projects.push(project);
                 }
             }
-            _ => println!(
+            _ => say!(
                 "dev: {name}: {} has no sources beside it",
                 application.plugin.display()
             ),
@@ -101,7 +102,7 @@ fn build(project: &Project, running: &Running) -> anyhow::Result<()> {
 
 fn say(project: &Project, what: &str) {
     let name = project.folder.file_name().unwrap_or_default();
-    println!("dev: {}: {what}", name.display());
+    say!("dev: {}: {what}", name.display());
 }
 
 /// Builds what has changed.

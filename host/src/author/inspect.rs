@@ -14,6 +14,7 @@ use wasmparser::{Parser, Payload};
 
 use crate::config::units::format_size;
 use crate::plugin::{OPTIONAL, TRACK};
+use crate::terminal;
 
 /// A larger file is not read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
@@ -148,9 +149,12 @@ const OFFERED: &[&str] = &[
 pub fn inspect(file: &Path, json: bool) -> anyhow::Result<()> {
     let inspection = read(file)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
+        terminal::print(format_args!(
+            "{}",
+            serde_json::to_string_pretty(&inspection)?
+        ))?;
     } else {
-        print!("{}", text(&inspection));
+        terminal::print(format_args!("{}", text(&inspection).trim_end()))?;
     }
     Ok(())
 }

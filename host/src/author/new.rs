@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use crate::cli::TemplateLanguage;
+use crate::terminal::say;
 
 /// A file of the new folder, and its text.
 type File = (&'static str, &'static str);
@@ -108,7 +109,7 @@ pub fn new(name: &str, language: TemplateLanguage, parent: &Path) -> anyhow::Res
             .replace("{{version}}", SDK_VERSION);
         write(&folder.join(file), &text)?;
     }
-    println!(
+    say!(
         "{shown}: a plugin; next:\n  \
          host plugin build {shown}\n  \
          host plugin test {shown}/{name}.wasm {shown}/cases.ron"

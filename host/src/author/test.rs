@@ -21,6 +21,7 @@ use crate::plugin::{
     Trial,
 };
 use crate::policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
+use crate::terminal::say;
 
 /// More timers than this don't fire in one wait: some set each other.
 const MAX_FIRED: usize = 1000;
@@ -90,7 +91,7 @@ pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Resul
         plugin,
         limits: patient(),
     };
-    println!("{}: {}", plugin.display(), file.display());
+    say!("{}: {}", plugin.display(), file.display());
     let mut failed = 0_usize;
     let mut decisions = Vec::new();
     for case in &cases.cases {
@@ -100,7 +101,7 @@ pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Resul
         decisions.push(outcome.decisions);
     }
     let count = cases.cases.len();
-    println!(
+    say!(
         "{count} cases: {} ok, {failed} failed",
         count.saturating_sub(failed)
     );
@@ -177,14 +178,14 @@ impl Run<'_> {
             Some(seed) => {
                 let mut random = Random::new(seed);
                 random.shuffle(&mut order);
-                println!(
+                say!(
                     "again, with {} instances, shuffled by {seed}",
                     options.instances
                 );
                 Turn::Random(random)
             }
             None => {
-                println!("again, with {} instances in turn", options.instances);
+                say!("again, with {} instances in turn", options.instances);
                 Turn::Next(0)
             }
         };
@@ -217,7 +218,7 @@ impl Run<'_> {
                 }
             }
         }
-        println!("{changed} decisions changed");
+        say!("{changed} decisions changed");
         Ok(changed)
     }
 }
@@ -459,10 +460,10 @@ fn listed(items: &[impl ToString]) -> String {
 
 fn print(cases: &Cases, case: &Case, failures: &[Failure]) {
     if failures.is_empty() {
-        println!("  ok      {}", case.name);
+        say!("  ok      {}", case.name);
         return;
     }
-    println!("  FAILED  {}", case.name);
+    say!("  FAILED  {}", case.name);
     for failure in failures {
         let Failure {
             line,
@@ -470,13 +471,13 @@ fn print(cases: &Cases, case: &Case, failures: &[Failure]) {
             part,
             difference,
         } = failure;
-        println!("    {}:{line}: {at}", cases.file.display());
+        say!("    {}:{line}: {at}", cases.file.display());
         match difference.field.as_str() {
-            "" => println!("      {part}"),
-            field => println!("      {part}: {field}"),
+            "" => say!("      {part}"),
+            field => say!("      {part}: {field}"),
         }
-        println!("      - expected {}", difference.expected);
-        println!("      + got      {}", difference.got);
+        say!("      - expected {}", difference.expected);
+        say!("      + got      {}", difference.got);
     }
 }
 
@@ -488,8 +489,8 @@ fn print_change(
     after: Option<&Fact>,
 ) {
     let shown = |fact: Option<&Fact>| fact.map_or("no answer".to_owned(), Fact::to_string);
-    println!("  CHANGED {}", case.name);
-    println!("    {}:{}: {}", cases.file.display(), step.line, step.title);
-    println!("      - fresh    {}", shown(before));
-    println!("      + now      {}", shown(after));
+    say!("  CHANGED {}", case.name);
+    say!("    {}:{}: {}", cases.file.display(), step.line, step.title);
+    say!("      - fresh    {}", shown(before));
+    say!("      + now      {}", shown(after));
 }

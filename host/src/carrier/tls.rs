@@ -61,7 +61,25 @@ impl TlsCarrier {
         }
     }
 
-    fn read(&self, tls: &mut Connection, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+    fn read(&self, buffer: &mut [u8], now: bool) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let (filled, outcome) = self.decrypt(&mut state.tls, buffer, now);
+        let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let more = !outcome.as_ref().is_err_and(waits);
+        self.more.store(more, Ordering::Relaxed);
+        match outcome {
+            // What came before an error counts; the error comes again.
+            Err(error) if filled == 0 => Err(error),
+            _ => Ok(filled),
+        }
+    }
+
+    fn decrypt(
+        &self,
+        tls: &mut Connection,
+        buffer: &mut [u8],
+        now: bool,
+    ) -> (usize, io::Result<()>) {
         let mut filled = 0;
         loop {
             match tls
@@ -81,7 +99,11 @@ impl TlsCarrier {
                 }
                 Err(error) => return (filled, Err(error)),
             }
-            if let Err(error) = tls.read_tls(&mut Socket(&self.socket)) {
+            let read = match now {
+                true => tls.read_tls(&mut Now(&self.socket)),
+                false => tls.read_tls(&mut Socket(&self.socket)),
+            };
+            if let Err(error) = read {
                 return (filled, Err(error));
             }
             let processed = tls.process_new_packets();
@@ -111,16 +133,11 @@ impl TlsCarrier {
 
 impl Carrier for TlsCarrier {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state.lock();
-        let (filled, outcome) = self.read(&mut state.tls, buffer);
-        let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        let more = !outcome.as_ref().is_err_and(waits);
-        self.more.store(more, Ordering::Relaxed);
-        match outcome {
-            // What came before an error counts; the error comes again.
-            Err(error) if filled == 0 => Err(error),
-            _ => Ok(filled),
-        }
+        self.read(buffer, false)
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer, true)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -183,6 +200,15 @@ struct Socket<'s>(&'s TcpStream);
 impl Read for Socket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(buffer)
+    }
+}
+
+/// The same, whether or not the runtime knows that it is ready.
+struct Now<'s>(&'s TcpStream);
+
+impl Read for Now<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_now(buffer)
     }
 }
 

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::carrier::Carrier;
 use crate::carrier::tls::TlsCarrier;
 use crate::config::Chain;
+use crate::logging::{STRANGERS, limited};
 use crate::session::{self, Entrance, Shared};
 pub use http::Tunnels;
 use tls::Tls;
@@ -104,7 +105,8 @@ async fn secure(
     shared: &Shared,
 ) -> Option<TlsStream<TcpStream>> {
     let Some(tls) = &layers.tls else {
-        warn!(%remote, chain = %layers.chain, "the acceptor has no certificate");
+        limited!(WARN, STRANGERS.admits(), %remote, chain = %layers.chain,
+            "the acceptor has no certificate");
         return None;
     };
     in_time("TLS", tls.accept(socket), remote, entrance, shared).await
@@ -134,6 +136,6 @@ async fn in_time<T>(
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {} s", limit.as_secs_f32()),
     };
-    warn!(%remote, reason, "{what} handshake failed");
+    limited!(WARN, STRANGERS.admits(), %remote, reason, "{what} handshake failed");
     None
 }

@@ -144,13 +144,27 @@ impl Seal for Layer<'_> {
     }
 }
 
-impl Carrier for EncryptedCarrier {
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+impl EncryptedCarrier {
+    fn decrypt(
+        &self,
+        buffer: &mut [u8],
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         // Held meanwhile: the cipher goes on in the order of the bytes.
         let mut cipher = self.inbound.lock();
-        let count = self.inner.try_read(buffer)?;
+        let count = read(buffer)?;
         cipher.apply(buffer.get_mut(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+impl Carrier for EncryptedCarrier {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decrypt(buffer, |buffer| self.inner.try_read(buffer))
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decrypt(buffer, |buffer| self.inner.read_now(buffer))
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -186,7 +186,7 @@ fn networks(fields: &mut Fields<'_, '_>) -> Vec<IpNet> {
         let text: String = item.scalar().unwrap_or_default();
         let address = || text.parse::<IpAddr>().map(IpNet::from);
         match text.parse::<IpNet>().or_else(|_| address()) {
-            Ok(network) => networks.push(network),
+            Ok(network) => networks.push(canonical(network)),
             Err(_) => {
                 let expected = "a network or an address in quotes, like \"10.0.0.0/8\"";
                 fields.findings.expected(item, &path, expected);
@@ -194,6 +194,21 @@ fn networks(fields: &mut Fields<'_, '_>) -> Vec<IpNet> {
         }
     }
     networks
+}
+
+/// IPv4 addresses written as IPv6 are what they are, as those of clients are.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = || {
+        let bits = network.prefix_len().checked_sub(96)?;
+        let IpAddr::V4(address) = network.addr().to_canonical() else {
+            return None;
+        };
+        IpNet::new(address.into(), bits).ok()
+    };
+    match network {
+        IpNet::V4(_) => network,
+        IpNet::V6(_) => mapped().unwrap_or(network),
+    }
 }
 
 fn served(

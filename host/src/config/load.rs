@@ -469,6 +469,11 @@ fn limits(fields: &mut Fields<'_, '_>) -> Limits {
             default.connections_per_address,
             0..=1_000_000,
         ),
+        ungranted_per_address: fields.number(
+            "ungranted_per_address",
+            default.ungranted_per_address,
+            0..=1_000_000,
+        ),
         handshake: fields.duration("handshake", default.handshake, 100 * MS..=5 * MIN),
         idle: fields.duration("idle", default.idle, 100 * MS..=24 * HOUR),
         streams_per_connection: fields.number(
@@ -478,6 +483,7 @@ fn limits(fields: &mut Fields<'_, '_>) -> Limits {
         ),
         // A message's length has 24 bits: RTMP 1.0 section 5.3.1.2.1.
         message: fields.size("message", default.message, 64 * KIB..=16 * MIB),
+        call: fields.size("call", default.call, 64 * KIB..=16 * MIB),
         // 128 is what a chunk stream starts with: RTMP 1.0 section 5.4.1.
         // Clients exist that refuse more than 65536.
         chunk: fields.number("chunk", default.chunk, 128..=65_536),

@@ -181,6 +181,9 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address; 0 sets no limit. Default 0.
     pub connections_per_address: usize,
+    /// Connections at once from one address, or one /64 of IPv6, that were not
+    /// granted to publish or play; 0 sets no limit. Default 256.
+    pub ungranted_per_address: usize,
     /// Time from accept to the end of the handshake. Default 10 s.
     pub handshake: Duration,
     /// How long a client may be connected without publishing, playing or sharing.
@@ -188,8 +191,12 @@ pub struct Limits {
     pub idle: Duration,
     /// Message streams one connection may create. Default 32.
     pub streams_per_connection: usize,
-    /// The longest message taken from a client, bytes. Default 8 MiB.
+    /// The longest message taken from a client that publishes, or from a server
+    /// that a stream is pulled from, bytes. Default 8 MiB.
     pub message: usize,
+    /// The longest message taken from a client that was let in and publishes
+    /// nothing, bytes. Default 512 KiB.
+    pub call: usize,
     /// Chunk size of what is sent, bytes. Default 60000.
     pub chunk: u32,
     /// How long a client of RTMPT may go without a request. Default 10 s.
@@ -236,10 +243,12 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 0,
+            ungranted_per_address: 256,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             streams_per_connection: 32,
             message: 8 * MIB,
+            call: 512 * KIB,
             chunk: 60_000,
             tunnel: Duration::from_secs(10),
             drain: Duration::from_secs(5),

@@ -185,6 +185,8 @@ fn every_field_is_read() {
             proxy_protocol: vec![
                 "10.0.0.0/8".parse().unwrap(),
                 "2001:db8::7/128".parse().unwrap(),
+                "192.0.2.0/24".parse().unwrap(),
+                "::/0".parse().unwrap(),
             ],
             applications: vec![],
         }
@@ -195,10 +197,12 @@ fn every_field_is_read() {
         Limits {
             connections: 1,
             connections_per_address: 1,
+            ungranted_per_address: 2,
             handshake: Duration::from_millis(500),
             idle: Duration::from_secs(24 * 3600),
             streams_per_connection: 1,
             message: 16 << 20,
+            call: 64 << 10,
             chunk: 128,
             tunnel: Duration::from_secs(1),
             drain: Duration::ZERO,

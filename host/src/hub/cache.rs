@@ -5,25 +5,17 @@
 use std::sync::Arc;
 
 use livehost_rtmp::data;
-use tracing::{debug, warn};
 
 use super::frame::{Draft, Frame, Kind, Role};
 use super::group::Group;
-use super::tracks::{Covered, MainTrack};
-use super::video::{Turn, Video, VideoWatch};
-
-/// Header messages kept for one stream: sequence headers and their
-/// supplements, of every track of audio and video.
-pub(super) const MAX_HEADERS: usize = 64;
-/// Bytes of header messages kept for one stream. A header has some hundred.
-pub(super) const MAX_HEADER_BYTES: usize = 1024 * 1024;
+use super::headers::Headers;
+use super::tracks::MainTrack;
+use super::video::{Seen, Turn, Video, VideoWatch};
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     metadata: Option<Arc<Frame>>,
-    /// In the order in which they first came.
-    headers: Vec<Arc<Frame>>,
-    refused_headers: u64,
+    headers: Headers,
     group: Group,
     main_track: MainTrack,
     video_watch: VideoWatch,
@@ -42,6 +34,7 @@ impl Cache {
     /// Says whether a video frame begins a group of pictures, which depends on
     /// the tracks before it. `timestamp` in the publisher's milliseconds.
     pub(super) fn classify(&mut self, draft: &mut Draft, timestamp: u32) {
+        self.retire_headers(draft);
         if draft.kind() == Kind::Video && draft.media_track().is_some() {
             let keyframe = draft.role() == Role::Keyframe;
             if !self
@@ -53,23 +46,43 @@ impl Cache {
         }
     }
 
+    /// What needs a header of a codec that its track has no longer is not for
+    /// players that join later.
+    pub(super) fn retire_headers(&mut self, draft: &Draft) {
+        if draft.names_codecs() {
+            let retired = self.headers.retire(draft);
+            if !retired.is_empty() {
+                self.group.forget(draft.kind(), retired);
+            }
+        }
+    }
+
     /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
-    /// pictures larger than that is not kept at all: joining players then wait
-    /// for the next keyframe. Returns what that changes about the video.
+    /// pictures larger than that is not kept at all. Returns what that changes
+    /// about the video.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) -> Option<Turn> {
         self.note_codec(frame);
-        let turn = self.video_watch.note(frame);
+        let turn = self.video_watch.note(frame.seen(), limit);
         match turn {
             Some(Turn::Stops) => self.group.pause(),
             Some(Turn::Returns) => self.group.resume(frame.timestamp()),
-            Some(Turn::Begins) | None => {}
+            Some(Turn::Begins | Turn::LosesKeyframes) | None => {}
         }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
-            Role::Header => self.push_header(frame),
+            Role::Header => {
+                let before = self.headers.frames().cloned().collect();
+                self.headers.push(frame);
+                self.group.push_header(frame, before, &self.headers, limit);
+            }
             Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }
         turn
+    }
+
+    /// Notes media that is not kept: of a publisher that stands by.
+    pub(super) fn note(&mut self, seen: Seen, limit: usize) {
+        self.video_watch.note(seen, limit);
     }
 
     /// A player that joins later gets what was said before, too.
@@ -77,7 +90,7 @@ impl Cache {
         let Some(kept) = &self.metadata else {
             return newer.clone();
         };
-        let payload = data::merged_metadata(kept.payload(), newer.payload());
+        let payload = data::merged_metadata(&kept.payload(), &newer.payload());
         Frame::new(Kind::Data, newer.timestamp(), payload, newer.chunk_size())
             .map_or_else(|_| newer.clone(), Arc::new)
     }
@@ -100,46 +113,6 @@ impl Cache {
         }
     }
 
-    fn push_header(&mut self, frame: &Arc<Frame>) {
-        let same = |old: &&mut Arc<Frame>| old.slot() == frame.slot();
-        match self.headers.iter_mut().find(same) {
-            Some(old) => *old = frame.clone(),
-            None => self.headers.push(frame.clone()),
-        }
-        // The newest counts first, wherever it is.
-        let mut covered = Covered::default();
-        covered.add(frame.slot());
-        self.headers.reverse();
-        self.headers
-            .retain(|old| Arc::ptr_eq(old, frame) || covered.add(old.slot()));
-        self.headers.reverse();
-        let bytes: usize = self.headers.iter().map(|header| header.len()).sum();
-        if self.headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
-            self.headers.retain(|old| !Arc::ptr_eq(old, frame));
-            self.refuse(frame);
-        }
-    }
-
-    /// Says so once; a publisher could send such headers all the time.
-    fn refuse(&mut self, frame: &Frame) {
-        let (kind, track, bytes) = (frame.kind(), frame.slot().tracks.lowest(), frame.len());
-        let refused = "a codec header is not kept for players that join later: the stream \
-                       has more of them than are kept";
-        if self.refused_headers == 0 {
-            warn!(
-                ?kind,
-                track,
-                bytes,
-                most = MAX_HEADERS,
-                most_bytes = MAX_HEADER_BYTES,
-                "{refused}"
-            );
-        } else {
-            debug!(?kind, track, bytes, "{refused}");
-        }
-        self.refused_headers = self.refused_headers.saturating_add(1);
-    }
-
     /// Whether players can count on video.
     pub(super) fn video(&self) -> Video {
         self.video_watch.video()
@@ -155,20 +128,39 @@ impl Cache {
         known.map(|codec| codec.name)
     }
 
-    /// Metadata and headers, at the time of the first frame that follows.
+    /// Metadata, and the headers at the time of the first frame that follows.
     pub(super) fn preamble(&self, timestamp: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
-        self.metadata
-            .iter()
-            .chain(&self.headers)
-            .map(|frame| Arc::new(frame.restamped(timestamp, chunk_size)))
+        self.preamble_of(self.headers.frames(), timestamp, chunk_size)
+    }
+
+    fn preamble_of<'a>(
+        &'a self,
+        headers: impl Iterator<Item = &'a Arc<Frame>>,
+        timestamp: u32,
+        chunk_size: u32,
+    ) -> Vec<Arc<Frame>> {
+        let metadata = self.metadata.iter();
+        metadata
+            .chain(headers)
+            .map(|frame| match frame.is_at(timestamp, chunk_size) {
+                true => frame.clone(),
+                false => Arc::new(frame.restamped(timestamp, chunk_size)),
+            })
             .collect()
     }
 
-    /// The frames from the last keyframe on, for a player that joins while the
-    /// stream is at `newest`.
-    pub(super) fn group(&mut self, newest: u32) -> Vec<Arc<Frame>> {
+    /// The frames from the last keyframe on, behind the preamble they were
+    /// coded under, for a player that joins while the stream is at `newest`.
+    pub(super) fn group(&mut self, newest: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
         self.group.refresh(newest);
-        self.group.frames().to_vec()
+        let frames = self.group.frames();
+        let first = frames.first().map_or(newest, |frame| frame.timestamp());
+        let mut burst = match self.group.headers() {
+            Some(headers) => self.preamble_of(headers.iter(), first, chunk_size),
+            None => self.preamble(first, chunk_size),
+        };
+        burst.extend_from_slice(frames);
+        burst
     }
 
     /// Another publisher: nothing of the old is decodable with the new.

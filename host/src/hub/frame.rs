@@ -9,17 +9,21 @@ use livehost_rtmp::message::{Message, type_id};
 use livehost_wire::flv::{self, AudioPacket, VideoPacket};
 
 use super::tracks::{HeaderSlot, Tracks};
+use super::video::Seen;
 
 /// Message stream id that the shared chunks are written for: what
 /// `createStream` answers to a connection's first call.
 pub const SHARED_MESSAGE_STREAM: u32 = 1;
 
-/// What a frame costs beside its body: counted, so that a flood of tiny ones
+/// What a frame costs beside its chunks: counted, so that a flood of tiny ones
 /// has a limit, too.
 const OVERHEAD: usize = 256;
 
 /// The AMF0 string that starts a stream's metadata.
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+/// Metadata is of the stream, not of a moment. nginx-rtmp and SRS stamp it 0,
+/// too; at any other time FFmpeg takes it for a track of subtitles.
+const METADATA_AT: u32 = 0;
 
 /// Audio, video or data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,7 +78,10 @@ pub struct Frame {
     codec: Option<&'static str>,
     is_coded: bool,
     timestamp: u32,
-    payload: Bytes,
+    /// Bytes of the message body.
+    len: usize,
+    /// The message as all players share it, and all that is kept of it: a body
+    /// beside these would be in memory twice.
     chunks: Bytes,
     chunk_size: u32,
 }
@@ -123,34 +130,54 @@ impl Frame {
         self.codec
     }
 
-    /// True for audio and video itself, not for what is said about it.
-    pub(super) fn is_coded(&self) -> bool {
-        self.is_coded
+    /// What it says of the stream's video.
+    pub(super) fn seen(&self) -> Seen {
+        Seen {
+            kind: self.kind,
+            role: self.role,
+            is_coded: self.is_coded,
+            names_codec: self.codec.is_some(),
+            timestamp: self.timestamp,
+            cost: self.cost(),
+        }
     }
 
-    /// Milliseconds on the stream's timeline; DTS for video.
+    /// Milliseconds on the stream's timeline, DTS for video; 0 for metadata.
     pub fn timestamp(&self) -> u32 {
         self.timestamp
     }
 
     /// Bytes of the message body.
     pub fn len(&self) -> usize {
-        self.payload.len()
+        self.len
     }
 
     /// Always false: empty messages are not frames.
     pub fn is_empty(&self) -> bool {
-        self.payload.is_empty()
+        self.len == 0
+    }
+
+    /// What the body says of each track.
+    pub(super) fn said(&self) -> Vec<Said> {
+        said(self.slot, &self.payload())
+    }
+
+    /// The tracks that a decoder is configured for, if it is a header.
+    pub(super) fn configured(&self) -> Tracks {
+        let said = self.said().into_iter();
+        said.filter(|track| track.is_configured)
+            .map(|track| track.id)
+            .collect()
     }
 
     /// What it costs to keep, in bytes: small ones cost more than they hold.
     pub(super) fn cost(&self) -> usize {
-        self.payload.len().saturating_add(OVERHEAD)
+        self.chunks.len().saturating_add(OVERHEAD)
     }
 
-    /// The message body.
-    pub fn payload(&self) -> &Bytes {
-        &self.payload
+    /// The message body; put together if it is in several chunks.
+    pub fn payload(&self) -> Bytes {
+        chunk::payload_of(&self.chunks, self.chunk_size)
     }
 
     /// The chunks for a player on message stream 1 that was told the shared
@@ -167,43 +194,33 @@ impl Frame {
     /// The chunks for a player on another message stream or chunk size.
     pub fn chunks_for(&self, message_stream_id: u32, chunk_size: u32) -> Bytes {
         chunk::encode_absolute(
-            &message(
-                self.kind,
-                self.timestamp,
-                message_stream_id,
-                self.payload.clone(),
-            ),
+            &message(self.kind, self.timestamp, message_stream_id, self.payload()),
             chunk_size,
         )
     }
 
+    /// Whether [`Frame::restamped`] would change nothing.
+    pub(super) fn is_at(&self, timestamp: u32, chunk_size: u32) -> bool {
+        (self.timestamp, self.chunk_size) == (placed(self.role, timestamp), chunk_size)
+    }
+
     /// The same body at another time: headers for a player that joins late.
     pub(super) fn restamped(&self, timestamp: u32, chunk_size: u32) -> Self {
-        let at = message(
-            self.kind,
-            timestamp,
-            SHARED_MESSAGE_STREAM,
-            self.payload.clone(),
-        );
-        let chunks = chunk::encode_absolute(&at, chunk_size);
+        let timestamp = placed(self.role, timestamp);
+        let at = message(self.kind, timestamp, SHARED_MESSAGE_STREAM, self.payload());
         Self {
             timestamp,
-            payload: within(&chunks, self.payload.clone(), chunk_size),
-            chunks,
+            chunks: chunk::encode_absolute(&at, chunk_size),
             chunk_size,
             ..*self
         }
     }
 }
 
-/// `payload` as a part of its chunks, if it is one chunk: a frame that is kept
-/// then is in memory once.
-fn within(chunks: &Bytes, payload: Bytes, chunk_size: u32) -> Bytes {
-    let is_one = u32::try_from(payload.len()).is_ok_and(|length| length <= chunk_size);
-    let start = chunks.len().checked_sub(payload.len());
-    match start {
-        Some(start) if is_one => chunks.slice(start..),
-        _ => payload,
+fn placed(role: Role, timestamp: u32) -> u32 {
+    match role {
+        Role::Metadata => METADATA_AT,
+        Role::Header | Role::Keyframe | Role::Dependent => timestamp,
     }
 }
 
@@ -218,7 +235,7 @@ fn message(kind: Kind, timestamp: u32, message_stream_id: u32, payload: Bytes) -
 }
 
 /// A message that is understood, and has no place in time yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Draft {
     content: Content,
     payload: Bytes,
@@ -229,8 +246,21 @@ pub(super) struct Draft {
 struct Content {
     role: Role,
     slot: HeaderSlot,
+    /// Of the lowest track.
     codec: Option<&'static str>,
+    /// Its tracks have several codecs.
+    is_mixed: bool,
     is_coded: bool,
+}
+
+/// What a message of audio or video says of one of its tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) id: u8,
+    pub(super) codec: &'static str,
+    /// If it is a header: a decoder is configured by it. Some encoders send
+    /// headers without a configuration, or with the beginning of one.
+    pub(super) is_configured: bool,
 }
 
 impl Draft {
@@ -258,6 +288,36 @@ impl Draft {
         self.content.slot
     }
 
+    /// The codec of its tracks; `None` if they have several, or there is none.
+    pub(super) fn codec(&self) -> Option<&'static str> {
+        self.content.codec.filter(|_| !self.content.is_mixed)
+    }
+
+    /// What it says of its publisher's video at `timestamp`.
+    pub(super) fn seen(&self, timestamp: u32) -> Seen {
+        Seen {
+            kind: self.kind(),
+            role: self.role(),
+            is_coded: self.content.is_coded,
+            names_codec: self.content.codec.is_some(),
+            timestamp,
+            cost: self.payload.len().saturating_add(OVERHEAD),
+        }
+    }
+
+    /// Whether its tracks have the codecs that it names: it is audio or video
+    /// itself, or a sequence header of it.
+    pub(super) fn names_codecs(&self) -> bool {
+        let is_sequence_header =
+            self.content.role == Role::Header && !self.content.slot.is_supplement;
+        self.content.is_coded || is_sequence_header
+    }
+
+    /// What the body says of each track.
+    pub(super) fn said(&self) -> Vec<Said> {
+        said(self.content.slot, &self.payload)
+    }
+
     /// The lowest track of audio or video itself, whose timestamp means when
     /// it is heard or seen.
     pub(super) fn media_track(&self) -> Option<u8> {
@@ -277,14 +337,11 @@ impl Draft {
             slot,
             codec,
             is_coded,
+            is_mixed: _,
         } = self.content;
-        let at = message(
-            slot.kind,
-            timestamp,
-            SHARED_MESSAGE_STREAM,
-            self.payload.clone(),
-        );
-        let chunks = chunk::encode_absolute(&at, chunk_size);
+        let timestamp = placed(role, timestamp);
+        let len = self.payload.len();
+        let at = message(slot.kind, timestamp, SHARED_MESSAGE_STREAM, self.payload);
         Frame {
             kind: slot.kind,
             role,
@@ -292,8 +349,8 @@ impl Draft {
             codec,
             is_coded,
             timestamp,
-            payload: within(&chunks, self.payload, chunk_size),
-            chunks,
+            len,
+            chunks: chunk::encode_absolute(&at, chunk_size),
             chunk_size,
         }
     }
@@ -307,7 +364,8 @@ fn classify_audio(payload: &[u8]) -> Result<Content, NotAFrame> {
     } else {
         Role::Dependent
     };
-    let (tracks, codec) = tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
+    let (tracks, codec, is_mixed) =
+        tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
     Ok(Content {
         role,
         slot: HeaderSlot {
@@ -316,6 +374,7 @@ fn classify_audio(payload: &[u8]) -> Result<Content, NotAFrame> {
             tracks,
         },
         codec,
+        is_mixed,
         is_coded: tag.is_coded_frame(),
     })
 }
@@ -330,7 +389,8 @@ fn classify_video(payload: &[u8]) -> Result<Content, NotAFrame> {
     } else {
         Role::Dependent
     };
-    let (tracks, codec) = tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
+    let (tracks, codec, is_mixed) =
+        tracks(tag.tracks().map(|track| (track.id, track.codec.name())));
     // A command carries no video: it comes from publishers of audio, too, and
     // an enhanced one names no codec.
     let is_command = matches!(tag.packet, VideoPacket::Command(_));
@@ -342,21 +402,64 @@ fn classify_video(payload: &[u8]) -> Result<Content, NotAFrame> {
             tracks,
         },
         codec: codec.filter(|_| !is_command),
+        is_mixed,
         is_coded: tag.is_coded_frame(),
     })
 }
 
-/// The set of a message's tracks, and the codec of the lowest.
-fn tracks(of_message: impl Iterator<Item = (u8, &'static str)>) -> (Tracks, Option<&'static str>) {
+/// The set of a message's tracks, the codec of the lowest, and whether another
+/// has another.
+fn tracks(
+    of_message: impl Iterator<Item = (u8, &'static str)>,
+) -> (Tracks, Option<&'static str>, bool) {
     let mut set = Tracks::default();
     let mut lowest: Option<(u8, &'static str)> = None;
+    let mut is_mixed = false;
     for (id, codec) in of_message {
         set.insert(id);
+        is_mixed |= lowest.is_some_and(|(_, known)| known != codec);
         if lowest.is_none_or(|(lowest, _)| id < lowest) {
             lowest = Some((id, codec));
         }
     }
-    (set, lowest.map(|(_, codec)| codec))
+    (set, lowest.map(|(_, codec)| codec), is_mixed)
+}
+
+/// Reads again what [`Draft::new`] has understood.
+fn said(slot: HeaderSlot, payload: &[u8]) -> Vec<Said> {
+    let said = |id, codec, least: usize, data: &[u8]| {
+        // What a supplement needs is not known.
+        let least = if slot.is_supplement { 1 } else { least };
+        Said {
+            id,
+            codec,
+            is_configured: data.len() >= least,
+        }
+    };
+    match slot.kind {
+        Kind::Audio => flv::parse_audio(payload).map(|tag| {
+            tag.tracks()
+                .map(|track| {
+                    let least = track.codec.least_record();
+                    said(track.id, track.codec.name(), least, track.data)
+                })
+                .collect()
+        }),
+        Kind::Video => flv::parse_video(payload).map(|tag| {
+            tag.tracks()
+                .map(|track| {
+                    let least = match tag.packet {
+                        // Of a descriptor of MPEG-2 TS instead.
+                        VideoPacket::Mpeg2TsSequenceHeader => 1,
+                        _ => track.codec.least_record(),
+                    };
+                    said(track.id, track.codec.name(), least, track.data)
+                })
+                .collect()
+        }),
+        Kind::Data => return Vec::new(),
+    }
+    .unwrap_or_default()
 }
 
 fn classify_data(payload: &[u8]) -> Content {
@@ -373,6 +476,7 @@ fn classify_data(payload: &[u8]) -> Content {
             tracks: Tracks::DEFAULT,
         },
         codec: None,
+        is_mixed: false,
         is_coded: false,
     }
 }

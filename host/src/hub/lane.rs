@@ -37,9 +37,9 @@ pub(super) enum Change {
     Announce(Item),
     /// What players have is no base for what follows.
     Desync,
-    /// Video that had stopped is back: players without a base for it wait for
-    /// its keyframe.
-    VideoReturns,
+    /// Video begins, or is back: players without a base for it wait for its
+    /// keyframe.
+    AwaitVideo,
     Join(Arc<PlayerQueue>),
     Leave(Arc<PlayerQueue>),
 }
@@ -167,9 +167,9 @@ impl Roster {
                     player.queue.desync();
                 }
             }
-            Change::VideoReturns => {
+            Change::AwaitVideo => {
                 for player in &self.players {
-                    player.queue.video_returns();
+                    player.queue.await_video();
                 }
             }
             Change::Join(queue) => self.players.push(Seat::new(queue)),

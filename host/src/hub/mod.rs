@@ -11,13 +11,16 @@
 
 mod batch;
 mod cache;
+mod claim;
 mod counters;
 mod frame;
 mod group;
+mod headers;
 mod lane;
 mod lanes;
 mod meter;
 mod outlet;
+mod presence;
 mod publication;
 mod queue;
 mod registry;
@@ -37,22 +40,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
+pub use claim::{Claim, ClaimError, Contested, Owner};
 pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
 pub use outlet::{Offer, Outlet, PlayerId};
 pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
 pub use subscription::{Subscription, Totals};
 
-use crate::policy::{Client, DuplicateRule, StreamId};
+use crate::policy::StreamId;
+use claim::Attempt;
 use counters::Counters;
 use publication::Publisher;
 use stream::Stream;
 
 /// Wakes the session that owns a publication or a subscription.
 pub type Wake = Arc<Notify>;
+
+/// Longest name of a stream with its instance, in bytes: nobody claims or plays
+/// one that is longer.
+pub const MAX_PATH: usize = 512;
 
 /// The identity of a stream: process-wide unique while claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,23 +124,6 @@ pub struct Settings {
     pub gather: Duration,
 }
 
-/// What a publisher asks the hub for, after the policy has granted it.
-#[derive(Debug)]
-pub struct Claim {
-    /// The name to claim.
-    pub key: StreamKey,
-    /// What happens when it is taken.
-    pub on_duplicate: DuplicateRule,
-    /// How long players are kept after this publisher is lost.
-    pub hold: Duration,
-    /// Who publishes.
-    pub client: Client,
-    /// The application's media settings.
-    pub settings: Settings,
-    /// Woken when the publication is revoked.
-    pub wake: Wake,
-}
-
 /// What a player asks the hub for, after the policy has granted it.
 #[derive(Debug)]
 pub struct Listener {
@@ -143,37 +136,32 @@ pub struct Listener {
     pub outlet: Option<Arc<dyn Outlet>>,
 }
 
-/// Why a name could not be claimed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClaimError {
-    /// Someone publishes under the name and the rule is to refuse.
-    #[error("{key} is already being published by {publisher} (connection {conn})")]
-    Busy {
-        /// The name.
-        key: StreamKey,
-        /// Remote address of its publisher.
-        publisher: String,
-        /// Connection of its publisher.
-        conn: u64,
-    },
-    /// Too many publishers wait behind the current one.
-    #[error("{key} already has {waiting} publishers standing by, the most that are allowed")]
-    StandbyFull {
-        /// The name.
-        key: StreamKey,
-        /// How many wait.
-        waiting: usize,
-    },
-}
+/// Names that are held at once for publishers that were lost. One that was lost
+/// may publish another name, and lose that.
+const MAX_HOLDS: usize = 10_000;
 
 /// The process-wide registry of streams.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hub {
     streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
     next_id: AtomicU64,
     counters: Arc<Counters>,
     /// Owns the timers of held streams, and the tasks that run their lanes.
     tasks: TaskTracker,
+    /// Names that may be held at once.
+    holds: Arc<Semaphore>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            streams: Mutex::default(),
+            next_id: AtomicU64::default(),
+            counters: Arc::default(),
+            tasks: TaskTracker::default(),
+            holds: Arc::new(Semaphore::new(MAX_HOLDS)),
+        }
+    }
 }
 
 impl Hub {
@@ -183,43 +171,55 @@ impl Hub {
     }
 
     /// Claims a name for a publisher, by the duplicate rule of its grant.
-    pub fn publish(self: &Arc<Self>, claim: Claim) -> Result<Publication, ClaimError> {
+    ///
+    /// # Errors
+    /// [`Contested`] when the name is taken and the rule does not give it away:
+    /// for the caller to refuse, or to settle, which takes a moment.
+    pub fn publish(self: &Arc<Self>, claim: Claim) -> Result<Publication, Contested> {
         let id: StreamId = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let publisher = Arc::new(Publisher::new(id, &claim));
-        let mut streams = self.streams.lock();
-        let stream = self.entry(&mut streams, &claim.key);
-        let claimed = stream.claim(&publisher, claim.on_duplicate);
-        drop(streams);
-        match &claimed {
-            Ok(()) => self.counters.publishes.add(),
-            Err(ClaimError::Busy { .. }) => self.counters.publishes_busy.add(),
-            Err(ClaimError::StandbyFull { .. }) => self.counters.publishes_standby_full.add(),
+        self.attempt(Attempt {
+            publisher: Arc::new(Publisher::new(id, &claim)),
+            key: claim.key,
+            rule: claim.on_duplicate,
+        })
+    }
+
+    fn attempt(self: &Arc<Self>, attempt: Attempt) -> Result<Publication, Contested> {
+        let stream = self.approach(&attempt.key);
+        let claimed = stream.claim(&attempt.publisher, attempt.rule);
+        stream.arrive();
+        if let Err(taken) = claimed {
+            // Who was here may have left meanwhile.
+            self.sweep(&stream);
+            return Err(Contested::new(self.clone(), attempt, taken));
         }
-        claimed?;
+        self.counters.publishes.add();
         stream.settle();
-        Ok(Publication::new(self.clone(), stream, publisher))
+        Ok(Publication::new(self.clone(), stream, attempt.publisher))
     }
 
     /// Subscribes a player. Without a publisher the player waits.
     pub fn play(self: &Arc<Self>, key: &StreamKey, listener: Listener) -> Subscription {
         let taken_before = listener.outlet.as_ref().map_or(0, |outlet| outlet.taken());
-        let mut streams = self.streams.lock();
-        let stream = self.entry(&mut streams, key);
+        let stream = self.approach(key);
         let queue = stream.join(listener);
-        drop(streams);
+        stream.arrive();
         self.counters.plays.add();
         stream.settle();
         Subscription::new(self.clone(), stream, queue, taken_before)
     }
 
-    fn entry(&self, streams: &mut HashMap<StreamKey, Arc<Stream>>, key: &StreamKey) -> Arc<Stream> {
-        streams
-            .entry(key.clone())
-            .or_insert_with(|| {
-                let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
-                Arc::new(Stream::new(key.clone(), tasks, counters))
-            })
-            .clone()
+    /// The stream of that name, which stays in the registry until
+    /// [`Stream::arrive`] and as long as anybody is there after that. What it
+    /// does for who comes is not done under the lock that all streams share.
+    fn approach(&self, key: &StreamKey) -> Arc<Stream> {
+        let mut streams = self.streams.lock();
+        let stream = streams.entry(key.clone()).or_insert_with(|| {
+            let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
+            Arc::new(Stream::new(key.clone(), tasks, counters))
+        });
+        stream.approach();
+        stream.clone()
     }
 
     /// How many tasks run lanes and hold names.
@@ -250,11 +250,19 @@ impl Hub {
 
     /// Ends the hold of a stream at its deadline, unless a publisher returned.
     fn end_hold_later(self: &Arc<Self>, stream: Arc<Stream>, id: StreamId, hold: Duration) {
-        let hub = self.clone();
-        self.tasks.spawn(async move {
-            tokio::time::sleep(hold).await;
+        let Ok(place) = self.holds.clone().try_acquire_owned() else {
+            debug!(stream = %stream.key(), most = MAX_HOLDS, "not held: too many names are");
             stream.end_hold(id);
-            hub.sweep(&stream);
+            self.sweep(&stream);
+            return;
+        };
+        let (hub, held) = (self.clone(), stream.clone());
+        let timer = self.tasks.spawn(async move {
+            let _place = place;
+            tokio::time::sleep(hold).await;
+            held.end_hold(id);
+            hub.sweep(&held);
         });
+        stream.time_hold(id, timer.abort_handle());
     }
 }

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use livehost_rtmp::data;
 use parking_lot::Mutex;
 
 use super::cache::Cache;
-use super::frame::{Frame, Kind, NotAFrame, Role};
+use super::frame::{Draft, Kind, NotAFrame, Role};
 use super::meter::{Meter, Rate};
+use super::presence::Presence;
 use super::stream::Stream;
 use super::{Claim, Hub, Settings, StreamKey, Wake};
 use crate::policy::{Client, StreamId, StreamInfo};
@@ -46,6 +48,7 @@ pub(super) struct Publisher {
     bytes_in: AtomicU64,
     meter: Mutex<Meter>,
     revoked: Mutex<Option<Revocation>>,
+    presence: Presence,
     /// Metadata and codec headers sent while standing by.
     headers: Mutex<Cache>,
 }
@@ -62,6 +65,7 @@ impl Publisher {
             bytes_in: AtomicU64::new(0),
             meter: Mutex::new(Meter::new(Instant::now())),
             revoked: Mutex::default(),
+            presence: Presence::new(),
             headers: Mutex::default(),
         }
     }
@@ -110,10 +114,38 @@ impl Publisher {
         self.wake.notify_one();
     }
 
-    pub(super) fn remember_header(&self, frame: Frame) {
-        if matches!(frame.role(), Role::Header | Role::Metadata) {
-            self.headers.lock().push(&Arc::new(frame), 0);
+    /// Lets its session find out whether the client is still there. The wait is
+    /// the caller's to bound.
+    pub(super) async fn find_out(&self) {
+        self.presence.ask(&self.wake).await;
+    }
+
+    /// A message sent while standing by: what it says of the stream is
+    /// remembered, and whether there is video; all else is not.
+    pub(super) fn remember(
+        &self,
+        kind: Kind,
+        timestamp: u32,
+        payload: &Bytes,
+    ) -> Result<(), NotAFrame> {
+        if kind == Kind::Data && data::cleared(payload).as_deref() == Some("onMetaData") {
+            self.headers.lock().clear_metadata();
+            return Ok(());
         }
+        let draft = Draft::new(kind, payload.clone())?;
+        let is_kept = matches!(draft.role(), Role::Header | Role::Metadata);
+        let at = |draft: Draft| Arc::new(draft.at(timestamp, self.settings.chunk_size));
+        let kept = is_kept.then(|| at(draft.clone()));
+        let limit = self.settings.keyframe_cache;
+        let mut headers = self.headers.lock();
+        headers.retire_headers(&draft);
+        match kept {
+            Some(frame) => {
+                headers.push(&frame, limit);
+            }
+            None => headers.note(draft.seen(timestamp), limit),
+        }
+        Ok(())
     }
 
     pub(super) fn take_headers(&self) -> Cache {
@@ -174,6 +206,18 @@ impl Publication {
         self.publisher.revoked.lock().clone()
     }
 
+    /// Somebody else wants the name: is the client still there? To be answered
+    /// with [`Publication::answer`], after a look at the socket that was made
+    /// later than this; or by the end of the publication.
+    pub fn question(&self) -> Option<u64> {
+        self.publisher.presence.question()
+    }
+
+    /// The client is still there.
+    pub fn answer(&self, question: u64) {
+        self.publisher.presence.answer(question);
+    }
+
     /// Bytes of message bodies received.
     pub fn bytes_in(&self) -> u64 {
         self.publisher.bytes_in()
@@ -206,6 +250,7 @@ impl Publication {
             }
             None => self.hub.sweep(&self.stream),
         }
+        self.publisher.presence.give_up();
     }
 }
 

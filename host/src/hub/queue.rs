@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::batch::Delivery;
-use super::cache::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::counters::Counters;
 use super::frame::{Frame, Kind, Role};
+use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::tracks::Covered;
 use super::video::Video;
@@ -62,9 +62,9 @@ enum Sync {
     /// The same, since the player was behind: what it misses is counted until it
     /// gets anything again.
     Dropping,
-    /// All that audio needs, while video has stopped.
+    /// All that audio needs, while there is no video.
     WithoutVideo,
-    /// The same, since video is back: its next keyframe is awaited.
+    /// The same, since there is video: its next keyframe is awaited.
     AwaitingVideo,
     /// All that the next frame needs.
     Synced,
@@ -76,9 +76,9 @@ impl Sync {
         let is_video = frame.kind() == Kind::Video;
         match (frame.role(), video) {
             (Role::Header | Role::Metadata, _) => Some(self),
-            (Role::Keyframe, _) | (Role::Dependent, Video::Never) => Some(Self::Synced),
+            (Role::Keyframe, _) | (Role::Dependent, Video::Endless) => Some(Self::Synced),
             (Role::Dependent, _) if self == Self::Synced => Some(Self::Synced),
-            (Role::Dependent, Video::Stopped) if !is_video => Some(Self::WithoutVideo),
+            (Role::Dependent, Video::Never | Video::Off) if !is_video => Some(Self::WithoutVideo),
             (Role::Dependent, _) if !is_video && self.has_audio() => Some(self),
             (Role::Dependent, _) => None,
         }
@@ -265,17 +265,16 @@ impl PlayerQueue {
         self.wake.notify_one();
     }
 
-    /// What the player has is no base for what follows: another publisher, or
-    /// the first video.
+    /// What the player has is no base for what follows: another publisher.
     pub(super) fn desync(&self) {
         let mut state = self.state.lock();
         state.sync = Sync::Waiting;
         self.adjust(&mut state);
     }
 
-    /// Video that had stopped is back: who has no base for it goes on with
-    /// audio until its keyframe.
-    pub(super) fn video_returns(&self) {
+    /// Video begins, or is back: who has no base for it goes on with audio
+    /// until its keyframe.
+    pub(super) fn await_video(&self) {
         let mut state = self.state.lock();
         if state.sync == Sync::WithoutVideo {
             state.sync = Sync::AwaitingVideo;
@@ -288,6 +287,17 @@ impl PlayerQueue {
         let mut state = self.state.lock();
         state.drop_waiting();
         state.sync = Sync::Waiting;
+        self.adjust(&mut state);
+    }
+
+    /// Video was left out until now: it goes on at the next keyframe, and audio
+    /// goes on meanwhile.
+    pub(super) fn resync_video(&self) {
+        let mut state = self.state.lock();
+        state.drop_waiting_video();
+        if state.sync.has_audio() {
+            state.sync = Sync::AwaitingVideo;
+        }
         self.adjust(&mut state);
     }
 
@@ -430,6 +440,18 @@ impl State {
         });
     }
 
+    fn drop_waiting_video(&mut self) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|entry| match &entry.item {
+            Item::Frame(frame) if frame.kind() == Kind::Video && frame.role() != Role::Header => {
+                let counted = if entry.counted { frame.cost() } else { 0 };
+                *bytes = bytes.saturating_sub(counted);
+                false
+            }
+            _ => true,
+        });
+    }
+
     /// Drops media that waits; announcements and the newest headers stay, as
     /// many as are kept for players that join. Returns how many frames were
     /// dropped.
@@ -438,7 +460,7 @@ impl State {
         let mut covered = Covered::default();
         let (mut headers, mut header_bytes) = (0_usize, 0_usize);
         let mut fits = |frame: &Frame| {
-            let bytes = header_bytes.saturating_add(frame.len());
+            let bytes = header_bytes.saturating_add(frame.cost());
             let fits = headers < MAX_HEADERS && bytes <= MAX_HEADER_BYTES;
             if fits {
                 (headers, header_bytes) = (headers.saturating_add(1), bytes);
@@ -450,7 +472,15 @@ impl State {
             let keep = match &entry.item {
                 Item::Published | Item::Unpublished => true,
                 Item::Frame(frame) => match frame.role() {
-                    Role::Header | Role::Metadata => covered.add(frame.slot()) && fits(frame),
+                    Role::Metadata => {
+                        let slot = frame.slot();
+                        covered.add(slot, slot.tracks) && fits(frame)
+                    }
+                    Role::Header => {
+                        let configured = frame.configured();
+                        let is_needed = !configured.is_empty();
+                        is_needed && covered.add(frame.slot(), configured) && fits(frame)
+                    }
                     _ => false,
                 },
             };

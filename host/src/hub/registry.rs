@@ -7,8 +7,8 @@ use livehost_wire::amf0;
 
 use super::publication::Revocation;
 use super::stream::Stream;
-use super::{Hub, StreamKey};
-use crate::policy::{Client, StreamInfo, StreamRegistry};
+use super::{Hub, MAX_PATH, StreamKey};
+use crate::policy::{self, Client, StreamInfo, StreamRegistry};
 
 impl Hub {
     /// Ends the publisher of the application's stream `path`. False when
@@ -61,7 +61,9 @@ impl Hub {
     }
 
     fn find_one(&self, app: &str, path: &str) -> Option<Arc<Stream>> {
-        let streams = self.streams.lock();
+        if path.len() > MAX_PATH {
+            return None;
+        }
         let key = |instance: Option<&str>, name: &str| StreamKey {
             app: app.into(),
             instance: instance.map(Into::into),
@@ -71,18 +73,25 @@ impl Hub {
         let cuts = path
             .match_indices('/')
             .filter_map(|(at, _)| Some((path.get(..at)?, path.get(at.checked_add(1)?..)?)));
-        std::iter::once(key(None, path))
+        // Made before the lock is taken: everybody waits for it.
+        let keys: Vec<_> = std::iter::once(key(None, path))
             .chain(cuts.map(|(instance, name)| key(Some(instance), name)))
-            .find_map(|key| streams.get(&key).cloned())
+            .collect();
+        let streams = self.streams.lock();
+        keys.iter().find_map(|key| streams.get(key).cloned())
     }
 
     fn of_app(&self, app: &str, prefix: &str) -> Vec<(String, Arc<Stream>)> {
-        let mut found: Vec<_> = self
-            .streams
-            .lock()
-            .iter()
-            .filter(|(key, _)| &*key.app == app)
-            .map(|(key, stream)| (key.path(), stream.clone()))
+        if prefix.len() > MAX_PATH {
+            return Vec::new();
+        }
+        let streams = self.streams.lock();
+        let of_app = streams.iter().filter(|(key, _)| &*key.app == app);
+        let of_app: Vec<_> = of_app.map(|(_, stream)| stream.clone()).collect();
+        drop(streams);
+        let mut found: Vec<_> = of_app
+            .into_iter()
+            .map(|stream| (stream.key().path(), stream))
             .filter(|(path, _)| path.starts_with(prefix))
             .collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -96,11 +105,9 @@ impl StreamRegistry for Hub {
     }
 
     fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
-        self.of_app(app, prefix)
-            .into_iter()
-            .filter_map(|(_, stream)| stream.info())
-            .take(limit)
-            .collect()
+        let found = self.of_app(app, prefix).into_iter();
+        let found = found.filter_map(|(_, stream)| stream.info());
+        policy::first(found, limit, StreamInfo::bytes)
     }
 
     fn count(&self, app: &str, prefix: &str) -> usize {

@@ -5,15 +5,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use livehost_rtmp::data;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::cache::Cache;
+use super::claim::Taken;
 use super::counters::Counters;
 use super::frame::{Draft, Frame, Kind, NotAFrame, Role};
 use super::lane::{Change, Post};
@@ -33,6 +36,9 @@ pub(super) struct Stream {
     key: StreamKey,
     lanes: Lanes,
     counters: Arc<Counters>,
+    /// Those that have found it in the registry, and have not claimed or joined
+    /// yet. Counted up under the registry's lock alone.
+    approaching: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -40,14 +46,29 @@ pub(super) struct Stream {
 struct State {
     active: Option<Arc<Publisher>>,
     standby: VecDeque<Arc<Publisher>>,
-    /// The lost publisher for whose return name and players are kept.
-    held: Option<StreamId>,
+    held: Option<Held>,
     lanes: Lanes,
     cache: Cache,
     /// The cache's headers came from a standby publisher: players get them
     /// with its first keyframe.
     preamble_due: bool,
     timeline: Timeline,
+}
+
+/// A lost publisher for whose return name and players are kept.
+#[derive(Debug)]
+struct Held {
+    id: StreamId,
+    /// Set once the hold is timed, which ends with it.
+    timer: Option<AbortHandle>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
 }
 
 impl Stream {
@@ -58,6 +79,7 @@ impl Stream {
             key,
             lanes: lanes.clone(),
             counters,
+            approaching: AtomicUsize::new(0),
             state: Mutex::new(State::new(lanes)),
         }
     }
@@ -66,12 +88,26 @@ impl Stream {
         &self.key
     }
 
+    /// Somebody is going to claim or join: it is not abandoned until
+    /// [`Stream::arrive`] at least.
+    pub(super) fn approach(&self) {
+        self.approaching.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The claim or join is done, or was refused.
+    pub(super) fn arrive(&self) {
+        // Whoever sees this sees the player or publisher that came.
+        self.approaching.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Nobody is here, nor coming. Asked under the registry's lock: it waits
+    /// for this stream's only when all players have left.
     pub(super) fn is_abandoned(&self) -> bool {
+        if self.approaching.load(Ordering::Acquire) > 0 || self.lanes.players() > 0 {
+            return false;
+        }
         let state = self.state.lock();
-        state.active.is_none()
-            && state.standby.is_empty()
-            && state.held.is_none()
-            && state.lanes.players() == 0
+        state.active.is_none() && state.standby.is_empty() && state.held.is_none()
     }
 
     /// How many publishers (those that stand by, too) and players there are.
@@ -87,7 +123,7 @@ impl Stream {
         &self,
         publisher: &Arc<Publisher>,
         rule: DuplicateRule,
-    ) -> Result<(), ClaimError> {
+    ) -> Result<(), Taken> {
         let mut state = self.state.lock();
         match (&state.active, rule) {
             (None, _) => {
@@ -100,10 +136,9 @@ impl Stream {
                 }
             }
             (Some(active), DuplicateRule::Reject) => {
-                return Err(ClaimError::Busy {
-                    key: self.key.clone(),
-                    publisher: active.client().remote.clone(),
-                    conn: active.client().conn,
+                return Err(Taken {
+                    error: ClaimError::Busy((&**active).into()),
+                    in_the_way: vec![active.clone()],
                 });
             }
             (Some(active), DuplicateRule::Replace) => {
@@ -112,11 +147,13 @@ impl Stream {
                 self.counters.takeovers.add();
                 state.take_over();
             }
-            (Some(_), DuplicateRule::Standby) => {
+            (Some(active), DuplicateRule::Standby) => {
                 if state.standby.len() >= MAX_STANDBY {
-                    return Err(ClaimError::StandbyFull {
-                        key: self.key.clone(),
-                        waiting: state.standby.len(),
+                    let (owner, waiting) = ((&**active).into(), state.standby.len());
+                    let all = std::iter::once(active).chain(&state.standby);
+                    return Err(Taken {
+                        error: ClaimError::StandbyFull { owner, waiting },
+                        in_the_way: all.cloned().collect(),
                     });
                 }
                 state.standby.push_back(publisher.clone());
@@ -166,17 +203,31 @@ impl Stream {
         }
         if lost && !publisher.hold().is_zero() {
             self.counters.holds.add();
-            state.held = Some(publisher.id());
+            state.held = Some(Held {
+                id: publisher.id(),
+                timer: None,
+            });
+            state.keep_for_players();
             return Some(publisher.hold());
         }
         state.publisher_is_gone();
         None
     }
 
+    /// The hold of publisher `id` has this timer.
+    pub(super) fn time_hold(&self, id: StreamId, timer: AbortHandle) {
+        let mut state = self.state.lock();
+        match &mut state.held {
+            Some(held) if held.id == id => held.timer = Some(timer),
+            // It has ended meanwhile.
+            _ => timer.abort(),
+        }
+    }
+
     /// The hold of publisher `id` is over.
     pub(super) fn end_hold(&self, id: StreamId) {
         let mut state = self.state.lock();
-        if state.held == Some(id) {
+        if state.held.as_ref().is_some_and(|held| held.id == id) {
             self.counters.holds_over.add();
             state.held = None;
             state.publisher_is_gone();
@@ -198,11 +249,15 @@ impl Stream {
         publisher.count(payload.len(), now);
         let mut state = self.state.lock();
         if !state.is_active(publisher.id()) {
-            // Under the lock: the publisher may become the active one now, and
-            // its headers are taken then.
-            let frame = Frame::new(kind, timestamp, payload, settings.chunk_size)?;
-            publisher.remember_header(frame);
-            return Ok(Pushed::Waiting);
+            // Not under the lock that the active publisher's frames wait for.
+            drop(state);
+            publisher.remember(kind, timestamp, &payload)?;
+            state = self.state.lock();
+            // It may have become the active one before its header was
+            // remembered: then the message is one like any other.
+            if !state.is_active(publisher.id()) {
+                return Ok(Pushed::Waiting);
+            }
         }
         self.counters.frames_in.add();
         self.counters.bytes_in.add_many(payload.len() as u64);
@@ -222,14 +277,15 @@ impl Stream {
             .place(kind, draft.media_track(), timestamp, now);
         let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
         match state.cache.push(&frame, settings.keyframe_cache) {
-            // Players had audio, each frame of which stands alone.
-            Some(Turn::Begins) => state.change(Change::Desync),
+            Some(Turn::Begins) => state.change(Change::AwaitVideo),
             Some(Turn::Returns) => {
                 debug!(stream = %self.key, "video is back");
-                state.change(Change::VideoReturns);
+                state.change(Change::AwaitVideo);
             }
             Some(Turn::Stops) => debug!(stream = %self.key,
                 "video has stopped: audio waits for it no more"),
+            Some(Turn::LosesKeyframes) => info!(stream = %self.key,
+                "no keyframe is expected any more: players wait for none"),
             None => {}
         }
         let video = state.cache.video();
@@ -281,13 +337,10 @@ impl Stream {
         let settings = queue.settings();
         let mut state = self.state.lock();
         let newest = state.timeline.newest();
-        let group = match settings.join {
-            Join::Keyframe => state.cache.group(newest),
-            Join::NextKeyframe => Vec::new(),
+        let burst = match settings.join {
+            Join::Keyframe => state.cache.group(newest, settings.chunk_size),
+            Join::NextKeyframe => state.cache.preamble(newest, settings.chunk_size),
         };
-        let timestamp = group.first().map_or(newest, |frame| frame.timestamp());
-        let mut burst = state.cache.preamble(timestamp, settings.chunk_size);
-        burst.extend(group);
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }
@@ -297,6 +350,9 @@ impl Stream {
 
     pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
         self.lanes.leave(queue);
+        if self.lanes.players() == 0 {
+            self.state.lock().keep_for_players();
+        }
         self.settle();
     }
 
@@ -367,6 +423,13 @@ impl State {
         self.preamble_due = false;
         self.timeline.splice();
         self.change(Change::Desync);
+    }
+
+    /// A held name that nobody plays costs nothing but its entry.
+    fn keep_for_players(&mut self) {
+        if self.held.is_some() && self.lanes.players() == 0 {
+            self.cache.clear();
+        }
     }
 
     fn publisher_is_gone(&mut self) {

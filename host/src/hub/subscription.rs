@@ -85,6 +85,12 @@ impl Subscription {
         self.queue.resync();
     }
 
+    /// Goes on with video at the next keyframe, and with audio at once: video
+    /// was left out.
+    pub fn resync_video(&self) {
+        self.queue.resync_video();
+    }
+
     /// Frames dropped so far because the player was behind.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()

@@ -27,17 +27,36 @@ impl Tracks {
         (0..=u8::MAX).find(|id| self.contains(*id))
     }
 
-    fn is_subset_of(self, other: Self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    pub(super) fn is_subset_of(self, other: Self) -> bool {
         self.0
             .iter()
             .zip(other.0)
             .all(|(own, other)| own & !other == 0)
     }
 
+    pub(super) fn intersects(self, other: Self) -> bool {
+        self.0
+            .iter()
+            .zip(other.0)
+            .any(|(own, other)| own & other != 0)
+    }
+
     fn unite(&mut self, other: Self) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own |= other;
         }
+    }
+}
+
+impl FromIterator<u8> for Tracks {
+    fn from_iter<I: IntoIterator<Item = u8>>(ids: I) -> Self {
+        let mut tracks = Self::default();
+        ids.into_iter().for_each(|id| tracks.insert(id));
+        tracks
     }
 }
 
@@ -51,24 +70,32 @@ pub(super) struct HeaderSlot {
     pub(super) tracks: Tracks,
 }
 
+impl HeaderSlot {
+    /// Headers of one kind do the same for their tracks.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        (self.kind, self.is_supplement) == (other.kind, other.is_supplement)
+    }
+}
+
 /// What the headers seen so far are for, gone through from the newest back.
 #[derive(Debug, Default)]
 pub(super) struct Covered(Vec<HeaderSlot>);
 
 impl Covered {
-    /// Adds an older header. False if newer ones replace all of it.
-    pub(super) fn add(&mut self, slot: HeaderSlot) -> bool {
-        let same = |known: &&mut HeaderSlot| {
-            known.kind == slot.kind && known.is_supplement == slot.is_supplement
-        };
-        match self.0.iter_mut().find(same) {
+    /// Adds an older header, which configures some of its tracks. False if
+    /// newer ones replace all of it.
+    pub(super) fn add(&mut self, slot: HeaderSlot, configured: Tracks) -> bool {
+        match self.0.iter_mut().find(|known| known.is_like(slot)) {
             None => {
-                self.0.push(slot);
+                self.0.push(HeaderSlot {
+                    tracks: configured,
+                    ..slot
+                });
                 true
             }
             Some(known) => {
                 let adds = !slot.tracks.is_subset_of(known.tracks);
-                known.tracks.unite(slot.tracks);
+                known.tracks.unite(configured);
                 adds
             }
         }
@@ -125,9 +152,7 @@ mod tests {
     use super::*;
 
     fn tracks(ids: &[u8]) -> Tracks {
-        let mut tracks = Tracks::default();
-        ids.iter().for_each(|id| tracks.insert(*id));
-        tracks
+        ids.iter().copied().collect()
     }
 
     fn slot(ids: &[u8]) -> HeaderSlot {
@@ -155,20 +180,29 @@ mod tests {
     #[test]
     fn a_header_is_needed_while_newer_ones_do_not_cover_all_its_tracks() {
         let mut covered = Covered::default();
-        assert!(covered.add(slot(&[1])));
-        assert!(!covered.add(slot(&[1])));
-        assert!(covered.add(slot(&[0, 1])));
-        assert!(!covered.add(slot(&[0])));
+        let mut add = |slot: HeaderSlot| covered.add(slot, slot.tracks);
+        assert!(add(slot(&[1])));
+        assert!(!add(slot(&[1])));
+        assert!(add(slot(&[0, 1])));
+        assert!(!add(slot(&[0])));
         let supplement = HeaderSlot {
             is_supplement: true,
             ..slot(&[0])
         };
-        assert!(covered.add(supplement));
+        assert!(add(supplement));
         let audio = HeaderSlot {
             kind: Kind::Audio,
             ..slot(&[0])
         };
-        assert!(covered.add(audio));
+        assert!(add(audio));
+    }
+
+    #[test]
+    fn a_header_that_configures_nothing_replaces_nothing() {
+        let mut covered = Covered::default();
+        assert!(covered.add(slot(&[0, 1]), tracks(&[1])));
+        assert!(covered.add(slot(&[0]), tracks(&[0])));
+        assert!(!covered.add(slot(&[0, 1]), tracks(&[0, 1])));
     }
 
     #[test]

@@ -30,10 +30,15 @@ pub struct Publishing {
     span: Span,
     terms: Terms,
     rate: Option<RateLimit>,
+    /// When media came, or a part of it.
     last_media: Instant,
+    /// Since when it is not read from.
+    held_up_since: Option<Instant>,
     first_media: Option<Instant>,
     is_ready: bool,
     is_active: bool,
+    /// What [`Publishing::answer_question`] answers.
+    question: Option<u64>,
     refused: u64,
 }
 
@@ -58,9 +63,11 @@ impl Publishing {
             terms,
             rate: terms.max_kbps.map(|kbps| RateLimit::new(kbps, now)),
             last_media: now,
+            held_up_since: None,
             first_media: None,
             is_ready: false,
             is_active,
+            question: None,
             refused: 0,
         }
     }
@@ -112,6 +119,11 @@ impl Publishing {
         Ok(())
     }
 
+    /// A part of its next message has come.
+    pub fn hear(&mut self, now: Instant) {
+        self.last_media = now;
+    }
+
     /// Codecs are known when both kinds have come, or one came and the other
     /// did not for a while.
     fn check_ready(&mut self, role: Role, now: Instant) {
@@ -142,9 +154,13 @@ impl Publishing {
         self.publication.as_ref().map_or(0, Publication::id)
     }
 
-    /// When it is lost unless media comes.
+    /// When it is lost unless media comes. One that is not read from can't be
+    /// called silent.
     pub fn deadline(&self) -> Instant {
-        self.last_media + self.terms.silence
+        let heard = self
+            .held_up_since
+            .map_or(self.last_media, |_| Instant::now());
+        heard + self.terms.silence
     }
 
     /// Its limit of silence.
@@ -152,16 +168,44 @@ impl Publishing {
         self.terms.silence
     }
 
-    /// Whether nothing more should be read from the publisher for now.
-    pub fn is_held_up(&self) -> bool {
-        self.publication
+    /// Whether nothing more should be read from the publisher for now. What it
+    /// sends meanwhile comes at once later, and is not too much because of that.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self
+            .publication
             .as_ref()
-            .is_some_and(Publication::is_held_up)
+            .is_some_and(Publication::is_held_up);
+        match self.held_up_since {
+            None if is_held_up => self.held_up_since = Some(Instant::now()),
+            Some(since) if !is_held_up => {
+                let now = Instant::now();
+                self.held_up_since = None;
+                self.last_media = now;
+                if let Some(rate) = &mut self.rate {
+                    rate.was_held_up(now.saturating_duration_since(since));
+                }
+            }
+            _ => {}
+        }
+        is_held_up
     }
 
     /// Why the hub took it away, if it did.
     pub fn revoked(&self) -> Option<Revocation> {
         self.publication.as_ref()?.revoked()
+    }
+
+    /// Somebody else wants the name: has the publisher left?
+    pub fn hear_question(&mut self) -> bool {
+        self.question = self.publication.as_ref().and_then(Publication::question);
+        self.question.is_some()
+    }
+
+    /// It has not, as was found out since [`Publishing::hear_question`] said so.
+    pub fn answer_question(&self) {
+        if let (Some(publication), Some(question)) = (&self.publication, self.question) {
+            publication.answer(question);
+        }
     }
 
     /// Ends it. `lost`: the publisher did not say that it is done.

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,12 +11,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
-use super::admission::{Admission, Refused};
+use super::admission::{Admission, Permit, Refused};
+use super::canonical;
 use super::proxy::{self, ProxyError};
 use crate::carrier::socket::{Keepalive, tune};
 use crate::chain::{self, Layers, Tunnels};
+use crate::logging::{STRANGERS, limited};
 use crate::session::{Entrance, Shared};
 
 /// Connections the kernel holds until they are accepted.
@@ -76,11 +77,12 @@ impl Door {
             .any(|network| network.contains(&address))
     }
 
-    fn entrance(&self, local: Arc<str>) -> Entrance {
+    fn entrance(&self, local: Arc<str>, accepted: Instant, permit: Permit) -> Entrance {
         Entrance {
             protocol: self.layers.chain.scheme(),
             local,
-            accepted: Instant::now(),
+            accepted,
+            permit: Arc::new(permit),
             tls_name: None,
             handshake_done: false,
             applications: self.applications.clone(),
@@ -130,7 +132,6 @@ impl Acceptor {
         sessions: TaskTracker,
         stop: CancellationToken,
     ) {
-        let refusals = Arc::<Refusals>::default();
         let tunnels = Tunnels::new(admission.clone(), sessions.clone());
         let local: Arc<str> = self.address.to_string().into();
         // In a row.
@@ -156,31 +157,33 @@ impl Acceptor {
                     continue;
                 }
             };
-            let door = self.door.load();
+            let door = self.door.load_full();
             let is_proxy = door.is_proxy(remote.ip());
             let permit = match admission.admit((!is_proxy).then(|| remote.ip())) {
                 Ok(permit) => permit,
                 Err(reason) => {
-                    refusals.add(remote, reason);
+                    refused(remote, reason);
                     continue;
                 }
             };
-            let (layers, entrance) = (door.layers.clone(), door.entrance(local.clone()));
-            drop(door);
-            let (shared, refusals) = (shared.clone(), refusals.clone());
-            let tunnels = tunnels.clone();
+            let (accepted, local) = (Instant::now(), local.clone());
+            let (shared, tunnels) = (shared.clone(), tunnels.clone());
             sessions.spawn(async move {
                 let (mut carrier, mut remote, mut permit) = (carrier, remote, permit);
                 if is_proxy {
-                    match Box::pin(announced(&mut carrier, remote, &entrance, &shared)).await {
+                    match Box::pin(announced(&mut carrier, remote, accepted, &shared)).await {
                         Some(client) => remote = client,
                         None => return,
                     }
                     if let Err(reason) = permit.attribute(remote.ip()) {
-                        refusals.add(remote, reason);
+                        refused(remote, reason);
                         return;
                     }
                 }
+                let entrance = door.entrance(local, accepted, permit);
+                let permit = entrance.permit.clone();
+                let layers = door.layers.clone();
+                drop(door);
                 chain::run(layers, carrier, remote, entrance, tunnels, shared).await;
                 drop(permit);
             });
@@ -188,18 +191,9 @@ impl Acceptor {
     }
 }
 
-/// Connections above the limits.
-#[derive(Debug, Default)]
-struct Refusals(AtomicU64);
-
-impl Refusals {
-    fn add(&self, remote: SocketAddr, reason: Refused) {
-        let refused = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // Lines at 1, 2, 4, 8, ...: a flood must not fill the log.
-        if refused.is_power_of_two() {
-            warn!(%remote, %reason, refused, "connection refused");
-        }
-    }
+/// A connection is above the limits.
+fn refused(remote: SocketAddr, reason: Refused) {
+    limited!(WARN, STRANGERS.admits(), %remote, %reason, "connection refused");
 }
 
 /// The address that the proxy at `proxy` announces; its own if it speaks for
@@ -207,11 +201,11 @@ impl Refusals {
 async fn announced(
     carrier: &mut TcpStream,
     proxy: SocketAddr,
-    entrance: &Entrance,
+    accepted: Instant,
     shared: &Shared,
 ) -> Option<SocketAddr> {
     let limit = shared.limits.load().handshake;
-    let deadline = tokio::time::Instant::from(entrance.accepted + limit);
+    let deadline = tokio::time::Instant::from(accepted + limit);
     let header = tokio::select! {
         header = tokio::time::timeout_at(deadline, proxy::read(carrier)) => header,
         () = shared.shutdown.cancelled() => return None,
@@ -224,20 +218,15 @@ async fn announced(
             None
         }
         Ok(Err(reason)) => {
-            warn!(%proxy, %reason, "PROXY header refused");
+            limited!(WARN, STRANGERS.admits(), %proxy, %reason, "PROXY header refused");
             None
         }
         Err(_) => {
-            let seconds = limit.as_secs_f32();
-            warn!(%proxy, reason = format!("none within {seconds} s"), "PROXY header refused");
+            let reason = format!("none within {} s", limit.as_secs_f32());
+            limited!(WARN, STRANGERS.admits(), %proxy, reason, "PROXY header refused");
             None
         }
     }
-}
-
-/// An IPv4 client of a dual-stack address as what it is.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn listen(binding: Binding) -> io::Result<TcpListener> {

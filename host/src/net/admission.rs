@@ -1,8 +1,15 @@
 //! How many connections there may be, in all and from one address.
+//!
+//! Who was granted to publish or play is known to the policy. All others are
+//! strangers, and one address may have few of them: a school behind one address
+//! has hundreds of players, but only as many that are just arriving.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -15,6 +22,8 @@ pub struct AdmissionLimits {
     pub connections: usize,
     /// From one address; 0 for no limit.
     pub per_address: usize,
+    /// From one network, without a grant to publish or play; 0 for no limit.
+    pub ungranted_per_address: usize,
 }
 
 counters! {
@@ -24,6 +33,8 @@ counters! {
         refused_full,
         /// `limits.connections_per_address` was reached.
         refused_per_address,
+        /// `limits.ungranted_per_address` was reached.
+        refused_ungranted,
     }
 }
 
@@ -39,6 +50,8 @@ struct State {
     limits: AdmissionLimits,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// Those without a grant, by network.
+    ungranted: HashMap<IpAddr, usize>,
 }
 
 /// One admitted connection; dropping it makes room.
@@ -47,6 +60,9 @@ pub struct Permit {
     admission: Arc<Admission>,
     /// None while it is not known whose the connection is.
     address: Option<IpAddr>,
+    /// It was granted to publish or play: then it counts among the strangers
+    /// no more, whatever becomes of the stream.
+    granted: AtomicBool,
 }
 
 /// Why a connection is closed as soon as it was accepted.
@@ -58,6 +74,12 @@ pub enum Refused {
     /// `limits.connections_per_address` is reached.
     #[error("the address holds {0} connections, its limit")]
     AddressFull(usize),
+    /// `limits.ungranted_per_address` is reached.
+    #[error(
+        "the address, or its /64, holds {0} connections without a grant to publish or play, its \
+         limit"
+    )]
+    StrangersFull(usize),
 }
 
 impl Admission {
@@ -69,6 +91,7 @@ impl Admission {
                 limits,
                 total: 0,
                 by_address: HashMap::new(),
+                ungranted: HashMap::new(),
             }),
         })
     }
@@ -99,18 +122,23 @@ impl Admission {
         Ok(Permit {
             admission: self.clone(),
             address,
+            granted: AtomicBool::new(false),
         })
     }
 
     fn count(&self, state: &mut State, address: IpAddr) -> Result<(), Refused> {
-        let limit = state.limits.per_address;
-        let here = state.by_address.entry(address).or_insert(0);
-        // One that has none is below any limit, so no empty entry is left.
-        if limit > 0 && *here >= limit {
+        let limits = state.limits;
+        let network = network(address);
+        if is_full(&state.by_address, &address, limits.per_address) {
             self.refusals.refused_per_address.add();
-            return Err(Refused::AddressFull(limit));
+            return Err(Refused::AddressFull(limits.per_address));
         }
-        *here = here.saturating_add(1);
+        if is_full(&state.ungranted, &network, limits.ungranted_per_address) {
+            self.refusals.refused_ungranted.add();
+            return Err(Refused::StrangersFull(limits.ungranted_per_address));
+        }
+        add(&mut state.by_address, address);
+        add(&mut state.ungranted, network);
         Ok(())
     }
 }
@@ -125,6 +153,21 @@ impl Permit {
         }
         Ok(())
     }
+
+    /// The connection was granted to publish or to play.
+    pub fn grant(&self) {
+        if !self.granted.swap(true, Ordering::Relaxed)
+            && let Some(address) = self.address
+        {
+            let mut state = self.admission.state.lock();
+            remove(&mut state.ungranted, network(address));
+        }
+    }
+
+    /// Whether it ever was.
+    pub fn is_granted(&self) -> bool {
+        self.granted.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Permit {
@@ -134,11 +177,39 @@ impl Drop for Permit {
         let Some(address) = self.address else {
             return;
         };
-        if let Some(here) = state.by_address.get_mut(&address) {
-            *here = here.saturating_sub(1);
-            if *here == 0 {
-                state.by_address.remove(&address);
-            }
+        remove(&mut state.by_address, address);
+        if !self.is_granted() {
+            remove(&mut state.ungranted, network(address));
+        }
+    }
+}
+
+/// What one customer of a provider has: an IPv4 address, or a /64 of IPv6, in
+/// which a single machine may take as many addresses as it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
+fn is_full<K: Eq + Hash>(counts: &HashMap<K, usize>, key: &K, limit: usize) -> bool {
+    limit > 0 && counts.get(key).is_some_and(|count| *count >= limit)
+}
+
+fn add<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_insert(0);
+    *count = count.saturating_add(1);
+}
+
+/// No entry is left for what there is none of.
+fn remove<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() = count.get().saturating_sub(1);
+        if *count.get() == 0 {
+            count.remove();
         }
     }
 }
@@ -152,6 +223,7 @@ mod tests {
         let admission = Admission::new(AdmissionLimits {
             connections: 3,
             per_address: 2,
+            ungranted_per_address: 0,
         });
         let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let [a, b] = [Some(a), Some(b)];
@@ -173,6 +245,7 @@ mod tests {
         let admission = Admission::new(AdmissionLimits {
             connections: 3,
             per_address: 1,
+            ungranted_per_address: 0,
         });
         let address = "192.0.2.1".parse::<IpAddr>().unwrap();
         let mut first = admission.admit(None).unwrap();
@@ -192,5 +265,74 @@ mod tests {
         drop((second, third));
         let state = admission.state.lock();
         assert_eq!((state.total, state.by_address.len()), (0, 0));
+        assert!(state.ungranted.is_empty());
+    }
+
+    fn strangers(ungranted_per_address: usize) -> Arc<Admission> {
+        Admission::new(AdmissionLimits {
+            connections: 100,
+            per_address: 0,
+            ungranted_per_address,
+        })
+    }
+
+    fn from(admission: &Arc<Admission>, address: &str) -> Result<Permit, Refused> {
+        admission.admit(Some(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn who_was_granted_something_counts_no_more() {
+        let admission = strangers(2);
+        let player = from(&admission, "192.0.2.1").unwrap();
+        let other = from(&admission, "192.0.2.1").unwrap();
+        let refused = from(&admission, "192.0.2.1").unwrap_err();
+        assert_eq!(refused, Refused::StrangersFull(2));
+        assert_eq!(admission.counts().get("refused_ungranted"), 1);
+        from(&admission, "192.0.2.2").unwrap();
+        // Twice is once.
+        player.grant();
+        player.grant();
+        let third = from(&admission, "192.0.2.1").unwrap();
+        from(&admission, "192.0.2.1").unwrap_err();
+        // Its end makes no room that it did not take.
+        drop(player);
+        from(&admission, "192.0.2.1").unwrap_err();
+        drop(other);
+        from(&admission, "192.0.2.1").unwrap();
+        drop(third);
+        assert!(admission.state.lock().ungranted.is_empty());
+        assert!(admission.state.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let admission = strangers(1);
+        let first = from(&admission, "2001:db8:0:7::1").unwrap();
+        let refused = from(&admission, "2001:db8:0:7:ffff::2").unwrap_err();
+        assert_eq!(refused, Refused::StrangersFull(1));
+        let next = from(&admission, "2001:db8:0:8::1").unwrap();
+        drop((first, next));
+        // An IPv4 address is one, however it is written.
+        let first = from(&admission, "::ffff:192.0.2.1").unwrap();
+        from(&admission, "192.0.2.1").unwrap_err();
+        from(&admission, "192.0.2.2").unwrap();
+        drop(first);
+        assert!(admission.state.lock().ungranted.is_empty());
+    }
+
+    #[test]
+    fn the_limit_may_change_and_be_none() {
+        let admission = strangers(0);
+        let permits: Vec<_> = (0..50)
+            .map(|_| from(&admission, "192.0.2.1").unwrap())
+            .collect();
+        admission.set_limits(AdmissionLimits {
+            connections: 100,
+            per_address: 0,
+            ungranted_per_address: 50,
+        });
+        from(&admission, "192.0.2.1").unwrap_err();
+        permits[0].grant();
+        from(&admission, "192.0.2.1").unwrap();
     }
 }

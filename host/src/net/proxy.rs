@@ -11,6 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use super::canonical;
+
 /// Begins version 2 (section 2.2).
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Begins version 1 (section 2.1).
@@ -51,6 +53,11 @@ pub(super) enum ProxyError {
 /// Reads the header, and nothing behind it. None: the proxy speaks for itself
 /// (a health check), or does not know.
 pub(super) async fn read(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyError> {
+    Ok(header(socket).await?.map(canonical))
+}
+
+/// The address as the header has it.
+async fn header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyError> {
     // Both versions are at least this long.
     let mut start = [0; SIGNATURE.len()];
     socket.read_exact(&mut start).await?;
@@ -174,9 +181,7 @@ fn version_2(command: u8, family: u8, body: &[u8]) -> Result<Option<SocketAddr>,
             match (source, ports) {
                 (Some(source), Some([high, low, _, _])) => {
                     let port = u16::from_be_bytes([*high, *low]);
-                    // An IPv4 client of a dual-stack proxy counts as what it is.
-                    let ip = IpAddr::from(Ipv6Addr::from(*source)).to_canonical();
-                    Ok(Some(SocketAddr::new(ip, port)))
+                    Ok(Some((Ipv6Addr::from(*source), port).into()))
                 }
                 _ => short("at least 36 bytes of addresses"),
             }
@@ -242,6 +247,10 @@ mod tests {
             (
                 b"PROXY TCP6 2001:db8::7 2001:db8::1 51234 1935\r\n".to_vec(),
                 two,
+            ),
+            (
+                b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.1 51234 1935\r\n".to_vec(),
+                one,
             ),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
             (b"PROXY UNKNOWN whatever follows\r\n".to_vec(), None),

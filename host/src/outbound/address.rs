@@ -18,6 +18,7 @@ pub(super) enum Reach {
 
 const LOOPBACK: Reach = Reach::Private("a loopback address");
 const PRIVATE: Reach = Reach::Private("a private address");
+const LOCAL_NAT64: Reach = Reach::Private("an address behind local NAT64");
 const LINK_LOCAL: Reach = Reach::Never("a link-local address");
 const METADATA: Reach = Reach::Never("a cloud's metadata service");
 const RESERVED: Reach = Reach::Never("a reserved address");
@@ -94,31 +95,53 @@ fn reach_v6(ip: Ipv6Addr) -> Reach {
     match ip.segments() {
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
         [0xfc00..=0xfdff, ..] => PRIVATE,
+        [0x64, 0xff9b, 1, ..] => local_nat64(ip),
         // Protocols (with Teredo, whose IPv4 address is a relay's) and documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => RESERVED,
+        // ISATAP (RFC 5214): a router of that prefix sends it on to the IPv4 address.
+        [0x2000..=0x3fff, _, _, _, 0 | 0x200, 0x5efe, high, low] => reach_v4(v4(high, low)),
         [0x2000..=0x3fff, ..] => Reach::Global,
         _ => RESERVED,
     }
 }
 
-/// The IPv4 address that packets to `ip` may end up at.
+/// The IPv4 address that packets to `ip` end up at.
 fn carried_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Some(Ipv4Addr::new(a, b, c, d))
-    };
     match ip.segments() {
         // IPv4-mapped, and compatible (of old).
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => Some(v4(high, low)),
         // IPv4-translated (RFC 2765).
-        [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
-        // NAT64: well-known and local prefix (RFC 6052, RFC 8215).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => Some(v4(high, low)),
+        // NAT64: the well-known prefix (RFC 6052).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
         // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => v4(high, low),
+        [0x2002, high, low, ..] => Some(v4(high, low)),
         _ => None,
     }
+}
+
+fn v4(high: u16, low: u16) -> Ipv4Addr {
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Ipv4Addr::new(a, b, c, d)
+}
+
+/// What lies behind NAT64 with a local prefix (RFC 8215) is for the local
+/// network to say, and so is how long the prefix is, which decides where the
+/// IPv4 address is (RFC 6052): wherever it may be, it must not be one that no
+/// name may lead to.
+fn local_nat64(ip: Ipv6Addr) -> Reach {
+    let [_, _, _, _, _, _, a, b, _, c, d, e, f, g, h, i] = ip.octets();
+    // Prefixes of 48, 56, 64 and 96 bits.
+    let readings = [[a, b, c, d], [b, c, d, e], [c, d, e, f], [f, g, h, i]];
+    let mut never = readings.into_iter().filter_map(|octets| match octets {
+        // Of the bits that another length leaves empty.
+        [0, ..] => None,
+        _ => match reach_v4(octets.into()) {
+            never @ Reach::Never(_) => Some(never),
+            _ => None,
+        },
+    });
+    never.next().unwrap_or(LOCAL_NAT64)
 }
 
 #[cfg(test)]
@@ -177,11 +200,27 @@ mod tests {
             ("64:ff9b::127.0.0.1", LOOPBACK),
             ("64:ff9b::10.0.0.1", PRIVATE),
             ("64:ff9b::169.254.169.254", LINK_LOCAL),
-            ("64:ff9b:1::169.254.169.254", LINK_LOCAL),
             ("64:ff9b::8.8.8.8", Reach::Global),
+            // Local NAT64, with prefixes of 96, 64, 56 and 48 bits.
+            ("64:ff9b:1::8.8.8.8", LOCAL_NAT64),
+            ("64:ff9b:1::10.0.0.1", LOCAL_NAT64),
+            ("64:ff9b:1::169.254.169.254", LINK_LOCAL),
+            ("64:ff9b:1::100.100.100.200", METADATA),
+            ("64:ff9b:1:7::169.254.169.254", LINK_LOCAL),
+            ("64:ff9b:1:0:a9:fea9:fe00:0", LINK_LOCAL),
+            ("64:ff9b:1:a9:fe:a9fe::", LINK_LOCAL),
+            ("64:ff9b:1:a9fe:a9:fe00::", LINK_LOCAL),
+            ("64:ff9b:1:a9fe:a9:fe00::1", LINK_LOCAL),
+            ("64:ff9b:1:808:8:800::", LOCAL_NAT64),
+            ("64:ff9b:2::8.8.8.8", RESERVED),
             ("2002:7f00:1::", LOOPBACK),
             ("2002:a9fe:a9fe::1", LINK_LOCAL),
             ("2002:808:808::1", Reach::Global),
+            ("2a00:1450:4001::5efe:10.0.0.1", PRIVATE),
+            ("2a00:1450:4001::200:5efe:169.254.169.254", LINK_LOCAL),
+            ("2a00:1450:4001::5efe:8.8.8.8", Reach::Global),
+            ("fe80::5efe:8.8.8.8", LINK_LOCAL),
+            ("fd00::5efe:8.8.8.8", PRIVATE),
         ];
         for (ip, expected) in table {
             assert_eq!(reach(ip.parse().unwrap()), expected, "{ip}");

@@ -86,23 +86,24 @@ pub(super) struct Hop {
 }
 
 impl Client {
-    /// A client that counts in `counts`.
-    pub fn new(network: &Network, settings: Settings, counts: Arc<Counts>) -> Arc<Self> {
+    /// A client of `application` that counts in `counts`.
+    pub fn new(
+        network: &Network,
+        application: &str,
+        settings: Settings,
+        counts: Arc<Counts>,
+    ) -> Arc<Self> {
         if settings.allow.any_https() && !network.trusts {
             warn!(
                 "no trusted certificates found on this machine: https requests of plugins will \
                  fail (on Debian: apt install ca-certificates)"
             );
         }
-        let connector = Connector {
-            resolver: Arc::clone(&network.resolver),
-            reachable: if settings.private {
-                Reachable::Private
-            } else {
-                Reachable::Global
-            },
-            limit: settings.connect,
+        let reachable = match settings.private {
+            true => Reachable::Private,
+            false => Reachable::Global,
         };
+        let connector = network.connector(application, reachable, settings.connect);
         let connector = connect::connector(connector, Arc::clone(&network.tls));
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -29,7 +29,7 @@ const MAX_ADDRESSES: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// The name leads to an address where it may not lead.
-    #[error("{name} resolves to {ip}, {what}{}", remedy(*permissible))]
+    #[error("{} {what}{}", leads(name, *ip), remedy(*permissible))]
     Forbidden {
         /// The name.
         name: String,
@@ -48,6 +48,14 @@ pub enum ConnectError {
         /// What the resolver says.
         reason: String,
     },
+    /// The resolver does not answer.
+    #[error("{name} was not resolved within {} ms (the setting `connect`)", .limit.as_millis())]
+    NotResolved {
+        /// The name.
+        name: String,
+        /// The time that it had.
+        limit: Duration,
+    },
     /// Nothing there answers.
     #[error("{address}: {reason}")]
     Failed {
@@ -62,6 +70,22 @@ pub enum ConnectError {
     /// There is no host in the URL.
     #[error("{0} is no host and port to connect to")]
     NoAddress(String),
+}
+
+/// The host may be the address itself.
+fn leads(name: &str, ip: IpAddr) -> String {
+    match literal(name) {
+        Some(_) => format!("{ip} is"),
+        None => format!("{name} resolves to {ip},"),
+    }
+}
+
+/// The address that a host is (IPv6 with or without its brackets).
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 fn remedy(permissible: bool) -> &'static str {
@@ -87,8 +111,13 @@ pub enum Reachable {
 #[derive(Debug, Clone)]
 pub struct Connector {
     pub(super) resolver: Arc<dyn Resolve>,
+    /// Whose lookups they are.
+    pub(super) application: Arc<str>,
     /// Where names may lead.
     pub(super) reachable: Reachable,
+    /// An allow-list or an operator names the hosts, so an address in place of
+    /// a name may be any.
+    pub(super) is_named: bool,
     /// Time for all of it.
     pub(super) limit: Duration,
 }
@@ -101,6 +130,22 @@ impl Connector {
         Ok(TokioIo::new(stream))
     }
 
+    /// The connector to where a server at `from` sends its client, without
+    /// anybody here having named that host: it leads no further inside than
+    /// that server is, unless it may (`private`), and addresses in place of
+    /// names are checked, too.
+    pub fn sent_by(&self, from: IpAddr, private: bool) -> Self {
+        let is_inside = !matches!(address::reach(from), Reach::Global);
+        Self {
+            reachable: match private || is_inside {
+                true => Reachable::Private,
+                false => Reachable::Global,
+            },
+            is_named: false,
+            ..self.clone()
+        }
+    }
+
     /// Connects to a name or an address (IPv6 with or without its brackets)
     /// that the caller has compared with an allow-list.
     ///
@@ -109,7 +154,10 @@ impl Connector {
     pub async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         let deadline = Instant::now() + self.limit;
         let resolved = tokio::time::timeout_at(deadline, self.addresses(host)).await;
-        let addresses = resolved.map_err(|_| ConnectError::TimedOut(self.limit))??;
+        let addresses = resolved.map_err(|_| ConnectError::NotResolved {
+            name: host.to_owned(),
+            limit: self.limit,
+        })??;
         let mut last = ConnectError::NoAddress(format!("{host}:{port}"));
         let mut left = u32::try_from(addresses.len()).unwrap_or(1);
         for ip in addresses {
@@ -135,24 +183,26 @@ impl Connector {
 
     /// Where `host` may be connected to; at least one address.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ConnectError> {
-        let literal = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(host);
-        if let Ok(ip) = literal.parse::<IpAddr>() {
-            // An entry of the allow-list names it.
-            return Ok(vec![ip]);
-        }
-        if host == "localhost" {
+        let known = match literal(host) {
+            Some(ip) => Some(vec![ip]),
             // By definition (RFC 6761), whatever a resolver says.
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
+            None if host == "localhost" => {
+                Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
+            }
+            None => None,
+        };
         let lookup = |reason: String| ConnectError::Lookup {
             name: host.to_owned(),
             reason,
         };
-        let found = self.resolver.resolve(host).await;
-        let found = found.map_err(|error| lookup(error.to_string()))?;
+        let found = match known {
+            Some(addresses) if self.is_named => return Ok(addresses),
+            Some(addresses) => addresses,
+            None => {
+                let found = self.resolver.resolve(&self.application, host).await;
+                found.map_err(|error| lookup(error.to_string()))?
+            }
+        };
         let mut forbidden = None;
         let mut permitted = Vec::new();
         for ip in found {
@@ -253,4 +303,66 @@ pub(super) fn tls() -> Result<(ClientConfig, bool), rustls::Error> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok((config, trusted > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// A name is what its first label says, with dashes for dots.
+    #[derive(Debug)]
+    struct Names;
+
+    #[async_trait]
+    impl Resolve for Names {
+        async fn resolve(&self, _: &str, name: &str) -> io::Result<Vec<IpAddr>> {
+            let label = name.split('.').next().unwrap().replace('-', ".");
+            Ok(vec![label.parse().map_err(io::Error::other)?])
+        }
+    }
+
+    /// Whether a redirect from a server at `from` leads to `host`.
+    async fn leads(from: &str, private: bool, host: &str) -> bool {
+        let connector = Connector {
+            resolver: Arc::new(Names),
+            application: "live".into(),
+            reachable: Reachable::Anywhere,
+            is_named: true,
+            limit: Duration::from_secs(1),
+        };
+        // An operator may name any.
+        assert!(connector.addresses(host).await.is_ok(), "{host}");
+        let sent = connector.sent_by(from.parse().unwrap(), private);
+        match sent.addresses(host).await {
+            Ok(_) => true,
+            Err(ConnectError::Forbidden { .. }) => false,
+            Err(error) => panic!("{host}: {error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_sends_nobody_further_inside_than_it_is() {
+        let inside = [
+            "127.0.0.1",
+            "[::1]",
+            "localhost",
+            "10.0.0.7",
+            "10-0-0-7.test",
+        ];
+        for host in inside {
+            assert!(!leads("8.8.8.8", false, host).await, "{host}");
+            assert!(leads("8.8.8.8", true, host).await, "{host}");
+            assert!(leads("192.168.0.1", false, host).await, "{host}");
+        }
+        for from in ["8.8.8.8", "127.0.0.1"] {
+            for host in ["9.9.9.9", "[2606:4700::1111]", "9-9-9-9.test"] {
+                assert!(leads(from, false, host).await, "{host}");
+            }
+            for host in ["169.254.169.254", "169-254-169-254.test", "[fe80::1]"] {
+                assert!(!leads(from, true, host).await, "{host}");
+            }
+        }
+    }
 }

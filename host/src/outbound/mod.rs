@@ -84,12 +84,14 @@ impl Network {
         })
     }
 
-    /// Connections to names that may lead as far as `reachable`, each within
-    /// `limit`.
-    pub fn connector(&self, reachable: Reachable, limit: Duration) -> Connector {
+    /// Connections of `application` to hosts that an allow-list or an operator
+    /// names. Names may lead as far as `reachable`, each within `limit`.
+    pub fn connector(&self, application: &str, reachable: Reachable, limit: Duration) -> Connector {
         Connector {
             resolver: Arc::clone(&self.resolver),
+            application: application.into(),
             reachable,
+            is_named: true,
             limit,
         }
     }

@@ -64,6 +64,8 @@ impl Prospect {
 pub struct Player {
     /// Taken when it ends.
     subscription: Option<Subscription>,
+    /// Its name is the granted one, which the player may not know: it is told
+    /// the raw one, as it asked.
     request: StreamRequest,
     gate: Gate,
     span: Span,
@@ -141,13 +143,13 @@ impl Player {
                 Item::Published => {
                     self.waiting_since = None;
                     self.span.in_scope(|| info!("the publisher has appeared"));
-                    machine.notify_published(self.format.stream, &self.request.name);
+                    machine.notify_published(self.format.stream, &self.request.raw_name);
                 }
                 Item::Unpublished => {
                     self.waiting_since = Some(Instant::now());
                     self.span
                         .in_scope(|| info!("the publisher has left; waiting for another"));
-                    machine.notify_unpublished(self.format.stream, &self.request.name);
+                    machine.notify_unpublished(self.format.stream, &self.request.raw_name);
                 }
             }
             while let Some(bytes) = machine.poll_bytes() {
@@ -192,10 +194,15 @@ impl Player {
     pub fn pause(&mut self, paused: bool) {
         let was_paused = self.paused;
         self.paused = paused;
-        self.resync_if(was_paused && !paused);
+        if let Some(subscription) = &self.subscription {
+            if was_paused && !paused {
+                subscription.resync();
+            }
+            subscription.set_direct(self.takes_all());
+        }
     }
 
-    /// Leaves audio or video out, or in again.
+    /// Leaves audio or video out, or in again: video from its next keyframe on.
     pub fn receive(&mut self, kind: MediaKind, wanted: bool) {
         let had_video = self.wants_video;
         match kind {
@@ -203,13 +210,9 @@ impl Player {
             MediaKind::Video => self.wants_video = wanted,
             MediaKind::Data => {}
         }
-        self.resync_if(self.wants_video && !had_video);
-    }
-
-    fn resync_if(&self, lacks_frames: bool) {
         if let Some(subscription) = &self.subscription {
-            if lacks_frames {
-                subscription.resync();
+            if self.wants_video && !had_video {
+                subscription.resync_video();
             }
             subscription.set_direct(self.takes_all());
         }

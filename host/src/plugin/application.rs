@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::imports::log::{Level, Log};
+use super::imports::log::{Level, Log, Rate};
 use super::imports::timers::Timers;
 use super::kv::Kv;
 use super::stats::Stats;
 use super::{Doubles, Limits, PluginSpec, Services};
 use crate::outbound::{self, Client, Network};
+
+/// Commands of a second that may be denied; the others are not looked at.
+const DENIALS: u32 = 100;
 
 /// One application, as its plugin's imports see it.
 pub(super) struct Application {
@@ -20,6 +23,7 @@ pub(super) struct Application {
     pub(super) log: Log,
     pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
+    pub(super) denials: Mutex<Rate>,
     pub(super) http_counts: Arc<outbound::Counts>,
     /// The client of the generation that serves.
     http: Mutex<Option<Arc<Client>>>,
@@ -50,6 +54,7 @@ impl Application {
             stats,
             kv,
             timers: Timers::new(limits.timers, doubles.clock.clone()),
+            denials: Mutex::new(Rate::new(DENIALS)),
             http_counts: Arc::default(),
             http: Mutex::new(None),
             doubles,
@@ -88,7 +93,10 @@ impl Application {
         let serving = self.http.lock().clone();
         match serving {
             Some(client) if client.settings() == settings => client,
-            _ => Client::new(network, settings.clone(), Arc::clone(&self.http_counts)),
+            _ => {
+                let counts = Arc::clone(&self.http_counts);
+                Client::new(network, &self.name, settings.clone(), counts)
+            }
         }
     }
 

@@ -32,9 +32,14 @@ pub(super) struct Ticket<'a> {
     reported: bool,
 }
 
-/// The breaker is open for so much longer.
+/// The breaker is open.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Open(pub(super) Duration);
+pub(super) struct Open {
+    /// For so much longer.
+    pub(super) left: Duration,
+    /// What opened it were calls that waited for too long, and no others.
+    pub(super) waiting: bool,
+}
 
 impl Breaker {
     /// Opens at so many `failures` within `window`.
@@ -64,7 +69,7 @@ impl Breaker {
         if !self.troubled.load(Ordering::Acquire) {
             return None;
         }
-        let until = self.state().open?;
+        let until = self.state().open?.until;
         (now < until).then(|| until - now)
     }
 
@@ -93,13 +98,13 @@ impl Ticket<'_> {
         }
     }
 
-    /// The call trapped or timed out. The back-off, when that opened the
-    /// breaker.
-    pub(super) fn failed(mut self, now: Instant) -> Option<Duration> {
+    /// The call trapped or timed out, that `waiting` for something outside. The
+    /// back-off, when that opened the breaker.
+    pub(super) fn failed(mut self, waiting: bool, now: Instant) -> Option<Duration> {
         self.reported = true;
         let mut state = self.breaker.state();
         self.breaker.troubled.store(true, Ordering::Release);
-        state.fail(self.trial, now)
+        state.fail(self.trial, Failure { at: now, waiting })
     }
 }
 
@@ -118,14 +123,27 @@ struct State {
     limit: usize,
     /// ... within this time open it.
     window: Duration,
-    failures: VecDeque<Instant>,
+    failures: VecDeque<Failure>,
     /// Since the first of `failures`.
     successes: usize,
-    /// Open until then.
-    open: Option<Instant>,
+    open: Option<Opened>,
     back_off: Duration,
     /// A trial call is on its way.
     trying: bool,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    at: Instant,
+    waiting: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    until: Instant,
+    /// See [`Open::waiting`].
+    waiting: bool,
 }
 
 impl State {
@@ -143,15 +161,15 @@ impl State {
 
     /// True: the call is a trial.
     fn admit(&mut self, now: Instant) -> Result<bool, Open> {
-        match self.open {
-            None => Ok(false),
-            Some(until) if now < until => Err(Open(until - now)),
-            Some(_) if self.trying => Err(Open(Duration::ZERO)),
-            Some(_) => {
-                self.trying = true;
-                Ok(true)
-            }
+        let Some(Opened { until, waiting }) = self.open else {
+            return Ok(false);
+        };
+        let left = until.saturating_duration_since(now);
+        if self.trying || !left.is_zero() {
+            return Err(Open { left, waiting });
         }
+        self.trying = true;
+        Ok(true)
     }
 
     /// True: nothing is left to remember.
@@ -165,24 +183,28 @@ impl State {
         self.failures.is_empty() && self.open.is_none()
     }
 
-    fn fail(&mut self, trial: bool, now: Instant) -> Option<Duration> {
+    fn fail(&mut self, trial: bool, failure: Failure) -> Option<Duration> {
+        let Failure { at: now, waiting } = failure;
         if trial {
             self.trying = false;
-            return Some(self.open_for((self.back_off * 2).min(MAX_BACK_OFF), now));
+            let back_off = (self.back_off * 2).min(MAX_BACK_OFF);
+            return Some(self.open_for(back_off, waiting, now));
         }
         if self.open.is_some() {
             // A call from before it opened.
             return None;
         }
         self.forget(now);
-        self.failures.push_back(now);
+        self.failures.push_back(failure);
         let failing = self.failures.len() >= self.limit && self.failures.len() >= self.successes;
-        failing.then(|| self.open_for(FIRST_BACK_OFF, now))
+        let waiting = self.failures.iter().all(|failure| failure.waiting);
+        failing.then(|| self.open_for(FIRST_BACK_OFF, waiting, now))
     }
 
-    fn open_for(&mut self, back_off: Duration, now: Instant) -> Duration {
+    fn open_for(&mut self, back_off: Duration, waiting: bool, now: Instant) -> Duration {
         self.back_off = back_off;
-        self.open = Some(now + back_off);
+        let until = now + back_off;
+        self.open = Some(Opened { until, waiting });
         self.failures.clear();
         self.successes = 0;
         back_off
@@ -191,7 +213,7 @@ impl State {
     /// Drops what lies outside the window.
     fn forget(&mut self, now: Instant) {
         while let Some(oldest) = self.failures.front() {
-            if now.saturating_duration_since(*oldest) < self.window {
+            if now.saturating_duration_since(oldest.at) < self.window {
                 break;
             }
             self.failures.pop_front();
@@ -209,7 +231,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fail(breaker: &Breaker, now: Instant) -> Option<Duration> {
-        breaker.admit(now).expect("closed").failed(now)
+        breaker.admit(now).expect("closed").failed(false, now)
     }
 
     fn succeed(breaker: &Breaker, now: Instant) {
@@ -224,10 +246,9 @@ mod tests {
             assert_eq!(fail(&breaker, now), None);
         }
         assert_eq!(fail(&breaker, now + 59 * SECOND), Some(SECOND));
-        let Err(Open(left)) = breaker.admit(now + 59 * SECOND) else {
-            panic!("still closed");
-        };
-        assert_eq!(left, SECOND);
+        let open = breaker.admit(now + 59 * SECOND).expect_err("open");
+        let (left, waiting) = (SECOND, false);
+        assert_eq!(open, Open { left, waiting });
     }
 
     #[test]
@@ -264,12 +285,37 @@ mod tests {
         now += SECOND;
         let trial = breaker.admit(now).expect("a trial");
         assert!(breaker.admit(now).is_err(), "one trial at a time");
-        assert_eq!(trial.failed(now), Some(2 * SECOND));
+        assert_eq!(trial.failed(false, now), Some(2 * SECOND));
         assert!(breaker.admit(now + SECOND).is_err());
         now += 2 * SECOND;
         drop(breaker.admit(now).expect("a trial whose client leaves"));
         breaker.admit(now).expect("another").succeeded(now);
         assert!(breaker.admit(now).is_ok() && breaker.admit(now).is_ok());
+    }
+
+    #[test]
+    fn it_knows_whether_waiting_alone_has_opened_it() {
+        let now = Instant::now();
+        let opened_by = |failures: &[bool]| {
+            let breaker = Breaker::new(failures.len(), 60 * SECOND);
+            for waiting in failures {
+                let ticket = breaker.admit(now).expect("closed");
+                ticket.failed(*waiting, now);
+            }
+            breaker
+        };
+        let waiting = |breaker: &Breaker, now| breaker.admit(now).expect_err("open").waiting;
+        assert!(waiting(&opened_by(&[true, true, true]), now));
+        assert!(!waiting(&opened_by(&[true, false, true]), now));
+        // From then on the last trial tells.
+        let breaker = opened_by(&[true, true]);
+        let trial = breaker.admit(now + SECOND).expect("a trial");
+        assert!(waiting(&breaker, now + SECOND), "one trial at a time");
+        trial.failed(false, now + SECOND);
+        assert!(!waiting(&breaker, now + SECOND));
+        let trial = breaker.admit(now + 3 * SECOND).expect("a trial");
+        trial.failed(true, now + 3 * SECOND);
+        assert!(waiting(&breaker, now + 3 * SECOND));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(super) struct CpuMeter {
     /// The thread's CPU time, in nanoseconds, when the present poll began; only
     /// after the first tick.
     polled_at: AtomicU64,
+    /// The guest has yielded at a tick, and would go on if it could: it
+    /// computes. False while it waits for an import.
+    yielded: AtomicBool,
 }
 
 impl CpuMeter {
@@ -45,6 +48,7 @@ impl CpuMeter {
             spent: AtomicU64::new(0),
             ticked: AtomicBool::new(false),
             polled_at: AtomicU64::new(0),
+            yielded: AtomicBool::new(false),
         })
     }
 
@@ -53,6 +57,19 @@ impl CpuMeter {
         self.budget.store(nanos(budget), Relaxed);
         self.spent.store(0, Relaxed);
         self.ticked.store(false, Relaxed);
+        self.yielded.store(false, Relaxed);
+    }
+
+    /// Other tasks of this worker run before the guest goes on.
+    pub(super) async fn yield_now(&self) {
+        self.yielded.store(true, Relaxed);
+        tokio::task::yield_now().await;
+        self.yielded.store(false, Relaxed);
+    }
+
+    /// Of a call that is not being polled: it computes, and does not wait.
+    pub(super) fn is_computing(&self) -> bool {
+        self.yielded.load(Relaxed)
     }
 
     /// A tick while the guest runs; true when the budget is used up. Otherwise
@@ -109,7 +126,7 @@ impl<F: Future + Unpin> Future for Metered<F> {
     }
 }
 
-/// The memory of one instance: all linear memories together.
+/// The memory of one instance: all linear memories and tables together.
 #[derive(Debug)]
 pub(super) struct MemoryLimit {
     limit: usize,
@@ -117,9 +134,9 @@ pub(super) struct MemoryLimit {
     refused: bool,
 }
 
-/// Elements of one table. Tables hold function references, so even large
-/// programs need tens of thousands.
-const MAX_TABLE: usize = 1 << 20;
+/// What an element of a table takes at most, in bytes: a pointer, and as much
+/// again where the table has grown.
+const ELEMENT: usize = 16;
 
 impl MemoryLimit {
     pub(super) fn new(limit: usize) -> Self {
@@ -142,6 +159,19 @@ impl MemoryLimit {
     }
 }
 
+impl MemoryLimit {
+    /// Whether there is room for `more` bytes; they are in use from now on.
+    fn take(&mut self, more: usize) -> bool {
+        let used = self.used.saturating_add(more);
+        if used > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(
         &mut self,
@@ -149,25 +179,19 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.limit {
-            self.refused = true;
-            return Ok(false);
-        }
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        let may_be = maximum.is_none_or(|maximum| desired <= maximum);
+        Ok(may_be && self.take(desired.saturating_sub(current)))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE && maximum.is_none_or(|maximum| desired <= maximum))
+        let may_be = maximum.is_none_or(|maximum| desired <= maximum);
+        let more = desired.saturating_sub(current).saturating_mul(ELEMENT);
+        Ok(may_be && self.take(more))
     }
 
     // A component may consist of several core modules, interpreters of dozens.
@@ -181,5 +205,80 @@ impl ResourceLimiter for MemoryLimit {
 
     fn memories(&self) -> usize {
         64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    use super::*;
+
+    /// A core module with a memory of `pages` and tables of so many elements.
+    fn module(pages: u8, tables: &[u32]) -> Vec<u8> {
+        // WebAssembly 5.5: sections with their id and length; funcref is 0x70,
+        // and limits without a maximum begin with 0.
+        let mut list = leb(u32::try_from(tables.len()).unwrap());
+        for elements in tables {
+            list.extend([0x70, 0]);
+            list.extend(leb(*elements));
+        }
+        let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+        for (id, body) in [(4, list), (5, [&[1, 0][..], &leb(pages.into())].concat())] {
+            bytes.push(id);
+            bytes.extend(leb(u32::try_from(body.len()).unwrap()));
+            bytes.extend(body);
+        }
+        bytes
+    }
+
+    fn leb(mut value: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value & 0x7F) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    /// What an instance has in use, or how much it was refused.
+    fn instantiate(limit: usize, pages: u8, tables: &[u32]) -> Result<usize, Option<usize>> {
+        let engine = Engine::default();
+        let module = Module::new(&engine, module(pages, tables)).expect("a module");
+        let mut store = Store::new(&engine, MemoryLimit::new(limit));
+        store.limiter(|limit| limit);
+        match Instance::new(&mut store, &module, &[]) {
+            Ok(_) => Ok(store.data().used()),
+            Err(_) => Err(store.data_mut().take_refused()),
+        }
+    }
+
+    #[test]
+    fn memories_and_tables_are_one_sum() {
+        const MIB: usize = 1 << 20;
+        let elements = 1 << 15;
+        assert_eq!(instantiate(8 * MIB, 64, &[elements; 8]), Ok(8 * MIB));
+        assert_eq!(instantiate(8 * MIB, 64, &[elements; 9]), Err(Some(8 * MIB)));
+        assert_eq!(instantiate(8 * MIB, 65, &[elements; 8]), Err(Some(8 * MIB)));
+        // What took 512 MiB of a machine beside the limit.
+        assert_eq!(
+            instantiate(64 * MIB, 1, &[1 << 20; 60]),
+            Err(Some(64 * MIB))
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_is_refused_and_not_charged() {
+        let mut memory = MemoryLimit::new(1 << 20);
+        assert!(!memory.memory_growing(0, 1 << 16, Some(1)).unwrap());
+        assert!(!memory.table_growing(0, 100, Some(99)).unwrap());
+        assert_eq!((memory.used(), memory.take_refused()), (0, None));
+        assert!(!memory.table_growing(0, usize::MAX, None).unwrap());
+        assert!(memory.table_growing(0, 100, Some(100)).unwrap());
+        assert_eq!(
+            (memory.used(), memory.take_refused()),
+            (1600, Some(1 << 20))
+        );
     }
 }

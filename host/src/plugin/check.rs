@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use super::application::Application;
+use super::bounds::usable;
 use super::engine::Runtime;
 use super::error::PluginError;
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
 use super::instance::{Budget, Instance};
 use super::kv::Kv;
-use super::{PluginSpec, Services, reload};
+use super::{PluginSpec, Services, convert, reload};
 use crate::policy::{
     Client, ConnectDecision, ConnectRequest, PolicyError, PublishDecision, StreamRequest,
 };
@@ -75,7 +76,7 @@ async fn accepts_anybody(
         extra: Vec::new(),
     };
     let decision = ask(generation, "on-connect", hooks::on_connect(connect));
-    match decision.await?.into() {
+    match usable("on-connect", convert::connect_decision(decision.await?))? {
         ConnectDecision::Accept(grant) => client.attrs = grant.attrs,
         ConnectDecision::Reject(_) | ConnectDecision::Redirect(_) => return Ok(false),
     }
@@ -92,7 +93,8 @@ async fn accepts_anybody(
         extra: Vec::new(),
     };
     let decision = ask(generation, "on-publish", hooks::on_publish(publish));
-    Ok(matches!(decision.await?.into(), PublishDecision::Accept(_)))
+    let decision = usable("on-publish", convert::publish_decision(decision.await?))?;
+    Ok(matches!(decision, PublishDecision::Accept(_)))
 }
 
 async fn ask<R: Send>(

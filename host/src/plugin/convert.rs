@@ -1,7 +1,7 @@
 //! Between the interface's types and the policy's: the same fields.
 //!
-//! Flows in: requests, by value. Flows out: decisions, with what a guest may
-//! say to a client bounded here.
+//! Flows in: requests, by value. Flows out: decisions within their bounds:
+//! what a guest says to a client is cut, everything else is refused.
 
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
@@ -11,6 +11,7 @@ use super::bindings::exports::livehost::app::lifecycle as wit_life;
 use super::bindings::exports::livehost::app::relays as wit_relays;
 use super::bindings::exports::livehost::app::shared_objects as wit_objects;
 use super::bindings::livehost::app::types as wit;
+use super::bounds::{self, MAX_HASH, MAX_PASSWORD, MAX_RECORDING, MAX_URL, MAX_WORD, TooLong};
 use super::{StopReason, instance::one_line};
 use crate::policy;
 
@@ -155,27 +156,31 @@ impl From<StopReason> for wit_life::StopReason {
     }
 }
 
-impl From<wit::Recording> for policy::Recording {
-    fn from(recording: wit::Recording) -> Self {
-        Self {
-            container: recording.container,
-            path: recording.path,
-            split_seconds: recording.split_seconds,
-        }
-    }
+/// What to record.
+pub(super) fn recording(recording: wit::Recording) -> Result<policy::Recording, TooLong> {
+    Ok(policy::Recording {
+        container: bounds::text("container", recording.container, MAX_WORD)?,
+        path: bounds::text("path", recording.path, MAX_RECORDING)?,
+        split_seconds: recording.split_seconds,
+    })
 }
 
 impl From<wit::Rejection> for policy::Rejection {
     fn from(rejection: wit::Rejection) -> Self {
         Self {
-            code: bounded(&rejection.code, MAX_CODE),
-            description: bounded(&rejection.description, MAX_DESCRIPTION),
+            code: told(&rejection.code, MAX_CODE),
+            description: reason(&rejection.description),
             retry_after_ms: rejection.retry_after_ms,
         }
     }
 }
 
-fn bounded(text: &str, max: usize) -> String {
+/// A guest's text for a client, cut.
+pub(super) fn reason(text: &str) -> String {
+    told(text, MAX_DESCRIPTION)
+}
+
+fn told(text: &str, max: usize) -> String {
     one_line(text).chars().take(max).collect()
 }
 
@@ -183,23 +188,26 @@ fn bounded(text: &str, max: usize) -> String {
 pub(super) fn challenge(word: &str) -> Result<auth::Method, policy::PolicyError> {
     auth::Method::parse(word).ok_or_else(|| {
         let word = one_line(word);
-        policy::PolicyError::Unavailable(format!(
-            "expected the challenge adobe or llnw from on-authenticate, found {word:?}"
-        ))
+        policy::PolicyError::Unusable {
+            hook: "on-authenticate",
+            reason: format!("expected the challenge adobe or llnw, found {word:?}"),
+        }
     })
 }
 
-impl From<wit_auth::Credential> for policy::Credential {
-    fn from(credential: wit_auth::Credential) -> Self {
-        match credential {
-            wit_auth::Credential::Password(password) => Self::Password(password),
-            wit_auth::Credential::Adobe(salted) => Self::Adobe {
-                salt: salted.salt,
-                hash: salted.hash,
-            },
-            wit_auth::Credential::Llnw(hash) => Self::Llnw(hash),
+/// The answer to `on-credential`.
+pub(super) fn credential(credential: wit_auth::Credential) -> Result<policy::Credential, TooLong> {
+    use policy::Credential as Known;
+    Ok(match credential {
+        wit_auth::Credential::Password(password) => {
+            Known::Password(bounds::text("password", password, MAX_PASSWORD)?)
         }
-    }
+        wit_auth::Credential::Adobe(salted) => Known::Adobe {
+            salt: bounds::text("salt", salted.salt, MAX_HASH)?,
+            hash: bounds::text("hash", salted.hash, MAX_HASH)?,
+        },
+        wit_auth::Credential::Llnw(hash) => Known::Llnw(bounds::text("hash", hash, MAX_HASH)?),
+    })
 }
 
 impl From<policy::ObjectRequest> for wit_objects::ObjectRequest {
@@ -235,20 +243,24 @@ impl From<wit_objects::ObjectDecision> for Ruling {
     }
 }
 
-impl From<wit::ConnectDecision> for policy::ConnectDecision {
-    fn from(decision: wit::ConnectDecision) -> Self {
-        match decision {
-            wit::ConnectDecision::Accept(grant) => Self::Accept(policy::ConnectGrant {
-                attrs: grant.attrs,
-                chunk_size: grant.chunk_size,
-                window_ack: grant.window_ack,
-                max_seconds: grant.max_seconds,
-                extra: grant.extra,
-            }),
-            wit::ConnectDecision::Reject(rejection) => Self::Reject(rejection.into()),
-            wit::ConnectDecision::Redirect(url) => Self::Redirect(url),
+/// The answer to `on-connect`.
+pub(super) fn connect_decision(
+    decision: wit::ConnectDecision,
+) -> Result<policy::ConnectDecision, TooLong> {
+    use policy::ConnectDecision as Decision;
+    Ok(match decision {
+        wit::ConnectDecision::Accept(grant) => Decision::Accept(policy::ConnectGrant {
+            attrs: bounds::pairs("attrs", grant.attrs)?,
+            chunk_size: grant.chunk_size,
+            window_ack: grant.window_ack,
+            max_seconds: grant.max_seconds,
+            extra: bounds::pairs("extra", grant.extra)?,
+        }),
+        wit::ConnectDecision::Reject(rejection) => Decision::Reject(rejection.into()),
+        wit::ConnectDecision::Redirect(url) => {
+            Decision::Redirect(bounds::text("redirect", url, MAX_URL)?)
         }
-    }
+    })
 }
 
 impl From<wit::DuplicateRule> for policy::DuplicateRule {
@@ -261,35 +273,40 @@ impl From<wit::DuplicateRule> for policy::DuplicateRule {
     }
 }
 
-impl From<wit::PublishDecision> for policy::PublishDecision {
-    fn from(decision: wit::PublishDecision) -> Self {
-        match decision {
-            wit::PublishDecision::Accept(grant) => Self::Accept(policy::PublishGrant {
-                name: grant.name,
-                on_duplicate: grant.on_duplicate.into(),
-                record_to: grant.record_to.map(Into::into),
-                forward_to: grant.forward_to,
-                max_kbps: grant.max_kbps,
-                idle_timeout_ms: grant.idle_timeout_ms,
-                hold_ms: grant.hold_ms,
-                extra: grant.extra,
-            }),
-            wit::PublishDecision::Reject(rejection) => Self::Reject(rejection.into()),
-        }
-    }
+/// The answer to `on-publish`.
+pub(super) fn publish_decision(
+    decision: wit::PublishDecision,
+) -> Result<policy::PublishDecision, TooLong> {
+    use policy::PublishDecision as Decision;
+    Ok(match decision {
+        wit::PublishDecision::Accept(grant) => Decision::Accept(policy::PublishGrant {
+            name: grant.name,
+            on_duplicate: grant.on_duplicate.into(),
+            record_to: grant.record_to.map(recording).transpose()?,
+            forward_to: bounds::forwards(grant.forward_to)?,
+            max_kbps: grant.max_kbps,
+            idle_timeout_ms: grant.idle_timeout_ms,
+            hold_ms: grant.hold_ms,
+            extra: bounds::pairs("extra", grant.extra)?,
+        }),
+        wit::PublishDecision::Reject(rejection) => Decision::Reject(rejection.into()),
+    })
 }
 
-impl From<wit::PlayDecision> for policy::PlayDecision {
-    fn from(decision: wit::PlayDecision) -> Self {
-        match decision {
-            wit::PlayDecision::Accept(grant) => Self::Accept(policy::PlayGrant {
-                name: grant.name,
-                pull_from: grant.pull_from,
-                wait_ms: grant.wait_ms,
-                max_seconds: grant.max_seconds,
-                extra: grant.extra,
-            }),
-            wit::PlayDecision::Reject(rejection) => Self::Reject(rejection.into()),
-        }
-    }
+/// The answer to `on-play`.
+pub(super) fn play_decision(decision: wit::PlayDecision) -> Result<policy::PlayDecision, TooLong> {
+    use policy::PlayDecision as Decision;
+    Ok(match decision {
+        wit::PlayDecision::Accept(grant) => Decision::Accept(policy::PlayGrant {
+            name: grant.name,
+            pull_from: grant
+                .pull_from
+                .map(|url| bounds::text("pull-from", url, MAX_URL))
+                .transpose()?,
+            wait_ms: grant.wait_ms,
+            max_seconds: grant.max_seconds,
+            extra: bounds::pairs("extra", grant.extra)?,
+        }),
+        wit::PlayDecision::Reject(rejection) => Decision::Reject(rejection.into()),
+    })
 }

@@ -85,6 +85,8 @@ pub enum Fault {
         budget: &'static str,
         /// The budget, in milliseconds.
         limit_ms: u64,
+        /// It was waiting for something outside, not computing.
+        waiting: bool,
     },
     /// What it kept in earlier runs can't be read.
     #[error("can't have its state: {0}")]
@@ -127,13 +129,17 @@ impl From<PolicyError> for Fault {
                 hook,
                 budget,
                 limit_ms,
+                waiting,
             } => Self::TimedOut {
                 hook,
                 budget,
                 limit_ms,
+                waiting,
             },
-            other @ PolicyError::Busy { .. } => Self::Runtime(other.to_string()),
             PolicyError::Unavailable(reason) => Self::Runtime(reason),
+            other @ (PolicyError::Busy { .. }
+            | PolicyError::LeftAlone { .. }
+            | PolicyError::Unusable { .. }) => Self::Runtime(other.to_string()),
         }
     }
 }
@@ -147,10 +153,12 @@ impl From<Fault> for PolicyError {
                 hook,
                 budget,
                 limit_ms,
+                waiting,
             } => Self::TimedOut {
                 hook,
                 budget,
                 limit_ms,
+                waiting,
             },
             other => Self::Unavailable(format!("a new instance {other}")),
         }

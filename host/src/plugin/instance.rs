@@ -150,8 +150,8 @@ impl Instance {
             Ok(if callback_meter.tick() {
                 UpdateDeadline::Interrupt
             } else {
-                // Other tasks of this worker run first.
-                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                let meter = Arc::clone(&callback_meter);
+                UpdateDeadline::YieldCustom(1, Box::pin(async move { meter.yield_now().await }))
             })
         });
 
@@ -173,7 +173,7 @@ impl Instance {
             Ok(Err(error)) => {
                 return Err(failure(HOOK, &error, budget, store.data_mut(), &last_words).into());
             }
-            Err(_) => return Err(wall_exceeded(HOOK, budget, &app.stats).into()),
+            Err(_) => return Err(wall_exceeded(HOOK, budget, &meter, &app.stats).into()),
         };
         let shape =
             |interface| move |error: wasmtime::Error| compile::wrong_shape(interface, &error);
@@ -219,7 +219,10 @@ impl Instance {
                 let state = self.store.data_mut();
                 Err(failure(hook, &error, budget, state, &self.last_words))
             }
-            Err(_) => Err(wall_exceeded(hook, budget, &self.store.data().app.stats)),
+            Err(_) => {
+                let stats = &self.store.data().app.stats;
+                Err(wall_exceeded(hook, budget, &self.meter, stats))
+            }
         }
     }
 
@@ -229,12 +232,18 @@ impl Instance {
     }
 }
 
-fn wall_exceeded(hook: &'static str, budget: Budget, stats: &Stats) -> PolicyError {
+fn wall_exceeded(
+    hook: &'static str,
+    budget: Budget,
+    meter: &CpuMeter,
+    stats: &Stats,
+) -> PolicyError {
     stats.wall_exceeded.add();
     PolicyError::TimedOut {
         hook,
         budget: "wall deadline",
         limit_ms: millis(budget.wall),
+        waiting: !meter.is_computing(),
     }
 }
 
@@ -255,6 +264,7 @@ fn failure(
             hook,
             budget: "CPU budget",
             limit_ms: millis(budget.cpu),
+            waiting: false,
         };
     }
     let mut reason = if let Some(trap) = trap {
@@ -292,6 +302,6 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

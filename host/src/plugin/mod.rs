@@ -5,6 +5,7 @@
 
 mod application;
 mod bindings;
+mod bounds;
 mod breaker;
 mod budget;
 mod cache;
@@ -60,6 +61,7 @@ pub use trial::{Answer, KvContents, Program, Question, Trial};
 
 use self::application::Application;
 use self::bindings::exports::livehost::app::lifecycle::StartReason;
+use self::bounds::usable;
 use self::breaker::Breaker;
 use self::events::EventQueue;
 use self::reload::Loader;
@@ -339,14 +341,20 @@ impl Plugin {
         if tokio::time::timeout(drain, rest).await.is_err() {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
-        let saved = tokio::time::timeout(SAVE, core.app.kv.save()).await;
+        self.save().await;
+        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
+    }
+
+    /// Waits until its state is on disk; what keeps it from there is logged.
+    pub async fn save(&self) {
+        let app = &self.core.app;
+        let saved = tokio::time::timeout(SAVE, app.kv.save()).await;
         if let Err(error) = saved.unwrap_or_else(|_| Err("the disk took too long".into())) {
             error!(
-                app = core.app.name,
+                app = app.name,
                 error, "plugin state of this run was not saved"
             );
         }
-        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
     }
 }
 
@@ -377,12 +385,16 @@ impl Policy for Plugin {
     ) -> Result<Option<Credential>, PolicyError> {
         let question = hooks::on_credential(request.clone(), user.to_owned());
         let credential = self.core.call("on-credential", question).await?;
-        Ok(credential.map(Into::into))
+        credential
+            .map(|credential| usable("on-credential", convert::credential(credential)))
+            .transpose()
     }
 
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
         let decision = self.core.call("on-connect", hooks::on_connect(request));
-        let decision = decision.await.map(Into::into);
+        let decision = decision.await;
+        let decision =
+            decision.and_then(|decision| usable("on-connect", convert::connect_decision(decision)));
         let stats = &self.core.app.stats;
         match &decision {
             Ok(ConnectDecision::Accept(_)) => stats.connects_accepted.add(),
@@ -395,7 +407,9 @@ impl Policy for Plugin {
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
         let decision = self.core.call("on-publish", hooks::on_publish(request));
-        let decision = decision.await.map(Into::into);
+        let decision = decision.await;
+        let decision =
+            decision.and_then(|decision| usable("on-publish", convert::publish_decision(decision)));
         let stats = &self.core.app.stats;
         match &decision {
             Ok(PublishDecision::Accept(_)) => stats.publishes_accepted.add(),
@@ -407,7 +421,9 @@ impl Policy for Plugin {
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
         let decision = self.core.call("on-play", hooks::on_play(request));
-        let decision = decision.await.map(Into::into);
+        let decision = decision.await;
+        let decision =
+            decision.and_then(|decision| usable("on-play", convert::play_decision(decision)));
         let stats = &self.core.app.stats;
         match &decision {
             Ok(PlayDecision::Accept(_)) => stats.plays_accepted.add(),

@@ -20,7 +20,7 @@ use super::engine::Runtime;
 use super::events::EventQueue;
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
-use super::instance::{Budget, Call, Instance};
+use super::instance::{Budget, Call, Instance, millis};
 use super::pool::Lease;
 use super::reload::Loader;
 use crate::policy::{Event, PolicyError};
@@ -61,12 +61,10 @@ impl Core {
         };
         let ticket = match self.breaker.admit(budget.started.into_std()) {
             Ok(ticket) => ticket,
-            Err(Open(left)) => {
+            Err(Open { left, waiting }) => {
                 self.app.stats.breaker_refused.add();
-                return Err(PolicyError::Unavailable(format!(
-                    "it kept failing and is not called for another {} ms",
-                    left.as_millis()
-                )));
+                let left_ms = millis(left);
+                return Err(PolicyError::LeftAlone { left_ms, waiting });
             }
         };
         let (lease, generation) = self.lease(hook, budget).await?;
@@ -76,11 +74,11 @@ impl Core {
         };
         match &answer {
             Ok(_) => ticket.succeeded(budget.started.into_std()),
-            Err(PolicyError::Trapped { .. } | PolicyError::TimedOut { .. })
+            Err(error @ (PolicyError::Trapped { .. } | PolicyError::TimedOut { .. }))
                 // What an old generation does says nothing about its successor.
                 if self.serving.load().number == generation.number =>
             {
-                if let Some(back_off) = ticket.failed(Instant::now().into_std()) {
+                if let Some(back_off) = ticket.failed(error.may_be_allowed(), Instant::now().into_std()) {
                     self.opened(&generation, back_off);
                 }
             }

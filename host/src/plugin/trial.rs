@@ -14,6 +14,7 @@ use livehost_rtmp::shared_object::object::Ruling;
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
+use super::bounds::usable;
 use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
@@ -238,15 +239,18 @@ impl Trial {
         Ok(match question {
             Question::Connect(request) => {
                 let call = hooks::on_connect(request);
-                Answer::Connect(self.call(n, "on-connect", budget, call).await?.into())
+                let decision = self.call(n, "on-connect", budget, call).await?;
+                Answer::Connect(usable("on-connect", convert::connect_decision(decision))?)
             }
             Question::Publish(request) => {
                 let call = hooks::on_publish(request);
-                Answer::Publish(self.call(n, "on-publish", budget, call).await?.into())
+                let decision = self.call(n, "on-publish", budget, call).await?;
+                Answer::Publish(usable("on-publish", convert::publish_decision(decision))?)
             }
             Question::Play(request) => {
                 let call = hooks::on_play(request);
-                Answer::Play(self.call(n, "on-play", budget, call).await?.into())
+                let decision = self.call(n, "on-play", budget, call).await?;
+                Answer::Play(usable("on-play", convert::play_decision(decision))?)
             }
             Question::Call { who, method, amf0 } => {
                 let call = hooks::on_call(who, method, amf0);
@@ -269,7 +273,9 @@ impl Trial {
                 }
                 let call = hooks::on_credential(request, user);
                 let credential = self.call(n, "on-credential", budget, call).await?;
-                Answer::Credential(credential.map(Into::into))
+                let credential =
+                    credential.map(|known| usable("on-credential", convert::credential(known)));
+                Answer::Credential(credential.transpose()?)
             }
             Question::SharedObject(request) => {
                 if self.generation.compiled.optional.shared_objects.is_none() {

@@ -6,16 +6,17 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
-use tracing::warn;
 
 use super::{
     CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
     Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
     Rejection, StreamRequest,
 };
+use crate::logging::{UNDECIDED, limited};
 
-/// What a client gets when the plugin traps, times out or is unavailable, by
-/// question.
+/// What a client gets when the plugin is still waiting at the end of its time, by
+/// question. Whatever else goes wrong, it is refused: see
+/// [`PolicyError::may_be_allowed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OnError {
     /// Instead of `on-connect`.
@@ -84,7 +85,7 @@ impl Gate {
     ///
     /// # Errors
     /// What the client is told when the plugin can't say, unless `on_error`
-    /// lets it in.
+    /// lets it go on to `on-connect`.
     pub async fn authenticate(
         &self,
         request: &ConnectRequest,
@@ -222,8 +223,11 @@ fn settle<D>(
         Ok(decision) => return decision,
         Err(error) => error,
     };
-    let on_error = fallback();
-    warn!(%error, ?on_error, "no decision from the plugin");
+    let on_error = match error.may_be_allowed() {
+        true => fallback(),
+        false => Fallback::Reject,
+    };
+    limited!(WARN, UNDECIDED.admits(), %error, ?on_error, "no decision from the plugin");
     match on_error {
         Fallback::Allow => allow(),
         Fallback::Reject => reject(could_not_decide()),
@@ -247,6 +251,37 @@ mod tests {
     struct Failing {
         answers: usize,
         asked: AtomicUsize,
+        error: PolicyError,
+    }
+
+    impl Failing {
+        fn after(answers: usize, error: PolicyError) -> Arc<Self> {
+            Arc::new(Self {
+                answers,
+                asked: AtomicUsize::new(0),
+                error,
+            })
+        }
+    }
+
+    fn clear() -> ObjectRequest {
+        ObjectRequest {
+            client: Client::default(),
+            app: "live".into(),
+            instance: None,
+            name: "so".into(),
+            persistent: false,
+            operation: ObjectOperation::Clear,
+        }
+    }
+
+    fn timed_out(waiting: bool) -> PolicyError {
+        PolicyError::TimedOut {
+            hook: "on-shared-object",
+            budget: "wall deadline",
+            limit_ms: 3000,
+            waiting,
+        }
     }
 
     #[async_trait]
@@ -255,7 +290,7 @@ mod tests {
             if self.asked.fetch_add(1, Ordering::Relaxed) < self.answers {
                 Ok(Ruling::Deny)
             } else {
-                Err(PolicyError::Unavailable("it is gone".into()))
+                Err(self.error.clone())
             }
         }
         async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
@@ -275,20 +310,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_plugin_that_fails_is_asked_once_for_a_message() {
-        let request = ObjectRequest {
-            client: Client::default(),
-            app: "live".into(),
-            instance: None,
-            name: "so".into(),
-            persistent: false,
-            operation: ObjectOperation::Clear,
-        };
-        let policy = Arc::new(Failing {
-            answers: 2,
-            asked: AtomicUsize::new(0),
-        });
+        let policy = Failing::after(2, timed_out(true));
         let gate = Gate::new(policy.clone(), Fallback::Allow);
-        let mut events = vec![Some(request); 6];
+        let mut events = vec![Some(clear()); 6];
         if let Some(event) = events.last_mut() {
             *event = None;
         }
@@ -296,5 +320,45 @@ mod tests {
         use Ruling::{Allow, Deny};
         assert_eq!(rulings, [Deny, Deny, Allow, Allow, Allow, Allow]);
         assert_eq!(policy.asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn only_a_plugin_that_waits_in_vain_lets_anybody_in() {
+        let hook = "on-shared-object";
+        let left_alone = |waiting| PolicyError::LeftAlone {
+            left_ms: 1000,
+            waiting,
+        };
+        let trapped = PolicyError::Trapped {
+            hook,
+            reason: "unreachable".into(),
+        };
+        let busy = PolicyError::Busy {
+            hook,
+            waited_ms: 3000,
+            limit: 16,
+        };
+        let unusable = PolicyError::Unusable {
+            hook,
+            reason: "too long".into(),
+        };
+        for (error, covered) in [
+            (timed_out(true), true),
+            (left_alone(true), true),
+            (timed_out(false), false),
+            (left_alone(false), false),
+            (trapped, false),
+            (busy, false),
+            (unusable, false),
+            (PolicyError::Unavailable("it is gone".into()), false),
+        ] {
+            for rule in [Fallback::Allow, Fallback::Reject] {
+                let gate = Gate::new(Failing::after(0, error.clone()), rule);
+                let ruling = gate.shared_object(std::iter::once(Some(clear()))).await;
+                let allowed = covered && rule == Fallback::Allow;
+                let expected = if allowed { Ruling::Allow } else { Ruling::Deny };
+                assert_eq!(ruling, [expected], "{error}, {rule:?}");
+            }
+        }
     }
 }

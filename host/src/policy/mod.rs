@@ -10,7 +10,7 @@ mod services;
 mod types;
 
 pub use gate::{Fallback, Gate, OnError};
-pub use services::{ControlError, MediaControl, StreamRegistry};
+pub use services::{ControlError, MediaControl, StreamRegistry, first};
 pub use types::*;
 
 use async_trait::async_trait;
@@ -71,7 +71,8 @@ pub trait Policy: Send + Sync + 'static {
 }
 
 /// Why a decision could not be made. The gate turns it into the application's
-/// `on_error` answer; the text goes to the log, never to the client.
+/// `on_error` answer, as far as that covers it; the text goes to the log, never
+/// to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// The guest trapped: a panic, an out-of-bounds access, exhausted memory.
@@ -91,6 +92,8 @@ pub enum PolicyError {
         budget: &'static str,
         /// The budget, in milliseconds.
         limit_ms: u64,
+        /// It was waiting for something outside, not computing.
+        waiting: bool,
     },
     /// No instance became free inside the deadline.
     #[error(
@@ -104,9 +107,46 @@ pub enum PolicyError {
         /// The pool's size.
         limit: usize,
     },
-    /// There is no serving generation, or the breaker is open.
+    /// The breaker is open.
+    #[error(
+        "the plugin is not available: it kept failing and is not called for another {left_ms} ms"
+    )]
+    LeftAlone {
+        /// For so much longer, in milliseconds.
+        left_ms: u64,
+        /// Each of its failures was that it waited for too long.
+        waiting: bool,
+    },
+    /// It answered, but not with what can be done.
+    #[error("the plugin's answer to {hook} can't be used: {reason}")]
+    Unusable {
+        /// The function of the interface that answered.
+        hook: &'static str,
+        /// What was expected, and what came.
+        reason: String,
+    },
+    /// There is no serving generation.
     #[error("the plugin is not available: {0}")]
     Unavailable(String),
+}
+
+impl PolicyError {
+    /// Whether [`Fallback::Allow`] may stand in for the decision: the plugin
+    /// waited for longer than it may, so what it waits for is out of reach.
+    ///
+    /// Everything else is something that a stranger can bring about by what he
+    /// sends, or by how often: a trap, endless computing, an answer beyond its
+    /// bounds, more questions at once than there are instances. None of it may
+    /// let him in.
+    pub fn may_be_allowed(&self) -> bool {
+        match self {
+            Self::TimedOut { waiting, .. } | Self::LeftAlone { waiting, .. } => *waiting,
+            Self::Trapped { .. }
+            | Self::Busy { .. }
+            | Self::Unusable { .. }
+            | Self::Unavailable(_) => false,
+        }
+    }
 }
 
 /// Why a remote procedure call has no result.

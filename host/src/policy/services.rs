@@ -6,16 +6,37 @@
 
 use super::{Client, ConnId, Recording, StreamInfo};
 
+/// Texts of all streams or clients of one answer, in bytes.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// The first of `found`, at most `limit` and as many as fit into one answer.
+pub fn first<T>(
+    found: impl Iterator<Item = T>,
+    limit: usize,
+    bytes: impl Fn(&T) -> usize,
+) -> Vec<T> {
+    let mut left = MAX_ANSWER;
+    found
+        .take(limit)
+        .map_while(|item| {
+            left = left.checked_sub(bytes(&item))?;
+            Some(item)
+        })
+        .collect()
+}
+
 /// Snapshot reads of live streams and connections; these never block.
 pub trait StreamRegistry: Send + Sync + 'static {
     /// The stream of this application with this name, `instance/name` for
     /// streams of an application instance.
     fn get(&self, app: &str, name: &str) -> Option<StreamInfo>;
-    /// Up to `limit` streams whose name starts with `prefix`, in name order.
+    /// Up to `limit` streams whose name starts with `prefix`, in name order, as
+    /// [`first`] takes them.
     fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo>;
     /// How many streams have a name that starts with `prefix`.
     fn count(&self, app: &str, prefix: &str) -> usize;
-    /// Up to `limit` connections that the application accepted, oldest first.
+    /// Up to `limit` connections that the application accepted, oldest first, as
+    /// [`first`] takes them.
     fn clients(&self, app: &str, limit: usize) -> Vec<Client>;
 }
 
@@ -55,4 +76,17 @@ pub enum ControlError {
     /// The command queue is full.
     #[error("the command queue is full")]
     Busy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_with_its_entries_or_its_bytes() {
+        let sizes = |limit| first([3 << 20, 1 << 20, 1, 0].into_iter(), limit, |size| *size);
+        assert_eq!(sizes(1), [3 << 20]);
+        assert_eq!(sizes(10), [3 << 20, 1 << 20]);
+        assert!(sizes(0).is_empty());
+    }
 }

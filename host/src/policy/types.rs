@@ -3,6 +3,8 @@
 //! Field for field the same as the WIT records, so that a reader of one knows
 //! the other; durations are milliseconds because the interface has them so.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
 
 /// Identifies a connection for the life of the process.
@@ -40,6 +42,39 @@ pub struct Client {
     pub attrs: Pairs,
 }
 
+impl Client {
+    /// Where it is, without the port.
+    pub fn address(&self) -> Option<IpAddr> {
+        let remote = self.remote.parse::<SocketAddr>();
+        remote.ok().map(|remote| remote.ip())
+    }
+
+    /// What its texts take in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let Self {
+            conn: _,
+            remote,
+            protocol,
+            tls_name,
+            attrs,
+        } = self;
+        let texts = [remote, protocol].map(String::len);
+        let name = tls_name.as_ref().map_or(0, String::len);
+        let sum = texts.into_iter().fold(name, usize::saturating_add);
+        sum.saturating_add(pairs_bytes(attrs))
+            .saturating_add(size_of::<Self>())
+    }
+}
+
+/// What `pairs` take in memory, in bytes.
+pub fn pairs_bytes(pairs: &[(String, String)]) -> usize {
+    pairs
+        .iter()
+        .map(|(key, value)| key.len().saturating_add(value.len()))
+        .map(|texts| texts.saturating_add(size_of::<(String, String)>()))
+        .fold(0, usize::saturating_add)
+}
+
 /// A client's `connect` command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectRequest {
@@ -59,7 +94,8 @@ pub struct ConnectRequest {
     pub flash_ver: String,
     /// Every other property of the command object, flattened with dots.
     pub props: Vec<(String, Scalar)>,
-    /// Room for growth.
+    /// What stands behind the command object; `cut`: the fields that were too
+    /// long.
     pub extra: Pairs,
 }
 
@@ -295,6 +331,22 @@ pub struct StreamInfo {
     pub players: u32,
     /// Room for growth.
     pub extra: Pairs,
+}
+
+impl StreamInfo {
+    /// What its texts take in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.app, &self.name].map(|text| text.len());
+        let optional = [&self.instance, &self.video, &self.audio];
+        let optional = optional.map(|text| text.as_ref().map_or(0, String::len));
+        let sum = texts
+            .into_iter()
+            .chain(optional)
+            .fold(0, usize::saturating_add);
+        sum.saturating_add(self.publisher.bytes())
+            .saturating_add(pairs_bytes(&self.extra))
+            .saturating_add(size_of::<Self>())
+    }
 }
 
 /// How a publish, a playback or a connection ended.

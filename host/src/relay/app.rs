@@ -377,15 +377,19 @@ impl AppRelays {
         let settings = &plan.settings;
         let wanted = handle.wanted.lock();
         Terms {
-            connector: self
-                .common
-                .network
-                .connector(reachable(settings, wanted.config), settings.connect),
+            connector: self.common.network.connector(
+                self.application.name(),
+                reachable(settings, wanted.config),
+                settings.connect,
+            ),
             tls: self.common.network.tls().clone(),
             answer: settings.answer,
             stall: settings.stall,
             chunk_size,
+            message: self.application.settings().message,
             lineage: wanted.lineage.clone(),
+            allow: (!wanted.config).then(|| settings.allow.clone()),
+            private: settings.private,
         }
     }
 

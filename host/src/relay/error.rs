@@ -1,14 +1,16 @@
 //! Why a relay has no connection, or has it no more.
 
 use std::io;
+use std::net::IpAddr;
 
 use livehost_rtmp::session::SessionError;
-use livehost_rtmp::session::client::{Refused, Rejection};
+use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
 
 use super::url::RelayUrl;
 use crate::outbound::ConnectError;
 
-/// The end of an attempt, in words that are fit for logs and players.
+/// The end of an attempt, in words for the log and the plugin; what players hear
+/// is [`RelayError::told`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error("cannot connect: {0}")]
@@ -16,6 +18,11 @@ pub(super) enum RelayError {
     /// What goes behind the application next.
     #[error("the server asks for a password again and again")]
     Challenged(String),
+    /// The server at this address has the stream elsewhere.
+    #[error("the server redirects")]
+    Redirected(Redirect, IpAddr),
+    #[error("the server redirects to {to}: {why}")]
+    NotFollowed { to: String, why: String },
     #[error("TLS: {0}")]
     Tls(String),
     #[error("the connection was lost: {0}")]
@@ -42,7 +49,7 @@ pub(super) enum RelayError {
     NoMedia(f32),
     #[error("the server sent nothing for {0} s")]
     Silent(f32),
-    #[error("{0}")]
+    #[error("{0} by {remote} (connection {conn})", remote = .0.owner().remote, conn = .0.owner().conn)]
     Taken(crate::hub::ClaimError),
     #[error("stopped here: {0}")]
     Revoked(crate::hub::Revocation),
@@ -90,6 +97,25 @@ impl RelayError {
             self,
             Self::Revoked(_) | Self::Disconnected(_) | Self::Ended(_)
         )
+    }
+
+    /// The reason as players hear it: where the other server is, and who
+    /// publishes here, is none of their business.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Taken(error) => error.to_string(),
+            Self::Refused { .. }
+            | Self::Ended(_)
+            | Self::Closed
+            | Self::NoAnswer { .. }
+            | Self::NoMedia(_)
+            | Self::Silent(_)
+            | Self::Stalled(_)
+            | Self::Challenged(_)
+            | Self::Revoked(_)
+            | Self::Disconnected(_) => self.to_string(),
+            _ => "its server can't be reached".to_owned(),
+        }
     }
 
     /// The status code that players get when the stream can't be had.

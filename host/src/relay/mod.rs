@@ -19,6 +19,7 @@ mod plan;
 mod pull;
 mod pulls;
 mod push;
+mod redirect;
 mod report;
 mod url;
 

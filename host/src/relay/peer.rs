@@ -7,11 +7,13 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use livehost_rtmp::auth;
+use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
 use livehost_rtmp::session::client::{
@@ -24,9 +26,11 @@ use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::allow::Allow;
 use super::backoff;
 use super::error::RelayError;
 use super::lineage::Lineage;
+use super::redirect::Route;
 use super::url::RelayUrl;
 use crate::carrier::Carrier;
 use crate::carrier::socket::{Keepalive, tune};
@@ -69,8 +73,15 @@ pub(super) struct Terms {
     pub(super) stall: Duration,
     /// Outbound chunk size, bytes.
     pub(super) chunk_size: u32,
+    /// The longest message that is taken, bytes.
+    pub(super) message: usize,
     /// What is passed on.
     pub(super) lineage: Lineage,
+    /// Where redirects may lead; none: the configuration wants the relay, and
+    /// they may lead anywhere that their server can reach.
+    pub(super) allow: Option<Allow>,
+    /// Redirects may lead to this machine and to local networks.
+    pub(super) private: bool,
 }
 
 /// What is wanted of the server.
@@ -83,27 +94,43 @@ pub(super) enum Purpose {
 /// A server that agreed.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// Where it is, after all redirects.
+    pub(super) url: RelayUrl,
     pub(super) machine: ClientSession,
     pub(super) out: Arc<Outbound>,
     /// The message stream.
     pub(super) stream: u32,
     /// The server's address.
-    pub(super) remote: String,
+    pub(super) remote: SocketAddr,
     stall: Duration,
     tick: Interval,
 }
 
 impl Peer {
-    /// Connects and asks; returns once the server has agreed. A server that
-    /// wants a password closes the connection each time it says so.
+    /// Connects and asks; returns once a server has agreed: the one of `url`,
+    /// or one that it redirects to.
     pub(super) async fn open(
         url: &RelayUrl,
         purpose: Purpose,
         terms: &Terms,
     ) -> Result<Self, RelayError> {
+        let mut route = Route::new(url, terms);
+        loop {
+            match Self::log_in(&route, purpose, terms).await {
+                Err(RelayError::Redirected(redirect, from)) => {
+                    route.follow(&redirect, from, terms)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// A server that wants a password closes the connection each time it says
+    /// so.
+    async fn log_in(route: &Route, purpose: Purpose, terms: &Terms) -> Result<Self, RelayError> {
         let mut login = String::new();
         for _ in 0..LOGIN_STEPS {
-            match Self::attempt(url, purpose, terms, &login).await {
+            match Self::attempt(route, purpose, terms, &login).await {
                 Err(RelayError::Challenged(next)) => login = next,
                 outcome => return outcome,
             }
@@ -112,20 +139,22 @@ impl Peer {
     }
 
     async fn attempt(
-        url: &RelayUrl,
+        route: &Route,
         purpose: Purpose,
         terms: &Terms,
         login: &str,
     ) -> Result<Self, RelayError> {
-        let socket = terms.connector.dial(url.host(), url.port()).await?;
+        let url = &route.url;
+        let socket = route.connector.dial(url.host(), url.port()).await?;
         tune(&SockRef::from(&socket), KEEPALIVE);
-        let remote = socket.peer_addr()?.to_string();
+        let remote = socket.peer_addr()?;
         let out: Arc<Outbound> = if url.is_secure() {
             Outbound::new(secure(url, socket, terms).await?)
         } else {
             Outbound::new(socket)
         };
         let mut peer = Self {
+            url: url.clone(),
             machine: machine(url, purpose, terms, login),
             out,
             stream: 0,
@@ -133,7 +162,7 @@ impl Peer {
             stall: terms.stall,
             tick: ticking(),
         };
-        let agreed = timeout(terms.answer, peer.agree(url)).await;
+        let agreed = timeout(terms.answer, peer.agree()).await;
         agreed.map_err(|_| RelayError::NoAnswer {
             what: match (peer.machine.is_connected(), purpose) {
                 (false, _) => "handshake and connect",
@@ -145,7 +174,7 @@ impl Peer {
         Ok(peer)
     }
 
-    async fn agree(&mut self, url: &RelayUrl) -> Result<(), RelayError> {
+    async fn agree(&mut self) -> Result<(), RelayError> {
         let never = Wake::default();
         loop {
             while let Some(event) = self.poll() {
@@ -155,17 +184,28 @@ impl Peer {
                         self.stream = stream;
                         return Ok(());
                     }
-                    ClientEvent::Rejected(rejection) => {
-                        return Err(match reply(&rejection, url) {
-                            Some(next) => RelayError::Challenged(next),
-                            None => RelayError::refused(&rejection, url),
-                        });
-                    }
-                    other => end_of(&other, url)?,
+                    ClientEvent::Rejected(rejection) => return Err(self.refused(rejection)),
+                    other => self.check(&other)?,
                 }
             }
             self.turn(&never, true).await?;
         }
+    }
+
+    /// What to do about a refusal.
+    fn refused(&self, rejection: Rejection) -> RelayError {
+        if let Some(next) = reply(&rejection, &self.url) {
+            return RelayError::Challenged(next);
+        }
+        match rejection.redirect {
+            Some(redirect) => RelayError::Redirected(redirect, self.remote.ip()),
+            None => RelayError::refused(&rejection, &self.url),
+        }
+    }
+
+    /// An event that ends a relay, as its reason.
+    pub(super) fn check(&self, event: &ClientEvent) -> Result<(), RelayError> {
+        end_of(event, &self.url)
     }
 
     /// The next event; the machine's bytes are queued on the way.
@@ -258,8 +298,7 @@ async fn secure(
     }
 }
 
-/// An event that ends a relay, as its reason.
-pub(super) fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
+fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
     let ended = |code: &str, text: &str| {
         let said = match text.is_empty() {
             true => code.to_owned(),
@@ -326,6 +365,7 @@ fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> Clie
     let app = with_login(url.app(), login);
     let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
     config.chunk_size = terms.chunk_size;
+    config.limits = ReaderLimits::of_messages(u32::try_from(terms.message).unwrap_or(u32::MAX));
     terms.lineage.write(&mut config.properties);
     let mut random = [0; RANDOM_LEN];
     // The handshake's random bytes protect nothing.

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tracing::Span;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms, end_of};
+use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
 use crate::application::Application;
@@ -47,6 +47,7 @@ pub(super) struct Pulling<'a> {
     source: Source<'a>,
     peer: Peer,
     wake: Wake,
+    /// When it was accepted, or when a part of its first media came.
     since: Instant,
     early: Vec<Media>,
     /// From the first media on.
@@ -87,23 +88,35 @@ impl<'a> Pulling<'a> {
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
                     return Err(RelayError::Ended("the end of the stream".into()));
                 }
-                other => end_of(&other, self.source.url)?,
+                other => self.peer.check(&other)?,
             }
         }
         if let (false, Some(publishing)) = (had, &self.publishing) {
             return Ok(News::Started(publishing.id()));
         }
         self.check()?;
-        let held_up = self.publishing.as_ref().is_some_and(Publishing::is_held_up);
+        let held_up = self.publishing.as_mut().is_some_and(Publishing::is_held_up);
         self.peer.turn(&self.wake, !held_up).await?;
+        // A frame that comes slowly is a sign of life.
+        if self.peer.machine.media_in_progress().count() > 0 {
+            let now = Instant::now();
+            match &mut self.publishing {
+                Some(publishing) => publishing.hear(now),
+                None => self.since = now,
+            }
+        }
         Ok(News::None)
     }
 
     /// Is it overdue, or taken away?
-    fn check(&self) -> Result<(), RelayError> {
+    fn check(&mut self) -> Result<(), RelayError> {
         let now = Instant::now();
-        match &self.publishing {
+        match &mut self.publishing {
             Some(publishing) => {
+                // Its end is noticed within a turn.
+                if publishing.hear_question() {
+                    publishing.answer_question();
+                }
                 if let Some(why) = publishing.revoked() {
                     return Err(RelayError::Revoked(why));
                 }
@@ -179,16 +192,19 @@ impl<'a> Pulling<'a> {
             hub,
             application,
             key,
-            url,
             conn,
             hold,
             ..
         } = self.source;
         let settings = application.settings();
-        let protocol = if url.is_secure() { "rtmps" } else { "rtmp" };
+        let protocol = if self.peer.url.is_secure() {
+            "rtmps"
+        } else {
+            "rtmp"
+        };
         let client = Client {
             conn,
-            remote: self.peer.remote.clone(),
+            remote: self.peer.remote.to_string(),
             protocol: protocol.to_owned(),
             attrs: vec![("relay".to_owned(), "pull".to_owned())],
             ..Client::default()
@@ -201,8 +217,10 @@ impl<'a> Pulling<'a> {
             settings: settings.media,
             wake: self.wake.clone(),
         };
-        let publication = hub.publish(claim).map_err(RelayError::Taken)?;
-        report.up(&self.peer.remote);
+        let publication = hub
+            .publish(claim)
+            .map_err(|contested| RelayError::Taken(contested.refuse()))?;
+        report.up(self.peer.remote);
         let terms = input::Terms {
             silence: settings.publisher_timeout,
             max_kbps: None,

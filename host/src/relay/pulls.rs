@@ -51,7 +51,7 @@ impl PullHandle {
     }
 
     fn tell(&self, error: &RelayError) {
-        let text = format!("the stream could not be pulled: {error}");
+        let text = format!("the stream could not be pulled: {}", error.told());
         for prospect in std::mem::take(&mut *self.waiting.lock()) {
             if let Some(prospect) = prospect.upgrade() {
                 prospect.fail(error.play_code(), &text);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms, end_of};
+use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
 use crate::hub::{Frame, Hub, Item, Listener, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
@@ -58,14 +58,14 @@ pub(super) async fn push(
         peer = Peer::open(url, Purpose::Publish, terms) => peer?,
         () = stop.cancelled() => return Ok(Over::Stopped),
     };
-    report.up(&peer.remote);
+    report.up(peer.remote);
     let mut push = Push {
         peer,
         subscription,
         chunk_size: terms.chunk_size,
     };
     let over = tokio::select! {
-        over = push.run(url, &wake) => over?,
+        over = push.run(&wake) => over?,
         () = stop.cancelled() => Over::Stopped,
     };
     let Push {
@@ -86,11 +86,11 @@ struct Push {
 }
 
 impl Push {
-    async fn run(&mut self, url: &RelayUrl, wake: &Wake) -> Result<Over, RelayError> {
+    async fn run(&mut self, wake: &Wake) -> Result<Over, RelayError> {
         loop {
             let unpublished = self.fill();
             while let Some(event) = self.peer.poll() {
-                end_of(&event, url)?;
+                self.peer.check(&event)?;
             }
             if unpublished {
                 return Ok(Over::Unpublished);
@@ -147,7 +147,7 @@ impl Push {
     fn metadata(&self, frame: &Frame) -> Message {
         let mut payload = BytesMut::new();
         amf0::encode(&amf0::Value::from("@setDataFrame"), &mut payload);
-        payload.extend_from_slice(frame.payload());
+        payload.extend_from_slice(&frame.payload());
         Message {
             chunk_stream_id: DATA_CHUNK_STREAM,
             timestamp: frame.timestamp(),

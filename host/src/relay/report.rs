@@ -4,6 +4,7 @@
 //! log and an event for the plugin, in order, which nobody waits for.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tracing::{Span, error, info, info_span, warn};
@@ -67,8 +68,9 @@ impl Report {
     }
 
     /// The other server, at the address `remote`, takes the stream or sends it.
-    pub(super) fn up(&mut self, remote: &str) {
+    pub(super) fn up(&mut self, remote: SocketAddr) {
         self.up = Some(Instant::now());
+        let remote = remote.to_string();
         self.span.in_scope(|| info!(remote, "relay up"));
         self.gate.notify(Event::RelayUp(self.relay.clone()));
     }
@@ -199,7 +201,7 @@ mod tests {
         report.connecting();
         report.failed(&RelayError::Closed, Some(Duration::from_secs(1)));
         report.connecting();
-        report.up("192.0.2.1:1935");
+        report.up(([192, 0, 2, 1], 1935).into());
         report.failed(&RelayError::Closed, None);
         report.ended("stopped");
         let told = std::mem::take(&mut *ear.0.lock());

@@ -18,7 +18,8 @@ use crate::outbound::{Target, TargetError};
 const MAX_URL: usize = 4 << 10;
 /// Texts that are too short to be a secret are not looked for in messages.
 const MIN_SECRET: usize = 4;
-/// What another server says is cut after so many characters.
+/// What another server says is cut after so many characters, and so is an
+/// application, which a server may have chosen.
 const MAX_TEXT: usize = 300;
 
 const RTMP_PORT: u16 = 1935;
@@ -75,6 +76,55 @@ impl RelayUrl {
     /// # Errors
     /// [`UrlError`], which says nothing of what the URL holds.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let (mut url, path) = Self::server(text)?;
+        let (app, name) = split(path).ok_or(UrlError::NoName)?;
+        (url.app, url.name) = (app.to_owned(), name.to_owned());
+        Ok(url)
+    }
+
+    /// Where a server of this URL sends its client: `text` is the URL of a
+    /// stream (`is_stream`), or what Adobe's servers say, which is the URL up
+    /// to the application. Some say that of the stream in its place: then its
+    /// path ends with the name that was asked for. What was meant for this
+    /// server only stays with it: login and query.
+    ///
+    /// # Errors
+    /// As [`RelayUrl::parse`].
+    pub(super) fn redirected(&self, text: &str, is_stream: bool) -> Result<Self, UrlError> {
+        let (mut next, path) = Self::server(text)?;
+        let is_same_server = self.origin() == next.origin();
+        let whole = split(path).filter(|(_, name)| is_stream || self.ends(path, name));
+        (next.app, next.name) = match whole {
+            Some((app, name)) => (app.to_owned(), name.to_owned()),
+            None if is_stream => return Err(UrlError::NoName),
+            None => {
+                let app = path.trim_end_matches('/');
+                if before_query(app).is_empty() {
+                    return Err(UrlError::NoName);
+                }
+                let name = match is_same_server {
+                    true => &self.name,
+                    false => before_query(&self.name),
+                };
+                (app.to_owned(), name.to_owned())
+            }
+        };
+        if is_same_server && next.login.is_none() {
+            next.login.clone_from(&self.login);
+        }
+        Ok(next)
+    }
+
+    /// Whether the path ends with this URL's name, and not because its
+    /// application does (`rooms/cam/cam`).
+    fn ends(&self, path: &str, name: &str) -> bool {
+        let plain = before_query(path);
+        let is_app = plain.contains('/') && plain == before_query(&self.app);
+        before_query(name) == before_query(&self.name) && !is_app
+    }
+
+    /// Reads up to the path, and leaves application and name to the caller.
+    fn server(text: &str) -> Result<(Self, &str), UrlError> {
         if text.len() > MAX_URL {
             return Err(UrlError::TooLong);
         }
@@ -89,15 +139,15 @@ impl RelayUrl {
         };
         let target = format!("http://{}/", with_port(authority, secure));
         let target = Target::parse(&target).map_err(UrlError::Host)?;
-        let (app, name) = split(path).ok_or(UrlError::NoName)?;
-        Ok(Self {
+        let url = Self {
             secure,
             host: target.host().to_string(),
             port: target.port(),
             login,
-            app: app.to_owned(),
-            name: name.to_owned(),
-        })
+            app: String::new(),
+            name: String::new(),
+        };
+        Ok((url, path))
     }
 
     /// Over TLS.
@@ -205,7 +255,10 @@ impl Login {
 
 impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.origin(), before_query(&self.app))
+        let app = before_query(&self.app);
+        let shown = app.char_indices().nth(MAX_TEXT).map(|(end, _)| end);
+        let app = app.get(..shown.unwrap_or(app.len())).unwrap_or(app);
+        write!(f, "{}/{app}", self.origin())
     }
 }
 
@@ -315,6 +368,91 @@ mod tests {
         assert_eq!(url.to_string(), "rtmp://h:1936/live");
         let said = "BadName: live/cam-secret?sig=s1gned of alice (s1gned)\n";
         assert_eq!(url.redact(said), "BadName: live/*** of *** (***) ");
+    }
+
+    #[test]
+    fn a_redirect_names_the_application_or_the_stream() {
+        let from = |url: &str, text, is_stream| {
+            let from = RelayUrl::parse(url).unwrap();
+            let to = from.redirected(text, is_stream).unwrap();
+            format!("{}/{}", to.tc_url(), to.name())
+        };
+        let cam = "rtmp://a/live/cam";
+        for (url, text, to) in [
+            // Adobe, Wowza.
+            (cam, "rtmp://b/live", "rtmp://b/live/cam"),
+            (
+                cam,
+                "rtmp://b:80/edge/_definst_/",
+                "rtmp://b:80/edge/_definst_/cam",
+            ),
+            (cam, "rtmp://b/live?vhost=v", "rtmp://b/live?vhost=v/cam"),
+            (cam, "rtmps://b/live", "rtmps://b/live/cam"),
+            ("rtmp://a/x/cam/cam", "rtmp://b/x/cam", "rtmp://b/x/cam/cam"),
+            // The stream's URL in its place.
+            (cam, "rtmp://b/live/cam", "rtmp://b/live/cam"),
+            (cam, "rtmp://b/x/y/cam?k=1", "rtmp://b/x/y/cam?k=1"),
+            (
+                cam,
+                "rtmp://b/live?vhost=v/cam",
+                "rtmp://b/live?vhost=v/cam",
+            ),
+            (
+                "rtmp://a/live/cam?k=1",
+                "rtmp://b/live/cam",
+                "rtmp://b/live/cam",
+            ),
+            // An application of that name.
+            (cam, "rtmp://b/cam", "rtmp://b/cam/cam"),
+        ] {
+            assert_eq!(from(url, text, false), to, "{url} {text}");
+        }
+        for text in ["rtmp://b/live/other?k=1", "rtmp://b/x/y/cam"] {
+            assert_eq!(from(cam, text, true), text);
+        }
+    }
+
+    #[test]
+    fn what_is_meant_for_one_server_is_sent_to_no_other() {
+        let from = RelayUrl::parse("rtmp://u:p@a/live?token=t/cam?key=k").unwrap();
+        for (text, is_kept) in [
+            ("rtmp://a/live", true),
+            ("rtmp://A:1935/edge", true),
+            ("rtmp://b/live", false),
+            ("rtmp://a:1936/live", false),
+            ("rtmps://a/live", false),
+            ("rtmp://a.b/live", false),
+        ] {
+            let to = from.redirected(text, false).unwrap();
+            assert_eq!(to.login().is_some(), is_kept, "{text}");
+            assert_eq!(to.name() == "cam?key=k", is_kept, "{text}");
+            assert_eq!(to.name() == "cam", !is_kept, "{text}");
+            assert!(!to.app().contains("token"), "{text}");
+        }
+        // What the server says itself is sent.
+        let to = from.redirected("rtmp://x:y@b/live", false).unwrap();
+        assert_eq!(to.login().unwrap().user, "x");
+    }
+
+    #[test]
+    fn a_redirect_to_no_server_is_refused() {
+        use UrlError::*;
+        let from = RelayUrl::parse("rtmp://a/live/cam").unwrap();
+        for (text, is_stream, error) in [
+            ("rtmpt://b/live", false, Scheme),
+            ("rtmp://b", false, NoName),
+            ("rtmp://b/", false, NoName),
+            ("rtmp://b/?k=1", false, NoName),
+            ("rtmp://b/live", true, NoName),
+            ("rtmp://b/li ve", false, Characters),
+        ] {
+            assert_eq!(from.redirected(text, is_stream), Err(error), "{text}");
+        }
+        let long = format!("rtmp://b/{}", "x".repeat(MAX_URL));
+        assert_eq!(from.redirected(&long, false), Err(TooLong));
+        let long = format!("rtmp://b/{}", "x".repeat(MAX_URL - 100));
+        let shown = from.redirected(&long, false).unwrap().to_string();
+        assert!(shown.len() < 2 * MAX_TEXT, "{shown}");
     }
 
     #[test]

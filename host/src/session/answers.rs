@@ -1,18 +1,20 @@
 //! What a decision does: grants applied, refusals told.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_rtmp::shared_object::SharedObjectMessage;
-use tracing::{Span, info, warn};
+use tracing::{Instrument, Span, info, warn};
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
 use super::names::{NameError, Place};
 use crate::application::Application;
-use crate::hub::{Claim, Listener, StreamKey};
+use crate::hub::{Claim, ClaimError, Listener, Publication, StreamKey};
 use crate::input::{Publishing, Terms};
+use crate::logging::{STRANGERS, UNDECIDED, limited};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
     CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
@@ -30,13 +32,18 @@ pub(super) enum Answer {
         instance: Option<Arc<str>>,
         decision: ConnectDecision,
     },
-    /// The client has to log in, and will come again.
-    Challenged(Rejection),
+    /// The client has to log in, or failed to.
+    Unauthenticated(Rejection),
     Publish {
         stream: u32,
         request: StreamRequest,
         span: Span,
         decision: PublishDecision,
+    },
+    /// An accepted publish met a taken name; this is what came of it.
+    Claimed {
+        accepted: Accepted,
+        claimed: Result<Publication, ClaimError>,
     },
     Play {
         stream: u32,
@@ -54,6 +61,15 @@ pub(super) enum Answer {
     },
 }
 
+/// A publish that the policy has accepted, and that needs its name yet.
+pub(super) struct Accepted {
+    stream: u32,
+    span: Span,
+    application: Arc<Application>,
+    terms: Terms,
+    forward_to: Vec<String>,
+}
+
 impl ClientSession {
     pub(super) fn handle_answer(&mut self, answer: Answer) {
         match answer {
@@ -62,11 +78,10 @@ impl ClientSession {
                 instance,
                 decision,
             } => self.connect_decided(application, instance, decision),
-            Answer::Challenged(rejection) => {
-                info!("asked to log in");
+            Answer::Unauthenticated(rejection) => {
                 let code = code_or(&rejection, "NetConnection.Connect.Rejected");
                 self.machine.reject_connect(code, &rejection.description);
-                self.end = Some(SessionEnd::Refused);
+                self.end = Some(SessionEnd::Unauthenticated);
             }
             Answer::Publish {
                 stream,
@@ -85,6 +100,11 @@ impl ClientSession {
                     }
                 }
             }
+            Answer::Claimed { accepted, claimed } => {
+                let entered = accepted.span.clone();
+                let _entered = entered.enter();
+                self.claimed(accepted, claimed);
+            }
             Answer::Play {
                 stream,
                 request,
@@ -102,12 +122,18 @@ impl ClientSession {
                 self.shared_object_decided(&message, &rulings);
             }
             Answer::Call { name, answer } => {
-                if let Err(error) = &answer {
-                    info!(method = name, %error, "call without a result");
-                }
-                self.answer_call(answer.map_err(|error| match error {
-                    CallError::Policy(_) => "the server could not answer".to_owned(),
-                    told => told.to_string(),
+                self.answer_call(answer.map_err(|error| {
+                    // The error repeats a name that is not known.
+                    let reason: &dyn Display = match &error {
+                        CallError::Unknown(_) => &"there is no such method",
+                        error => error,
+                    };
+                    limited!(INFO, STRANGERS.admits(), method = name, error = %reason,
+                        "call without a result");
+                    match error {
+                        CallError::Policy(_) => "the server could not answer".to_owned(),
+                        told => told.to_string(),
+                    }
                 }));
             }
         }
@@ -151,7 +177,7 @@ impl ClientSession {
                 self.refuse_connect(code, &rejection.description);
             }
             ConnectDecision::Redirect(url) => {
-                info!("redirected");
+                limited!(INFO, STRANGERS.admits(), "redirected");
                 self.machine.redirect(&url, "Connect to the other server.");
                 self.end = Some(SessionEnd::Refused);
             }
@@ -188,33 +214,62 @@ impl ClientSession {
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
         let claim = Claim {
-            key: key.clone(),
+            key,
             on_duplicate: grant.on_duplicate,
             hold: ClientSession::millis_or(grant.hold_ms, Duration::ZERO),
             client: self.client.clone(),
             settings: settings.media,
             wake: self.wake.clone(),
         };
+        let accepted = Accepted {
+            stream,
+            span,
+            application,
+            terms: Terms {
+                silence: ClientSession::millis_or(
+                    grant.idle_timeout_ms,
+                    settings.publisher_timeout,
+                ),
+                max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
+            },
+            forward_to: grant.forward_to,
+        };
         match self.shared.hub.publish(claim) {
-            Ok(publication) => {
-                let terms = Terms {
-                    silence: ClientSession::millis_or(
-                        grant.idle_timeout_ms,
-                        settings.publisher_timeout,
-                    ),
-                    max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
+            Ok(publication) => self.claimed(accepted, Ok(publication)),
+            Err(contested) => {
+                let deciding = accepted.span.clone();
+                let settled = async move {
+                    let claimed = contested.settle().await;
+                    Answer::Claimed { accepted, claimed }
                 };
-                self.machine.accept_publish();
-                let gate = application.gate().clone();
-                let publishing = Publishing::start(publication, gate, span, terms);
-                self.insert(stream, Slot::Publish(Box::new(publishing)));
-                self.start_pushes(&application, &key, &grant.forward_to);
-            }
-            Err(error) => {
-                let rejection = Rejection::new(error.to_string());
-                self.refuse_publish(&rejection, "NetStream.Publish.BadName");
+                self.decide(settled.instrument(deciding));
             }
         }
+    }
+
+    fn claimed(&mut self, accepted: Accepted, claimed: Result<Publication, ClaimError>) {
+        let publication = match claimed {
+            Ok(publication) => publication,
+            Err(error) => {
+                let (code, reason) = ("NetStream.Publish.BadName", error.to_string());
+                let owner = error.owner();
+                warn!(
+                    code,
+                    reason,
+                    publisher = owner.remote,
+                    publisher_conn = owner.conn,
+                    "publish refused"
+                );
+                return self.machine.reject_stream(code, &reason);
+            }
+        };
+        self.machine.accept_publish();
+        self.entrance.permit.grant();
+        let key = publication.key().clone();
+        let gate = accepted.application.gate().clone();
+        let publishing = Publishing::start(publication, gate, accepted.span, accepted.terms);
+        self.insert(accepted.stream, Slot::Publish(Box::new(publishing)));
+        self.start_pushes(&accepted.application, &key, &accepted.forward_to);
     }
 
     /// Of an application that was removed nothing is relayed any more.
@@ -231,7 +286,14 @@ impl ClientSession {
 
     fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
         let code = code_or(rejection, usual);
-        warn!(code, reason = rejection.description, "publish refused");
+        let admitted = STRANGERS.admits_refusal(self.client.address());
+        limited!(
+            WARN,
+            admitted,
+            code,
+            reason = rejection.description,
+            "publish refused"
+        );
         self.machine.reject_stream(code, &rejection.description);
     }
 
@@ -281,6 +343,7 @@ impl ClientSession {
                 .map(|seconds| Duration::from_secs(seconds.into())),
         };
         self.machine.accept_play();
+        self.entrance.permit.grant();
         let gate = application.gate().clone();
         let player = Player::start(
             subscription,
@@ -296,7 +359,14 @@ impl ClientSession {
 
     fn refuse_play(&mut self, rejection: &Rejection) {
         let code = code_or(rejection, "NetStream.Play.Failed");
-        warn!(code, reason = rejection.description, "play refused");
+        let admitted = STRANGERS.admits_refusal(self.client.address());
+        limited!(
+            WARN,
+            admitted,
+            code,
+            reason = rejection.description,
+            "play refused"
+        );
         self.machine.reject_stream(code, &rejection.description);
     }
 }
@@ -322,7 +392,7 @@ fn rename(request: &mut StreamRequest, granted: &str, span: &Span) -> Result<(),
 /// The plugin granted a name that can't be one: that is its mistake, and the
 /// client is told no more than that.
 fn unusable(error: &NameError) -> Rejection {
-    warn!(%error, "the plugin's grant can't be used");
+    limited!(WARN, UNDECIDED.admits(), %error, "the plugin's grant can't be used");
     Rejection::new("the server granted a name that can't be used")
 }
 

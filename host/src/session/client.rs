@@ -12,7 +12,7 @@ use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::answers::Answer;
 use super::directory::Registration;
@@ -22,6 +22,7 @@ use crate::application::Application;
 use crate::carrier::Carrier;
 use crate::hub::{Outlet, Wake};
 use crate::input::Publishing;
+use crate::logging::{STRANGERS, limited};
 use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event, Occasion};
@@ -95,11 +96,10 @@ impl ClientSession {
     ) -> Self {
         let limits = **shared.limits.load();
         let accepted = entrance.accepted;
+        let bytes = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let config = ServerConfig {
-            limits: ReaderLimits {
-                max_message_size: u32::try_from(limits.message).unwrap_or(u32::MAX),
-                ..ReaderLimits::default()
-            },
+            limits: ReaderLimits::of_messages(bytes(limits.message)),
+            max_call_size: bytes(limits.call),
             chunk_size: limits.chunk,
             max_streams: limits.streams,
             ..ServerConfig::default()
@@ -149,7 +149,7 @@ impl ClientSession {
             ServerEvent::Publish(publish) => self.ask_publish(publish),
             ServerEvent::Play(play) => self.ask_play(play),
             ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
-            ServerEvent::SharedObject(message) => self.ask_shared_object(message),
+            ServerEvent::SharedObject(message) => self.ask_shared_object(&message),
             ServerEvent::Media(media) => {
                 let stream = media.stream;
                 if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)
@@ -183,8 +183,21 @@ impl ClientSession {
         }
     }
 
+    /// A frame that comes slowly shows that its publisher is there.
+    pub(super) fn hear_publishers(&mut self, now: Instant) {
+        if self.slots.is_empty() {
+            return;
+        }
+        for stream in self.machine.media_in_progress() {
+            if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream) {
+                publishing.hear(now);
+            }
+        }
+    }
+
     pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
-        warn!(code, reason, "connect refused");
+        let admitted = STRANGERS.admits_refusal(self.client.address());
+        limited!(WARN, admitted, code, reason, "connect refused");
         self.machine.reject_connect(code, reason);
         self.end = Some(SessionEnd::Refused);
     }
@@ -263,6 +276,26 @@ impl ClientSession {
         }
     }
 
+    /// Somebody else wants the name of a stream that this client publishes.
+    pub(super) fn hear_question(&mut self) -> bool {
+        let mut asked = false;
+        for (_, slot) in self.slots.iter_mut() {
+            if let Slot::Publish(publishing) = slot {
+                asked |= publishing.hear_question();
+            }
+        }
+        asked
+    }
+
+    /// The client has not left, as a look at its socket has shown since then.
+    pub(super) fn answer_question(&self) {
+        for slot in self.slots.values() {
+            if let Slot::Publish(publishing) = slot {
+                publishing.answer_question();
+            }
+        }
+    }
+
     /// Tells the client that the server ends the connection.
     pub(super) fn say_goodbye(&mut self, end: &SessionEnd) {
         let text = end.to_string();
@@ -299,10 +332,16 @@ impl ClientSession {
             }
         }
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let admitted = || self.application.is_some() || STRANGERS.admits();
         if end.is_failure() {
-            warn!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+            limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
+                bytes_out, "session ended");
+        } else if matches!(end, SessionEnd::Unauthenticated) {
+            // Each step of a challenge has a connection, and its line already.
+            debug!(reason, detail = %end, "session ended");
         } else {
-            info!(reason, detail = %end, duration_ms = duration, bytes_in, bytes_out, "session ended");
+            limited!(INFO, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
+                bytes_out, "session ended");
         }
         if let Some(application) = &self.application {
             let gate = application.gate();
@@ -335,11 +374,14 @@ impl ClientSession {
     }
 
     /// Whether to read nothing for now: the machine is behind with sending.
-    pub(super) fn is_held_up(&self) -> bool {
-        self.slots.values().any(|slot| match slot {
-            Slot::Publish(publishing) => publishing.is_held_up(),
-            Slot::Play(_) => false,
-        })
+    pub(super) fn is_held_up(&mut self) -> bool {
+        // Each is asked, since each notes it.
+        self.slots
+            .iter_mut()
+            .fold(false, |any, (_, slot)| match slot {
+                Slot::Publish(publishing) => publishing.is_held_up() || any,
+                Slot::Play(_) => any,
+            })
     }
 
     /// Moves the machine's bytes to `out` and acts on its events.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -11,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::activity::{Activity, Look, SILENT_AFTER};
 use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
@@ -24,10 +26,8 @@ const MAX_HELD: usize = 64 * 1024;
 /// Bytes a client has not taken; then nothing more is read from it. One that
 /// asks and never reads the answers would fill the memory.
 const MAX_UNTAKEN: usize = 1024 * 1024;
-/// A client that was silent for so long is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(20);
-/// A client that was silent for so long is gone.
-const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// The same of a client that was not let in yet.
+const MAX_UNTAKEN_BEFORE_CONNECT: usize = 64 * 1024;
 /// A client that took no byte for so long is gone.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// For the last bytes, and for the client to close its side.
@@ -43,8 +43,7 @@ thread_local! {
 struct Input {
     /// What the machine did not take: a decision is awaited.
     held: BytesMut,
-    received: Instant,
-    pinged: bool,
+    activity: Activity,
     bytes: u64,
 }
 
@@ -52,8 +51,7 @@ struct Input {
 pub(super) async fn run(mut session: Box<ClientSession>) {
     let mut input = Input {
         held: BytesMut::new(),
-        received: Instant::now(),
-        pinged: false,
+        activity: Activity::new(Instant::now()),
         bytes: 0,
     };
     let out = session.out.clone();
@@ -70,7 +68,7 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
         }
     }
     if !gone {
-        if !matches!(end, SessionEnd::Refused) {
+        if !matches!(end, SessionEnd::Refused | SessionEnd::Unauthenticated) {
             session.say_goodbye(&end);
         }
         session.drain();
@@ -107,6 +105,8 @@ async fn converse(
     // Kept, not made anew in each turn: they stand in lists that have locks.
     let mut woken = pin!(wake.notified());
     let mut stopping = pin!(shutdown.cancelled());
+    // The last look at the socket ended in the middle of a message.
+    let mut more_must_come = false;
     loop {
         session.collect();
         session.drain();
@@ -133,12 +133,17 @@ async fn converse(
         {
             alarm.as_mut().reset(stalled.into());
         }
+        let max_untaken = match session.application {
+            Some(_) => MAX_UNTAKEN,
+            None => MAX_UNTAKEN_BEFORE_CONNECT,
+        };
         let may_read = (!deciding || input.held.len() < MAX_HELD)
-            && untaken < MAX_UNTAKEN
+            && untaken < max_untaken
             && !session.is_held_up();
-        // One that is not listened to can't be called silent.
+        // Somebody wants the name of a stream: has this client left?
+        let look = session.hear_question() && !more_must_come;
         if !may_read {
-            input.received = Instant::now();
+            input.activity.excuse(Instant::now());
         }
         let decision = async {
             match &mut session.decision {
@@ -147,14 +152,28 @@ async fn converse(
             }
         };
         tokio::select! {
-            ready = poll_fn(|cx| carrier.poll_read_ready(cx)), if may_read => {
-                match ready.and_then(|()| read(session, carrier, input)) {
-                    // More waits: the other sessions of the thread have their
-                    // turn first.
-                    Ok(Ok(READ_SIZE)) => yield_now().await,
-                    Ok(Ok(_)) => {}
+            ready = poll_fn(|cx| match look {
+                true => Poll::Ready(Ok(())),
+                false => carrier.poll_read_ready(cx),
+            }), if may_read => {
+                match ready.and_then(|()| read(session, carrier, input, look)) {
+                    Ok(Ok(count)) => {
+                        more_must_come = false;
+                        // More waits: the other sessions of the thread have
+                        // their turn first.
+                        if look || count == READ_SIZE {
+                            yield_now().await;
+                        }
+                    }
                     Ok(Err(end)) => return end,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if look {
+                            more_must_come = session.machine.partial_bytes() > 0;
+                            if !more_must_come {
+                                session.answer_question();
+                            }
+                        }
+                    }
                     Err(error) => return error.into(),
                 }
             },
@@ -174,9 +193,19 @@ async fn converse(
             }
             () = &mut woken => woken.set(wake.notified()),
             () = &mut alarm => {
+                // What waits unread is a sign of life, too: when the server
+                // itself was held up, everybody seems to have been silent.
+                if may_read {
+                    match read(session, carrier, input, true) {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(end)) => return end,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) => return error.into(),
+                    }
+                }
                 let now = Instant::now();
                 if !may_read {
-                    input.received = now;
+                    input.activity.excuse(now);
                 }
                 if let Some(end) = check_activity(session, input, now) {
                     return end;
@@ -214,7 +243,7 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
             continue;
         }
         let ready = poll_fn(|cx| carrier.poll_read_ready(cx)).await;
-        match ready.and_then(|()| read(session, carrier, input)) {
+        match ready.and_then(|()| read(session, carrier, input, false)) {
             Ok(Ok(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(Err(_)) | Err(_) => return,
@@ -222,23 +251,29 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
     }
 }
 
-/// One read, and what the machine makes of it. Returns its bytes.
+/// One read, and what the machine makes of it. Returns its bytes. `now`: of all
+/// that the client has sent, whether or not the socket was said to be ready.
 fn read(
     session: &mut ClientSession,
     carrier: &dyn Carrier,
     input: &mut Input,
+    now: bool,
 ) -> io::Result<Result<usize, SessionEnd>> {
     SCRATCH.with_borrow_mut(|scratch| {
-        let count = carrier.try_read(scratch)?;
+        let count = match now {
+            true => carrier.read_now(scratch)?,
+            false => carrier.try_read(scratch)?,
+        };
         if count == 0 {
             // After a reset, too, if a write of the hub was first to meet it.
             let failure = session.out.lock().take_failure();
             return failure.map_or(Ok(Err(SessionEnd::Closed)), Err);
         }
         input.bytes = input.bytes.saturating_add(count as u64);
-        input.received = Instant::now();
-        input.pinged = false;
+        let now = Instant::now();
+        input.activity.hear(now);
         let fed = input.feed(session, scratch.get(..count).unwrap_or_default());
+        session.hear_publishers(now);
         Ok(fed.map(|()| count))
     })
 }
@@ -286,17 +321,12 @@ fn feed(session: &mut ClientSession, bytes: &[u8]) -> Result<usize, SessionEnd> 
 
 /// The earliest of everything that can become due.
 fn next_alarm(session: &ClientSession, input: &Input) -> Instant {
-    let silent = if input.pinged {
-        input.received + SILENT_AFTER
-    } else {
-        input.received + PING_AFTER
-    };
     let stalled = session.out.lock().waiting_since();
     stalled
         .map(|since| since + STALLED_AFTER)
         .into_iter()
         .chain(session.next_deadline())
-        .fold(silent, Instant::min)
+        .fold(input.activity.next_look(), Instant::min)
 }
 
 fn check_activity(
@@ -304,17 +334,27 @@ fn check_activity(
     input: &mut Input,
     now: Instant,
 ) -> Option<SessionEnd> {
-    let stalled = session.out.lock().waiting_since();
+    let (stalled, sent) = {
+        let out = session.out.lock();
+        (out.waiting_since(), out.sent())
+    };
     if stalled.is_some_and(|since| now >= since + STALLED_AFTER) {
         return Some(SessionEnd::WriteStalled(STALLED_AFTER.as_secs()));
     }
-    let silent = now.saturating_duration_since(input.received);
-    if silent >= SILENT_AFTER {
-        return Some(SessionEnd::Silent(SILENT_AFTER.as_secs()));
-    }
-    if silent >= PING_AFTER && !input.pinged {
-        input.pinged = true;
-        session.machine.send_ping(0);
+    match input.activity.look(now, sent) {
+        Look::Alive => {}
+        Look::Ask => {
+            session.drain();
+            let queued = |session: &ClientSession| {
+                let out = session.out.lock();
+                out.sent().saturating_add(out.len() as u64)
+            };
+            let begin = queued(session);
+            session.machine.send_ping(0);
+            session.drain();
+            input.activity.asked(begin, queued(session));
+        }
+        Look::Gone => return Some(SessionEnd::Silent(SILENT_AFTER.as_secs())),
     }
     None
 }

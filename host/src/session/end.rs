@@ -19,12 +19,14 @@ pub(super) enum SessionEnd {
     Idle(u64),
     #[error("the {0} s that were granted are over")]
     Expired(u32),
-    #[error("nothing was received for {0} s, not even the answer to a ping")]
+    #[error("the client sent and took nothing for {0} s, and did not answer a ping")]
     Silent(u64),
     #[error("the client took no bytes for {0} s")]
     WriteStalled(u64),
     #[error("refused")]
     Refused,
+    #[error("not logged in")]
+    Unauthenticated,
     /// The server ended the last stream the client had.
     #[error("{text}")]
     StreamOver { reason: &'static str, text: String },
@@ -55,7 +57,7 @@ impl SessionEnd {
             Self::HandshakeTimeout(_) | Self::Idle(_) | Self::Silent(_) => "timeout",
             Self::WriteStalled(_) => "stalled",
             Self::Expired(_) => "limit",
-            Self::Refused => "refused",
+            Self::Refused | Self::Unauthenticated => "refused",
             Self::StreamOver { reason, .. } => reason,
             Self::Ordered(_) => "kicked",
             Self::Shutdown => "shutdown",

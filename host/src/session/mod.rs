@@ -5,8 +5,11 @@
 //! bytes, claims and frames for the hub, events for the application. A session
 //! knows nothing of plugins and nothing of other sessions.
 
+mod activity;
 mod answers;
 mod auth;
+#[cfg(test)]
+mod claims_tests;
 mod client;
 mod deadlines;
 mod directory;
@@ -16,6 +19,7 @@ mod leaving;
 mod names;
 mod objects;
 mod questions;
+mod text;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +35,7 @@ pub use directory::Directory;
 use crate::application::Applications;
 use crate::carrier::Carrier;
 use crate::hub::Hub;
+use crate::net::Permit;
 use crate::output::Outbound;
 use crate::relay::Relays;
 use client::ClientSession;
@@ -44,8 +49,10 @@ pub struct Limits {
     pub idle: Duration,
     /// Message streams at once.
     pub streams: usize,
-    /// Bytes of one message.
+    /// Bytes of one message of a client that publishes.
     pub message: usize,
+    /// The same of one that does not.
+    pub call: usize,
     /// Outbound chunk size, bytes.
     pub chunk: u32,
     /// Without a request of a client that is tunnelled through HTTP.
@@ -84,6 +91,8 @@ pub struct Entrance {
     pub handshake_done: bool,
     /// When the connection was accepted.
     pub accepted: Instant,
+    /// Its place among all connections.
+    pub permit: Arc<Permit>,
     /// The acceptor's address, as plugins are told it.
     pub local: Arc<str>,
     /// Applications served here; empty: all.

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use crate::application::{Application, Applications};
+/// Longest path of a connection, too.
+use crate::hub::MAX_PATH;
 use crate::policy::Pairs;
 
-/// Longest path of a connection, and longest path of a stream, in bytes.
-const MAX_PATH: usize = 512;
 /// Longest text that a name and its query are read from, in bytes.
-const MAX_TEXT: usize = 4096;
+pub(super) const MAX_TEXT: usize = 4096;
 /// Most parameters read from one query.
 const MAX_PARAMETERS: usize = 64;
 
@@ -242,7 +242,7 @@ fn checked(what: &'static str, segments: Vec<String>) -> Result<Vec<String>, Nam
     Ok(segments)
 }
 
-fn at_most(what: &'static str, len: usize, max: usize) -> Result<(), NameError> {
+pub(super) fn at_most(what: &'static str, len: usize, max: usize) -> Result<(), NameError> {
     if len > max {
         return Err(NameError::TooLong { what, len, max });
     }

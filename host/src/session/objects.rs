@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_wire::amf0;
 use tracing::{debug, warn};
 
 use super::answers::Answer;
 use super::client::ClientSession;
+use super::end::SessionEnd;
+use super::text::MAX_NAME;
 use crate::application::Application;
 use crate::policy::{Client, ObjectOperation, ObjectRequest};
-use crate::shared_objects::{Member, Ruling};
+use crate::shared_objects::{self, Member, Ruling};
 
 impl ClientSession {
-    pub(super) fn ask_shared_object(&mut self, message: SharedObjectMessage) {
+    pub(super) fn ask_shared_object(&mut self, message: &Message) {
         let Some(application) = self.application.clone() else {
             return self.machine.finish_shared_object();
         };
@@ -32,7 +35,22 @@ impl ClientSession {
             ))
         });
         let mailbox = Arc::clone(member.mailbox());
-        if application.gate().decides_shared_objects() {
+        let is_asked = application.gate().decides_shared_objects();
+        let ruling = member.default_ruling();
+        // The values of what is denied are nobody's business.
+        let read = match (is_asked, &ruling) {
+            (false, Ruling::Deny) => SharedObjectMessage::decode_names(message),
+            _ => SharedObjectMessage::decode(message),
+        };
+        let message = match read {
+            Ok(message) => message,
+            Err(error) => {
+                self.end = Some(SessionEnd::Protocol(error.into()));
+                return;
+            }
+        };
+        let can_be = shared_objects::is_name(&message.name);
+        if is_asked && can_be {
             let asking = Asking {
                 client: self.client.clone(),
                 application,
@@ -44,7 +62,9 @@ impl ClientSession {
                 Answer::SharedObject { message, rulings }
             });
         }
-        let rulings = member.default_rulings(&message);
+        // What can't be an object is refused by itself.
+        let ruling = if is_asked { Ruling::Allow } else { ruling };
+        let rulings = vec![ruling; message.events.len()];
         if mailbox.has_room() {
             return self.shared_object_decided(&message, &rulings);
         }
@@ -126,6 +146,10 @@ impl Asking {
 /// What there is to decide about an event, if anything.
 fn operation(event: &Event) -> Option<ObjectOperation> {
     Some(match event {
+        // No object has such a property: refused by itself.
+        Event::RequestChange(name, _) | Event::RequestRemove(name) if name.len() > MAX_NAME => {
+            return None;
+        }
         Event::Use => ObjectOperation::Connect,
         Event::RequestChange(name, value) => ObjectOperation::Set(name.clone(), value.clone()),
         Event::RequestRemove(name) => ObjectOperation::Remove(name.clone()),
@@ -160,6 +184,15 @@ fn is_values(amf0: &Bytes, most: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_asked_about_a_name_that_no_property_has() {
+        let event = |length: usize| Event::RequestRemove("n".repeat(length));
+        assert!(operation(&event(MAX_NAME)).is_some());
+        assert!(operation(&event(MAX_NAME + 1)).is_none());
+        let set = Event::RequestChange("n".repeat(MAX_NAME + 1), Bytes::new());
+        assert!(operation(&set).is_none());
+    }
 
     #[test]
     fn a_rewrite_must_be_what_the_event_has() {

@@ -4,25 +4,36 @@ use std::sync::Arc;
 
 use livehost_rtmp::auth as rtmp_auth;
 use livehost_rtmp::session::server::{Connect, Play, Publish};
-use livehost_wire::amf0::{self, Properties, Value};
-use tracing::{Instrument, Span, field, info_span, warn};
+use livehost_wire::amf0::{self, Value};
+use tracing::{Instrument, Span, field, info_span};
 
 use super::answers::Answer;
 use super::auth::{Candidate, Outcome};
 use super::client::ClientSession;
-use super::names::{AppPath, NameError, StreamName};
+use super::names::{self, AppPath, NameError, StreamName};
+use super::text::{MAX_NAME, QuestionText};
 use crate::application::Application;
-use crate::policy::{ConnectRequest, Pairs, Scalar, StreamRequest};
+use crate::logging::{STRANGERS, limited};
+use crate::policy::{ConnectRequest, Pairs, StreamRequest};
 use crate::relay::Lineage;
-
-/// Command-object properties shown to the policy.
-const MAX_PROPS: usize = 64;
 
 impl ClientSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
         const INVALID: &str = "NetConnection.Connect.InvalidApp";
-        let (app, of_app) = rtmp_auth::cut(&connect.app);
-        let (tc_url, of_url) = rtmp_auth::cut(&connect.tc_url);
+        // Whole: a user that logs in is kept until it has.
+        for text in [connect.app(), connect.tc_url()] {
+            if let Err(error) = names::at_most("application", text.len(), names::MAX_TEXT) {
+                return self.refuse_connect(INVALID, &error.to_string());
+            }
+        }
+        let (app, of_app) = rtmp_auth::cut(connect.app());
+        let (tc_url, of_url) = rtmp_auth::cut(connect.tc_url());
+        let attempt = of_app.or(of_url);
+        if let Some(attempt) = &attempt
+            && let Err(error) = names::at_most("user", attempt.user.len(), MAX_NAME)
+        {
+            return self.refuse_connect(INVALID, &error.to_string());
+        }
         let named = AppPath::parse(app, tc_url).and_then(|path| {
             let (application, instance) = path.resolve(&self.shared.applications)?;
             Ok((path.query, application, instance))
@@ -37,23 +48,26 @@ impl ClientSession {
         }
         Span::current().record("app", &**application.name());
         self.lineage = Lineage::read(&connect.properties);
-        let request = ConnectRequest {
+        // What decides most is first.
+        let mut text = QuestionText::new();
+        let mut request = ConnectRequest {
             client: self.client.clone(),
             local: self.entrance.local.to_string(),
             app: application.name().to_string(),
             instance: instance.clone(),
-            query,
-            tc_url: tc_url.to_owned(),
-            flash_ver: connect.flash_ver.clone(),
-            props: flatten(&connect.properties),
-            extra: arguments(&connect.arguments),
+            query: text.pairs("query", query),
+            tc_url: text.text("tc-url", tc_url),
+            flash_ver: text.text("flash-ver", connect.flash_ver()),
+            props: text.properties("props", &connect.properties),
+            extra: text.arguments("extra", &connect.arguments),
         };
+        text.tell(&mut request.extra);
         let gate = application.gate().clone();
         let instance = instance.map(Into::into);
         let challenges = self.shared.challenges.clone();
         let candidate = Candidate {
             request,
-            attempt: of_app.or(of_url),
+            attempt,
             app: app.to_owned(),
         };
         self.decide(async move {
@@ -63,7 +77,7 @@ impl ClientSession {
                     instance,
                     decision,
                 },
-                Outcome::Challenged(rejection) => Answer::Challenged(rejection),
+                Outcome::Unauthenticated(rejection) => Answer::Unauthenticated(rejection),
             }
         });
     }
@@ -145,26 +159,28 @@ impl ClientSession {
         let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
             Err(error) => {
-                warn!(%error, "refused a stream name");
+                limited!(WARN, STRANGERS.admits(), %error, "refused a stream name");
                 self.machine.reject_stream(code, &error.to_string());
                 return None;
             }
         };
         let span = info_span!("stream", stream = %parsed.place.name, renamed = field::Empty);
+        let mut text = QuestionText::new();
+        let query = text.pairs("query", parsed.query);
+        let mode = text.name("mode", &mode);
+        let kind = parsed.kind.map(|kind| ("type".to_owned(), kind));
+        let mut extra: Pairs = kind.into_iter().collect();
+        text.tell(&mut extra);
         let request = StreamRequest {
             client: self.client.clone(),
             app: application.name().to_string(),
             instance: parsed.place.instance,
             name: parsed.place.name,
             raw_name: name.to_owned(),
-            query: parsed.query,
+            query,
             mode,
             start_seconds: None,
-            extra: parsed
-                .kind
-                .map(|kind| ("type".to_owned(), kind))
-                .into_iter()
-                .collect(),
+            extra,
         };
         Some((application, request, span))
     }
@@ -172,57 +188,4 @@ impl ClientSession {
     pub(super) fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
         self.decision = Some(Box::pin(decision));
     }
-}
-
-/// The command object as flat pairs, nested names joined with dots.
-fn flatten(properties: &Properties) -> Vec<(String, Scalar)> {
-    let mut flat = Vec::with_capacity(properties.len().min(MAX_PROPS));
-    flatten_into(&mut flat, "", properties);
-    flat
-}
-
-/// What stands behind the command object, as text: `arg.0`, `arg.1.user`.
-fn arguments(values: &[Value]) -> Pairs {
-    let mut flat = Vec::new();
-    for (index, value) in values.iter().enumerate() {
-        flatten_value(&mut flat, format!("arg.{index}"), value);
-    }
-    let flat = flat.into_iter();
-    flat.filter_map(|(name, value)| {
-        let text = match value {
-            Scalar::Null => return None,
-            Scalar::Boolean(value) => value.to_string(),
-            Scalar::Number(value) => value.to_string(),
-            Scalar::Text(value) => value,
-        };
-        Some((name, text))
-    })
-    .collect()
-}
-
-fn flatten_into(flat: &mut Vec<(String, Scalar)>, prefix: &str, properties: &Properties) {
-    for (name, value) in properties.iter() {
-        flatten_value(flat, [prefix, name].concat(), value);
-    }
-}
-
-/// Without what authentication has put behind URLs: no business of a plugin's,
-/// which may log what it sees.
-fn flatten_value(flat: &mut Vec<(String, Scalar)>, name: String, value: &Value) {
-    if flat.len() >= MAX_PROPS {
-        return;
-    }
-    let scalar = match value {
-        Value::Null | Value::Undefined => Scalar::Null,
-        Value::Boolean(value) => Scalar::Boolean(*value),
-        Value::Number(value) => Scalar::Number(*value),
-        Value::String(value) | Value::XmlDocument(value) => {
-            Scalar::Text(rtmp_auth::cut(value).0.to_owned())
-        }
-        Value::Object(inner) | Value::EcmaArray(inner) => {
-            return flatten_into(flat, &format!("{name}."), inner);
-        }
-        other => Scalar::Text(format!("{other:?}").chars().take(1024).collect()),
-    };
-    flat.push((name, scalar));
 }

@@ -21,8 +21,8 @@ pub struct Mailbox {
     /// Bytes that others may put in.
     limit: AtomicUsize,
     waiting: Mutex<Waiting>,
-    /// Something was taken out.
-    taken: Notify,
+    /// Less waits than before, or more may.
+    eased: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -62,12 +62,13 @@ impl Mailbox {
             wake,
             limit: AtomicUsize::new(limit),
             waiting: Mutex::default(),
-            taken: Notify::new(),
+            eased: Notify::new(),
         }
     }
 
     pub(super) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
+        self.eased.notify_one();
     }
 
     /// The client may be answered: less waits than the limit.
@@ -78,7 +79,7 @@ impl Mailbox {
     /// Waits until the client may be answered.
     pub async fn room(&self) {
         while !self.has_room() {
-            self.taken.notified().await;
+            self.eased.notified().await;
         }
     }
 
@@ -109,6 +110,7 @@ impl Mailbox {
             waiting.push(letter);
         } else {
             waiting.leave_out(room);
+            self.eased.notify_one();
         }
         drop(waiting);
         self.wake.notify_one();
@@ -125,7 +127,7 @@ impl Mailbox {
         };
         waiting.bytes = waiting.bytes.saturating_sub(letter.cost());
         drop(waiting);
-        self.taken.notify_one();
+        self.eased.notify_one();
         Some(Next::Body(letter.body))
     }
 
@@ -222,5 +224,27 @@ mod tests {
         assert!(futures_util::poll!(&mut waits).is_pending());
         mailbox.take();
         waits.await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_goes_on_when_others_are_left_out_or_more_may_wait() {
+        let mailbox = mailbox();
+        while mailbox.has_room() {
+            mailbox.post(1, body("ten bytes."));
+        }
+        {
+            let waits = mailbox.room();
+            tokio::pin!(waits);
+            assert!(futures_util::poll!(&mut waits).is_pending());
+            mailbox.post(2, body("one more."));
+            // Nothing is left that could be taken to wake it.
+            assert!(futures_util::poll!(&mut waits).is_ready());
+        }
+        mailbox.answer(1, body(&"long".repeat(LIMIT)));
+        let waits = mailbox.room();
+        tokio::pin!(waits);
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        mailbox.set_limit(10 * LIMIT);
+        assert!(futures_util::poll!(&mut waits).is_ready());
     }
 }

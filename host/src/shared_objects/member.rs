@@ -58,13 +58,12 @@ impl Member {
         &self.mailbox
     }
 
-    /// The rulings where no plugin decides.
-    pub fn default_rulings(&self, message: &SharedObjectMessage) -> Vec<Ruling> {
-        let ruling = match self.objects.settings().access {
+    /// The ruling on every event where no plugin decides.
+    pub fn default_ruling(&self) -> Ruling {
+        match self.objects.settings().access {
             Access::Allow => Ruling::Allow,
             Access::Deny => Ruling::Deny,
-        };
-        vec![ruling; message.events.len()]
+        }
     }
 
     /// Acts on a message, with a ruling on each of its events. Ask the mailbox

@@ -23,7 +23,7 @@ use livehost_rtmp::shared_object::object;
 pub use keep::{Forget, Keep};
 pub use mailbox::Mailbox;
 pub use member::Member;
-pub use registry::Objects;
+pub use registry::{Objects, is_name};
 
 pub use livehost_rtmp::shared_object::object::Ruling;
 

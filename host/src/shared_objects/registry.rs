@@ -39,6 +39,12 @@ pub(super) enum NoRoom {
     Full,
 }
 
+/// Whether an object can have this name.
+pub fn is_name(name: &str) -> bool {
+    let lengths = 1..=MAX_NAME;
+    lengths.contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 impl Objects {
     /// With the persistent objects that `keep` has.
     pub fn new(settings: Settings, keep: Arc<dyn Keep>) -> Arc<Self> {
@@ -85,10 +91,7 @@ impl Objects {
 
     /// The object of this key, made if need be.
     pub(super) fn room(&self, key: &Key) -> Result<Arc<Room>, NoRoom> {
-        if key.name.is_empty()
-            || key.name.len() > MAX_NAME
-            || key.name.chars().any(char::is_control)
-        {
+        if !is_name(&key.name) {
             return Err(NoRoom::Name);
         }
         let settings = self.settings();

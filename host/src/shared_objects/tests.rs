@@ -54,7 +54,7 @@ fn act(member: &mut Member, name: &str, persistent: bool, event: Event) -> Vec<S
         persistent,
         events: vec![event],
     };
-    let rulings = member.default_rulings(&message);
+    let rulings = vec![member.default_ruling(); message.events.len()];
     member.act(&message, &rulings);
     heard(member)
 }

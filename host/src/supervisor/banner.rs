@@ -4,8 +4,11 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::config::units::format_duration;
 use crate::config::{Application, Config};
 use crate::plugin::{Check, Plugin};
+use crate::policy::{Fallback, OnError};
+use crate::terminal::say;
 
 /// Says what listens where, what decides there, and how to try it.
 pub(super) fn print<'a>(
@@ -55,17 +58,24 @@ pub(super) fn print<'a>(
              play          ffplay '{url}'\n"
         );
     }
-    print!("{text}");
+    say!("{}", text.trim_end_matches('\n'));
 }
 
-/// One application's line of `check`, with a warning where strangers could
-/// publish.
+/// One application's line of `check`, with what its `on_error` leaves open and a
+/// warning where strangers could publish.
 pub(super) fn print_checked(config: &Config, name: &str, application: &Application, check: &Check) {
-    println!(
+    say!(
         "application {name}: {} ({}) ok",
         shown(&application.plugin, &config.base),
         check.hash
     );
+    if let Some(open) = undecided(&application.on_error) {
+        say!(
+            "note: application {name} lets clients {open} undecided while its plugin waits for \
+             longer than {} (limits.decision), as on_error says; never when it fails otherwise",
+            format_duration(application.limits.wall)
+        );
+    }
     if !check.open_publish {
         return;
     }
@@ -74,12 +84,36 @@ pub(super) fn print_checked(config: &Config, name: &str, application: &Applicati
         .iter()
         .filter(|acceptor| acceptor.serves(name) && !acceptor.listen.ip().is_loopback());
     for acceptor in exposed {
-        println!(
+        say!(
             "warning: application {name} accepts publishers without any key, and {} can be \
              reached from other machines; give its plugin keys, or listen on 127.0.0.1",
             acceptor.listen
         );
     }
+}
+
+/// What clients may do without a decision, in words; none when nothing.
+fn undecided(on_error: &OnError) -> Option<String> {
+    let OnError {
+        connect,
+        publish,
+        play,
+        shared_object,
+    } = on_error;
+    let questions = [
+        (connect, "connect"),
+        (publish, "publish"),
+        (play, "play"),
+        (shared_object, "use shared objects"),
+    ];
+    let open = questions.into_iter();
+    let open = open.filter(|(fallback, _)| **fallback == Fallback::Allow);
+    let mut open: Vec<&str> = open.map(|(_, what)| what).collect();
+    let last = open.pop()?;
+    Some(match open.is_empty() {
+        true => last.to_owned(),
+        false => format!("{} and {last}", open.join(", ")),
+    })
 }
 
 fn shown(file: &Path, base: &Path) -> String {

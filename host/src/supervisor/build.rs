@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use tracing::warn;
 
 use super::server::Unit;
 use crate::application::{Application, Settings};
@@ -72,6 +73,7 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
             gather: media.gather,
             chunk_size: config.limits.chunk,
         },
+        message: config.limits.message,
         publisher_timeout: media.publisher_timeout,
         wait_for_publisher: media.wait_for_publisher,
     }
@@ -91,6 +93,9 @@ pub(super) fn door(acceptor: &config::Acceptor) -> anyhow::Result<Door> {
         .then(|| Tls::load(&acceptor.tls))
         .transpose()
         .with_context(|| format!("the acceptor {} has no TLS", acceptor.listen))?;
+    for why in tls.iter().flat_map(|tls| tls.untimely()) {
+        warn!(listen = %acceptor.listen, "{why}");
+    }
     let layers = Layers {
         chain: acceptor.chain,
         tls,
@@ -109,6 +114,7 @@ pub(super) fn session_limits(config: &Config) -> session::Limits {
         idle: limits.idle,
         streams: limits.streams_per_connection,
         message: limits.message,
+        call: limits.call,
         chunk: limits.chunk,
         tunnel: limits.tunnel,
         drain: limits.drain,
@@ -119,5 +125,6 @@ pub(super) fn admission_limits(config: &Config) -> AdmissionLimits {
     AdmissionLimits {
         connections: config.limits.connections,
         per_address: config.limits.connections_per_address,
+        ungranted_per_address: config.limits.ungranted_per_address,
     }
 }

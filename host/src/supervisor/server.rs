@@ -22,13 +22,16 @@ use crate::chain::tls::Tls;
 use crate::config::Config;
 use crate::conn::ConnIds;
 use crate::hub::Hub;
-use crate::logging::LogControl;
+use crate::logging::{self, LogControl};
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
 use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
+
+/// What a plugin is given to end when nothing is waited for.
+const HASTE: Duration = Duration::from_millis(500);
 
 /// The running server.
 pub(super) struct Server {
@@ -140,6 +143,10 @@ impl Server {
         }
         let interval = server.stats_interval.subscribe();
         server.services.spawn(server.reporter().run(interval));
+        for quota in logging::QUOTAS {
+            let stop = server.shared.shutdown.clone();
+            server.services.spawn(quota.report(stop));
+        }
         info!("ready");
         Ok(server)
     }
@@ -219,7 +226,12 @@ impl Server {
             };
             let listen = acceptor.listen;
             match tls.reload() {
-                Ok(true) => info!(%listen, "certificates reloaded"),
+                Ok(true) => {
+                    info!(%listen, "certificates reloaded");
+                    for why in tls.untimely() {
+                        warn!(%listen, "{why}");
+                    }
+                }
                 Ok(false) => debug!(%listen, "certificates touched, content unchanged"),
                 Err(error) => error!(%listen, %error,
                     "certificates refused; the old ones stay in use"),
@@ -242,14 +254,29 @@ impl Server {
     }
 
     /// Stops accepting, tells the clients, waits for them as long as the
-    /// drain limit says, then stops the plugins.
-    pub(super) async fn stop(self) {
+    /// drain limit says, then stops the plugins. `again` ends the waiting.
+    pub(super) async fn stop(self, again: impl Future<Output = &'static str>) {
         for acceptor in &self.acceptors {
             acceptor.stop.cancel();
         }
         self.shared.shutdown.cancel();
         self.sessions.close();
         self.services.close();
+        tokio::select! {
+            () = self.drain() => {}
+            signal = again => {
+                let sessions = self.sessions.len();
+                warn!(signal, sessions, "ending at once");
+                self.hurry().await;
+            }
+        }
+        for quota in logging::QUOTAS {
+            quota.say();
+        }
+        info!("stopped");
+    }
+
+    async fn drain(&self) {
         let drain = self.config.limits.drain;
         let drained = tokio::time::timeout(drain, async {
             self.sessions.wait().await;
@@ -267,7 +294,21 @@ impl Server {
         for unit in self.units.values() {
             unit.plugin.shutdown(StopReason::Shutdown).await;
         }
-        info!("stopped");
+    }
+
+    /// Waits for nobody; what plugins keep is saved all the same.
+    async fn hurry(&self) {
+        let plugins = self.units.values().map(|unit| async move {
+            let stopped = unit.plugin.shutdown(StopReason::Shutdown);
+            if tokio::time::timeout(HASTE, stopped).await.is_err() {
+                warn!(
+                    app = &**unit.application.name(),
+                    "the plugin was not waited for"
+                );
+            }
+            unit.plugin.save().await;
+        });
+        join_all(plugins).await;
     }
 }
 

@@ -65,13 +65,17 @@ fn a_proxy_s_client_is_known_by_its_own_address() {
         "\"127.0.0.0/8\", \"::1\"",
     );
     let host = Host::start(&config);
-    for source in ["203.0.113.7:51234", "[2001:db8::7]:51234"] {
+    for (source, client) in [
+        ("203.0.113.7:51234", "203.0.113.7:51234"),
+        ("[2001:db8::7]:51234", "[2001:db8::7]:51234"),
+        // Of an IPv4 client that came to the proxy's IPv6 socket.
+        ("[::ffff:203.0.113.9]:51234", "203.0.113.9:51234"),
+    ] {
         let source: SocketAddr = source.parse().unwrap();
         for header in [line(source), binary(source)] {
             let asked = Client::connect_behind(host.addr, &header, "live?mode=tell-client");
-            assert_eq!(told(asked), format!("rtmp - {source}"));
-            let remote = source.to_string();
-            let refused = [("remote", remote.as_str())];
+            assert_eq!(told(asked), format!("rtmp - {client}"));
+            let refused = [("remote", client)];
             host.log.wait(START, "connect refused", &refused, SOON);
         }
     }
@@ -105,10 +109,67 @@ fn limits_per_address_count_clients_and_not_their_proxy() {
     host.stop();
 }
 
+/// A client that the proxy says to be at `source`; none if it was refused.
+fn from(host: &Host, source: &str) -> Option<Client> {
+    let header = line(source.parse().expect("an address"));
+    Client::connect_behind(host.addr, &header, "live").ok()
+}
+
+#[test]
+fn an_address_has_few_connections_without_a_grant_and_any_number_with_one() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("ungranted_per_address: 2");
+    let host = Host::start(&behind(config, "\"127.0.0.1\""));
+    let mut player = from(&host, "203.0.113.7:1").expect("the first");
+    let mut publisher = from(&host, "203.0.113.7:2").expect("the second");
+    assert!(from(&host, "203.0.113.7:3").is_none());
+    let refused = [("remote", "203.0.113.7:3"), ("refused", "1")];
+    let refused = host.log.wait(START, "connection refused", &refused, SOON);
+    let reason = refused.field("reason").expect("why");
+    assert!(
+        reason.contains("without a grant to publish or play"),
+        "{reason}"
+    );
+    let other = from(&host, "203.0.113.8:1").expect("one of another address");
+
+    player.start_play("cam").expect("sent");
+    player
+        .status(SOON, "NetStream.Play.Start")
+        .expect("it may play");
+    publisher.start_publish("cam").expect("it may publish");
+    let third = from(&host, "203.0.113.7:4").expect("there is room");
+    let fourth = from(&host, "203.0.113.7:5").expect("and more");
+    assert!(from(&host, "203.0.113.7:6").is_none());
+    // A grant is for good, and takes no room with it.
+    publisher.leave();
+    let gone = [("remote", "203.0.113.7:2")];
+    host.log.wait(START, "session ended", &gone, SOON);
+    assert!(from(&host, "203.0.113.7:7").is_none());
+    third.leave();
+    let gone = [("remote", "203.0.113.7:4")];
+    host.log.wait(START, "session ended", &gone, SOON);
+    let again = (8..1000).find_map(|port| from(&host, &format!("203.0.113.7:{port}")));
+    again.expect("there is room again");
+    drop((player, other, fourth));
+    host.stop();
+}
+
+#[test]
+fn an_ipv6_network_is_one_address() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("ungranted_per_address: 2");
+    let host = Host::start(&behind(config, "\"127.0.0.1\""));
+    let _first = from(&host, "[2001:db8:0:7::1]:1").expect("the first");
+    let _second = from(&host, "[2001:db8:0:7:8::2]:1").expect("the second");
+    assert!(from(&host, "[2001:db8:0:7:ffff::3]:1").is_none());
+    let _other = from(&host, "[2001:db8:0:8::3]:1").expect("of another network");
+    host.stop();
+}
+
 #[test]
 fn a_proxy_that_sends_no_header_is_refused() {
     let _guard = together();
-    let config = Config::live(App::open("reject")).limits("handshake: \"300 ms\"");
+    let config = Config::live(App::open("reject")).limits("handshake: \"1 s\"");
     let host = Host::start(&behind(config, "\"127.0.0.1\""));
     let refused = "PROXY header refused";
     for (sent, expected) in [
@@ -117,8 +178,8 @@ fn a_proxy_that_sends_no_header_is_refused() {
             "expected a PROXY header",
         ),
         (b"PROXY TCP4 one two 3 4\r\n", "two addresses"),
-        (b"PROXY TCP4 ", "none within 0.3 s"),
-        (b"", "none within 0.3 s"),
+        (b"PROXY TCP4 ", "none within 1 s"),
+        (b"", "none within 1 s"),
     ] {
         let mark = host.log.mark();
         let mut socket = TcpStream::connect(host.addr).expect("it listens");

@@ -13,8 +13,8 @@ use crate::support::{
     together,
 };
 
-/// The wall limit of a decision in these tests.
-const DECISION: Duration = Duration::from_secs(1);
+/// Ten times the wall limit of a decision in these tests.
+const SOON: Duration = Duration::from_secs(10);
 const LIMITS: &str = "decision: \"1 s\"";
 
 /// Connects to `app`; returns what it was told, and after how long.
@@ -77,15 +77,14 @@ fn bad_plugins_harm_only_their_own_clients() {
                 "NetConnection.Connect.Rejected",
                 "{refused:?}"
             );
-            assert!(*took < DECISION + Duration::from_millis(500), "{took:?}");
+            assert!(*took < SOON, "{took:?}");
         }
-        assert!(good.1 < Duration::from_millis(300), "good: {:?}", good.1);
-        let said = host
-            .log
-            .wait_until(crate::support::log::START, DECISION, |entry| {
-                entry.message() == "no decision from the plugin"
-                    && entry.field("app").as_deref() == Some(fault)
-            });
+        // The first of the good would have waited for as long as the bad.
+        assert!(fault != "sleep" || good.0 > 1, "good: {good:?}");
+        let said = host.log.wait_until(START, SOON, |entry| {
+            entry.message() == "no decision from the plugin"
+                && entry.field("app").as_deref() == Some(fault)
+        });
         assert!(said.is_some(), "the log says why {fault} was refused");
     }
     let report = witness.finish();
@@ -109,7 +108,7 @@ fn one_bad_call_harms_no_other_call_of_the_same_plugin() {
             let mut client = Client::connect(host.addr, "live").expect("may connect");
             client.start_play("b?mode=loop-on-play").expect("sent");
             client
-                .status(DECISION * 3, "NetStream.Play.Start")
+                .status(SOON, "NetStream.Play.Start")
                 .expect_err("refused")
         });
         let ended = || connect.is_finished() && publish.is_finished() && play.is_finished();
@@ -122,38 +121,38 @@ fn one_bad_call_harms_no_other_call_of_the_same_plugin() {
         eprintln!("refused with {codes:?} after {:?}", begin.elapsed());
         good
     });
-    assert!(begin.elapsed() < DECISION * 2, "bounded time");
     eprintln!(
         "{} good clients meanwhile, the slowest in {:?}",
         good.0, good.1
     );
-    assert!(good.1 < Duration::from_millis(300), "good: {:?}", good.1);
+    assert!(good.0 > 1, "none waited for the bad ones");
     let report = witness.finish();
     eprintln!("the running stream beside bad calls: {report}");
     report.assert_on_time();
 }
 
 #[test]
-fn each_question_has_its_own_answer_when_the_plugin_fails() {
+fn each_question_has_its_own_answer_when_the_plugin_waits_in_vain() {
     let _guard = together();
     let app = App::probe("accept").on_error("(publish: Allow, play: Reject)");
-    let config = Config::live(app)
-        .and("strict", App::probe("panic-on-connect"))
-        .and("open", App::probe("panic-on-connect").on_error("Allow"));
+    let sleeps = App::probe("sleep-on-connect").limits(LIMITS);
+    let config = Config::live(app.limits(LIMITS))
+        .and("strict", sleeps.clone())
+        .and("open", sleeps.on_error("Allow"));
     let host = Host::start(&config);
     attempt(&host, "strict");
     Client::connect(host.addr, "open").expect("allowed");
-    attempt(&host, "live?mode=panic-on-connect");
-    // What the failing plugin can't rename keeps its name.
+    attempt(&host, "live?mode=sleep-on-connect");
+    // What the plugin had no time to rename keeps its name.
     let _publisher =
-        Client::publish(host.addr, "live", "a?mode=panic-on-publish").expect("allowed");
+        Client::publish(host.addr, "live", "a?mode=sleep-on-publish").expect("allowed");
     let play = |name: &str| {
         let mut client = Client::connect(host.addr, "live").expect("may connect");
         client.start_play(name).expect("sent");
-        client.status(DECISION * 20, "NetStream.Play.Start")
+        client.status(2 * SOON, "NetStream.Play.Start")
     };
     play("a").expect("the plugin accepts");
-    let refused = play("a?mode=panic-on-play").expect_err("refused");
+    let refused = play("a?mode=sleep-on-play").expect_err("refused");
     assert!(
         refused.description().contains("could not decide"),
         "{refused:?}"
@@ -165,4 +164,69 @@ fn each_question_has_its_own_answer_when_the_plugin_fails() {
         let lines = log.find(START, told, &[("on_error", rule)]);
         assert_eq!(lines.len(), count, "{rule}: {lines:?}");
     }
+}
+
+#[test]
+fn a_plugin_that_fails_lets_nobody_in_whatever_on_error_says() {
+    let _guard = together();
+    let faults = ["panic", "exit", "loop", "alloc"];
+    let mut config = Config::live(App::probe("accept").on_error("Allow"));
+    for fault in faults {
+        let app = App::probe(&format!("{fault}-on-connect")).on_error("Allow");
+        config = config.and(fault, app);
+    }
+    let host = Host::start(&config);
+    for fault in faults {
+        // Also when it is not called any more.
+        for _ in 0..6 {
+            let refused = attempt(&host, fault).0;
+            assert!(
+                refused.description().contains("could not decide"),
+                "{refused:?}"
+            );
+        }
+        let left_alone = host
+            .log
+            .find(START, "no decision from the plugin", &[("app", fault)]);
+        let last = left_alone.last().and_then(|line| line.field("error"));
+        assert!(
+            last.is_some_and(|error| error.contains("kept failing")),
+            "{left_alone:?}"
+        );
+    }
+    Client::publish(host.addr, "live", "a?mode=panic-on-publish").expect_err("refused");
+    let mut client = Client::connect(host.addr, "live").expect("may connect");
+    client.start_play("a?mode=loop-on-play").expect("sent");
+    let played = client.status(2 * SOON, "NetStream.Play.Start");
+    played.expect_err("refused");
+    let allowed = host.log.find(
+        START,
+        "no decision from the plugin",
+        &[("on_error", "Allow")],
+    );
+    assert!(allowed.is_empty(), "{allowed:?}");
+    host.stop();
+}
+
+#[test]
+fn answers_and_names_beyond_their_bounds_cost_only_their_client() {
+    let _guard = together();
+    // Time enough for a busy machine: nothing of this takes long.
+    let limits = "cpu: \"5 s\", decision: \"20 s\"";
+    let host = Host::start(&Config::live(App::probe("accept").limits(limits)));
+    Client::connect(host.addr, "live?mode=attrs&bytes=16000").expect("within its bounds");
+    let refused = attempt(&host, "live?mode=attrs&bytes=1000000").0;
+    assert!(
+        refused.description().contains("could not decide"),
+        "{refused:?}"
+    );
+    let told = host.log.find(START, "no decision from the plugin", &[]);
+    let error = told.first().and_then(|line| line.field("error"));
+    assert!(
+        error.is_some_and(|error| error.contains("16384 bytes of attrs")),
+        "{told:?}"
+    );
+    let looked_up = attempt(&host, "live?mode=do&do=registry-slashes&args=3000000").0;
+    assert_eq!(looked_up.description(), "false 0 false");
+    host.stop();
 }

@@ -65,6 +65,26 @@ fn reject_leaves_the_first_untouched() {
     host.stop();
 }
 
+/// A streamer's address is no business of who may publish, too.
+#[test]
+fn who_is_refused_does_not_hear_who_publishes() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let first = Client::publish(host.addr, "live", "cam").expect("may publish");
+    let refused = Client::publish(host.addr, "live", "cam").expect_err("it is taken");
+    assert_eq!(refused.code(), "NetStream.Publish.BadName");
+    let told = refused.description();
+    assert!(told.contains("the stream is busy"), "{told}");
+    let address = first.local();
+    for hidden in address.split(':') {
+        assert!(!told.contains(hidden), "{hidden} is in {told}");
+    }
+    let its = [("publisher", &*address)];
+    let logged = host.log.wait(START, "publish refused", &its, SOON);
+    assert_eq!(logged.field("reason").as_deref(), Some(told));
+    host.stop();
+}
+
 #[test]
 fn replace_closes_the_first_and_keeps_the_players() {
     let _guard = together();

@@ -133,7 +133,7 @@ fn a_back_end_that_is_down_or_slow_refuses() {
     let gone_url = gone.url("/hooks/live");
     let allow = format!("allow: [{:?}, {:?}]", server.url("/*"), gone.url("/*"));
     drop(gone);
-    let slow = http_auth(&server.url("/hooks/live"), "500 ms");
+    let slow = http_auth(&server.url("/hooks/live"), "500 ms").limits(r#"decision: "20 s""#);
     let config =
         Config::live(slow.http(&allow)).and("gone", http_auth(&gone_url, "20 s").http(&allow));
     let host = Host::start(&config);
@@ -229,7 +229,7 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
         .http(&http);
     let config = Config::live(app)
         .and("open", App::open("reject"))
-        .limits(r#"idle: "10 min""#);
+        .limits(r#"idle: "10 min", ungranted_per_address: 0"#);
     let host = Host::start(&config);
     let quiet = Witness::start(host.addr, "open", "quiet").finish();
     eprintln!("before, a running stream: {quiet}");
@@ -288,6 +288,7 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
     );
     assert_eq!(server.most_at_once(), AT_ONCE, "as the configuration says");
     assert!(meanwhile > 0, "it was not over at once");
-    assert!(report.latency_p99 < Duration::from_secs(1), "{report}");
+    let limit = Duration::from_secs(1) + 10 * report.machine;
+    assert!(report.latency_p99 < limit, "{report}");
     host.stop();
 }

@@ -91,7 +91,8 @@ fn conforms(language: &str) {
     let _guard = together();
     // The machine may be busy: the answers are tested here, not their time.
     let app = |config: &str| {
-        App::new(guests::guest(&file), config).limits(r#"cpu: "3 s", decision: "20 s""#)
+        App::new(guests::guest(&file), config)
+            .limits(r#"cpu: "3 s", decision: "20 s", start_cpu: "10 s", start: "1 min""#)
     };
     let back_end = HttpServer::start(|seen| {
         Reply::status(if seen.text().contains("banned") {

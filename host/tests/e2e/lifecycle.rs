@@ -3,16 +3,18 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use crate::state::run;
 use crate::support::{
     App, Config, Encoder, Host, Player, Tool,
     amf::Amf,
     clients, fixture,
     flv::VIDEO,
     guests, host,
-    log::START,
+    log::{Log, START},
     process::{Exit, Signal},
     rtmp::{Client, Failure},
     together,
@@ -22,7 +24,9 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Stops a server that has clients; returns how long it took.
 fn stopped_by(signal: Signal) -> Duration {
-    let mut host = Host::start(&Config::live(App::open("reject")));
+    // Longer than anybody here waits.
+    let config = Config::live(App::open("reject")).limits("drain: \"1 min\"");
+    let mut host = Host::start(&config);
     let mut publisher = Client::publish(host.addr, "live", "cam").expect("may publish");
     let mut player = Client::play(host.addr, "live", "cam").expect("may play");
     let mut idle = Client::connect(host.addr, "live").expect("may connect");
@@ -51,7 +55,6 @@ fn sigterm_and_sigint_tell_clients_and_exit_0() {
     for signal in [Signal::Terminate, Signal::Interrupt] {
         let took = stopped_by(signal);
         eprintln!("{signal:?}: exit 0 after {took:?} with three clients");
-        assert!(took < Duration::from_secs(5), "the drain limit is 5 s");
     }
 }
 
@@ -97,14 +100,13 @@ fn client_that_does_not_leave_is_closed_at_the_drain_limit() {
     assert!(exit.status.success(), "{}", exit.status);
     let took = exit.at - begin;
     eprintln!("drain limit 1 s: exit 0 after {took:?}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
     drop(stubborn);
 }
 
 #[test]
 fn connections_are_refused_while_stopping() {
     let _guard = together();
-    let config = Config::live(App::open("reject")).limits("drain: \"2 s\"");
+    let config = Config::live(App::open("reject")).limits("drain: \"1 min\"");
     let mut host = Host::start(&config);
     let stubborn = Client::connect(host.addr, "live").expect("may connect");
     host.process.signal(Signal::Terminate);
@@ -112,10 +114,169 @@ fn connections_are_refused_while_stopping() {
     // The listener closes within the same moment.
     let begin = Instant::now();
     while Client::connect(host.addr, "live").is_ok() {
-        assert!(begin.elapsed() < Duration::from_secs(1), "still accepting");
+        assert!(begin.elapsed() < SOON, "still accepting");
     }
-    assert!(host.process.wait(SOON).status.success());
     drop(stubborn);
+    assert!(host.process.wait(SOON).status.success());
+}
+
+#[test]
+fn a_second_signal_ends_the_drain_at_once() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("drain: \"10 min\"");
+    for (first, second) in [
+        (Signal::Terminate, Signal::Terminate),
+        (Signal::Interrupt, Signal::Terminate),
+    ] {
+        let mut host = Host::start(&config);
+        // Asked to connect again, it need not.
+        let stubborn = reconnecting(host.addr);
+        host.process.signal(first);
+        let stopping = host.log.wait(START, "stopping", &[], SOON);
+        assert_eq!(stopping.field("again").as_deref(), Some("ends at once"));
+        assert!(!host.process.has_ended(), "it waits for its client");
+        host.process.signal(second);
+        let exit = host.process.wait(SOON);
+        assert!(exit.status.success(), "{}", exit.status);
+        host.log
+            .wait(START, "ending at once", &[("sessions", "1")], SOON);
+        host.log.wait(START, "stopped", &[], SOON);
+        drop(stubborn);
+    }
+}
+
+#[test]
+fn what_plugins_keep_survives_a_hurried_end() {
+    let _guard = together();
+    let folder = host::folder();
+    let config = Config::live(App::probe("accept")).limits("drain: \"10 min\"");
+    let config = config.state(&folder.path().join("state"));
+    let mut hurried = Host::start(&config);
+    let stubborn = reconnecting(hurried.addr);
+    assert_eq!(run(&hurried, "live", "kv-incr", "count 41"), "41");
+    hurried.process.signal(Signal::Terminate);
+    hurried.log.wait(START, "stopping", &[], SOON);
+    hurried.process.signal(Signal::Terminate);
+    assert!(hurried.process.wait(SOON).status.success());
+    drop(stubborn);
+
+    let host = Host::start(&config);
+    assert_eq!(run(&host, "live", "kv-incr", "count 1"), "42");
+    host.stop();
+}
+
+#[test]
+fn signals_that_mean_nothing_end_nothing_and_are_told_once() {
+    let _guard = together();
+    let host = Host::start(&Config::live(App::open("reject")));
+    let mut client = Client::publish(host.addr, "live", "cam").expect("may publish");
+    for (signal, name) in [
+        (Signal::User1, "SIGUSR1"),
+        (Signal::User2, "SIGUSR2"),
+        (Signal::FileSize, "SIGXFSZ"),
+    ] {
+        let ignored = "signal ignored; SIGHUP reloads, SIGTERM ends the server";
+        host.process.signal(signal);
+        host.log.wait(START, ignored, &[("signal", name)], SOON);
+        host.process.signal(signal);
+        client.create_stream().expect("it is served on");
+    }
+    client.leave();
+    let log = host.log.clone();
+    host.stop();
+    let told = log.find(
+        START,
+        "signal ignored; SIGHUP reloads, SIGTERM ends the server",
+        &[],
+    );
+    assert_eq!(told.len(), 3, "once each");
+}
+
+#[test]
+fn a_full_disk_behind_the_output_stops_nobody() {
+    let _guard = together();
+    let folder = host::folder();
+    let config = Config::live(App::open("reject")).text();
+    let mut full = host::redirected("run", folder.path(), &config, "> /dev/full");
+    let log = Log(full.stderr.clone());
+    log.wait(START, "ready", &[], Duration::from_secs(30));
+    full.signal(Signal::Terminate);
+    let exit = full.wait(SOON);
+    assert!(exit.status.success(), "{}\n{}", exit.status, exit.stderr);
+    assert!(!exit.stderr.contains("panicked"), "{}", exit.stderr);
+
+    // The verdict of a check is its status; that its words are lost is not its
+    // fault, on neither output.
+    for (config, status) in [(config.as_str(), 0), ("(", 1)] {
+        for to in ["> /dev/full", "2> /dev/full", "> /dev/full 2>&1"] {
+            let exit =
+                host::redirected("check", folder.path(), config, to).wait(Duration::from_secs(60));
+            assert_eq!(
+                exit.status.code(),
+                Some(status),
+                "check {to}: {}",
+                exit.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn a_full_log_stops_nobody() {
+    let _guard = together();
+    let addr = TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .expect("a free port");
+    let folder = host::folder();
+    let config = Config::live(App::open("reject")).listen(&addr.to_string());
+    let mut mute = host::redirected("run", folder.path(), &config.text(), "2> /dev/full");
+    // The banner comes when it is about to listen.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let banner = mute.stdout.wait(0, deadline, |line| {
+        line.text.contains("ffplay").then_some(())
+    });
+    banner.expect("it starts");
+    let publisher = Client::publish(addr, "live", "cam").expect("may publish");
+    Client::connect(addr, "nobody").expect_err("is refused, which is a line");
+    publisher.leave();
+    mute.signal(Signal::Terminate);
+    let status = mute.wait(SOON).status;
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn tools_say_that_their_output_is_lost() {
+    let _guard = together();
+    let plugin = guests::guest("allow-all.wasm");
+    let plugin = plugin.to_str().expect("UTF-8");
+    let run = |arguments: &[&str], stdout: Stdio| {
+        let mut host = Command::new(env!("CARGO_BIN_EXE_host"));
+        let ended = host.args(arguments).stdout(stdout).output();
+        let ended = ended.expect("it starts");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        (ended.status.code(), told)
+    };
+    let full = || fs::File::create("/dev/full").expect("Linux").into();
+    // Its reader has left.
+    let unread = || std::io::pipe().expect("a pipe").1.into();
+    for arguments in [
+        &["plugin", "inspect", plugin][..],
+        &["plugin", "inspect", plugin, "--json"],
+    ] {
+        let (status, told) = run(arguments, full());
+        let error = "error: cannot write to standard output: No space left on device";
+        assert!(told.starts_with(error), "{arguments:?}: {told}");
+        assert_eq!(status, Some(1), "{arguments:?}");
+        // Whoever closes the pipe has read enough.
+        let enough = (Some(0), String::new());
+        assert_eq!(run(arguments, unread()), enough, "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["run", "--help"]] {
+        for stdout in [full(), unread()] {
+            let (status, told) = run(arguments, stdout);
+            assert_eq!((status, told.as_str()), (Some(0), ""), "{arguments:?}");
+        }
+    }
 }
 
 /// A client that announces that it can reconnect (Enhanced RTMP v2).
@@ -287,10 +448,9 @@ fn plugin_that_hangs_while_it_is_configured() {
         "sleep-on-configure",
         "panic-on-configure",
     ] {
-        let begin = Instant::now();
-        let error = fails(&Config::live(App::probe(mode)));
+        let app = App::probe(mode).limits("start: \"500 ms\", start_cpu: \"100 ms\"");
+        let error = fails(&Config::live(app));
         assert!(error.contains("probe.wasm"), "{error}");
-        assert!(begin.elapsed() < Duration::from_secs(15), "{mode}: bounded");
     }
 }
 
@@ -325,6 +485,16 @@ fn check_accepts_what_run_would_serve() {
     let said = check.stdout.text();
     assert!(said.contains("live") && said.contains("ok"), "{said}");
     assert!(!said.contains("warning"), "loopback is fine: {said}");
+    assert!(!said.contains("undecided"), "nothing is: {said}");
+
+    let open = App::open("reject").on_error("(publish: Allow, play: Allow)");
+    let mut check = host::check(folder.path(), &Config::live(open).text());
+    let exit = check.wait(Duration::from_secs(30));
+    assert!(exit.status.success(), "{}", exit.stderr);
+    let said = check.stdout.text();
+    let note = "note: application live lets clients publish and play undecided while its plugin \
+                waits for longer than 3 s (limits.decision)";
+    assert!(said.contains(note), "what on_error leaves open: {said}");
 
     // The port isn't bound: one that is taken is no obstacle.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");

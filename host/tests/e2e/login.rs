@@ -133,12 +133,19 @@ fn a_challenge_is_answered_once_and_by_its_user() {
     assert_ne!(field("salt"), field("opaque"));
     // Users that there are and users that there aren't look alike.
     let nobody = ask("user=bob");
+    let salt = |of: &Failure| {
+        let (_, rest) = of.description().split_once("&salt=").expect("a salt");
+        rest.split('&').next().unwrap_or_default().to_owned()
+    };
     assert!(
         nobody
             .description()
             .contains("?reason=needauth&user=bob&salt=")
     );
-    // A wrong response uses it up; the next is a challenge of its own.
+    assert_eq!(salt(&nobody), salt(&ask("user=bob")));
+    assert_eq!(salt(&challenged), salt(&ask("user=ann")));
+    assert_eq!(salt(&challenged).len(), salt(&nobody).len());
+    // A wrong response is one however often it comes.
     let response = format!(
         "user=ann&challenge=00000000&response=AAAAAAAAAAAAAAAAAAAAAA==&opaque={}",
         field("opaque")

@@ -208,6 +208,156 @@ fn check_and_start_name_what_is_wrong_with_a_certificate() {
     assert_no_key(folder.path(), &told);
 }
 
+/// A first message of TLS that offers this version and these suites, and an
+/// elliptic curve.
+fn hello(version: [u8; 2], suites: &[[u8; 2]]) -> Vec<u8> {
+    // supported_groups, ec_point_formats, signature_algorithms, extended_master_secret.
+    let extensions =
+        b"\0\x0a\0\x04\0\x02\0\x17\0\x0b\0\x02\x01\0\0\x0d\0\x06\0\x04\x04\x03\x04\x01\0\x17\0\0";
+    let long = |bytes: &[u8]| {
+        let length = u16::try_from(bytes.len()).expect("short").to_be_bytes();
+        [&length[..], bytes].concat()
+    };
+    let body = [
+        &version[..],
+        &[7; 32],
+        b"\0",
+        &long(&suites.concat()),
+        b"\x01\0",
+        &long(extensions),
+    ]
+    .concat();
+    let message = [&b"\x01\0"[..], &long(&body)].concat();
+    [&b"\x16\x03\x01"[..], &long(&message)].concat()
+}
+
+#[test]
+fn clients_that_offer_too_little_are_told_in_words() {
+    let _guard = together();
+    let folder = folder();
+    // Its key is ECDSA's.
+    let certificate = Certificate::new("localhost").write(folder.path(), "own");
+    let host = serve(folder, App::open("reject"), &certificate);
+    let rsa_aes_gcm = [0, 0x9c];
+    let rsa_aes_cbc = [0, 0x2f];
+    let ecdhe_rsa_aes_gcm = [0xc0, 0x2f];
+    let renegotiation_signal = [0, 0xff];
+    for (sent, expected) in [
+        (
+            hello([3, 2], &[rsa_aes_cbc]),
+            "the client offers TLS 1.1 at most; TLS 1.2 and 1.3 are served",
+        ),
+        (
+            hello([3, 1], &[rsa_aes_cbc]),
+            "the client offers TLS 1.0 at most; TLS 1.2 and 1.3 are served",
+        ),
+        (
+            hello([3, 3], &[renegotiation_signal, rsa_aes_gcm, rsa_aes_cbc]),
+            "no cipher suite in common: the client offers TLS_RSA_WITH_AES_128_GCM_SHA256 and 1 more; \
+             ECDHE with AES-GCM or ChaCha20 is served",
+        ),
+        (
+            hello([3, 3], &[ecdhe_rsa_aes_gcm]),
+            "the client offers TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, but nothing for the \
+             certificate's kind of key",
+        ),
+        (
+            b"\x80\x2e\x01\x03\x01".to_vec(),
+            "looks like the SSL 2.0 hello",
+        ),
+    ] {
+        let mark = host.log.mark();
+        let mut socket = TcpStream::connect(host.addr).expect("it listens");
+        socket.write_all(&sent).expect("it reads");
+        let failed = host.log.wait(mark, "TLS handshake failed", &[], SOON);
+        let reason = field(&failed, "reason");
+        assert!(reason.contains(expected), "{expected}: {reason}");
+        assert!(!reason.ends_with("..."), "{reason}");
+    }
+    // One that does not know who made the certificate.
+    let mark = host.log.mark();
+    tls::greet_warily(host.addr, "localhost").expect_err("nobody vouches for it");
+    let failed = host.log.wait(mark, "TLS handshake failed", &[], SOON);
+    let reason = field(&failed, "reason");
+    assert!(
+        reason.contains("the client does not take the certificate"),
+        "{reason}"
+    );
+    host.stop();
+}
+
+#[test]
+fn what_is_no_pem_is_told_with_what_makes_it_one() {
+    let _guard = together();
+    let folder = folder();
+    let one = Certificate::new("localhost");
+    one.write(folder.path(), "own");
+    let config = |certificate: &str, key: &str| {
+        let fields = format!("tls: (certificate: {certificate:?}, key: {key:?}),");
+        let config = Config::live(App::open("reject")).chain("[Tcp, Tls, Rtmp]", &fields);
+        config.text()
+    };
+    let encrypted = one.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let chain = [Certificate::new("authority").pem.as_str(), &one.pem].concat();
+    for (name, content) in [
+        ("encrypted.key", encrypted.as_bytes()),
+        ("own.der", &one.der[..]),
+        ("turned.pem", chain.as_bytes()),
+        ("empty.pem", &b""[..]),
+    ] {
+        fs::write(folder.path().join(name), content).expect("a file");
+    }
+    for (certificate, key, expected) in [
+        ("own.pem", "encrypted.key", "found an encrypted key"),
+        ("own.pem", "own.pem", "found a certificate (are"),
+        ("own.key", "own.key", "found a private key (are"),
+        ("own.der", "own.key", "openssl x509 -inform DER"),
+        ("empty.pem", "own.key", "found an empty file"),
+        ("turned.pem", "own.key", "found it as number 2"),
+    ] {
+        let exit = check(folder.path(), &config(certificate, key)).wait(Duration::from_secs(30));
+        let told = exit.stderr;
+        assert!(
+            !exit.status.success() && told.contains(expected),
+            "{expected}: {told}"
+        );
+        assert_no_key(folder.path(), &told);
+    }
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_used_with_a_warning() {
+    let _guard = together();
+    let folder = folder();
+    for (name, years, expected) in [
+        ("old", 2001..2002, "the certificate expired "),
+        ("new", 4000..4001, "the certificate is valid in "),
+    ] {
+        let certificate = Certificate::valid("localhost", years).write(folder.path(), name);
+        let fields = format!("tls: {certificate},");
+        let config = Config::live(App::open("reject")).chain("[Tcp, Tls, Rtmp]", &fields);
+        let mut checked = check(folder.path(), &config.text());
+        let exit = checked.wait(Duration::from_secs(30));
+        assert!(exit.status.success(), "{}", exit.stderr);
+        let told = checked.stdout.text();
+        let lines = told.lines().filter(|line| line.starts_with("warning: "));
+        let lines: Vec<_> = lines.filter(|line| line.contains(expected)).collect();
+        assert_eq!(lines.len(), 1, "{expected}: {told}");
+        assert!(lines[0].contains(&format!("{name}.pem")), "{told}");
+    }
+    let host = serve(
+        folder,
+        App::open("reject"),
+        "(certificate: \"old.pem\", key: \"old.key\")",
+    );
+    let warned = host.log.wait_until(START, SOON, |entry| {
+        entry.message().contains("old.pem: the certificate expired")
+    });
+    assert_eq!(warned.expect("a warning").level(), "WARN");
+    tls::greet(host.addr, "localhost", tls::ALL).expect("who does not look is served");
+    host.stop();
+}
+
 /// No line of the key is in `text`.
 fn assert_no_key(folder: &Path, text: &str) {
     let key = fs::read_to_string(folder.join("own.key")).expect("a key");

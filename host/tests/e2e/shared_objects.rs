@@ -341,9 +341,11 @@ fn the_plugin_decides_each_event_in_its_order() {
 fn what_a_failing_plugin_would_decide_is_a_setting() {
     let _guard = together();
     let app = App::probe("accept").on_error("(shared_object: Allow)");
-    let host = Host::start(&Config::live(app));
+    let host = Host::start(&Config::live(app.limits("decision: \"1 s\"")));
     let mut ann = Guest::new(&host, "live");
     ann.joins("so 0");
-    assert_eq!(ann.ask("so 0 set panic 1"), "so: done panic");
+    assert_eq!(ann.ask("so 0 set sleep 1"), "so: done sleep");
+    let refused = "so: status SharedObject.NoWriteAccess error; gone panic";
+    assert_eq!(ann.ask("so 0 set panic 1"), refused);
     host.stop();
 }

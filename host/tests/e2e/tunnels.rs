@@ -1,13 +1,15 @@
 //! RTMPT and RTMPE request by request: what clients do wrong, and leave undone.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read, Write as _},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
     App, Config, Host,
+    amf::{self, Amf},
+    chunks::{self, COMMAND},
     log::{Entry, START},
     rtmp::{self, Client},
     together,
@@ -24,6 +26,11 @@ impl Http {
         let socket = TcpStream::connect(host.addr).expect("it listens");
         socket.set_read_timeout(Some(SOON)).expect("a timeout");
         Self(BufReader::new(socket))
+    }
+
+    /// Whether it was closed without a word.
+    fn refused(mut self) -> bool {
+        !matches!(self.0.read(&mut [0]), Ok(1..))
     }
 
     /// The status and the body of the answer.
@@ -60,6 +67,17 @@ impl Http {
 
     fn post(&mut self, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         self.ask("POST", path, body)
+    }
+
+    /// Asks for something that has no body either way.
+    fn try_post(&mut self, path: &str) -> std::io::Result<()> {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        self.0.get_mut().write_all(head.as_bytes())?;
+        let mut answer = [0; 1024];
+        match self.0.read(&mut answer)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 
     fn open_tunnel(&mut self) -> String {
@@ -151,6 +169,73 @@ fn a_tunnel_expires_when_its_client_asks_no_more() {
     host.stop();
 }
 
+/// Waits until the server closes the connection.
+fn is_closed(socket: &mut impl Read) {
+    match socket.read_to_end(&mut Vec::new()) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+}
+
+#[test]
+fn a_connection_without_a_tunnel_has_a_deadline_whatever_it_asks() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("handshake: \"1 s\"");
+    let host = Host::start(&config.chain(RTMPT, ""));
+    let closed = |socket: &TcpStream| {
+        let local = socket.local_addr().expect("connected").to_string();
+        let why = [
+            ("remote", local.as_str()),
+            ("reason", "no tunnel within 1 s"),
+        ];
+        host.log.wait(START, "HTTP connection closed", &why, SOON);
+    };
+    for sent in [
+        &b""[..],
+        b"POST /open/1 HT",
+        b"POST /open/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    ] {
+        let mut socket = TcpStream::connect(host.addr).expect("it listens");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        socket.write_all(sent).expect("it reads");
+        is_closed(&mut socket);
+        closed(&socket);
+    }
+    // One that asks again and again, for nothing.
+    let mut http = Http::open(&host);
+    let socket = http.0.get_ref().try_clone().expect("a second handle");
+    let begin = Instant::now();
+    while http.try_post("/fcs/ident2").is_ok() {
+        assert!(begin.elapsed() < SOON, "it is served for ever");
+    }
+    closed(&socket);
+    host.stop();
+}
+
+#[test]
+fn a_connection_of_a_tunnel_ends_after_it() {
+    let _guard = together();
+    let limits = "handshake: \"1 s\", tunnel: \"2 s\"";
+    let config = Config::live(App::open("reject")).limits(limits);
+    let host = Host::start(&config.chain(RTMPT, "").level("info,livehost::chain=debug"));
+    let mut http = Http::open(&host);
+    let name = http.open_tunnel();
+    // Its session has waited for a connect in vain, not its connection.
+    host.log
+        .wait(START, "session ended", &[("reason", "timeout")], SOON);
+    let (status, _) = http.post(&format!("/idle/{name}/1"), b"");
+    assert!(status == 200 || status == 404, "{status}");
+    is_closed(&mut http.0);
+    let over = "HTTP connection closed: no more requests of a tunnel";
+    host.log.wait(START, over, &[], SOON);
+    assert!(
+        host.log
+            .find(START, "HTTP connection closed", &[])
+            .is_empty()
+    );
+    host.stop();
+}
+
 #[test]
 fn tunnels_count_as_connections() {
     let _guard = together();
@@ -164,6 +249,41 @@ fn tunnels_count_as_connections() {
     host.log.wait(START, "session ended", &[], SOON);
     let again = (0..1000).any(|_| http.post("/open/1", b"\0").0 == 200);
     assert!(again, "no room was made");
+    host.stop();
+}
+
+#[test]
+fn connections_that_carry_a_player_s_tunnel_are_no_strangers() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).limits("ungranted_per_address: 3");
+    let host = Host::start(&config.chain("[Tcp, Http, Rtmp]", ""));
+    let (mut first, mut second) = (Http::open(&host), Http::open(&host));
+    let name = first.open_tunnel();
+    // Two connections and the tunnel.
+    assert!(Http::open(&host).refused());
+    let command =
+        |stream, values: &[Amf]| chunks::encode(3, COMMAND, 0, stream, &amf::encode(values), 128);
+    let object = Amf::Object(vec![("app".to_owned(), "live".into())]);
+    let says = [
+        rtmp::hello(),
+        vec![0; 1536],
+        command(0, &["connect".into(), 1.0.into(), object]),
+        command(0, &["createStream".into(), 2.0.into(), Amf::Null]),
+        command(1, &["play".into(), 0.0.into(), Amf::Null, "cam".into()]),
+    ];
+    let sent = first.post(&format!("/send/{name}/1"), &says.concat());
+    assert_eq!(sent.0, 200);
+    let waits = "playing: waiting for a publisher";
+    host.log.wait(START, waits, &[], SOON);
+    for (number, http) in [(2, &mut first), (3, &mut second)] {
+        let path = format!("/idle/{name}/{number}");
+        assert_eq!(http.post(&path, b"\0").0, 200);
+    }
+    let mut more: Vec<_> = (0..3).map(|_| Http::open(&host)).collect();
+    for http in &mut more {
+        assert_eq!(http.post("/fcs/ident2", b"\0").0, 404, "there is room");
+    }
+    assert!(Http::open(&host).refused());
     host.stop();
 }
 

@@ -22,8 +22,25 @@ pub struct Backend {
 #[derive(Debug)]
 pub enum Answer {
     Verdict(Verdict),
-    /// None came, and clients are refused then.
+    /// None came that could be used, and the client is refused then.
     Failed,
+}
+
+/// Why there is no verdict.
+enum Failure {
+    /// There was no answer: nobody could be reached, or not in time.
+    Silent(String),
+    /// There was one, or the request was not sent: what a client says may be
+    /// the reason, so it never lets the client in.
+    Unusable(String),
+}
+
+impl Failure {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Silent(reason) | Self::Unusable(reason) => reason,
+        }
+    }
 }
 
 impl Backend {
@@ -48,7 +65,10 @@ impl Backend {
             return Answer::Verdict(known);
         }
         let answer = self.send(url, kind, call);
-        let verdict = answer.and_then(|response| self.config.shape.verdict(&response));
+        let verdict = answer.and_then(|response| {
+            let verdict = self.config.shape.verdict(&response);
+            verdict.map_err(Failure::Unusable)
+        });
         match verdict {
             Ok(verdict) => {
                 let ttl = caching.and_then(|cache| match verdict {
@@ -62,10 +82,11 @@ impl Backend {
                 }
                 Answer::Verdict(verdict)
             }
-            Err(error) => {
-                let allow = self.config.allows_on_failure(kind);
+            Err(failure) => {
+                let is_silent = matches!(failure, Failure::Silent(_));
+                let allow = is_silent && self.config.allows_on_failure(kind);
                 let outcome = if allow { "allow" } else { "deny" };
-                self.failed(url, kind, &error, outcome);
+                self.failed(url, kind, failure.reason(), outcome);
                 match allow {
                     true => Answer::Verdict(Verdict::Allow),
                     false => Answer::Failed,
@@ -82,7 +103,7 @@ impl Backend {
         match self.send(url, kind, call) {
             Ok(response) if response.status < 400 => {}
             Ok(response) => self.failed(url, kind, &format!("status {}", response.status), "-"),
-            Err(error) => self.failed(url, kind, &error, "-"),
+            Err(failure) => self.failed(url, kind, failure.reason(), "-"),
         }
     }
 
@@ -91,13 +112,14 @@ impl Backend {
         serde_json::from_slice(&json).ok()
     }
 
-    fn send(&self, url: &str, kind: Kind, call: &Call<'_>) -> Result<Response, String> {
+    fn send(&self, url: &str, kind: Kind, call: &Call<'_>) -> Result<Response, Failure> {
         let Content { content_type, text } = self.config.shape.content(kind, call, &self.config);
         let mut headers = self.config.headers.clone();
         headers.push(("user-agent".into(), "livehost".into()));
         if let Some(signature) = &self.config.signature {
             let secret = signature.secret.0.as_bytes();
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|e| e.to_string())?;
+            let mac = Hmac::<Sha256>::new_from_slice(secret);
+            let mut mac = mac.map_err(|error| Failure::Unusable(error.to_string()))?;
             mac.update(text.as_bytes());
             let hex = hex(&mac.finalize().into_bytes());
             headers.push((signature.header.clone(), format!("sha256={hex}")));
@@ -122,11 +144,14 @@ impl Backend {
             follow_redirects: 0,
         });
         response.map_err(|error| match error {
-            HttpError::Denied => "the application's http configuration does not allow it".into(),
-            HttpError::Timeout => "no answer in time".into(),
-            HttpError::TooLarge => "the answer is too large".into(),
-            HttpError::Connect(error) => format!("cannot connect: {error}"),
-            HttpError::Protocol(error) => format!("not understood: {error}"),
+            HttpError::Timeout => Failure::Silent("no answer in time".into()),
+            HttpError::Connect(error) => Failure::Silent(format!("cannot connect: {error}")),
+            HttpError::Denied => {
+                let reason = "the application's http configuration does not allow it";
+                Failure::Unusable(reason.into())
+            }
+            HttpError::TooLarge => Failure::Unusable("the answer is too large".into()),
+            HttpError::Protocol(error) => Failure::Unusable(format!("not understood: {error}")),
         })
     }
 

@@ -51,7 +51,7 @@ pub enum Method {
     Get,
 }
 
-/// What clients get while the back end gives no answer.
+/// What clients get while the back end can't be reached or takes too long.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct OnFailureEach {
@@ -197,7 +197,7 @@ impl Config {
             .map(|(_, url)| url.as_str())
     }
 
-    /// What a client gets when the back end gives no answer.
+    /// What a client gets when the back end can't be reached or takes too long.
     pub fn allows_on_failure(&self, kind: Kind) -> bool {
         self.allowed_on_failure.contains(&kind)
     }

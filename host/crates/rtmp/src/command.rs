@@ -92,10 +92,12 @@ impl Command {
     /// AMF3 commands (type 17) start with a byte that real clients set to 0
     /// and follow with AMF0 values, of which some switch to AMF3; a body that
     /// is AMF3 throughout, after a 3, is understood too. AMF3 values are
-    /// converted where AMF0 has a form for them.
+    /// converted where AMF0 has a form for them. All of it together may cost the
+    /// message's [`Budget`](livehost_wire::Budget).
     ///
     /// # Errors
-    /// If it is another type of message, isn't AMF, or has no name.
+    /// If it is another type of message, isn't AMF, has no name, or takes too
+    /// much memory.
     pub fn decode(message: &Message) -> Result<Self, CommandError> {
         let amf3 = match message.type_id {
             type_id::COMMAND_AMF0 => false,
@@ -211,7 +213,7 @@ fn decode_amf0(body: &[u8]) -> Result<Vec<Value>, CommandError> {
     Ok(values
         .into_iter()
         .map(|value| match value {
-            Value::AvmPlus(value) => Value::from(value),
+            Value::AvmPlus(value) => Value::from(*value),
             value => value,
         })
         .collect())

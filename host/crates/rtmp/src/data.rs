@@ -5,6 +5,8 @@
 //! publishers ask a server to keep metadata for players (Adobe's "Add metadata
 //! to a live stream").
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use livehost_wire::amf0::{self, Properties, Value};
 
@@ -98,8 +100,8 @@ pub fn relayed_payload(message: &Message) -> Bytes {
 /// The handler whose kept data a relayed payload clears (`@clearDataFrame`).
 pub fn cleared(payload: &[u8]) -> Option<String> {
     let rest = payload.strip_prefix(CLEAR_DATA_FRAME)?;
-    match amf0::decode_all(rest).ok()?.into_iter().next() {
-        Some(Value::String(handler)) => Some(handler),
+    match amf0::decode(&mut &*rest).ok()? {
+        Value::String(handler) => Some(handler),
         _ => None,
     }
 }
@@ -120,18 +122,18 @@ fn merge(kept: &[u8], newer: &[u8]) -> Option<Bytes> {
         return None;
     };
     let (kept, newer) = (kept.as_object()?, newer.as_object()?);
+    let mentioned: BTreeSet<&str> = newer.iter().map(|(name, _)| name).collect();
     let mut merged = Properties::new();
-    let unmentioned = kept.iter().filter(|(name, _)| newer.get(name).is_none());
+    let unmentioned = kept.iter().filter(|(name, _)| !mentioned.contains(name));
     for (index, (name, value)) in unmentioned.chain(newer.iter()).enumerate() {
         if index >= MAX_PROPERTIES {
             return None;
         }
         merged.push(name, value.clone());
     }
-    Some(amf0::encode_all(&[
-        handler.clone(),
-        Value::EcmaArray(merged),
-    ]))
+    let merged = [handler.clone(), Value::EcmaArray(merged)];
+    // References in AMF3 may stand for more than they are long.
+    (amf0::encoded_len(&merged) <= MAX_METADATA).then(|| amf0::encode_all(&merged))
 }
 
 #[cfg(test)]
@@ -217,6 +219,19 @@ mod tests {
         let names: Vec<_> = (0..MAX_PROPERTIES).map(|n| format!("p{n}")).collect();
         let many: Vec<_> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
         assert_eq!(merged_metadata(&on_metadata(&many), &newer), newer);
+    }
+
+    #[test]
+    fn what_merged_metadata_would_expand_to_is_bounded() {
+        // An array of references to a text of 1,000 bytes, as AMF3.
+        let mut array = b"\x11\x09\x87\x69\x01\x06\x8f\x51".to_vec();
+        array.extend([b'a'; 1000]);
+        array.extend(b"\x06\x00".repeat(499));
+        let kept = [b"\x02\0\x0aonMetaData\x03\0\x01a", &array[..], b"\0\0\x09"].concat();
+        let kept = Bytes::from(kept);
+        assert_eq!(amf0::decode_all(&kept).unwrap().len(), 2);
+        let newer = on_metadata(&[("width", 1280.0)]);
+        assert_eq!(merged_metadata(&kept, &newer), newer);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! compile time. They panic when something that must hold doesn't.
 
 mod client;
+pub mod expanding;
 mod program;
 mod server;
 mod session;
@@ -17,12 +18,13 @@ use crate::{
     chunk::{ChunkError, Reader, ReaderLimits, Writer, encode_absolute},
     command::Command,
     control::ProtocolControl,
-    data::{DataMessage, relayed_payload},
+    data::{self, DataMessage, relayed_payload},
     handshake::{
         ClientHandshake, HANDSHAKE_LEN, HandshakeError, HandshakeKind, Progress, RANDOM_LEN,
         ServerHandshake,
     },
     message::{Message, type_id},
+    shared_object::SharedObjectMessage,
 };
 
 /// The first byte says which ends meet and the second how bytes are cut; the
@@ -105,16 +107,40 @@ fn feed(
     Ok((progress, out.freeze(), taken))
 }
 
+/// What a message costs as each of those that it could be, where the first byte
+/// is its type.
+pub fn message(data: &[u8]) {
+    let Some((&type_id, payload)) = data.split_first() else {
+        return;
+    };
+    let message = Message {
+        chunk_stream_id: 3,
+        timestamp: 0,
+        type_id,
+        message_stream_id: 1,
+        payload: Bytes::copy_from_slice(payload),
+    };
+    drop(Command::decode(&message));
+    drop(DataMessage::decode(&message));
+    drop(SharedObjectMessage::decode_names(&message));
+    if let Ok(said) = SharedObjectMessage::decode(&message) {
+        drop(said.encode());
+    }
+    drop(aggregate::split(&message));
+    drop(data::cleared(&message.payload));
+    let _ = ProtocolControl::decode(message.type_id, &message.payload);
+}
+
 /// The first byte says how the bytes are cut; the rest is a chunk stream.
 pub fn chunk(data: &[u8]) {
     let Some((&piece, bytes)) = data.split_first() else {
         return;
     };
     let limits = ReaderLimits {
-        max_chunk_size: 1 << 20,
-        max_message_size: 1 << 16,
+        max_message_size: 1 << 15,
+        max_ignored_size: 1 << 16,
         max_chunk_streams: 8,
-        max_partial_bytes: 1 << 17,
+        max_held_bytes: 1 << 16,
     };
     let whole = read_all(limits, bytes, usize::MAX);
     let cut = read_all(limits, bytes, usize::from(piece) + 1);
@@ -152,10 +178,7 @@ fn read_all(
             }
         }
         assert!(input.is_empty());
-        assert!(reader.partial_bytes() <= limits.max_partial_bytes);
-        // A buffer is at most as long as its message, and at most doubles.
-        let streams = limits.max_chunk_streams * 4096;
-        assert!(reader.allocated_bytes() <= limits.max_partial_bytes * 2 + streams);
+        assert!(reader.held_bytes() <= limits.max_held_bytes);
     }
     (messages, None)
 }
@@ -204,6 +227,11 @@ mod tests {
             let mut data = vec![0; 5002];
             (data[0], data[1], data[at + 2]) = (mode, piece, noise);
             super::handshake(&data);
+        }
+
+        #[test]
+        fn message(kind in 15..23_u8, data in vec(prop_oneof![any::<u8>(), 0..20_u8], 0..1000)) {
+            super::message(&[&[kind], &data[..]].concat());
         }
 
         #[test]

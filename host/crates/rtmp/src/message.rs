@@ -25,14 +25,7 @@ pub struct Message {
 impl Message {
     /// Whether this is audio, video, data or an aggregate of those.
     pub fn is_media(&self) -> bool {
-        matches!(
-            self.type_id,
-            type_id::AUDIO
-                | type_id::VIDEO
-                | type_id::DATA_AMF0
-                | type_id::DATA_AMF3
-                | type_id::AGGREGATE
-        )
+        type_id::is_media(self.type_id)
     }
 }
 
@@ -81,4 +74,9 @@ pub mod type_id {
     pub const COMMAND_AMF0: u8 = 20;
     /// Aggregate, section 7.1.6: several media messages in one.
     pub const AGGREGATE: u8 = 22;
+
+    /// Whether it is audio, video, data or an aggregate of those.
+    pub const fn is_media(type_id: u8) -> bool {
+        matches!(type_id, AUDIO | VIDEO | DATA_AMF0 | DATA_AMF3 | AGGREGATE)
+    }
 }

@@ -13,10 +13,10 @@ use livehost_rtmp::{
     message::{Message, type_id},
     session::{
         Output, SessionError,
-        client::{ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused},
+        client::{ClientConfig, ClientEvent, ClientSession, PlayOptions, Redirect, Refused},
     },
 };
-use livehost_wire::amf0::Value;
+use livehost_wire::amf0::{Properties, Value};
 
 /// A server made of a chunk stream.
 struct Server {
@@ -129,6 +129,27 @@ fn connect_says_what_servers_ask_for() {
     assert_eq!(text("tcUrl"), Some("rtmp://h/app"));
     assert_eq!(text("type"), Some("nonprivate"));
     assert!(text("flashVer").unwrap().contains("FMLE"));
+}
+
+/// Many servers send no window, and count on acknowledgements all the same.
+#[test]
+fn a_server_without_a_window_is_acknowledged() {
+    let mut server = Server::connected();
+    server.received();
+    let frame = Message {
+        chunk_stream_id: 6,
+        timestamp: 0,
+        type_id: type_id::VIDEO,
+        message_stream_id: 1,
+        payload: vec![0; 500_000].into(),
+    };
+    let mut acknowledged = Vec::new();
+    for _ in 0..6 {
+        server.send(&frame).unwrap();
+        let sent = server.received();
+        acknowledged.extend(sent.iter().map(|message| message.type_id));
+    }
+    assert_eq!(acknowledged, [type_id::ACKNOWLEDGEMENT; 2]);
 }
 
 #[test]
@@ -284,6 +305,75 @@ fn a_refused_connect_carries_adobes_authentication_text() {
     assert_eq!(rejection.what, Refused::Connect);
     assert_eq!(rejection.description, text);
     assert!(!server.client.is_connected());
+}
+
+/// The info object of a redirect; `ex` are its texts.
+fn moved(level: &str, ex: &[(&str, &str)]) -> Value {
+    let mut properties = Properties::from([("code", Value::Number(302.0))]);
+    for (name, text) in ex {
+        properties.push(*name, Value::from(*text));
+    }
+    Value::Object(Properties::from([
+        ("level", level.into()),
+        ("code", "NetConnection.Connect.Rejected".into()),
+        ("ex", Value::EcmaArray(properties)),
+    ]))
+}
+
+/// The rejection that the client told its owner.
+fn redirect(server: &mut Server) -> (Refused, Option<Redirect>) {
+    let events = server.events();
+    let [ClientEvent::Rejected(rejection)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    (rejection.what, rejection.redirect.clone())
+}
+
+#[test]
+fn a_redirect_is_read_wherever_servers_say_it() {
+    let texts = [
+        ("redirect", "rtmp://b/app"),
+        ("redirect2", "rtmp://b/app/key"),
+    ];
+    let adobe = Redirect {
+        url: Some("rtmp://b/app".to_owned()),
+        stream_url: None,
+    };
+    let srs = Redirect {
+        stream_url: Some("rtmp://b/app/key".to_owned()),
+        ..adobe.clone()
+    };
+    // Adobe, Wowza: the answer to connect; rtmplite calls it a status.
+    for level in ["error", "status"] {
+        let mut server = Server::new();
+        server.commands();
+        server.say(0, &Command::error(1.0, moved(level, &texts[..1])));
+        let told = redirect(&mut server);
+        assert_eq!(told, (Refused::Connect, Some(adobe.clone())));
+    }
+    // Without an answer to connect, or before createStream's.
+    for mut server in [Server::new(), Server::connected()] {
+        server.client.play("key", PlayOptions::default());
+        server.commands();
+        server.events.clear();
+        server.say(0, &Command::on_status(moved("error", &texts)));
+        assert_eq!(redirect(&mut server), (Refused::Connect, Some(srs.clone())));
+    }
+    // SRS: after play.
+    let mut server = asked(true);
+    server.say(0, &Command::on_status(moved("error", &texts)));
+    let play = Refused::Play { stream: 1 };
+    assert_eq!(redirect(&mut server), (play, Some(srs)));
+}
+
+#[test]
+fn a_refusal_that_says_not_where_to_is_no_redirect() {
+    for ex in [&[][..], &[("redirect", "")], &[("other", "rtmp://b/app")]] {
+        let mut server = Server::new();
+        server.commands();
+        server.say(0, &Command::error(1.0, moved("error", ex)));
+        assert_eq!(redirect(&mut server), (Refused::Connect, None));
+    }
 }
 
 #[test]

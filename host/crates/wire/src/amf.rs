@@ -1,18 +1,11 @@
-//! What AMF0 and AMF3 share: the error, the limits, and the text rule.
+//! What AMF0 and AMF3 share: the error, the limit on nesting, and the text rule.
 
+use crate::budget::Budget;
 use crate::cursor::{Cursor, Short};
 
 /// Deepest nesting of containers, in AMF0 and AMF3 alike (AMF3 values inside
 /// AMF0 ones count on).
 pub const MAX_DEPTH: usize = 32;
-
-/// Most values one decode call produces, containers and leaves, references
-/// expanded.
-pub const MAX_VALUES: usize = 65_536;
-
-/// Most bytes of text and binary data that the AMF3 values of one decode call
-/// hold, references expanded.
-pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why bytes are no AMF value. Offsets count from the start of the input
 /// given to the decode call.
@@ -96,17 +89,17 @@ pub enum DecodeError {
         /// Where the container too many is.
         offset: usize,
     },
-    /// There are more values than [`MAX_VALUES`].
-    #[error("expected at most {MAX_VALUES} AMF values, found more at offset {offset}")]
-    TooManyValues {
-        /// Where the value too many is.
+    /// The values take more memory than the message is granted: see
+    /// [`Budget`].
+    #[error(
+        "expected AMF values that take at most {limit} bytes of memory in all, found more at \
+         offset {offset}"
+    )]
+    TooMuchMemory {
+        /// Where the value is that there is no memory for.
         offset: usize,
-    },
-    /// The AMF3 values hold more data than [`MAX_BYTES`].
-    #[error("expected at most {MAX_BYTES} bytes of AMF3 data, found more at offset {offset}")]
-    TooManyBytes {
-        /// Where the limit was passed.
-        offset: usize,
+        /// What there is for the whole message.
+        limit: usize,
     },
 }
 
@@ -121,8 +114,7 @@ impl DecodeError {
             | Self::CircularReference { offset, .. }
             | Self::Externalizable { offset, .. }
             | Self::TooDeep { offset }
-            | Self::TooManyValues { offset }
-            | Self::TooManyBytes { offset } => offset,
+            | Self::TooMuchMemory { offset, .. } => offset,
         }
     }
 }
@@ -137,40 +129,6 @@ impl From<Short> for DecodeError {
     }
 }
 
-/// What a decode call may still produce.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    values: usize,
-    bytes: usize,
-}
-
-impl Budget {
-    pub(crate) fn new() -> Self {
-        Self {
-            values: MAX_VALUES,
-            bytes: MAX_BYTES,
-        }
-    }
-
-    /// Accounts for values about to be produced at `offset`.
-    pub(crate) fn values(&mut self, count: usize, offset: usize) -> Result<(), DecodeError> {
-        self.values = self
-            .values
-            .checked_sub(count)
-            .ok_or(DecodeError::TooManyValues { offset })?;
-        Ok(())
-    }
-
-    /// Accounts for data about to be copied out of the value at `offset`.
-    pub(crate) fn bytes(&mut self, count: usize, offset: usize) -> Result<(), DecodeError> {
-        self.bytes = self
-            .bytes
-            .checked_sub(count)
-            .ok_or(DecodeError::TooManyBytes { offset })?;
-        Ok(())
-    }
-}
-
 /// The depth inside a container at `depth`, or the error that it is too deep.
 pub(crate) fn deeper(depth: usize, offset: usize) -> Result<usize, DecodeError> {
     if depth >= MAX_DEPTH {
@@ -181,12 +139,40 @@ pub(crate) fn deeper(depth: usize, offset: usize) -> Result<usize, DecodeError> 
 
 /// Text of `length` bytes. Real encoders send Latin-1 now and then: what is
 /// not UTF-8 becomes U+FFFD rather than end the session.
-pub(crate) fn text(cursor: &mut Cursor<'_>, length: usize) -> Result<String, DecodeError> {
+pub(crate) fn text(
+    cursor: &mut Cursor<'_>,
+    budget: &mut Budget,
+    length: usize,
+) -> Result<String, DecodeError> {
+    let offset = cursor.offset();
     let bytes = cursor.take(length)?;
-    Ok(match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-    })
+    lossy(bytes, budget, offset)
+}
+
+/// The text that these bytes are, U+FFFD for each bad sequence; `budget` pays for
+/// it.
+///
+/// # Errors
+/// When the message that it is of, at `offset`, has cost too much.
+pub fn lossy(bytes: &[u8], budget: &mut Budget, offset: usize) -> Result<String, DecodeError> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        budget.allocation(text.len(), offset)?;
+        return Ok(text.to_owned());
+    }
+    let parts = || {
+        bytes.utf8_chunks().flat_map(|chunk| {
+            let bad = match chunk.invalid() {
+                [] => "",
+                _ => "\u{FFFD}",
+            };
+            [chunk.valid(), bad]
+        })
+    };
+    let length = parts().map(str::len).fold(0, usize::saturating_add);
+    budget.allocation(length, offset)?;
+    let mut text = String::with_capacity(length);
+    text.extend(parts());
+    Ok(text)
 }
 
 /// The longest start of `text` that has at most `max` bytes and ends between

@@ -2,8 +2,10 @@
 //! encoded and decoded again. They live here so that a refactor that breaks
 //! them does not compile.
 
+pub mod expanding;
+
 use crate::codec::{AudioSpecificConfig, AvcConfig, HevcConfig};
-use crate::{amf0, amf3, flv};
+use crate::{Budget, amf0, amf3, flv};
 use bytes::BytesMut;
 use std::fmt::Debug;
 
@@ -25,6 +27,35 @@ pub fn amf3(data: &[u8]) {
     let converted: Vec<_> = values.iter().cloned().map(amf0::Value::from).collect();
     amf0::encode_all(&converted);
     same("AMF3", &Ok(values), &amf3::decode_all(&encoded));
+}
+
+/// What a message of AMF0 costs until it is passed on: decoded, converted where
+/// it is AMF3, and encoded if its budget has room for that.
+pub fn cost_of_amf0(data: &[u8]) {
+    let mut budget = Budget::of_message(data.len());
+    let Ok(values) = amf0::decode_all_within(data, &mut budget) else {
+        return;
+    };
+    let plain = |value| match value {
+        amf0::Value::AvmPlus(value) => amf0::Value::from(*value),
+        value => value,
+    };
+    let values: Vec<_> = values.into_iter().map(plain).collect();
+    if budget.allocation(amf0::encoded_len(&values), 0).is_ok() {
+        drop(amf0::encode_all(&values));
+    }
+}
+
+/// What a message of AMF3 costs: decoded and converted.
+pub fn cost_of_amf3(data: &[u8]) {
+    if let Ok(values) = amf3::decode_all(data) {
+        drop(
+            values
+                .into_iter()
+                .map(amf0::Value::from)
+                .collect::<Vec<_>>(),
+        );
+    }
 }
 
 /// Audio, video and file tags, and the records inside sequence headers.

@@ -10,17 +10,21 @@
 //!
 //! Nothing here reads a socket, a clock or randomness. Every decoder is meant
 //! for bytes of an untrusted peer: it returns an error rather than panic, and
-//! allocates in proportion to the bytes that actually arrived, within the
-//! limits each module names.
+//! allocates in proportion to the bytes that actually arrived: AMF within the
+//! [`Budget`] of its message, all else within the limits each module names.
 
 mod amf;
 pub mod amf0;
 pub mod amf3;
+mod budget;
 pub mod codec;
 mod cursor;
 pub mod flv;
 #[doc(hidden)]
 pub mod fuzz;
 mod properties;
+mod sink;
 
+pub use amf::lossy as text;
+pub use budget::{Budget, MAX_MEMORY};
 pub use properties::Properties;

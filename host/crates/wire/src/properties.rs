@@ -1,5 +1,8 @@
 //! The ordered name/value list that AMF objects are.
 
+use crate::amf::DecodeError;
+use crate::budget::Budget;
+
 /// Named values in the order they came. AMF does not forbid a name to occur
 /// twice: both occurrences are kept, and [`get`](Self::get) answers the last,
 /// as a reader that overwrites would.
@@ -20,6 +23,16 @@ impl<V> Properties<V> {
     /// Appends a property, also when the name exists already.
     pub fn push(&mut self, name: impl Into<String>, value: impl Into<V>) {
         self.0.push((name.into(), value.into()));
+    }
+
+    /// As [`push`](Self::push), and `budget` pays for the list.
+    pub(crate) fn push_within(
+        &mut self,
+        budget: &mut Budget,
+        property: (String, V),
+        offset: usize,
+    ) -> Result<(), DecodeError> {
+        budget.push(&mut self.0, property, offset)
     }
 
     /// Replaces the last value of this name, or appends the property when

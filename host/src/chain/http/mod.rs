@@ -27,7 +27,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -35,21 +35,22 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tokio::time::{sleep_until, timeout};
+use tracing::debug;
 
 use crate::config::Chain;
+use crate::logging::{STRANGERS, limited};
 use crate::session::{Entrance, Shared};
 use tunnel::Tunnel;
 pub use tunnels::Tunnels;
 
 /// The most that the head of a request may have, bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// For the next request on a connection, and for its head to be complete.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
-/// For the body of a request, and for the session to take it.
+/// For the body of a request, or its next piece, and for the session to take
+/// that; before that, for the requests in front of it.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// What a request other than `/send` may have as its body, bytes.
 const MAX_IDLE_BODY: usize = 1024;
@@ -61,9 +62,21 @@ struct Connection {
     entrance: Entrance,
     tunnels: Arc<Tunnels>,
     shared: Arc<Shared>,
+    last_use: Mutex<Use>,
+}
+
+/// When a request of a connection had to do with a tunnel.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    Never,
+    Now,
+    Until(Instant),
 }
 
 /// Answers the requests of one connection until it ends.
+///
+/// A connection without a tunnel is a stranger's, whatever it asks for: it has
+/// the time of a handshake for the first, and as long when a tunnel is over.
 pub(super) async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin,
     chain: Chain,
@@ -79,35 +92,84 @@ pub(super) async fn serve(
         entrance,
         tunnels: tunnels.clone(),
         shared,
+        last_use: Mutex::new(Use::Never),
     };
     let service =
         service_fn(|request| async { Ok::<_, Infallible>(connection.answer(request).await) });
     let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        // A deadline of ours covers the heads of requests, and what is between.
+        .header_read_timeout(None::<Duration>)
         .max_buf_size(MAX_HEAD)
         // librtmp looks for "Content-".
         .title_case_headers(true)
         .serve_connection(TokioIo::new(io), service);
     let mut served = pin!(served);
-    let outcome = tokio::select! {
-        outcome = &mut served => outcome,
-        // The sessions' last words have their clients' next requests to go out.
-        () = async { shutdown.cancelled().await; tunnels.drained().await } => {
-            served.as_mut().graceful_shutdown();
-            served.await
+    // The sessions' last words have their clients' next requests to go out.
+    let mut drained = pin!(async {
+        shutdown.cancelled().await;
+        tunnels.drained().await;
+    });
+    let mut is_ending = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut served => break outcome,
+            () = &mut drained, if !is_ending => {
+                is_ending = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = connection.expired() => return connection.say_expired(),
         }
     };
     match outcome {
         Ok(()) => {}
         Err(error) if error.is_parse() => {
-            warn!(%remote, reason = %error, "HTTP connection refused: expected POST requests of RTMPT");
+            limited!(WARN, STRANGERS.admits(), %remote, reason = %error,
+                "HTTP connection refused: expected POST requests of RTMPT");
         }
         Err(error) => debug!(%remote, %error, "HTTP connection ended"),
     }
 }
 
 impl Connection {
+    /// For the first tunnel.
+    fn handshake(&self) -> Duration {
+        self.shared.limits.load().handshake
+    }
+
+    /// Without a request of a tunnel.
+    fn patience(&self) -> Duration {
+        let limits = self.shared.limits.load();
+        limits.handshake.max(limits.tunnel)
+    }
+
+    /// Waits until the connection has been without a tunnel for too long.
+    async fn expired(&self) {
+        loop {
+            let last_use = *self.last_use.lock();
+            let due = match last_use {
+                Use::Never => self.entrance.accepted + self.handshake(),
+                Use::Until(end) => end + self.patience(),
+                // Such requests have limits of their own.
+                Use::Now => Instant::now() + self.patience(),
+            };
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due.into()).await;
+        }
+    }
+
+    fn say_expired(&self) {
+        let remote = self.remote;
+        match *self.last_use.lock() {
+            Use::Never => {
+                let reason = format!("no tunnel within {} s", self.handshake().as_secs_f32());
+                limited!(WARN, STRANGERS.admits(), %remote, reason, "HTTP connection closed");
+            }
+            _ => debug!(%remote, "HTTP connection closed: no more requests of a tunnel"),
+        }
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::POST {
             let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "RTMPT has POST alone\n");
@@ -124,11 +186,14 @@ impl Connection {
                 let Ok(number) = number.parse() else {
                     return refusal(StatusCode::BAD_REQUEST, "expected a number at the end\n");
                 };
-                let Some(tunnel) = self.tunnels.get(name) else {
+                let Some(tunnel) = self.tunnels.get(name, &self.entrance.permit) else {
                     return refusal(StatusCode::NOT_FOUND, "no such tunnel, or no more\n");
                 };
-                self.carry(&tunnel, command, number, request.into_body())
-                    .await
+                *self.last_use.lock() = Use::Now;
+                let body = request.into_body();
+                let response = self.carry(&tunnel, command, number, body).await;
+                *self.last_use.lock() = Use::Until(Instant::now());
+                response
             }
             _ => refusal(
                 StatusCode::NOT_FOUND,
@@ -148,7 +213,10 @@ impl Connection {
             self.shared.clone(),
         );
         match opened {
-            Ok(name) => success(Bytes::from(format!("{name}\n"))),
+            Ok(name) => {
+                *self.last_use.lock() = Use::Until(Instant::now());
+                success(Bytes::from(format!("{name}\n")))
+            }
             Err(reason) => {
                 debug!(remote = %self.remote, %reason, "tunnel refused");
                 refusal(StatusCode::SERVICE_UNAVAILABLE, "no more tunnels\n")
@@ -163,13 +231,19 @@ impl Connection {
         number: u64,
         body: Incoming,
     ) -> Response<Full<Bytes>> {
-        let mut turn = tunnel.turn().await;
+        let Ok(mut turn) = timeout(BODY_WITHIN, tunnel.turn()).await else {
+            return refusal(
+                StatusCode::TOO_MANY_REQUESTS,
+                "expected requests in a row\n",
+            );
+        };
         if !turn.advance(number) {
-            warn!(remote = %self.remote, number, "expected a higher number in a tunnel's request");
+            limited!(WARN, STRANGERS.admits(), remote = %self.remote, number,
+                "expected a higher number in a tunnel's request");
             return refusal(StatusCode::BAD_REQUEST, "expected a higher number\n");
         }
         let taken = match command {
-            "send" => timeout(BODY_WITHIN, pass(tunnel, body)).await == Ok(true),
+            "send" => pass(tunnel, body).await,
             _ => drained(body).await,
         };
         if !taken {
@@ -185,17 +259,26 @@ impl Connection {
     }
 }
 
-/// Hands a body to the session piece by piece; false if it broke off.
+/// Hands a body to the session piece by piece; false if it broke off, or if
+/// nothing of it came, or was taken, for long. A keyframe may take longer as a
+/// whole.
 async fn pass(tunnel: &Tunnel, mut body: Incoming) -> bool {
-    while let Some(frame) = body.frame().await {
-        match frame.map(http_body::Frame::into_data) {
-            Ok(Ok(bytes)) => tunnel.push(bytes).await,
-            // Trailers.
-            Ok(Err(_)) => {}
-            Err(_) => return false,
+    loop {
+        let frame = match timeout(BODY_WITHIN, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return true,
+            Ok(Some(Err(_))) | Err(_) => return false,
+        };
+        // Otherwise it has trailers.
+        if let Ok(bytes) = frame.into_data() {
+            match timeout(BODY_WITHIN, tunnel.push(bytes)).await {
+                Ok(true) => {}
+                // The session is over: the rest is nobody's.
+                Ok(false) => return true,
+                Err(_) => return false,
+            }
         }
     }
-    true
 }
 
 /// Reads a body that says nothing; false if it is too long or broke off.

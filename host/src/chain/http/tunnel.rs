@@ -1,7 +1,6 @@
 //! One tunnelled client: the bytes of its requests in, the bytes for its
 //! answers out. To its session it is a carrier like any other.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
@@ -15,7 +14,7 @@ use tokio::time::sleep_until;
 use crate::carrier::Carrier;
 
 /// Received bytes that the session has not read; then requests wait.
-const MAX_INBOUND: usize = 256 * 1024;
+const MAX_INBOUND: usize = 64 * 1024;
 /// Bytes for the client that it has not asked for; then the session waits.
 const MAX_OUTBOUND: usize = 256 * 1024;
 /// What a client is told of how long to wait between two questions: the first
@@ -53,8 +52,8 @@ impl Turn {
 }
 
 struct State {
-    inbound: VecDeque<Bytes>,
-    inbound_len: usize,
+    /// Copied: what a request brings may be a byte of a large buffer.
+    inbound: BytesMut,
     outbound: BytesMut,
     /// The client is gone, or was told that the session is.
     closed: bool,
@@ -70,7 +69,7 @@ struct State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
-            .field("inbound", &self.inbound_len)
+            .field("inbound", &self.inbound.len())
             .field("outbound", &self.outbound.len())
             .field("closed", &self.closed)
             .field("finished", &self.finished)
@@ -94,8 +93,7 @@ impl Tunnel {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                inbound: VecDeque::new(),
-                inbound_len: 0,
+                inbound: BytesMut::new(),
                 outbound: BytesMut::new(),
                 closed: false,
                 finished: false,
@@ -117,22 +115,22 @@ impl Tunnel {
     }
 
     /// Passes bytes of a request to the session; waits while it is behind.
-    pub(super) async fn push(&self, bytes: Bytes) {
+    /// False when there is nobody to take them any more.
+    pub(super) async fn push(&self, bytes: Bytes) -> bool {
         loop {
             let room = self.room.notified();
             {
                 let mut state = self.state.lock();
-                if state.closed || bytes.is_empty() {
-                    return;
+                if state.closed {
+                    return false;
                 }
                 state.requested = Instant::now();
-                if state.inbound_len < MAX_INBOUND {
-                    state.inbound_len = state.inbound_len.saturating_add(bytes.len());
-                    state.inbound.push_back(bytes);
+                if state.inbound.len() < MAX_INBOUND {
+                    state.inbound.extend_from_slice(&bytes);
                     if let Some(reader) = state.reader.take() {
                         reader.wake();
                     }
-                    return;
+                    return true;
                 }
             }
             room.await;
@@ -170,7 +168,14 @@ impl Tunnel {
     /// Waits until the client has asked for nothing for so long as `patience`.
     pub(super) async fn expired(&self, patience: Duration) {
         loop {
-            let due = self.state.lock().requested + patience;
+            let due = {
+                let mut state = self.state.lock();
+                if state.inbound.len() >= MAX_INBOUND {
+                    // A request waits for the session, not the other way round.
+                    state.requested = Instant::now();
+                }
+                state.requested + patience
+            };
             if due <= Instant::now() {
                 return;
             }
@@ -182,21 +187,13 @@ impl Tunnel {
 impl Carrier for Tunnel {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
-        let mut filled = 0_usize;
-        while let Some(front) = state.inbound.front_mut() {
-            let free = buffer.get_mut(filled..).unwrap_or_default();
-            if free.is_empty() {
-                break;
-            }
-            let count = free.len().min(front.len());
-            let (free, _) = free.split_at_mut(count);
-            front.copy_to_slice(free);
-            filled = filled.saturating_add(count);
-            if front.is_empty() {
-                state.inbound.pop_front();
-            }
+        let filled = buffer.len().min(state.inbound.len());
+        let (front, _) = buffer.split_at_mut(filled);
+        state.inbound.copy_to_slice(front);
+        if state.inbound.is_empty() {
+            // An idle tunnel holds none.
+            state.inbound = BytesMut::new();
         }
-        state.inbound_len = state.inbound_len.saturating_sub(filled);
         if filled == 0 && !state.closed {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -228,7 +225,7 @@ impl Carrier for Tunnel {
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state.lock();
-        if state.inbound_len > 0 || state.closed {
+        if !state.inbound.is_empty() || state.closed {
             return Poll::Ready(Ok(()));
         }
         state.reader = Some(cx.waker().clone());
@@ -276,8 +273,8 @@ mod tests {
             assert_eq!(tunnel.try_read(&mut buffer).unwrap(), 1);
         };
         let push = async {
-            tunnel.push(Bytes::from_static(b"abc")).await;
-            tunnel.push(Bytes::from_static(b"de")).await;
+            assert!(tunnel.push(Bytes::from_static(b"abc")).await);
+            assert!(tunnel.push(Bytes::from_static(b"de")).await);
         };
         tokio::join!(read, push);
         let slices = [&b"answer"[..], b" in two"].map(IoSlice::new);
@@ -299,11 +296,12 @@ mod tests {
         ready.unwrap();
         assert_eq!(answer.len(), 1 + MAX_OUTBOUND);
 
-        tunnel.push(vec![1; MAX_INBOUND].into()).await;
+        assert!(tunnel.push(vec![1; MAX_INBOUND].into()).await);
         let mut buffer = vec![0; MAX_INBOUND];
         let read = async { tunnel.try_read(&mut buffer) };
         // Waits for the read.
-        let ((), read) = tokio::join!(tunnel.push(Bytes::from_static(b"x")), read);
+        let (taken, read) = tokio::join!(tunnel.push(Bytes::from_static(b"x")), read);
+        assert!(taken);
         assert_eq!(read.unwrap(), MAX_INBOUND);
         assert_eq!(tunnel.try_read(&mut buffer).unwrap(), 1);
     }

@@ -8,12 +8,13 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::tunnel::Tunnel;
 use crate::chain;
 use crate::config::Chain;
-use crate::net::{Admission, Refused};
+use crate::logging::{STRANGERS, limited};
+use crate::net::{Admission, Permit, Refused};
 use crate::session::{Entrance, Shared};
 
 /// Random bytes of a name: who knows it may speak for the client.
@@ -23,11 +24,18 @@ const NAME_BYTES: usize = 16;
 /// its requests come in on.
 #[derive(Debug)]
 pub struct Tunnels {
-    open: Mutex<HashMap<String, Arc<Tunnel>>>,
+    open: Mutex<HashMap<String, Open>>,
     /// One was removed.
     removed: Notify,
     admission: Arc<Admission>,
     sessions: TaskTracker,
+}
+
+/// A tunnel, and its place among all connections.
+#[derive(Debug, Clone)]
+struct Open {
+    tunnel: Arc<Tunnel>,
+    permit: Arc<Permit>,
 }
 
 /// Why there is no tunnel.
@@ -50,8 +58,14 @@ impl Tunnels {
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Tunnel>> {
-        self.open.lock().get(name).cloned()
+    /// The tunnel of this name, for a connection that carries a request of it:
+    /// one that serves who was granted something is no stranger's.
+    pub(super) fn get(&self, name: &str, carries: &Permit) -> Option<Arc<Tunnel>> {
+        let open = self.open.lock().get(name).cloned()?;
+        if open.permit.is_granted() {
+            carries.grant();
+        }
+        Some(open.tunnel)
     }
 
     /// Starts the session of one more client; returns the tunnel's name.
@@ -64,12 +78,17 @@ impl Tunnels {
     ) -> Result<String, OpenError> {
         // Its connection may be older, and have carried others.
         entrance.accepted = Instant::now();
-        let permit = self.admission.admit(Some(remote.ip()))?;
+        let permit = Arc::new(self.admission.admit(Some(remote.ip()))?);
+        entrance.permit = permit.clone();
         let mut random = [0; NAME_BYTES];
         getrandom::fill(&mut random).map_err(OpenError::Random)?;
         let name = random.map(|byte| format!("{byte:02x}")).concat();
         let tunnel = Arc::new(Tunnel::new());
-        self.open.lock().insert(name.clone(), tunnel.clone());
+        let open = Open {
+            tunnel: tunnel.clone(),
+            permit: permit.clone(),
+        };
+        self.open.lock().insert(name.clone(), open);
         let patience = shared.limits.load().tunnel;
         let (tunnels, known_as) = (self.clone(), name.clone());
         self.sessions.spawn(async move {
@@ -78,8 +97,8 @@ impl Tunnels {
                 tokio::select! {
                     () = &mut session => {}
                     () = tunnel.expired(patience) => {
-                        info!(%remote, seconds = patience.as_secs_f32(),
-                            "a tunnelled client asks no more");
+                        limited!(INFO, STRANGERS.admits(), %remote,
+                            seconds = patience.as_secs_f32(), "a tunnelled client asks no more");
                         // The session takes it for the end of the connection.
                         tunnel.close();
                         session.await;

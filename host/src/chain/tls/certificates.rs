@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::verify_server_name;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{CertificateError as Expiry, Error, InconsistentKeys, RootCertStore};
 
+use super::pem::{Wanted, found};
 use crate::config::CertificateFiles;
 
 /// No chain of certificates is longer, bytes.
@@ -47,8 +48,16 @@ pub enum CertificateError {
         /// The key's file.
         key: PathBuf,
     },
+    /// The key is of another certificate of the file.
+    #[error("{}: expected the server's own certificate first; found it as number {number}", certificate.display())]
+    Order {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// Counted from 1.
+        number: usize,
+    },
     /// The pair can't be used for TLS.
-    #[error("{}, {}: expected a certificate and a key for TLS: {reason}", certificate.display(), key.display())]
+    #[error("{}, {}: expected a certificate and a key for TLS (RSA of 2048 bits and more, ECDSA with P-256 or P-384, Ed25519): {reason}", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
@@ -80,6 +89,15 @@ impl Certificates {
         Ok(Self {
             pairs: ArcSwap::from_pointee(pairs),
         })
+    }
+
+    /// What clients will not take of them at `now`, by its place in the
+    /// configuration.
+    pub(super) fn untimely(&self, now: UnixTime) -> Vec<(usize, String)> {
+        let pairs = self.pairs.load();
+        let told = pairs.iter().enumerate();
+        told.filter_map(|(index, pair)| Some((index, untimely(pair, now)?)))
+            .collect()
     }
 
     /// Takes over what `fresh` has; false when the certificates are the same.
@@ -119,20 +137,35 @@ fn pair(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
     let (certificate, key) = (&files.certificate, &files.key);
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&content(certificate)?)
+    let text = content(certificate)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .and_then(|chain: Vec<_>| match chain.is_empty() {
             true => Err(pem::Error::NoItemsFound),
             false => Ok(chain),
         })
-        .map_err(|error| wrong(certificate, "certificates", &error))?;
-    let secret = PrivateKeyDer::from_pem_slice(&content(key)?)
-        .map_err(|error| wrong(key, "a private key", &error))?;
+        .map_err(|error| wrong(certificate, &text, Wanted::Certificates, &error))?;
+    let text = content(key)?;
+    let secret = PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|error| wrong(key, &text, Wanted::Key, &error))?;
+    let (others, spare) = (chain.clone(), secret.clone_key());
     CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateError::OtherKey {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        },
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            let fits = |other: &CertificateDer<'static>| {
+                let (other, key) = (vec![other.clone()], spare.clone_key());
+                CertifiedKey::from_der(other, key, provider).is_ok()
+            };
+            match others.iter().position(fits) {
+                Some(index) => CertificateError::Order {
+                    certificate: certificate.clone(),
+                    number: index.saturating_add(1),
+                },
+                None => CertificateError::OtherKey {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                },
+            }
+        }
         reason => CertificateError::Unusable {
             certificate: certificate.clone(),
             key: key.clone(),
@@ -141,15 +174,39 @@ fn pair(
     })
 }
 
-fn wrong(path: &Path, expected: &'static str, error: &pem::Error) -> CertificateError {
+fn wrong(path: &Path, content: &[u8], wanted: Wanted, error: &pem::Error) -> CertificateError {
     CertificateError::Content {
         path: path.to_owned(),
-        expected,
-        found: match error {
+        expected: wanted.expected(),
+        found: found(content, path, wanted).unwrap_or_else(|| match error {
             pem::Error::NoItemsFound => "none".to_owned(),
             error => error.to_string(),
-        },
+        }),
     }
+}
+
+/// Why clients will not take the certificate at `now`, whoever vouches for it.
+fn untimely(pair: &CertifiedKey, now: UnixTime) -> Option<String> {
+    let certificate = pair.end_entity_cert().and_then(ParsedCertificate::try_from);
+    let nobody = RootCertStore::empty();
+    // The time is looked at first; then nobody has signed it.
+    let error =
+        verify_server_cert_signed_by_trust_anchor(&certificate.ok()?, &nobody, &[], now, &[]);
+    match error {
+        Err(Error::InvalidCertificate(Expiry::ExpiredContext { not_after, .. })) => {
+            let ago = days(now, not_after);
+            Some(format!("expired {ago} days ago"))
+        }
+        Err(Error::InvalidCertificate(Expiry::NotValidYetContext { not_before, .. })) => {
+            let left = days(not_before, now);
+            Some(format!("is valid in {left} days, and not before"))
+        }
+        _ => None,
+    }
+}
+
+fn days(later: UnixTime, earlier: UnixTime) -> u64 {
+    later.as_secs().saturating_sub(earlier.as_secs()) / (24 * 60 * 60)
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, CertificateError> {

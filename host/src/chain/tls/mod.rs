@@ -5,6 +5,8 @@
 //! those that are there go on with what they agreed on.
 
 mod certificates;
+mod pem;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -14,12 +16,15 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::UnixTime;
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use certificates::CertificateError;
 use certificates::Certificates;
+use refusal::{Hello, explain};
 
 use crate::config::CertificateFiles;
 
@@ -81,12 +86,14 @@ impl Tls {
     /// # Errors
     /// When the client speaks something else, or they agree on nothing.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let mut first = [0];
+        // A record's head, then a message's, then the version.
+        let mut start = [0; 11];
         // Without this the client's fault would read as a corrupt message.
-        if socket.peek(&mut first).await? == 0 {
+        let seen = socket.peek(&mut start).await?;
+        if seen == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let [first] = first;
+        let [first, .., high, low] = start;
         if first != HANDSHAKE {
             let text = format!(
                 "expected TLS; found 0x{first:02x}{}",
@@ -94,8 +101,33 @@ impl Tls {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        let acceptor = TlsAcceptor::from(self.config.clone());
-        acceptor.accept(socket).await
+        let mut hello = Hello {
+            version: (seen == start.len()).then(|| u16::from_be_bytes([high, low])),
+            ..Hello::default()
+        };
+        let accepted = self.agree(socket, &mut hello).await;
+        accepted.map_err(|error| explain(error, &hello, self.config.crypto_provider()))
+    }
+
+    async fn agree(
+        &self,
+        socket: TcpStream,
+        hello: &mut Hello,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+        hello.suites = start.client_hello().cipher_suites().to_vec();
+        start.into_stream(self.config.clone()).await
+    }
+
+    /// What of its certificates clients will not take at this time.
+    #[must_use]
+    pub fn untimely(&self) -> Vec<String> {
+        let untimely = self.certificates.untimely(UnixTime::now());
+        let named = untimely.into_iter().filter_map(|(index, why)| {
+            let file = self.files.get(index)?.certificate.display();
+            Some(format!("{file}: the certificate {why}"))
+        });
+        named.collect()
     }
 }
 
@@ -105,6 +137,7 @@ fn looks_like(byte: u8) -> Option<&'static str> {
         3 => Some(" (looks like plain RTMP: rtmp:// where rtmps:// is spoken)"),
         b'A'..=b'Z' => Some(" (looks like HTTP, or a PROXY header)"),
         b'\r' => Some(" (looks like a PROXY header)"),
+        0x80..=0x82 => Some(" (looks like the SSL 2.0 hello of an old client)"),
         _ => None,
     }
 }

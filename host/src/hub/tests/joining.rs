@@ -17,7 +17,7 @@ fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
     let mut player = play(&hub);
     inter(&publication, 132, 5);
     let expected = [
-        "meta@66",
+        "meta@0",
         "Video header@66",
         "Audio header@66",
         "key3@66",
@@ -26,6 +26,25 @@ fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
         "inter5@132",
     ];
     assert_eq!(taken(&mut player), expected);
+}
+
+#[test]
+fn metadata_is_of_no_moment() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    keyframe(&publication, 5_000, 1);
+    let mut present = play(&hub);
+    publication.push(Kind::Data, 5_000, metadata()).unwrap();
+    let cue = amf0::encode_all(&["onCuePoint".into(), amf0::Value::Null]);
+    publication.push(Kind::Data, 5_020, cue).unwrap();
+    inter(&publication, 5_040, 2);
+    hub.streams.lock()[&key("cam")]
+        .push_data(metadata())
+        .unwrap();
+    let told = ["key1@5000", "meta@0", "data@5020", "inter2@5040", "meta@0"];
+    assert_eq!(taken(&mut present), told);
+    let told = ["meta@0", "key1@5000", "data@5020", "inter2@5040"];
+    assert_eq!(taken(&mut play(&hub)), told);
 }
 
 #[test]
@@ -66,7 +85,6 @@ fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
     inter(&publication, 33, 2);
     inter(&publication, 66, 3);
     let mut player = play(&hub);
-    inter(&publication, 99, 4);
     keyframe(&publication, 132, 5);
     assert_eq!(taken(&mut player), ["key5@132"]);
 }
@@ -96,6 +114,37 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
     let publication = publish(&hub, 2);
     keyframe(&publication, 0, 2);
     assert_eq!(taken(&mut player), ["published", "key2@0"]);
+}
+
+#[test]
+fn a_long_frame_is_in_memory_once_and_found_whole() {
+    let hub = Hub::new();
+    let short_chunks = Settings {
+        chunk_size: 1_000,
+        // The message, the headers of its chunks, and what any costs beside.
+        keyframe_cache: 10_000 + 100 + 256,
+        ..settings()
+    };
+    let publication = hub
+        .publish(Claim {
+            settings: short_chunks,
+            ..claim(1, DuplicateRule::Reject)
+        })
+        .unwrap();
+    let marked: Vec<u8> = (0..10_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    let long = [b"\x17\x01\0\0\0", &marked[5..]].concat();
+    publication
+        .push(Kind::Video, 0x0100_0000, long.clone().into())
+        .unwrap();
+    let mut player = hub.play(&key("cam"), listener(short_chunks));
+    let Some(Item::Frame(frame)) = player.next() else {
+        panic!("it is not kept");
+    };
+    assert_eq!(frame.len(), long.len());
+    assert_eq!(frame.payload(), long);
+    // In other chunks for a player that was told another size.
+    let other = frame.chunks_for(1, 60_000);
+    assert_eq!(other[other.len() - long.len()..], long);
 }
 
 #[test]

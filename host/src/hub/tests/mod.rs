@@ -1,19 +1,25 @@
 //! The hub from outside: publications push, subscriptions take.
 
+mod changed_headers;
+mod claims;
+mod codec_headers;
+mod endless_video;
 mod falling_behind;
 mod joining;
+mod late_video;
 mod names;
 mod outlet;
 mod stopped_video;
 mod tracks;
 
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_wire::amf0;
 
 use super::*;
-use crate::policy::StreamRegistry;
+use crate::policy::{Client, DuplicateRule, StreamRegistry};
 
 const LARGE: usize = 1 << 20;
 

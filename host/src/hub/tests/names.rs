@@ -8,11 +8,15 @@ fn a_taken_name_is_refused_and_its_publisher_untouched() {
     let first = publish(&hub, 1);
     let mut player = play(&hub);
     keyframe(&first, 0, 1);
-    let refused = hub.publish(claim(2, DuplicateRule::Reject)).unwrap_err();
+    let refused = hub.publish(claim(2, DuplicateRule::Reject));
+    let refused = refused.unwrap_err().refuse();
+    // Where the publisher is, is for the log.
     assert_eq!(
         refused.to_string(),
-        "live/cam is already being published by 192.0.2.1:1000 (connection 1)"
+        "the stream is busy: it is already being published"
     );
+    let owner = refused.owner();
+    assert_eq!((&*owner.remote, owner.conn), ("192.0.2.1:1000", 1));
     inter(&first, 33, 2);
     assert_eq!(taken(&mut player), ["key1@0", "inter2@33"]);
     assert!(first.revoked().is_none());
@@ -33,6 +37,25 @@ fn the_same_name_in_another_instance_is_another_stream() {
     assert!(hub.get("other", "cam").is_none());
     assert_eq!(hub.count("live", ""), 2);
     assert_eq!(hub.find("live", "r", 10).len(), 1);
+}
+
+#[test]
+fn a_name_that_nobody_can_have_costs_nothing_to_look_up() {
+    let hub = Hub::new();
+    let mut longest = claim(1, DuplicateRule::Reject);
+    longest.key.instance = Some("/".repeat(MAX_PATH - 4).into());
+    let path = longest.key.path();
+    let _publication = hub.publish(longest).unwrap();
+    assert_eq!(path.len(), MAX_PATH);
+    assert!(hub.get("live", &path).is_some() && hub.live_key("live", &path).is_some());
+    assert_eq!(hub.find("live", &path, 10).len(), 1);
+    // Each of these slashes was a cut to be tried, under the lock of all.
+    let endless = "/".repeat(4 << 20);
+    assert!(hub.get("live", &endless).is_none());
+    assert!(!hub.stop("live", &endless, "asked to"));
+    assert!(!hub.send_data("live", &endless, "onText", &[]));
+    assert!(hub.find("live", &endless, 10).is_empty());
+    assert_eq!(hub.count("live", &endless), 0);
 }
 
 #[test]
@@ -86,8 +109,9 @@ fn standbys_are_few_and_leave_without_a_trace() {
     let waiting: Vec<_> = (2..6)
         .map(|conn| hub.publish(claim(conn, DuplicateRule::Standby)).unwrap())
         .collect();
-    let full = hub.publish(claim(9, DuplicateRule::Standby)).unwrap_err();
-    assert!(full.to_string().contains("4 publishers standing by"));
+    let full = hub.publish(claim(9, DuplicateRule::Standby));
+    let full = full.unwrap_err().refuse().to_string();
+    assert!(full.contains("4 publishers already stand by"), "{full}");
     drop(waiting);
     hub.publish(claim(9, DuplicateRule::Standby)).unwrap();
 }
@@ -202,4 +226,87 @@ fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
     );
     keyframe(&publication, 0, 1);
     assert_eq!(taken(&mut player), ["key1@0"]);
+}
+
+#[test]
+fn a_stream_that_is_busy_holds_up_no_other() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let stream = hub.streams.lock()[&key("cam")].clone();
+    let (done, others) = std::sync::mpsc::channel();
+    // What is told of the end is told under the stream's lock.
+    publication.finish(false, || {
+        let before = Arc::strong_count(&stream);
+        for player in [true, false] {
+            let hub = hub.clone();
+            std::thread::spawn(move || {
+                if player {
+                    drop(play(&hub));
+                } else {
+                    drop(publish(&hub, 2));
+                }
+            });
+        }
+        while Arc::strong_count(&stream) == before {
+            std::thread::yield_now();
+        }
+        let hub = hub.clone();
+        std::thread::spawn(move || {
+            let other = key("other");
+            let player = hub.play(&other, listener(settings()));
+            let claim = Claim {
+                key: other.clone(),
+                ..claim(3, DuplicateRule::Reject)
+            };
+            drop(hub.publish(claim).unwrap());
+            drop(player);
+            done.send(hub.streams.lock().contains_key(&other)).unwrap();
+        });
+        let is_left = others.recv_timeout(Duration::from_secs(60));
+        assert_eq!(is_left, Ok(false), "nobody waits for the busy one");
+    });
+}
+
+#[test]
+fn who_comes_while_another_leaves_is_at_the_same_stream() {
+    let hub = Hub::new();
+    for round in 0..500 {
+        let leaving = play(&hub);
+        let start = std::sync::Barrier::new(3);
+        let (publication, mut player) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                drop(leaving);
+            });
+            let publication = scope.spawn(|| {
+                start.wait();
+                publish(&hub, 1)
+            });
+            start.wait();
+            let player = play(&hub);
+            (publication.join().unwrap(), player)
+        });
+        keyframe(&publication, 0, 1);
+        assert_eq!(taken(&mut player).last().unwrap(), "key1@0", "{round}");
+        drop((publication, player));
+        assert!(hub.streams.lock().is_empty(), "{round}");
+    }
+}
+
+#[test]
+fn a_name_that_was_refused_is_not_left_behind() {
+    let hub = Hub::new();
+    for _ in 0..500 {
+        let first = publish(&hub, 1);
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                drop(first);
+            });
+            start.wait();
+            drop(hub.publish(claim(2, DuplicateRule::Reject)));
+        });
+        assert!(hub.streams.lock().is_empty());
+    }
 }

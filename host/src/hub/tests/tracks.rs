@@ -23,7 +23,7 @@ fn bodies(subscription: &mut Subscription) -> Vec<Bytes> {
     let mut bodies = Vec::new();
     while let Some(item) = subscription.next() {
         if let Item::Frame(frame) = item {
-            bodies.push(frame.payload().clone());
+            bodies.push(frame.payload());
         }
     }
     bodies
@@ -112,21 +112,28 @@ fn a_message_of_many_tracks_is_the_header_of_each() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
     // Track 1 first, then 0: sequence start, many tracks of one codec.
-    let both = b"\x96\x10av01\x01\x00\x00\x02h1\x00\x00\x00\x02h0";
+    let both = b"\x96\x10av01\x01\x00\x00\x04hdr1\x00\x00\x00\x04hdr0";
     assert_eq!(video(&publication, 0, both), Role::Header);
     let keys = b"\x96\x11av01\x01\x00\x00\x02k1\x00\x00\x00\x02k0";
     assert_eq!(video(&publication, 0, keys), Role::Keyframe);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys]);
-    // A new header of track 1 leaves that of track 0 where it is.
-    let newer = one_track(1, 0, 1, b"n1");
+    // A new header of track 1 leaves that of track 0 where it is, and what was
+    // coded before behind the former.
+    let newer = one_track(1, 0, 1, b"new1");
     assert_eq!(video(&publication, 40, &newer), Role::Header);
+    assert_eq!(bodies(&mut play(&hub)), [&both[..], keys, &newer]);
+    video(&publication, 80, keys);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], &newer, keys]);
     // With one of track 0 as well nothing of the first message is needed.
-    let newest = one_track(1, 0, 0, b"n0");
-    video(&publication, 40, &newest);
+    let newest = one_track(1, 0, 0, b"new0");
+    video(&publication, 80, &newest);
+    let changed = [&both[..], &newer, keys, &newest];
+    assert_eq!(bodies(&mut play(&hub)), changed);
+    video(&publication, 120, keys);
     assert_eq!(bodies(&mut play(&hub)), [&newer[..], &newest, keys]);
     // And one for both replaces the two.
-    video(&publication, 80, both);
+    video(&publication, 160, both);
+    video(&publication, 160, keys);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys]);
 }
 
@@ -245,12 +252,12 @@ fn every_tracks_header_is_there_for_late_players_up_to_a_limit() {
         video(&publication, 0, &one_track(1, 0, id, &[id]));
     }
     let kept = bodies(&mut play(&hub));
-    assert_eq!(kept.len(), cache::MAX_HEADERS);
+    assert_eq!(kept.len(), headers::MAX_HEADERS);
     assert_eq!(kept[20], one_track(1, 0, 20, &[20]), "in order");
     // Those that are kept can still be replaced.
     video(&publication, 0, &one_track(1, 0, 20, b"new"));
     let kept = bodies(&mut play(&hub));
-    assert_eq!(kept.len(), cache::MAX_HEADERS);
+    assert_eq!(kept.len(), headers::MAX_HEADERS);
     assert_eq!(kept[20], one_track(1, 0, 20, b"new"));
 }
 
@@ -258,7 +265,7 @@ fn every_tracks_header_is_there_for_late_players_up_to_a_limit() {
 fn headers_have_a_limit_in_bytes() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let large = vec![0; cache::MAX_HEADER_BYTES * 2 / 3];
+    let large = vec![0; headers::MAX_HEADER_BYTES * 2 / 3];
     video(&publication, 0, &one_track(1, 0, 0, &large));
     video(&publication, 0, &one_track(1, 0, 1, &large));
     let small = one_track(1, 0, 2, b"small");
@@ -267,7 +274,7 @@ fn headers_have_a_limit_in_bytes() {
     assert_eq!(kept.len(), 2, "what does not fit is not kept");
     assert_eq!(kept[1], small);
     // A header is not kept in place of one that replaces it.
-    let newer = vec![1; cache::MAX_HEADER_BYTES + 1];
+    let newer = vec![1; headers::MAX_HEADER_BYTES + 1];
     video(&publication, 0, &one_track(1, 0, 0, &newer));
     assert_eq!(bodies(&mut play(&hub)), [small]);
 }
@@ -281,9 +288,9 @@ fn a_player_that_falls_behind_keeps_the_newest_header_of_every_track() {
         ..settings()
     };
     let mut player = hub.play(&key("cam"), listener(tight));
-    let both = b"\x96\x10av01\x01\x00\x00\x02h1\x00\x00\x00\x02h0";
+    let both = b"\x96\x10av01\x01\x00\x00\x04hdr1\x00\x00\x00\x04hdr0";
     video(&publication, 0, both);
-    let newer = one_track(1, 0, 1, b"n1");
+    let newer = one_track(1, 0, 1, b"new1");
     video(&publication, 0, &newer);
     video(&publication, 0, &newer);
     video(&publication, 0, &one_track(1, 1, 0, b"first"));
@@ -300,7 +307,7 @@ fn headers_of_ever_new_tracks_do_not_fill_a_stuck_players_queue() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
-    let large = vec![0; cache::MAX_HEADER_BYTES / 3];
+    let large = vec![0; headers::MAX_HEADER_BYTES / 3];
     for id in 0..100 {
         video(&publication, 0, &one_track(1, 0, id, &large));
     }
@@ -309,7 +316,7 @@ fn headers_of_ever_new_tracks_do_not_fill_a_stuck_players_queue() {
     let waiting = bodies(&mut player);
     let bytes: usize = waiting.iter().map(Bytes::len).sum();
     // What may wait, and what is kept of it when that is too much.
-    let most = settings().queue_bytes + cache::MAX_HEADER_BYTES;
+    let most = settings().queue_bytes + headers::MAX_HEADER_BYTES;
     assert!(bytes <= most, "{bytes} bytes wait");
     assert_eq!(waiting.last().unwrap(), &newest);
 }

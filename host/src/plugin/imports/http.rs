@@ -10,15 +10,23 @@ use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use crate::outbound;
+use crate::outbound::{self, MAX_REQUEST_BODY};
 use crate::plugin::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
 use crate::plugin::doubles;
 use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 
+/// No method of HTTP has a longer name, in bytes.
+const MAX_METHOD: usize = 32;
+
 impl Host for State {
     async fn send(&mut self, req: Request) -> Result<Response, HttpError> {
         let answer = match prepared(&req, self.answer_by) {
+            // Before it waits for its turn.
+            Ok(_) if req.body.len() > MAX_REQUEST_BODY => Err(outbound::Error::TooLarge {
+                what: "request's body",
+                limit: MAX_REQUEST_BODY,
+            }),
             Ok(request) => match &self.app.doubles.http {
                 Some(double) => doubles::answered(&**double, request, &req.body),
                 None => self.http.send(request, ready(Ok(req.body.into()))).await,
@@ -52,7 +60,10 @@ fn prepared(req: &Request, answer_by: Instant) -> Result<outbound::Request, outb
         let text: String = text.chars().take(64).collect();
         outbound::Error::Protocol(format!("{text:?} is no {what} of HTTP"))
     };
-    let method = Method::from_bytes(req.method.as_bytes());
+    let method = match req.method.len() <= MAX_METHOD {
+        true => Method::from_bytes(req.method.as_bytes()).ok(),
+        false => None,
+    };
     let mut headers = HeaderMap::new();
     for (name, value) in &req.headers {
         let header = HeaderName::from_bytes(name.as_bytes());
@@ -66,7 +77,7 @@ fn prepared(req: &Request, answer_by: Instant) -> Result<outbound::Request, outb
     }
     let own = Duration::from_millis(req.timeout_ms.into());
     Ok(outbound::Request {
-        method: method.map_err(|_| invalid("method", &req.method))?,
+        method: method.ok_or_else(|| invalid("method", &req.method))?,
         url: req.url.clone(),
         headers,
         redirects: req.follow_redirects,

@@ -1,16 +1,23 @@
 //! `kv`: the application's state, see [`crate::plugin::kv`].
+//!
+//! A key that is too long is not looked up: there is none.
 
 use crate::plugin::bindings::livehost::app::kv::{Entry, Host, KvError};
 use crate::plugin::instance::State;
-use crate::plugin::kv::{Refused, Store};
+use crate::plugin::kv::{MAX_KEY, Refused, Store};
 
 impl State {
     /// Changes the store; a refusal is counted.
     fn change<R>(
         &self,
-        change: impl FnOnce(&mut Store, u64) -> Result<R, Refused>,
+        key: String,
+        change: impl FnOnce(&mut Store, String, u64) -> Result<R, Refused>,
     ) -> Result<R, KvError> {
-        self.app.kv.with(change).map_err(|refused| {
+        let changed = match key.len() <= MAX_KEY {
+            true => self.app.kv.with(|store, now| change(store, key, now)),
+            false => Err(Refused::TooLarge),
+        };
+        changed.map_err(|refused| {
             let stats = &self.app.stats;
             let (counter, error) = match refused {
                 Refused::TooLarge => (&stats.kv_too_large, KvError::TooLarge),
@@ -28,6 +35,9 @@ impl State {
 
 impl Host for State {
     fn get(&mut self, key: String) -> Result<Option<Entry>, KvError> {
+        if key.len() > MAX_KEY {
+            return Ok(None);
+        }
         Ok(self.app.kv.with(|store, now| {
             store.get(&key, now).map(|record| Entry {
                 value: record.value.to_vec(),
@@ -37,7 +47,7 @@ impl Host for State {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<u64, KvError> {
-        self.change(|store, now| store.set(key, value, ttl_ms, now))
+        self.change(key, |store, key, now| store.set(key, value, ttl_ms, now))
     }
 
     fn cas(
@@ -47,14 +57,19 @@ impl Host for State {
         version: u64,
         ttl_ms: Option<u64>,
     ) -> Result<bool, KvError> {
-        self.change(|store, now| store.cas(key, value, version, ttl_ms, now))
+        self.change(key, |store, key, now| {
+            store.cas(key, value, version, ttl_ms, now)
+        })
     }
 
     fn incr(&mut self, key: String, by: i64, ttl_ms: Option<u64>) -> Result<i64, KvError> {
-        self.change(|store, now| store.incr(key, by, ttl_ms, now))
+        self.change(key, |store, key, now| store.incr(key, by, ttl_ms, now))
     }
 
     fn delete(&mut self, key: String) -> Result<(), KvError> {
+        if key.len() > MAX_KEY {
+            return Ok(());
+        }
         self.app.kv.with(|store, _| store.remove(&key));
         Ok(())
     }

@@ -89,6 +89,7 @@ fn text(message: &str, fields: &[(String, String)]) -> String {
         text.push(' ');
         escape(&mut text, key);
         text.push('=');
+        let value = head(value);
         if value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
             text.push('"');
             escape(&mut text, &value.replace('"', "\\\""));
@@ -98,6 +99,15 @@ fn text(message: &str, fields: &[(String, String)]) -> String {
         }
     }
     text
+}
+
+/// As much of `text` as a line could have, and a character more.
+fn head(text: &str) -> &str {
+    let end = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| *at > MAX_MESSAGE);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 fn escape(out: &mut String, text: &str) {
@@ -115,9 +125,9 @@ fn escape(out: &mut String, text: &str) {
     }
 }
 
-/// Lines of the present second.
+/// Lines, or other events, of the present second.
 #[derive(Debug)]
-struct Rate {
+pub(crate) struct Rate {
     limit: u32,
     since: Option<Instant>,
     lines: u32,
@@ -125,7 +135,7 @@ struct Rate {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Admitted {
+pub(crate) enum Admitted {
     /// Counted only.
     No,
     /// To be written, after so many that were not.
@@ -133,7 +143,7 @@ enum Admitted {
 }
 
 impl Rate {
-    fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit,
             since: None,
@@ -142,11 +152,19 @@ impl Rate {
         }
     }
 
-    fn admit(&mut self, now: Instant) -> Admitted {
-        let fresh = self
-            .since
-            .is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1));
-        if fresh {
+    /// The next one of this second would not be admitted.
+    pub(crate) fn is_used_up(&self, now: Instant) -> bool {
+        !self.is_over(now) && self.lines >= self.limit
+    }
+
+    /// Another second has begun.
+    fn is_over(&self, now: Instant) -> bool {
+        self.since
+            .is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1))
+    }
+
+    pub(crate) fn admit(&mut self, now: Instant) -> Admitted {
+        if self.is_over(now) {
             self.since = Some(now);
             self.lines = 0;
         }
@@ -193,6 +211,27 @@ mod tests {
             text("gone", &fields),
             r#"gone stream=cam1 why="it \"broke\"""#
         );
+    }
+
+    #[test]
+    fn long_fields_are_cut_and_not_looked_through() {
+        for value in ["\"".repeat(4 << 20), "é ".repeat(4 << 20)] {
+            let line = text("gone", &[("why".to_owned(), value)]);
+            assert!(line.len() <= MAX_MESSAGE + 8, "{}", line.len());
+            assert!(line.ends_with("...\""));
+        }
+        assert_eq!(head("short"), "short");
+        assert!(head(&"é".repeat(MAX_MESSAGE)).len() <= MAX_MESSAGE + 2);
+    }
+
+    #[test]
+    fn a_rate_is_used_up_until_its_second_is_over() {
+        let mut rate = Rate::new(1);
+        let start = Instant::now();
+        assert!(!rate.is_used_up(start));
+        rate.admit(start);
+        assert!(rate.is_used_up(start));
+        assert!(!rate.is_used_up(start + Duration::from_secs(1)));
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! `registry`: snapshots of this application's live streams and connections.
+//!
+//! The registry looks nothing up that is longer than a name can be, and an
+//! answer has at most 4 MiB of texts.
 
 use crate::plugin::bindings::livehost::app::registry::Host;
 use crate::plugin::bindings::livehost::app::types::{Client, StreamInfo};

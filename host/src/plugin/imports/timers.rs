@@ -112,6 +112,9 @@ impl Host for State {
     }
 
     fn cancel(&mut self, key: String) {
+        if key.len() > MAX_KEY {
+            return;
+        }
         // The task may wake once for nothing.
         self.app.timers.with(|queue| queue.cancel(&key));
     }

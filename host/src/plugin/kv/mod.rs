@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use self::disk::Command;
 pub(super) use self::objects::KeptObjects;
-pub(super) use self::store::{Refused, Store};
+pub(super) use self::store::{MAX_KEY, Refused, Store};
 use super::Clock;
 
 /// One application's store.

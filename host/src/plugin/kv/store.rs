@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 /// Bytes of a key.
-const MAX_KEY: usize = 512;
+pub(crate) const MAX_KEY: usize = 512;
 /// Bytes of a value.
 const MAX_VALUE: usize = 1 << 20;
 /// What an entry costs beside its key and value, in bytes.

@@ -417,6 +417,73 @@ async fn memory_of_an_instance_that_is_kept() {
 }
 
 #[tokio::test]
+async fn answers() {
+    let pair = pair(Limits::default()).await;
+    let attrs = |bytes| [("mode", "attrs"), ("bytes", bytes)];
+    let most = pair.hit.connect(&attrs("16383")).await;
+    assert!(matches!(most, Ok(ConnectDecision::Accept(_))), "{most:?}");
+    let error = pair.hit.connect(&attrs("16384")).await.unwrap_err();
+    let expected = "answer to on-connect can't be used: expected at most 16384 bytes of attrs, \
+                    found 16385";
+    says(&error.to_string(), &[expected]);
+    assert!(!error.may_be_allowed());
+    assert_eq!(pair.hit.plugin.stats().get("connects_failed"), 1);
+    pair.counted(&[]).await;
+}
+
+#[tokio::test]
+async fn what_imports_are_given() {
+    let pair = pair(Limits {
+        cpu: SOON,
+        wall: SOON,
+        ..Limits::default()
+    })
+    .await;
+    let hit = &pair.hit;
+    let long = "k".repeat(3 << 20);
+    let get = hit.call("kv-get", &long).await;
+    assert_eq!(get.as_deref(), Ok("none"));
+    let delete = hit.call("kv-delete", &long).await;
+    assert_eq!(delete.as_deref(), Ok("deleted"));
+    for method in ["kv-incr", "kv-cas", "kv-set"] {
+        says(
+            &pair.refuses(method, &format!("{long} 1 1")).await,
+            &["TooLarge"],
+        );
+    }
+    let slashes = hit.call("registry-slashes", "3000000").await;
+    assert_eq!(slashes.as_deref(), Ok("false 0 false"));
+    let sent = hit.call("send-data", "255 262144").await;
+    assert_eq!(sent.as_deref(), Ok("sent"));
+    for long in ["256 1", "1 262145"] {
+        says(&pair.refuses("send-data", long).await, &["denied"]);
+    }
+    hit.call("disconnect", &format!("7 {long}")).await.unwrap();
+    let told = hit.media.wait_for("disconnect live 7 k", 1).await;
+    assert_eq!(told[0].len(), "disconnect live 7 ".len() + 512);
+    pair.counted(&[("kv_too_large", 3)]).await;
+}
+
+#[tokio::test]
+async fn commands_that_are_denied() {
+    let pair = pair(Limits {
+        cpu: SOON,
+        wall: SOON,
+        ..Limits::default()
+    })
+    .await;
+    let answer = pair.hit.call("forward-often", "1000").await.unwrap();
+    let counts: Vec<u32> = answer.split(' ').map(|n| n.parse().unwrap()).collect();
+    let [denied, busy] = counts[..] else {
+        panic!("{answer}");
+    };
+    // A second may have begun meanwhile, or some.
+    assert!(denied % 100 == 0 && denied + busy == 1000, "{answer}");
+    assert!(denied < 1000, "{answer}");
+    pair.counted(&[]).await;
+}
+
+#[tokio::test]
 async fn what_went_well_is_counted_too() {
     let fixture = Fixture::probe("accept").await;
     fixture.connect(&[]).await.unwrap();

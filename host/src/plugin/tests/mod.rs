@@ -42,7 +42,7 @@ struct Names;
 
 #[async_trait]
 impl outbound::Resolve for Names {
-    async fn resolve(&self, name: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+    async fn resolve(&self, _: &str, name: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
         let addresses = name.strip_suffix(".test").unwrap_or_default();
         let parse = |text: &str| {
             let address = text.replace('-', ".").parse();

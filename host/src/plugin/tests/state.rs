@@ -174,7 +174,10 @@ async fn events_wait_while_the_plugin_is_left_alone() {
         assert!(fixture.connect(&[]).await.is_err());
     }
     let refused = fixture.connect(&[]).await.unwrap_err();
-    assert!(matches!(refused, PolicyError::Unavailable(_)), "{refused}");
+    assert!(
+        matches!(refused, PolicyError::LeftAlone { .. }),
+        "{refused}"
+    );
     fixture.plugin.notify(Event::Published(info(1, "a")));
     fixture
         .plugin

@@ -46,6 +46,7 @@ fn settings() -> Settings {
             chunk_size: 128,
             gather: Duration::ZERO,
         },
+        message: 1 << 20,
         publisher_timeout: Duration::ZERO,
         wait_for_publisher: Duration::ZERO,
     }

@@ -124,6 +124,8 @@ pub(super) struct Codecs {
 pub(super) struct Codec {
     /// As the tests' FLV reader calls it.
     pub(super) fourcc: [u8; 4],
+    /// As FFmpeg calls it.
+    pub(super) name: &'static str,
     /// FFmpeg's encoder, also as mpv has it.
     pub(super) encoder: &'static str,
     /// What FFmpeg 9 is told of it when the film is made.
@@ -134,12 +136,14 @@ pub(super) struct Codec {
 
 const fn codec(
     fourcc: [u8; 4],
+    name: &'static str,
     encoder: &'static str,
     options: &'static [&'static str],
     parser: &'static str,
 ) -> Codec {
     Codec {
         fourcc,
+        name,
         encoder,
         options,
         parser,
@@ -149,12 +153,14 @@ const fn codec(
 /// No B-frames: GStreamer gets no decoding times from Matroska.
 const H264: Codec = codec(
     *b"avc1",
+    "h264",
     "libx264",
     &["-preset", "veryfast", "-bf", "0"],
     "h264parse",
 );
 const H265: Codec = codec(
     *b"hvc1",
+    "hevc",
     "libx265",
     &[
         "-preset",
@@ -164,18 +170,30 @@ const H265: Codec = codec(
     ],
     "h265parse",
 );
-const AV1: Codec = codec(*b"av01", "libsvtav1", &["-preset", "12"], "av1parse");
+const AV1: Codec = codec(*b"av01", "av1", "libsvtav1", &["-preset", "12"], "av1parse");
 const REALTIME: &[&str] = &["-deadline", "realtime", "-cpu-used", "8"];
-const VP9: Codec = codec(*b"vp09", "libvpx-vp9", REALTIME, "vp9parse");
-const VP8: Codec = codec(*b"vp08", "libvpx", REALTIME, "identity");
-const SORENSON: Codec = codec(*b"flv1", "flv", &[], "identity");
-const AAC: Codec = codec(*b"mp4a", "aac", &[], "aacparse");
-const MP3: Codec = codec(*b".mp3", "libmp3lame", &["-ar", "44100"], "mpegaudioparse");
-const OPUS: Codec = codec(*b"Opus", "libopus", &[], "opusparse");
-const AC3: Codec = codec(*b"ac-3", "ac3", &[], "ac3parse");
-const EAC3: Codec = codec(*b"ec-3", "eac3", &[], "ac3parse");
-const FLAC: Codec = codec(*b"fLaC", "flac", &[], "flacparse");
-const NELLYMOSER: Codec = codec(*b"nell", "nellymoser", &["-ar", "22050"], "identity");
+const VP9: Codec = codec(*b"vp09", "vp9", "libvpx-vp9", REALTIME, "vp9parse");
+const VP8: Codec = codec(*b"vp08", "vp8", "libvpx", REALTIME, "identity");
+const SORENSON: Codec = codec(*b"flv1", "flv1", "flv", &[], "identity");
+const AAC: Codec = codec(*b"mp4a", "aac", "aac", &[], "aacparse");
+const MP3: Codec = codec(
+    *b".mp3",
+    "mp3",
+    "libmp3lame",
+    &["-ar", "44100"],
+    "mpegaudioparse",
+);
+const OPUS: Codec = codec(*b"Opus", "opus", "libopus", &[], "opusparse");
+const AC3: Codec = codec(*b"ac-3", "ac3", "ac3", &[], "ac3parse");
+const EAC3: Codec = codec(*b"ec-3", "eac3", "eac3", &[], "ac3parse");
+const FLAC: Codec = codec(*b"fLaC", "flac", "flac", &[], "flacparse");
+const NELLYMOSER: Codec = codec(
+    *b"nell",
+    "nellymoser",
+    "nellymoser",
+    &["-ar", "22050"],
+    "identity",
+);
 
 impl Codecs {
     pub(super) const ALL: [Self; 11] = [

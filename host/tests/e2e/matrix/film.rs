@@ -48,7 +48,22 @@ pub(super) fn source(codecs: Codecs) -> PathBuf {
 
 /// The same as messages.
 pub(super) fn messages(codecs: Codecs) -> Vec<Tag> {
-    let file = match &codecs.video.fourcc {
+    let mut tags = flv::tags(&sent(codecs));
+    tags.retain(|tag| tag.kind != SCRIPT && !tag.payload.is_empty());
+    tags.sort_by_key(|tag| tag.dts);
+    tags
+}
+
+/// What an encoder says of it: `onMetaData` and its values.
+pub(super) fn metadata(codecs: Codecs) -> Vec<u8> {
+    let script = flv::tags(&sent(codecs))
+        .into_iter()
+        .find(|tag| tag.kind == SCRIPT);
+    script.expect("the multiplexer writes metadata").payload
+}
+
+fn sent(codecs: Codecs) -> PathBuf {
+    match &codecs.video.fourcc {
         b"vp08" => vp8(codecs),
         _ => {
             let source = source(codecs);
@@ -61,11 +76,7 @@ pub(super) fn messages(codecs: Codecs) -> Vec<Tag> {
                 fs::remove_file(&once).expect("the first can be removed");
             })
         }
-    };
-    let mut tags = flv::tags(&file);
-    tags.retain(|tag| tag.kind != SCRIPT && !tag.payload.is_empty());
-    tags.sort_by_key(|tag| tag.dts);
-    tags
+    }
 }
 
 fn remux(from: &Path, to: &Path) {

@@ -1,10 +1,12 @@
 //! The client matrix: who can do what over which transport, found out by
 //! trying. `make client-matrix` writes `docs/client-matrix.md`; every test run
-//! tries the rows of what each client knows, and compares.
+//! tries the rows of what each client knows, and compares. Who joins late and
+//! what becomes of it in other containers is in `late`.
 
 mod axes;
 mod cell;
 mod film;
+mod late;
 mod reasons;
 mod table;
 

@@ -36,6 +36,10 @@ themselves: every picture of it decodes. Through RTMPT, RTMPTS and RTMPTE a
 publisher that ends may keep its last packets: it closes the tunnel without
 another request.
 
+Both FFmpegs, with each pair of codecs that they know, also join a stream that
+runs, at every test, and write it into MP4, Matroska, MPEG-TS and HLS: with the
+tracks that are published and no others.
+
 A **number** is a reason below the tables: what the client can't do, with its own
 words where it was tried. Certificates are checked by OBS and FFmpeg 9;
 GStreamer is told not to, the others don't.

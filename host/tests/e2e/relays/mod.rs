@@ -6,6 +6,7 @@ mod lost;
 mod nginx;
 mod pull;
 mod push;
+mod redirects;
 mod rules;
 mod secrets;
 mod tls;

@@ -60,7 +60,7 @@ fn a_stuck_target_is_dropped_and_delays_nobody() {
         stuck.addr, healthy.addr
     );
     let app = App::open("reject").relays(&fields);
-    let app = app.media("queue_bytes: \"4 MiB\", slow_close: \"1 s\"");
+    let app = app.media("queue_bytes: \"32 MiB\", slow_close: \"1 s\"");
     let host = Host::start(&Config::live(app));
     let player = Client::playing(healthy.addr, "live", "cam").expect("may play");
     let player = thread::spawn(move || numbers(player));

@@ -6,6 +6,7 @@ pub(crate) const SET_CHUNK_SIZE: u8 = 1;
 pub(crate) const ACKNOWLEDGEMENT: u8 = 3;
 pub(crate) const USER_CONTROL: u8 = 4;
 pub(crate) const WINDOW_ACK_SIZE: u8 = 5;
+pub(crate) const COMMAND_AMF3: u8 = 17;
 pub(crate) const SHARED_OBJECT: u8 = 19;
 pub(crate) const COMMAND: u8 = 20;
 

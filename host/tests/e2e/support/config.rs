@@ -114,6 +114,7 @@ pub(crate) struct Config {
     acceptors: String,
     state: String,
     level: String,
+    format: &'static str,
     default_application: Option<String>,
     /// Served at the address; none for all.
     served: Vec<String>,
@@ -131,6 +132,7 @@ impl Config {
             acceptors: String::new(),
             state: "state".into(),
             level: "info".into(),
+            format: "Json",
             default_application: None,
             served: Vec::new(),
         }
@@ -180,6 +182,12 @@ impl Config {
         self
     }
 
+    /// Log lines for people, which [`super::log::Log`] can't read.
+    pub(crate) fn text_lines(mut self) -> Self {
+        self.format = "Text";
+        self
+    }
+
     /// Another address.
     pub(crate) fn listen(mut self, addr: &str) -> Self {
         addr.clone_into(&mut self.listen);
@@ -204,7 +212,8 @@ impl Config {
     /// The text of `config.ron`.
     pub(crate) fn text(&self) -> String {
         let mut out = String::from("(\n");
-        let _ = writeln!(out, "  log: (level: {:?}, format: Json),", self.level);
+        let (level, format) = (&self.level, self.format);
+        let _ = writeln!(out, "  log: (level: {level:?}, format: {format}),");
         let _ = writeln!(out, "  state: {:?},", self.state);
         out.push_str("  applications: {\n");
         for (name, app) in &self.apps {

@@ -45,6 +45,22 @@ pub(crate) fn check(folder: &Path, config: &str) -> Process {
     command("check", folder, config)
 }
 
+/// `host VERB config.ron` by a shell that has this behind it, like `> /dev/full`.
+pub(crate) fn redirected(verb: &str, folder: &Path, config: &str, redirection: &str) -> Process {
+    let file = folder.join("config.ron");
+    fs::write(&file, config).expect("config.ron can be written");
+    let line = format!("exec \"$0\" \"$@\" {redirection}");
+    Process::spawn(
+        format!("host {verb} {redirection}"),
+        Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_host"), verb])
+            .arg(&file)
+            .env("SSL_CERT_FILE", folder.join(TRUSTED))
+            .env("SSL_CERT_DIR", "")
+            .env_remove("RUST_LOG"),
+    )
+}
+
 fn command(verb: &str, folder: &Path, config: &str) -> Process {
     let file = folder.join("config.ron");
     fs::write(&file, config).expect("config.ron can be written");
@@ -113,6 +129,12 @@ impl Host {
     /// The most resident memory so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
+    }
+
+    /// The peak counts from now on.
+    pub(crate) fn forget_peak(&self) {
+        let file = format!("/proc/{}/clear_refs", self.process.id());
+        fs::write(file, "5").expect("the server runs");
     }
 
     /// A size of `/proc/PID/status`, in bytes.

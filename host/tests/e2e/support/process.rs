@@ -2,7 +2,7 @@
 //! end is awaited with a deadline, and none outlives its test.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     mem,
     os::fd::OwnedFd,
@@ -195,6 +195,9 @@ pub(crate) enum Signal {
     Kill,
     Stop,
     Continue,
+    User1,
+    User2,
+    FileSize,
 }
 
 /// How a process ended.
@@ -245,12 +248,32 @@ impl Process {
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
+            Signal::User1 => "USR1",
+            Signal::User2 => "USR2",
+            Signal::FileSize => "XFSZ",
         };
         let sent = Command::new("sh")
             .arg("-c")
             .arg(format!("kill -{name} {}", self.child.id()))
             .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
+    /// Stops it until it is sent [`Signal::Continue`]: what happens meanwhile it
+    /// finds all at once.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::Stop);
+        let threads = format!("/proc/{}/task", self.id());
+        let stands = |thread: io::Result<fs::DirEntry>| {
+            let stat = thread.and_then(|thread| fs::read_to_string(thread.path().join("stat")));
+            // The state follows the name, which is in brackets.
+            stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|s| s.starts_with('T')))
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !fs::read_dir(&threads).is_ok_and(|mut threads| threads.all(stands)) {
+            assert!(Instant::now() < deadline, "{} does not stop", self.name);
+            thread::yield_now();
+        }
     }
 
     /// Waits until the process has ended.

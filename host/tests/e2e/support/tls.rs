@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     path::Path,
     sync::{Arc, OnceLock, mpsc},
     thread,
@@ -19,8 +20,8 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
-        SupportedProtocolVersion,
+        ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore,
+        SignatureScheme, SupportedProtocolVersion,
         client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         crypto::ring,
         pki_types::{CertificateDer, ServerName, UnixTime},
@@ -50,6 +51,20 @@ impl Certificate {
             der: made.cert.der().clone(),
             pem: made.cert.pem(),
             key: made.signing_key.serialize_pem(),
+        }
+    }
+
+    /// One that is valid in these years.
+    pub(crate) fn valid(name: &str, years: Range<i32>) -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        let made = params.self_signed(&key).expect("a certificate");
+        Self {
+            der: made.der().clone(),
+            pem: made.pem(),
+            key: key.serialize_pem(),
         }
     }
 
@@ -105,6 +120,16 @@ pub(crate) fn greet(
     })
 }
 
+/// A handshake of a client that trusts nobody.
+pub(crate) fn greet_warily(addr: SocketAddr, name: &str) -> Result<(), String> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(ALL)
+        .expect("versions of TLS")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    block_on(connect_as(config, addr, name, &[])).map(drop)
+}
+
 /// An address whose one connection leads through TLS to `addr`.
 pub(crate) fn tunnel(addr: SocketAddr, name: &str) -> SocketAddr {
     tunnel_behind(addr, name, &[])
@@ -146,6 +171,15 @@ async fn connect(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
+    connect_as(config, addr, name, header).await
+}
+
+async fn connect_as(
+    config: ClientConfig,
+    addr: SocketAddr,
+    name: &str,
+    header: &[u8],
+) -> Result<TlsStream<TcpStream>, String> {
     let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let connected = timeout(SOON, async {

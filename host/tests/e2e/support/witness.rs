@@ -71,19 +71,16 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// No frame was held up: what would hold it up here does so for longer.
-    /// How late frames really are is in the report; on a busy machine it says
-    /// more of the machine than of the server.
+    /// No frame was held up: what would hold it up here does so for longer,
+    /// on a machine that is not busy. How late frames really are is in the
+    /// report; on a busy machine it says more of the machine than of the server.
     ///
     /// # Panics
     /// If one was.
     pub(crate) fn assert_on_time(&self) {
-        let limit = Duration::from_millis(500);
-        assert!(
-            self.latency <= limit + self.machine,
-            "late in the server: {self}"
-        );
-        assert!(self.lateness <= limit + self.machine, "late: {self}");
+        let limit = Duration::from_millis(500) + 10 * self.machine;
+        assert!(self.latency <= limit, "late in the server: {self}");
+        assert!(self.lateness <= limit, "late: {self}");
     }
 }
 

@@ -63,15 +63,25 @@ fn failures_deny_unless_said_otherwise_for_each_hook() {
         let (plugin, script) = shaped("nginx-rtmp", &["on_publish", "on_play"], more);
         for fail in [
             |script: &Script| script.fail(HttpError::Timeout),
-            |script: &Script| script.fail(HttpError::Denied),
             |script: &Script| script.fail(HttpError::Connect("refused".into())),
-            |script: &Script| script.answer(500, &[], ""),
-            |script: &Script| script.answer(503, &[], ""),
         ] {
             fail(&script);
             assert_eq!(publish(&plugin, &req).is_ok(), can_publish, "{on_failure}");
             fail(&script);
             assert_eq!(play(&plugin, &req).is_ok(), can_play, "{on_failure}");
+        }
+        // What a client may bring about by what it says lets nobody in.
+        for fail in [
+            |script: &Script| script.fail(HttpError::Denied),
+            |script: &Script| script.fail(HttpError::TooLarge),
+            |script: &Script| script.fail(HttpError::Protocol("broken off".into())),
+            |script: &Script| script.answer(500, &[], ""),
+            |script: &Script| script.answer(503, &[], ""),
+        ] {
+            fail(&script);
+            assert!(publish(&plugin, &req).is_err(), "{on_failure}");
+            fail(&script);
+            assert!(play(&plugin, &req).is_err(), "{on_failure}");
         }
         let log = script.log();
         for named in [

@@ -38,7 +38,7 @@ pub(super) fn command(
         media: (gather: "{gather_ms} ms", join: {join}),
     )}},
     acceptors: [(listen: "{addr}")],
-    limits: (connections: 40000, idle: "10 min"),
+    limits: (connections: 40000, ungranted_per_address: 0, idle: "10 min"),
 )
 "#,
         plugin = plugin.to_string_lossy(),

@@ -88,7 +88,7 @@ impl Server {
         media: (queue_bytes: "2 MiB", queue_time: "10 s", slow_close: "4 s", publisher_timeout: "8 s"),
     )}},
     acceptors: [(listen: "{addr}")],
-    limits: (handshake: "3 s", idle: "5 s"),
+    limits: (ungranted_per_address: 0, handshake: "3 s", idle: "5 s"),
 )
 "#
         );

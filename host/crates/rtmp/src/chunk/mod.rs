@@ -18,9 +18,10 @@ mod writer;
 use thiserror::Error;
 
 use crate::control::ControlError;
+use crate::message::type_id;
 
 pub use reader::Reader;
-pub use writer::{Writer, encode_absolute};
+pub use writer::{Writer, encode_absolute, payload_of};
 
 /// The chunk size both directions start with, in bytes (section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
@@ -33,31 +34,58 @@ const EXTENDED: u32 = 0x00FF_FFFF;
 /// The largest message length the 24-bit field can say, in bytes.
 const MAX_MESSAGE_LENGTH: usize = 0x00FF_FFFF;
 
+/// The largest chunk size that may be said, in bytes: the top bit is zero
+/// (section 5.4.1).
+const MAX_CHUNK_SIZE: u32 = 0x7FFF_FFFF;
+
+/// What may come between the chunks of a message of the greatest length, in
+/// bytes: sound between those of a picture, control messages.
+const BETWEEN: usize = 64 << 10;
+
 /// The highest chunk stream id (section 5.3.1.1).
 const MAX_CHUNK_STREAM_ID: u32 = 65_599;
 
 /// What a [`Reader`] accepts from its peer before it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderLimits {
-    /// Largest chunk size the peer may set, in bytes. A size of 1 to 127 is
-    /// legal for us (the specification's SHOULD is 128) though it costs.
-    pub max_chunk_size: u32,
-    /// Longest message, in bytes, refused as soon as its header announces it.
+    /// Longest message that is kept, in bytes. A longer one is refused as soon
+    /// as its header announces it, unless `max_ignored_size` lets it pass.
     pub max_message_size: u32,
+    /// Longest message of media (audio, video, data) that is passed over
+    /// instead of refused, in bytes.
+    pub max_ignored_size: u32,
     /// How many different chunk streams the peer may use.
     pub max_chunk_streams: usize,
-    /// Total size of half-received messages, in bytes.
-    pub max_partial_bytes: usize,
+    /// Memory for half-received messages, all of them together, in bytes.
+    pub max_held_bytes: usize,
+}
+
+impl ReaderLimits {
+    /// Messages of up to `max_message_size` bytes, with room for what comes
+    /// between the chunks of one.
+    #[must_use]
+    pub const fn of_messages(max_message_size: u32) -> Self {
+        Self {
+            max_message_size,
+            max_ignored_size: 0,
+            max_chunk_streams: 64,
+            max_held_bytes: (max_message_size as usize).saturating_add(BETWEEN),
+        }
+    }
+
+    /// The longest message of a type that is no error.
+    fn longest(&self, type_id: u8) -> u32 {
+        if type_id::is_media(type_id) {
+            self.max_message_size.max(self.max_ignored_size)
+        } else {
+            self.max_message_size
+        }
+    }
 }
 
 impl Default for ReaderLimits {
     fn default() -> Self {
-        Self {
-            max_chunk_size: 16 << 20,
-            max_message_size: 8 << 20,
-            max_chunk_streams: 64,
-            max_partial_bytes: 16 << 20,
-        }
+        Self::of_messages(8 << 20)
     }
 }
 
@@ -97,7 +125,8 @@ pub enum ChunkErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// A message longer than [`ReaderLimits::max_message_size`].
+    /// A message longer than [`ReaderLimits::max_message_size`], or than
+    /// [`ReaderLimits::max_ignored_size`] if it is media.
     #[error(
         "expected messages of at most {limit} bytes, found one of {length} bytes on chunk stream \
          {chunk_stream_id}"
@@ -110,10 +139,9 @@ pub enum ChunkErrorKind {
         /// The limit in bytes.
         limit: u32,
     },
-    /// Half-received messages add up to more than
-    /// [`ReaderLimits::max_partial_bytes`].
+    /// Half-received messages take more than [`ReaderLimits::max_held_bytes`].
     #[error(
-        "expected at most {limit} bytes of unfinished messages, found more with chunk stream \
+        "expected unfinished messages to take at most {limit} bytes, found more with chunk stream \
          {chunk_stream_id}"
     )]
     TooMuchUnfinished {
@@ -122,14 +150,11 @@ pub enum ChunkErrorKind {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A Set Chunk Size of 0, with the top bit set, or above
-    /// [`ReaderLimits::max_chunk_size`].
-    #[error("expected a chunk size of 1 to {limit} bytes, found {found}")]
+    /// A Set Chunk Size of 0, or with the top bit set.
+    #[error("expected a chunk size of 1 to {MAX_CHUNK_SIZE} bytes, found {found}")]
     ChunkSize {
         /// The size asked for.
         found: u32,
-        /// The limit in bytes.
-        limit: u32,
     },
     /// A Set Chunk Size or Abort message of fewer than four bytes.
     #[error(transparent)]

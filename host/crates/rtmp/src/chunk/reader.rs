@@ -20,12 +20,18 @@
 //! - **A format 0 to 2 header before the last message of that chunk stream is
 //!   complete**: the unfinished message is dropped, the new one starts.
 //! - **Empty messages**: complete with their header.
+//! - **Chunk sizes above 0xFFFFFF**: mean that, the longest message (section
+//!   5.4.1). The size costs nothing: memory grows with what arrives.
+//! - **Media that nobody is there for** may be longer than what is kept: encoders
+//!   send it ahead of an answer that turns out to be a refusal, and for a moment
+//!   after their stream was ended. It is passed over, and takes no memory.
 
 use bytes::Bytes;
 use litemap::LiteMap;
 
 use super::{
-    ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, ReaderLimits,
+    ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH,
+    ReaderLimits,
     header::{Fields, Header, Returned},
 };
 use crate::{
@@ -52,8 +58,8 @@ pub struct Reader {
     /// Bytes read as an extended timestamp that turned out to be payload.
     returned: Returned,
     streams: LiteMap<u32, ChunkStream>,
-    /// Sum of the lengths of all `ChunkStream::payload`.
-    partial_bytes: usize,
+    /// Sum of the capacities of all `ChunkStream::payload`.
+    held: usize,
 }
 
 /// What the next byte is part of.
@@ -88,6 +94,12 @@ struct ChunkStream {
     extended: Option<u32>,
     /// Whether a message was started and isn't complete.
     open: bool,
+    /// Bytes that came of it.
+    received: usize,
+    /// They are not kept: `payload` stays empty.
+    passed_over: bool,
+    /// Some came since [`Reader::progress`] was asked.
+    has_grown: bool,
     payload: Vec<u8>,
 }
 
@@ -102,13 +114,26 @@ impl Reader {
             header: Header::default(),
             returned: Returned::default(),
             streams: LiteMap::new(),
-            partial_bytes: 0,
+            held: 0,
         }
     }
 
-    /// The limits it was made with.
+    /// The limits in force.
     pub fn limits(&self) -> &ReaderLimits {
         &self.limits
+    }
+
+    /// Other limits from now on. A message that has begun and is longer than
+    /// they allow is forgotten: its rest is passed over.
+    pub fn set_limits(&mut self, limits: ReaderLimits) {
+        self.limits = limits;
+        for (_, stream) in self.streams.iter_mut() {
+            if stream.open && stream.length > limits.max_message_size {
+                let payload = std::mem::take(&mut stream.payload);
+                self.held = self.held.saturating_sub(payload.capacity());
+                stream.passed_over = true;
+            }
+        }
     }
 
     /// The peer's chunk size in bytes.
@@ -121,17 +146,18 @@ impl Reader {
         self.bytes_received
     }
 
-    /// Bytes held of messages that aren't complete.
-    pub fn partial_bytes(&self) -> usize {
-        self.partial_bytes
+    /// Memory held for messages that aren't complete, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.held
     }
 
-    /// Memory held for messages that aren't complete, in bytes.
-    pub fn allocated_bytes(&self) -> usize {
-        self.streams
-            .values()
-            .map(|stream| stream.payload.capacity())
-            .sum()
+    /// Type and message stream of each message that isn't complete, and of
+    /// which something came since this was asked last.
+    pub fn progress(&mut self) -> impl Iterator<Item = (u8, u32)> + '_ {
+        self.streams.iter_mut().filter_map(|(_, stream)| {
+            let has_grown = std::mem::take(&mut stream.has_grown);
+            (has_grown && stream.open).then_some((stream.type_id, stream.message_stream_id))
+        })
     }
 
     /// Consumes from the front of `input` until a message is complete (then
@@ -188,7 +214,7 @@ impl Reader {
                         let stream = self.streams.entry(chunk_stream_id).or_default();
                         stream.extended = Some(value);
                         stream.start(format, value);
-                        self.begin_payload(chunk_stream_id);
+                        self.begin_payload(chunk_stream_id)?;
                     }
                 }
                 State::MaybeExtended {
@@ -198,13 +224,13 @@ impl Reader {
                     let Some(byte) = self.take_byte(input) else {
                         return Ok(None);
                     };
-                    self.match_extended(chunk_stream_id, matched, byte);
+                    self.match_extended(chunk_stream_id, matched, byte)?;
                 }
                 State::Payload {
                     chunk_stream_id,
                     left,
                 } => {
-                    let left = self.take_payload(chunk_stream_id, left, input)?;
+                    let left = self.take_payload(chunk_stream_id, left, input);
                     if left > 0 {
                         self.state = State::Payload {
                             chunk_stream_id,
@@ -254,18 +280,9 @@ impl Reader {
         }
         let stream = self.streams.entry(chunk_stream_id).or_default();
         if format < 3 && stream.open {
-            stream.open = false;
-            self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
-            stream.payload = Vec::new();
+            self.held = self.held.saturating_sub(stream.forget());
         }
         if let Some((length, type_id)) = fields.length_and_type {
-            if length > self.limits.max_message_size {
-                return Err(ChunkErrorKind::MessageTooLong {
-                    chunk_stream_id,
-                    length,
-                    limit: self.limits.max_message_size,
-                });
-            }
             stream.length = length;
             stream.type_id = type_id;
         }
@@ -284,7 +301,7 @@ impl Reader {
             Some(field) => {
                 stream.extended = None;
                 stream.start(format, field);
-                self.begin_payload(chunk_stream_id);
+                self.begin_payload(chunk_stream_id)?;
             }
             None if stream.extended.is_some() => {
                 self.state = State::MaybeExtended {
@@ -294,14 +311,19 @@ impl Reader {
             }
             None => {
                 stream.go_on();
-                self.begin_payload(chunk_stream_id);
+                self.begin_payload(chunk_stream_id)?;
             }
         }
         Ok(())
     }
 
     /// One more byte of what may be a repeated extended timestamp.
-    fn match_extended(&mut self, chunk_stream_id: u32, matched: u8, byte: u8) {
+    fn match_extended(
+        &mut self,
+        chunk_stream_id: u32,
+        matched: u8,
+        byte: u8,
+    ) -> Result<(), ChunkErrorKind> {
         let stream = self.streams.entry(chunk_stream_id).or_default();
         let expected = stream.extended.unwrap_or_default().to_be_bytes();
         if expected.get(usize::from(matched)) == Some(&byte) {
@@ -310,63 +332,97 @@ impl Reader {
                     chunk_stream_id,
                     matched: matched + 1,
                 };
-                return;
+                return Ok(());
             }
         } else {
             let same = expected.get(..usize::from(matched)).unwrap_or_default();
             self.returned.give_back(same, byte);
         }
         stream.go_on();
-        self.begin_payload(chunk_stream_id);
+        self.begin_payload(chunk_stream_id)
     }
 
     /// The header is complete: payload follows, up to the chunk size.
-    fn begin_payload(&mut self, chunk_stream_id: u32) {
+    fn begin_payload(&mut self, chunk_stream_id: u32) -> Result<(), ChunkErrorKind> {
         let stream = self.streams.entry(chunk_stream_id).or_default();
-        let missing = (stream.length as usize).saturating_sub(stream.payload.len());
+        if stream.received == 0 {
+            let length = stream.length;
+            let limit = self.limits.longest(stream.type_id);
+            if length > limit {
+                return Err(ChunkErrorKind::MessageTooLong {
+                    chunk_stream_id,
+                    length,
+                    limit,
+                });
+            }
+            stream.passed_over = length > self.limits.max_message_size;
+        }
+        let missing = (stream.length as usize).saturating_sub(stream.received);
+        let left = missing.min(self.chunk_size as usize);
+        // Where what follows is only counted later: the same however it comes.
+        let others = self.held.saturating_sub(stream.payload.capacity());
+        if others + stream.memory_for(stream.received + left) > self.limits.max_held_bytes {
+            return Err(ChunkErrorKind::TooMuchUnfinished {
+                chunk_stream_id,
+                limit: self.limits.max_held_bytes,
+            });
+        }
         self.state = State::Payload {
             chunk_stream_id,
-            left: missing.min(self.chunk_size as usize),
+            left,
         };
+        Ok(())
     }
 
     /// Takes up to `left` bytes of payload; returns how many are still left.
-    fn take_payload(
-        &mut self,
-        chunk_stream_id: u32,
-        left: usize,
-        input: &mut &[u8],
-    ) -> Result<usize, ChunkErrorKind> {
-        let stream = self.streams.entry(chunk_stream_id).or_default();
-        let before = stream.payload.len();
-        while stream.payload.len() - before < left
+    fn take_payload(&mut self, chunk_stream_id: u32, left: usize, input: &mut &[u8]) -> usize {
+        let mut left = left;
+        while left > 0
             && let Some(byte) = self.returned.pop()
         {
-            stream.append(&[byte]);
+            self.append(chunk_stream_id, &[byte]);
+            left -= 1;
         }
-        let wanted = left - (stream.payload.len() - before);
-        let (taken, rest) = input.split_at(wanted.min(input.len()));
-        let count = stream.payload.len() - before + taken.len();
-        self.partial_bytes += count;
-        if self.partial_bytes > self.limits.max_partial_bytes {
-            return Err(ChunkErrorKind::TooMuchUnfinished {
-                chunk_stream_id,
-                limit: self.limits.max_partial_bytes,
-            });
-        }
-        stream.append(taken);
+        let (taken, rest) = input.split_at(left.min(input.len()));
+        self.append(chunk_stream_id, taken);
         *input = rest;
-        Ok(left - count)
+        left - taken.len()
+    }
+
+    /// Appends to a message, unless it is passed over.
+    fn append(&mut self, chunk_stream_id: u32, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let stream = self.streams.entry(chunk_stream_id).or_default();
+        stream.received += bytes.len();
+        stream.has_grown = true;
+        if stream.passed_over {
+            return;
+        }
+        let before = stream.payload.capacity();
+        if before < stream.received {
+            let memory = stream.memory_for(stream.received);
+            stream
+                .payload
+                .reserve_exact(memory.saturating_sub(stream.payload.len()));
+            self.held = self.held.saturating_sub(before) + stream.payload.capacity();
+        }
+        stream.payload.extend_from_slice(bytes);
     }
 
     /// The payload of a chunk is complete; yields the message if that is too.
     fn finish_chunk(&mut self, chunk_stream_id: u32) -> Result<Option<Message>, ChunkErrorKind> {
         let stream = self.streams.entry(chunk_stream_id).or_default();
-        if stream.payload.len() < stream.length as usize {
+        if stream.received < stream.length as usize {
             return Ok(None);
         }
         stream.open = false;
-        self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
+        stream.received = 0;
+        if stream.passed_over {
+            return Ok(None);
+        }
+        self.held = self.held.saturating_sub(stream.payload.capacity());
         let message = Message {
             chunk_stream_id,
             timestamp: stream.timestamp,
@@ -385,17 +441,14 @@ impl Reader {
         }
         match ProtocolControl::decode(message.type_id, &message.payload)? {
             ProtocolControl::SetChunkSize(size) => {
-                let limit = self.limits.max_chunk_size.min(0x7FFF_FFFF);
-                if size == 0 || size > limit {
-                    return Err(ChunkErrorKind::ChunkSize { found: size, limit });
+                if size == 0 || size > MAX_CHUNK_SIZE {
+                    return Err(ChunkErrorKind::ChunkSize { found: size });
                 }
-                self.chunk_size = size;
+                self.chunk_size = size.min(MAX_MESSAGE_LENGTH as u32);
             }
             ProtocolControl::Abort(chunk_stream_id) => {
                 if let Some(stream) = self.streams.get_mut(&chunk_stream_id) {
-                    stream.open = false;
-                    self.partial_bytes = self.partial_bytes.saturating_sub(stream.payload.len());
-                    stream.payload = Vec::new();
+                    self.held = self.held.saturating_sub(stream.forget());
                 }
             }
             _ => {}
@@ -430,15 +483,20 @@ impl ChunkStream {
         }
     }
 
-    /// Appends to the payload: memory grows with what arrived, not with what
-    /// was announced, and never beyond the message's length.
-    fn append(&mut self, bytes: &[u8]) {
-        let have = self.payload.len();
-        if self.payload.capacity() - have < bytes.len() {
-            let missing = (self.length as usize).saturating_sub(have);
-            let wanted = bytes.len().max(have).max(FIRST_RESERVE).min(missing);
-            self.payload.reserve_exact(wanted);
+    /// Memory for so many bytes of the message: it grows with what arrived, not
+    /// with what was announced, and never beyond the message's length.
+    fn memory_for(&self, received: usize) -> usize {
+        if self.passed_over {
+            return 0;
         }
-        self.payload.extend_from_slice(bytes);
+        let doubled = received.next_power_of_two().max(FIRST_RESERVE);
+        doubled.min(self.length as usize)
+    }
+
+    /// Gives up the message in the making; returns the memory that it held.
+    fn forget(&mut self) -> usize {
+        self.open = false;
+        self.received = 0;
+        std::mem::take(&mut self.payload).capacity()
     }
 }

@@ -128,6 +128,36 @@ pub fn encode_absolute(message: &Message, chunk_size: u32) -> Bytes {
     out.freeze()
 }
 
+/// The payload of one message as [`encode_absolute`] cut it for `chunk_size`:
+/// shared if it is one chunk, else put together.
+pub fn payload_of(chunks: &Bytes, chunk_size: u32) -> Bytes {
+    let basic = match chunks.first().map(|byte| byte & 0x3f) {
+        Some(0) => 2,
+        Some(1) => 3,
+        _ => 1,
+    };
+    let field = |at: usize| chunks.get(at..).and_then(<[u8]>::first_chunk::<3>);
+    let extended = match field(basic) {
+        Some([0xff, 0xff, 0xff]) => 4,
+        _ => 0,
+    };
+    let start = basic + 11 + extended;
+    let Some(mut rest) = chunks.get(start..) else {
+        return Bytes::new();
+    };
+    let chunk_size = chunk_size.max(1) as usize;
+    if rest.len() <= chunk_size {
+        return chunks.slice(start..);
+    }
+    let mut payload = BytesMut::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(chunk_size.min(rest.len()));
+        payload.extend_from_slice(part);
+        rest = behind.get(basic + extended..).unwrap_or_default();
+    }
+    payload.freeze()
+}
+
 fn write_absolute(id: u32, payload: &[u8], message: &Message, chunk_size: u32, out: &mut BytesMut) {
     let extended = (message.timestamp >= EXTENDED).then_some(message.timestamp);
     put_basic_header(out, 0, id);

@@ -148,7 +148,7 @@ impl ClientEnd {
         // its messages.
         let (events, read) = (self.events, self.taken);
         assert!(events <= read, "{events} events of {read} bytes");
-        assert!(payload <= taken + LIMITS.max_partial_bytes);
+        assert!(payload <= taken + LIMITS.max_held_bytes);
         assert!(
             self.sent_count <= self.allowed,
             "{} bytes sent, {} allowed",

@@ -3,7 +3,7 @@
 //! corpus's: a new choice goes behind the others.
 
 use livehost_wire::{
-    amf0::{Properties, Value},
+    amf0::{Properties, TypedObject, Value},
     amf3,
 };
 
@@ -165,12 +165,12 @@ impl<'a> Program<'a> {
                 timezone: 0,
             },
             9 => Value::Reference(self.byte()?.into()),
-            10 => Value::TypedObject {
+            10 => Value::TypedObject(Box::new(TypedObject {
                 class_name: self.text()?,
                 properties: self.properties_at(depth)?,
-            },
+            })),
             11 => Value::XmlDocument(self.text()?),
-            12 => Value::AvmPlus(self.value3(depth)?),
+            12 => Value::AvmPlus(Box::new(self.value3(depth)?)),
             _ => Value::Unsupported,
         })
     }

@@ -13,19 +13,21 @@ use crate::{
         Output, SessionError,
         server::{ServerConfig, ServerEvent, ServerSession},
     },
+    shared_object::SharedObjectMessage,
 };
 
 /// Small, so that a short program passes them.
 pub(super) const LIMITS: ReaderLimits = ReaderLimits {
-    max_chunk_size: 1 << 20,
     max_message_size: 1 << 16,
+    max_ignored_size: 0,
     max_chunk_streams: 8,
-    max_partial_bytes: 1 << 17,
+    max_held_bytes: 1 << 17,
 };
+/// Smaller, so that a publication makes a difference.
+const MAX_CALL: u32 = 1 << 14;
 
-/// Most bytes held for a peer: what [`LIMITS`] say, doubled by buffers that
-/// grow, and the first buffer of each chunk stream.
-pub(super) const MAX_HELD: usize = 2 * (1 << 17) + 8 * 4096;
+/// Most bytes held for a peer: what [`LIMITS`] say.
+pub(super) const MAX_HELD: usize = LIMITS.max_held_bytes;
 
 /// Bytes sent for one received, at most: a ping costs 7 and gives 12, the
 /// shortest `play` gives some hundred.
@@ -71,6 +73,7 @@ impl ServerEnd {
     pub(super) fn new(seed: u8) -> Self {
         let config = ServerConfig {
             limits: LIMITS,
+            max_call_size: MAX_CALL,
             max_streams: 4,
             ..ServerConfig::default()
         };
@@ -189,7 +192,7 @@ impl ServerEnd {
         // begun earlier is within the limits.
         let (events, read) = (self.events, self.taken);
         assert!(events <= read, "{events} events of {read} bytes");
-        assert!(payload <= taken + LIMITS.max_partial_bytes);
+        assert!(payload <= taken + LIMITS.max_held_bytes);
         assert!(
             self.sent_count <= self.allowed,
             "{} bytes sent, {} allowed",
@@ -261,7 +264,7 @@ impl ServerEnd {
             }
             Some(ServerEvent::SharedObject(message)) => {
                 self.session.finish_shared_object();
-                if !refuse {
+                if !refuse && let Ok(message) = SharedObjectMessage::decode(&message) {
                     let body = message.encode();
                     self.allowed += body.len();
                     self.session.send_shared_object(body);

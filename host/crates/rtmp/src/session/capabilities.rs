@@ -83,17 +83,19 @@ impl FourCcInfoMap {
 
     fn of_list(value: Option<&Value>) -> Self {
         let mut map = Self::default();
-        let names: Vec<_> = match value {
-            Some(Value::StrictArray(names)) => names.iter().collect(),
-            // A list as some AMF libraries write it.
-            Some(other) => other
-                .as_object()
-                .map(|entries| entries.iter().map(|(_, name)| name).collect())
-                .unwrap_or_default(),
-            None => Vec::new(),
+        let mut add = |name: &Value| {
+            if let Some(name) = name.as_str() {
+                map.add(name, four_cc_info::CAN_DECODE | four_cc_info::CAN_FORWARD);
+            }
         };
-        for name in names.into_iter().filter_map(Value::as_str) {
-            map.add(name, four_cc_info::CAN_DECODE | four_cc_info::CAN_FORWARD);
+        match value {
+            Some(Value::StrictArray(names)) => names.iter().for_each(add),
+            // A list as some AMF libraries write it.
+            Some(other) => {
+                let entries = other.as_object().into_iter().flat_map(Properties::iter);
+                entries.for_each(|(_, name)| add(name));
+            }
+            None => {}
         }
         map
     }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use livehost_wire::amf0::{Properties, Value};
 
-pub use event::{ClientEvent, Refused, Rejection};
+pub use event::{ClientEvent, Redirect, Refused, Rejection};
 
 use super::{Link, Output, SessionError};
 use crate::{
@@ -53,7 +53,8 @@ pub struct ClientConfig {
     pub handshake: HandshakeKind,
     /// Outbound chunk size in bytes, set once connected.
     pub chunk_size: u32,
-    /// The server acknowledges after so many bytes.
+    /// The server acknowledges after so many bytes, and is acknowledged after
+    /// no more.
     pub window_ack_size: u32,
     /// Limits on what is read.
     pub limits: ReaderLimits,
@@ -175,7 +176,10 @@ impl ClientSession {
                     match handshake.handle_input(input, &mut self.out)? {
                         Progress::NeedMore => return Ok(()),
                         Progress::Done => {
-                            let link = Link::new(self.config.limits);
+                            let mut link = Link::new(self.config.limits);
+                            // Servers that announce no window are acknowledged
+                            // all the same, as librtmp and FFmpeg do it.
+                            link.acknowledge_within(self.config.window_ack_size);
                             self.phase = Phase::Messages(Box::new(link));
                             self.connect();
                         }
@@ -205,6 +209,16 @@ impl ClientSession {
     /// True once the server accepted `connect`.
     pub fn is_connected(&self) -> bool {
         self.connected
+    }
+
+    /// The message streams of whose next message of media some bytes came since
+    /// this was asked last, but not all.
+    pub fn media_in_progress(&mut self) -> impl Iterator<Item = u32> + '_ {
+        let link = match &mut self.phase {
+            Phase::Handshake(_) => None,
+            Phase::Messages(link) => Some(link),
+        };
+        link.into_iter().flat_map(|link| link.media_in_progress())
     }
 
     /// Bytes held for the peer: messages in the making, and what waits for
@@ -316,8 +330,8 @@ impl ClientSession {
     fn start(&mut self) {
         self.connected = true;
         let window = ProtocolControl::WindowAckSize(self.config.window_ack_size);
-        self.send(&window.to_message());
         if let Phase::Messages(link) = &mut self.phase {
+            link.send_control(&window);
             link.set_out_chunk_size(self.config.chunk_size);
         }
         for intent in std::mem::take(&mut self.waiting) {

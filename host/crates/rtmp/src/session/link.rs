@@ -35,6 +35,9 @@ pub(crate) struct Link {
     acknowledged: u64,
     /// The window that we announced last, in bytes.
     own_window: Option<u32>,
+    /// What the peer may send ahead of an acknowledgement, as far as we said,
+    /// in bytes.
+    peer_bandwidth: Option<u32>,
     /// Whether the last Set Peer Bandwidth in force was a hard one.
     hard_limit: bool,
 }
@@ -50,8 +53,21 @@ impl Link {
             peer_window: None,
             acknowledged: 0,
             own_window: None,
+            peer_bandwidth: None,
             hard_limit: false,
         }
+    }
+
+    /// Other limits on what is read, from the next message on.
+    pub(crate) fn set_limits(&mut self, limits: ReaderLimits) {
+        self.reader.set_limits(limits);
+    }
+
+    /// The message streams of media that isn't complete, and of which something
+    /// came since this was asked last.
+    pub(crate) fn media_in_progress(&mut self) -> impl Iterator<Item = u32> + '_ {
+        let progress = self.reader.progress();
+        progress.filter_map(|(type_id, stream)| type_id::is_media(type_id).then_some(stream))
     }
 
     /// Reads up to the end of the next message, answers it if it is protocol
@@ -77,23 +93,29 @@ impl Link {
         Ok(message)
     }
 
-    /// Queues `message`. A window size is remembered, to tell whether the peer
-    /// asks for another; for a chunk size use [`Link::set_out_chunk_size`].
+    /// Queues `message`. For a chunk size use [`Link::set_out_chunk_size`].
     pub(crate) fn send(&mut self, message: &Message) {
-        if message.type_id == type_id::WINDOW_ACK_SIZE
-            && let Ok(ProtocolControl::WindowAckSize(size)) =
-                ProtocolControl::decode(message.type_id, &message.payload)
-        {
-            self.own_window = Some(size);
-        }
         if self.out.is_empty() {
             self.out.reserve(USUAL_OUTPUT);
         }
         self.writer.write(message, &mut self.out);
     }
 
-    fn send_control(&mut self, control: &ProtocolControl) {
+    /// Queues a control message. A window size is remembered, to tell whether
+    /// the peer asks for another, and a bandwidth, to acknowledge by it.
+    pub(crate) fn send_control(&mut self, control: &ProtocolControl) {
+        match *control {
+            ProtocolControl::WindowAckSize(size) => self.own_window = Some(size),
+            ProtocolControl::SetPeerBandwidth { size, .. } => self.acknowledge_within(size),
+            _ => {}
+        }
         self.send(&control.to_message());
+    }
+
+    /// Acknowledges often enough for a peer that sends at most so many bytes
+    /// ahead, whatever window it announces.
+    pub(crate) fn acknowledge_within(&mut self, bytes: u32) {
+        self.peer_bandwidth = Some(bytes);
     }
 
     /// Tells the peer the chunk size of what follows, and uses it.
@@ -113,9 +135,14 @@ impl Link {
         (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
     }
 
+    /// Bytes of messages in the making.
+    pub(crate) fn partial_bytes(&self) -> usize {
+        self.reader.held_bytes()
+    }
+
     /// Bytes held: messages in the making, and what waits to be taken.
     pub(crate) fn buffered_bytes(&self) -> usize {
-        self.reader.allocated_bytes().saturating_add(self.out.len())
+        self.reader.held_bytes().saturating_add(self.out.len())
     }
 
     /// Bytes received, handshake included.
@@ -152,8 +179,13 @@ impl Link {
     /// Acknowledges once half the peer's window was received since the last
     /// time: a peer that stops at a full window never has to, however it
     /// counts.
+    ///
+    /// The window is the one that it announced; but a peer that was given a
+    /// bandwidth stops there (section 5.4.5), and some never announce a window.
     fn acknowledge(&mut self) {
-        let Some(window) = self.peer_window.filter(|window| *window > 0) else {
+        let windows = [self.peer_window, self.peer_bandwidth];
+        let windows = windows.into_iter().flatten().filter(|size| *size > 0);
+        let Some(window) = windows.min() else {
             return;
         };
         let received = self.bytes_received();
@@ -250,7 +282,7 @@ mod tests {
             message_stream_id: 1,
             payload: Bytes::from(vec![0; 100]),
         };
-        // No window, no acknowledgement.
+        // No window, and none that we set: no acknowledgement.
         for _ in 0..100 {
             assert_eq!(pair.deliver(&media), []);
         }
@@ -272,6 +304,35 @@ mod tests {
             }
         }
         assert_eq!(count, 10);
+    }
+
+    #[test]
+    fn acknowledges_by_the_bandwidth_that_the_peer_was_given() {
+        let mut pair = Pair::new();
+        let media = Message {
+            chunk_stream_id: 4,
+            timestamp: 0,
+            type_id: type_id::VIDEO,
+            message_stream_id: 1,
+            payload: Bytes::from(vec![0; 100]),
+        };
+        pair.link.send_control(&ProtocolControl::SetPeerBandwidth {
+            size: 10_000,
+            limit: LimitType::Dynamic,
+        });
+        controls(&mut pair.link, &mut pair.reader);
+        let count = |pair: &mut Pair| (0..180).map(|_| pair.deliver(&media).len()).sum();
+        // 180 messages of about 103 bytes.
+        let counted: usize = count(&mut pair);
+        assert!((3..=4).contains(&counted), "{counted}");
+        // A larger window is no reason to let it stand still; a smaller one is
+        // what the peer wants.
+        assert_eq!(pair.control(&ProtocolControl::WindowAckSize(50_000)), []);
+        let counted: usize = count(&mut pair);
+        assert!((3..=4).contains(&counted), "{counted}");
+        pair.control(&ProtocolControl::WindowAckSize(5000));
+        let counted: usize = count(&mut pair);
+        assert!((7..=8).contains(&counted), "{counted}");
     }
 
     #[test]
@@ -316,7 +377,7 @@ mod tests {
     fn a_window_we_announced_is_not_announced_again() {
         let mut pair = Pair::new();
         pair.link
-            .send(&ProtocolControl::WindowAckSize(5000).to_message());
+            .send_control(&ProtocolControl::WindowAckSize(5000));
         controls(&mut pair.link, &mut pair.reader);
         let limit = LimitType::Hard;
         let mut ask = |size| pair.control(&ProtocolControl::SetPeerBandwidth { size, limit });

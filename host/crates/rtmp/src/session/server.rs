@@ -29,13 +29,19 @@ use crate::control::{ProtocolControl, UserControl};
 use crate::data;
 use crate::handshake::{Progress, RANDOM_LEN, ServerHandshake};
 use crate::message::{Message, type_id};
-use crate::shared_object::SharedObjectMessage;
+
+/// What may be held of the messages of a client that was not let in yet, in
+/// bytes. The longest is its `connect`.
+const MAX_BEFORE_CONNECT: u32 = 64 << 10;
 
 /// What the server tells and allows its clients.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerConfig {
-    /// Limits on what is read.
+    /// Limits on what is read from a client that publishes.
     pub limits: ReaderLimits,
+    /// The longest message of one that was let in and does not publish, in
+    /// bytes: calls and shared objects.
+    pub max_call_size: u32,
     /// Outbound chunk size in bytes, unless a connection is granted another.
     pub chunk_size: u32,
     /// The client acknowledges after so many bytes, and the server's own
@@ -49,9 +55,37 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             limits: ReaderLimits::default(),
+            max_call_size: 512 << 10,
             chunk_size: 60_000,
             window_ack_size: 2_500_000,
             max_streams: 32,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Limits on what is read until `connect` is accepted.
+    fn before_connect(&self) -> ReaderLimits {
+        let size = MAX_BEFORE_CONNECT.min(self.without_publication().max_message_size);
+        ReaderLimits {
+            max_message_size: size,
+            max_ignored_size: 0,
+            max_held_bytes: size as usize,
+            ..self.limits
+        }
+    }
+
+    /// Limits on what is read of a client that publishes nothing. Media is
+    /// nothing to it, but encoders send some before they hear that they may
+    /// not, and after they were told that it is over.
+    fn without_publication(&self) -> ReaderLimits {
+        let size = self.max_call_size.min(self.limits.max_message_size);
+        let held = ReaderLimits::of_messages(size).max_held_bytes;
+        ReaderLimits {
+            max_message_size: size,
+            max_ignored_size: self.limits.max_message_size,
+            max_held_bytes: held.min(self.limits.max_held_bytes),
+            ..self.limits
         }
     }
 }
@@ -138,7 +172,7 @@ impl ServerSession {
     /// having encrypted it in place reads the size out of what that left
     /// (`rtmpproto.c`: `handle_chunk_size`).
     pub fn after_handshake(config: ServerConfig) -> Self {
-        let link = Link::new(config.limits);
+        let link = Link::new(config.before_connect());
         Self {
             spares_publishers: true,
             ..Self::in_phase(config, Phase::Messages(Box::new(link)))
@@ -174,7 +208,8 @@ impl ServerSession {
                     match handshake.handle_input(input, &mut self.out)? {
                         Progress::NeedMore => return Ok(()),
                         Progress::Done => {
-                            self.phase = Phase::Messages(Box::new(Link::new(self.config.limits)));
+                            let link = Link::new(self.config.before_connect());
+                            self.phase = Phase::Messages(Box::new(link));
                         }
                     }
                 }
@@ -233,10 +268,43 @@ impl ServerSession {
         self.question.is_some()
     }
 
+    /// The message streams that are published, and of whose next message some
+    /// bytes came since this was asked last, but not all.
+    pub fn media_in_progress(&mut self) -> impl Iterator<Item = u32> + '_ {
+        let link = match &mut self.phase {
+            Phase::Handshake(_) => None,
+            Phase::Messages(link) => Some(link),
+        };
+        let streams = &self.streams;
+        let progress = link.into_iter().flat_map(|link| link.media_in_progress());
+        progress
+            .filter(|stream| matches!(streams.get(stream), Some(StreamState::Publishing { .. })))
+    }
+
+    /// Reads within the limits that belong to what the client was granted.
+    fn follow_trust(&mut self) {
+        let limits = if self.is_publishing() {
+            self.config.limits
+        } else {
+            self.config.without_publication()
+        };
+        if let Phase::Messages(link) = &mut self.phase {
+            link.set_limits(limits);
+        }
+    }
+
     fn is_publishing(&self) -> bool {
         self.streams
             .values()
             .any(|state| matches!(state, StreamState::Publishing { .. }))
+    }
+
+    /// Bytes of messages whose end has not come yet.
+    pub fn partial_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Handshake(_) => 0,
+            Phase::Messages(link) => link.partial_bytes(),
+        }
     }
 
     /// Bytes held for the peer: messages in the making, and what waits for
@@ -285,7 +353,7 @@ impl ServerSession {
                 Ok(())
             }
             type_id::SHARED_OBJECT_AMF0 | type_id::SHARED_OBJECT_AMF3 => {
-                self.handle_shared_object(&message)
+                self.handle_shared_object(message)
             }
             // Protocol control was applied by the link; types nobody defined
             // are passed over.
@@ -318,17 +386,16 @@ impl ServerSession {
         }
     }
 
-    fn handle_shared_object(&mut self, message: &Message) -> Result<(), SessionError> {
+    fn handle_shared_object(&mut self, message: Message) -> Result<(), SessionError> {
         if self.connection != Connection::Connected {
             return Err(SessionError::Violation {
                 expected: "connect as the first command",
                 found: "a shared object message".to_owned(),
             });
         }
-        let said = SharedObjectMessage::decode(message)?;
         self.shares_in_amf3 = message.type_id == type_id::SHARED_OBJECT_AMF3;
         self.question = Some(Question::SharedObject);
-        self.events.push_back(ServerEvent::SharedObject(said));
+        self.events.push_back(ServerEvent::SharedObject(message));
         Ok(())
     }
 

@@ -9,12 +9,13 @@
 //! Values are passed on, not looked into: they are [`Bytes`] of AMF0 here, so
 //! that one kept costs what it says and no more.
 
+mod decode;
 pub mod object;
 #[cfg(test)]
 mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use livehost_wire::amf0::{self, DecodeError, Value};
+use livehost_wire::amf0::DecodeError;
 use thiserror::Error;
 
 use crate::message::{Message, type_id};
@@ -24,6 +25,8 @@ use crate::message::{Message, type_id};
 const CHUNK_STREAM: u32 = 3;
 /// Events of one message: as many as an object has properties, usually.
 const MAX_EVENTS: usize = 1024;
+/// Bytes of an event's kind and length.
+const EVENT_HEAD: usize = 5;
 /// How a persistent object is flagged.
 const PERSISTENT: u32 = 2;
 
@@ -99,40 +102,6 @@ pub enum SharedObjectError {
 }
 
 impl SharedObjectMessage {
-    /// Reads a message of type 19 or 16. The latter begins with a byte that is
-    /// skipped; its values may switch to AMF3 and are converted.
-    ///
-    /// # Errors
-    /// When it is another message, too short, or its values are no AMF.
-    pub fn decode(message: &Message) -> Result<Self, SharedObjectError> {
-        let mut body: &[u8] = match message.type_id {
-            type_id::SHARED_OBJECT_AMF0 => &message.payload,
-            type_id::SHARED_OBJECT_AMF3 => message.payload.get(1..).unwrap_or_default(),
-            other => return Err(SharedObjectError::MessageType(other)),
-        };
-        let name = text(&mut body, "the object's name")?;
-        let version = uint(&mut body, "the version")?;
-        let persistent = uint(&mut body, "the persistence")? == PERSISTENT;
-        uint(&mut body, "the flags")?;
-        let mut events = Vec::new();
-        while let Some((kind, rest)) = body.split_first() {
-            if events.len() >= MAX_EVENTS {
-                return Err(SharedObjectError::TooManyEvents);
-            }
-            body = rest;
-            let length = uint(&mut body, "an event's length")?;
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            let data = take(&mut body, length, "an event")?;
-            events.push(Event::decode(*kind, data)?);
-        }
-        Ok(Self {
-            name,
-            version,
-            persistent,
-            events,
-        })
-    }
-
     /// The AMF0 message (type 19) that says this.
     pub fn to_message(&self) -> Message {
         Message {
@@ -146,7 +115,10 @@ impl SharedObjectMessage {
 
     /// The body of that message; [`message`] makes one of it.
     pub fn encode(&self) -> Bytes {
-        let mut payload = BytesMut::new();
+        let events = self.events.iter().map(Event::encoded_len);
+        let events = events.fold(0, usize::saturating_add);
+        let head = self.name.len().saturating_add(2 + 12);
+        let mut payload = BytesMut::with_capacity(head.saturating_add(events));
         put_text(&mut payload, &self.name);
         payload.put_u32(self.version);
         payload.put_u32(if self.persistent { PERSISTENT } else { 0 });
@@ -179,130 +151,72 @@ pub fn message(body: Bytes, amf3: bool) -> Message {
 }
 
 impl Event {
-    fn decode(kind: u8, mut data: &[u8]) -> Result<Self, SharedObjectError> {
-        const NAME: &str = "a property's name";
-        let data = &mut data;
-        Ok(match kind {
-            1 => Self::Use,
-            2 => Self::Release,
-            3 => Self::RequestChange(text(data, NAME)?, value(data)?),
-            4 => {
-                let mut pairs = Vec::new();
-                while !data.is_empty() {
-                    pairs.push((text(data, NAME)?, value(data)?));
-                }
-                Self::Change(pairs)
-            }
-            5 => Self::Success(text(data, NAME)?),
-            6 => {
-                let values = amf0::decode_all(data)?.into_iter().map(plain);
-                Self::SendMessage(exact(&values.collect::<Vec<_>>()))
-            }
-            7 => Self::Status {
-                code: text(data, "a status code")?,
-                level: text(data, "a status level")?,
-            },
-            8 => Self::Clear,
-            9 => Self::Remove(text(data, NAME)?),
-            10 => Self::RequestRemove(text(data, NAME)?),
-            11 => Self::UseSuccess,
-            other => Self::Unknown(other),
-        })
+    /// As long as [`Event::encode`] makes it, or more where it clips a text.
+    fn encoded_len(&self) -> usize {
+        let pair = |name: &str, other: usize| name.len().saturating_add(other).saturating_add(2);
+        let data = match self {
+            Self::RequestChange(name, value) => pair(name, value.len()),
+            Self::Change(pairs) => pairs
+                .iter()
+                .map(|(name, value)| pair(name, value.len()))
+                .fold(0, usize::saturating_add),
+            Self::Success(name) | Self::Remove(name) | Self::RequestRemove(name) => pair(name, 0),
+            Self::SendMessage(values) => values.len(),
+            Self::Status { code, level } => pair(code, pair(level, 0)),
+            Self::Use | Self::Release | Self::Clear | Self::UseSuccess | Self::Unknown(_) => 0,
+        };
+        data.saturating_add(EVENT_HEAD)
     }
 
     fn encode(&self, out: &mut BytesMut) {
-        let mut data = BytesMut::new();
+        let start = out.len();
+        out.put_slice(&[0; EVENT_HEAD]);
         let kind = match self {
             Self::Use => 1,
             Self::Release => 2,
             Self::RequestChange(name, value) => {
-                put_text(&mut data, name);
-                data.put_slice(value);
+                put_text(out, name);
+                out.put_slice(value);
                 3
             }
             Self::Change(pairs) => {
                 for (name, value) in pairs {
-                    put_text(&mut data, name);
-                    data.put_slice(value);
+                    put_text(out, name);
+                    out.put_slice(value);
                 }
                 4
             }
             Self::Success(name) => {
-                put_text(&mut data, name);
+                put_text(out, name);
                 5
             }
             Self::SendMessage(values) => {
-                data.put_slice(values);
+                out.put_slice(values);
                 6
             }
             Self::Status { code, level } => {
-                put_text(&mut data, code);
-                put_text(&mut data, level);
+                put_text(out, code);
+                put_text(out, level);
                 7
             }
             Self::Clear => 8,
             Self::Remove(name) => {
-                put_text(&mut data, name);
+                put_text(out, name);
                 9
             }
             Self::RequestRemove(name) => {
-                put_text(&mut data, name);
+                put_text(out, name);
                 10
             }
             Self::UseSuccess => 11,
             Self::Unknown(kind) => *kind,
         };
-        out.put_u8(kind);
-        out.put_u32(u32::try_from(data.len()).unwrap_or(u32::MAX));
-        out.put_slice(&data);
-    }
-}
-
-fn take<'a>(
-    input: &mut &'a [u8],
-    count: usize,
-    field: &'static str,
-) -> Result<&'a [u8], SharedObjectError> {
-    let Some((taken, rest)) = input.split_at_checked(count) else {
-        return Err(SharedObjectError::TooShort {
-            field,
-            expected: count,
-            found: input.len(),
-        });
-    };
-    *input = rest;
-    Ok(taken)
-}
-
-fn uint(input: &mut &[u8], field: &'static str) -> Result<u32, SharedObjectError> {
-    let bytes = take(input, 4, field)?;
-    Ok(bytes.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
-}
-
-fn text(input: &mut &[u8], field: &'static str) -> Result<String, SharedObjectError> {
-    let length = take(input, 2, field)?;
-    let length = length
-        .iter()
-        .fold(0, |n: usize, byte| n << 8 | usize::from(*byte));
-    let bytes = take(input, length, field)?;
-    Ok(String::from_utf8_lossy(bytes).into_owned())
-}
-
-/// One value, as AMF0 whatever it was.
-fn value(input: &mut &[u8]) -> Result<Bytes, SharedObjectError> {
-    let value = plain(amf0::decode(input)?);
-    Ok(exact(&[value]))
-}
-
-/// Values as AMF0, in a buffer that has no more room than it needs.
-fn exact(values: &[Value]) -> Bytes {
-    Bytes::copy_from_slice(&amf0::encode_all(values))
-}
-
-fn plain(value: Value) -> Value {
-    match value {
-        Value::AvmPlus(value) => Value::from(value),
-        value => value,
+        let written = out.get_mut(start..).unwrap_or_default();
+        let length = written.len().saturating_sub(EVENT_HEAD);
+        if let Some((head, _)) = written.split_first_chunk_mut::<EVENT_HEAD>() {
+            let [l1, l2, l3, l4] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+            *head = [kind, l1, l2, l3, l4];
+        }
     }
 }
 

@@ -128,6 +128,79 @@ fn values_in_amf3_become_amf0() {
     );
 }
 
+/// `x` is an array of references to one text of `length` bytes.
+fn references(length: usize, count: usize) -> Vec<u8> {
+    let u29 = |n: usize| {
+        [
+            (n >> 14 | 0x80) as u8,
+            (n >> 7 | 0x80) as u8,
+            (n & 0x7f) as u8,
+        ]
+    };
+    let mut value = [b"\0\x01x\x11\x09", &u29(count << 1 | 1)[..], b"\x01\x06"].concat();
+    value.extend(u29(length << 1 | 1));
+    value.extend(vec![b'a'; length]);
+    value.extend(b"\x06\0".repeat(count - 1));
+    value
+}
+
+fn message_of(events: &[(u8, &[u8])]) -> Message {
+    let mut payload = message(false, vec![]).encode().to_vec();
+    for (kind, data) in events {
+        payload.push(*kind);
+        payload.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
+        payload.extend_from_slice(data);
+    }
+    super::message(payload.into(), false)
+}
+
+#[test]
+fn all_values_of_a_message_share_its_budget() {
+    // One of them is a megabyte.
+    let value = references(5_800, 180);
+    let decoded = |events: &[(u8, &[u8])]| SharedObjectMessage::decode(&message_of(events));
+    let small = references(5_800, 20);
+    assert!(decoded(&[(3, &small)]).is_ok());
+    let over = |result: Result<_, _>| {
+        let Err(SharedObjectError::Amf(DecodeError::TooMuchMemory { limit, .. })) = result else {
+            panic!("another answer");
+        };
+        limit
+    };
+    assert!(over(decoded(&[(3, &value)])) < 1_200_000);
+    assert!(over(decoded(&[(3, &small[..]); 20])) < 3_000_000);
+    // The values of one event count together as well.
+    assert!(over(decoded(&[(4, &small.repeat(20))])) < 3_000_000);
+    // So do the names, and what is empty.
+    assert!(over(decoded(&[(4, &b"\0\0\x05".repeat(200_000))])) < 6_000_000);
+}
+
+#[test]
+fn who_denies_need_not_look_at_values() {
+    let events: [(u8, &[u8]); 5] = [
+        (1, b""),
+        (3, b"\0\x01xno AMF"),
+        (4, b"\0\x01xno AMF"),
+        (6, b"no AMF"),
+        (10, b"\0\x01y"),
+    ];
+    let denied = message_of(&events);
+    assert!(SharedObjectMessage::decode(&denied).is_err());
+    let names = SharedObjectMessage::decode_names(&denied).unwrap();
+    let empty = Bytes::new;
+    assert_eq!(
+        names.events,
+        [
+            Event::Use,
+            Event::RequestChange("x".into(), empty()),
+            Event::Change(vec![]),
+            Event::SendMessage(empty()),
+            Event::RequestRemove("y".into())
+        ]
+    );
+    assert!(SharedObjectMessage::decode_names(&message_of(&[(3, b"\0\x09x")])).is_err());
+}
+
 /// What the client and the others were told.
 fn ruled(
     object: &mut SharedObject,

@@ -5,9 +5,11 @@
 
 mod harness;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use harness::{Pair, frame};
 use livehost_rtmp::{
+    chunk::Writer,
+    command::Command,
     data::DataMessage,
     handshake::HandshakeKind,
     session::{
@@ -56,8 +58,8 @@ fn connect_with_either_handshake_in_pieces_of_any_size() {
             let [ServerEvent::Connect(connect)] = &server[..] else {
                 panic!("{server:?}");
             };
-            assert_eq!(connect.app, "live");
-            assert_eq!(connect.tc_url, "rtmp://localhost/live");
+            assert_eq!(connect.app(), "live");
+            assert_eq!(connect.tc_url(), "rtmp://localhost/live");
             assert!(!pair.client.is_connected());
             pair.server.accept_connect(None, None);
             pair.run().unwrap();
@@ -100,11 +102,9 @@ fn a_redirect_reaches_the_client() {
     let [ClientEvent::Rejected(rejection)] = &pair.client_events[..] else {
         panic!("{:?}", pair.client_events);
     };
-    let ex = rejection.info.get("ex").unwrap();
-    assert_eq!(
-        ex.get("redirect").and_then(Value::as_str),
-        Some("rtmp://other/live")
-    );
+    let redirect = rejection.redirect.as_ref().unwrap();
+    assert_eq!(redirect.url.as_deref(), Some("rtmp://other/live"));
+    assert_eq!(redirect.stream_url, None);
 }
 
 #[test]
@@ -132,6 +132,28 @@ fn publish_asked_for_ahead_starts_once_accepted() {
         pair.client_events
             .contains(&ClientEvent::PublishStarted { stream })
     );
+}
+
+#[test]
+fn a_publish_that_is_sent_again_is_answered_and_asked_about_once() {
+    let mut pair = publishing();
+    let mut writer = Writer::new();
+    let again = |name: &str| {
+        let arguments = vec![Value::from(name), Value::from("live")];
+        Command::new("publish", 9.0, arguments).to_message(3, 1)
+    };
+    let mut said = BytesMut::new();
+    for name in ["key", "key", "other"] {
+        writer.write(&again(name), &mut said);
+    }
+    let mut input = &said[..];
+    pair.server.handle_input(&mut input).unwrap();
+    pair.run().unwrap();
+    let (client, server) = pair.take_events();
+    assert_eq!(server, [], "nobody is asked");
+    let codes: Vec<_> = client.iter().map(code).collect();
+    let start = "NetStream.Publish.Start";
+    assert_eq!(codes, [start, start, "NetStream.Publish.BadName"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@ transcripts! {
     abort_drops_half_a_message
     acknowledgements_are_sent
     acknowledgements_of_players_are_read
+    acknowledgements_without_a_window
     aggregate_message
     aggregate_message_cut_short
     amf3_command
@@ -19,8 +20,9 @@ transcripts! {
     chunk_size_adopted_from_the_server
     chunk_size_before_connect
     chunk_size_below_128
-    chunk_size_of_2_gib_ends_the_session
+    chunk_size_of_2_gib
     chunk_size_stays_at_128
+    chunk_size_with_the_top_bit_ends_the_session
     chunk_stream_ids_of_three_bytes
     chunk_stream_ids_of_two_bytes
     chunk_streams_have_a_limit
@@ -69,6 +71,8 @@ transcripts! {
     hevc_labelled_as_avc
     interleaved_chunks
     invalid_fourcc_is_dropped
+    keyframe_ahead_of_a_refusal
+    keyframe_ahead_of_publish_start
     media_after_unpublish
     media_before_publish
     message_starts_with_fmt_3
@@ -113,9 +117,12 @@ transcripts! {
     publish_name_is_cut_at_its_query
     publish_of_a_busy_name
     publish_on_message_stream_0
+    publish_sent_twice
     publish_twice_on_one_message_stream
+    publish_waits_for_on_fc_publish
     publish_without_a_name_is_a_bad_name
     publish_without_a_type
+    publish_without_fc_publish
     rtmp_sample_access_is_sent
     seek_of_a_live_stream_fails
     set_data_frame_is_stripped

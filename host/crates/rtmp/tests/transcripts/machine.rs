@@ -6,6 +6,7 @@ use livehost_rtmp::{
         Output,
         server::{Media, MediaKind, ServerConfig, ServerEvent, ServerSession},
     },
+    shared_object::SharedObjectMessage,
 };
 use livehost_wire::amf0;
 
@@ -39,6 +40,11 @@ impl Machine {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(bytes) => self.output.extend(bytes),
+                Output::Event(ServerEvent::SharedObject(message))
+                    if SharedObjectMessage::decode(&message).is_err() =>
+                {
+                    self.failed = true;
+                }
                 Output::Event(event) => {
                     self.events.push(told(&event));
                     answered |= answer(&mut self.session, &event);
@@ -99,7 +105,7 @@ fn answer(session: &mut ServerSession, event: &ServerEvent) -> bool {
 /// An event as transcripts write it.
 fn told(event: &ServerEvent) -> String {
     match event {
-        ServerEvent::Connect(connect) => format!("connect {}", connect.app),
+        ServerEvent::Connect(connect) => format!("connect {}", connect.app()),
         ServerEvent::Publish(publish) => {
             format!(
                 "publish@{} {} {}",
@@ -111,7 +117,10 @@ fn told(event: &ServerEvent) -> String {
             let arguments = amf0::encode_all(arguments);
             format!("call {name} {}", shown(&arguments))
         }
-        ServerEvent::SharedObject(message) => format!("so {}", shown(&message.encode())),
+        ServerEvent::SharedObject(message) => match SharedObjectMessage::decode(message) {
+            Ok(message) => format!("so {}", shown(&message.encode())),
+            Err(error) => format!("so: {error}"),
+        },
         ServerEvent::Media(media) => told_media(media),
         ServerEvent::Unpublish { stream, reason } => {
             format!("unpublish@{stream} {}", reason.as_str())

@@ -3,7 +3,8 @@
 use super::{Properties, Value, marker};
 use crate::amf::{MAX_DEPTH, clip};
 use crate::amf3;
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::sink::{Length, Sink};
+use bytes::{Bytes, BytesMut};
 
 /// Appends one value to `out`.
 ///
@@ -16,6 +17,10 @@ pub fn encode(value: &Value, out: &mut BytesMut) {
 
 /// Appends a string value to `out`: as [`encode`] of a [`Value::String`].
 pub fn encode_string(text: &str, out: &mut BytesMut) {
+    put_string(text, out);
+}
+
+fn put_string(text: &str, out: &mut impl Sink) {
     if text.len() <= usize::from(u16::MAX) {
         out.put_u8(marker::STRING);
         put_name(text, out);
@@ -25,22 +30,29 @@ pub fn encode_string(text: &str, out: &mut BytesMut) {
     }
 }
 
-/// Encodes a sequence of values, such as the body of a command message.
+/// How many bytes these values are when they are encoded.
+pub fn encoded_len(values: &[Value]) -> usize {
+    let mut length = Length::default();
+    for value in values {
+        encode_at(value, &mut length, 0);
+    }
+    length.0
+}
+
+/// Encodes a sequence of values, such as the body of a command message, into as
+/// much memory as they need.
 pub fn encode_all(values: &[Value]) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut out = BytesMut::with_capacity(encoded_len(values));
     for value in values {
         encode(value, &mut out);
     }
     out.freeze()
 }
 
-fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
+fn encode_at(value: &Value, out: &mut impl Sink, depth: usize) {
     let inner = depth.saturating_add(1);
     match value {
-        Value::Object(_)
-        | Value::EcmaArray(_)
-        | Value::StrictArray(_)
-        | Value::TypedObject { .. }
+        Value::Object(_) | Value::EcmaArray(_) | Value::StrictArray(_) | Value::TypedObject(_)
             if depth >= MAX_DEPTH =>
         {
             out.put_u8(marker::NULL);
@@ -53,7 +65,7 @@ fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
             out.put_u8(marker::BOOLEAN);
             out.put_u8(u8::from(*value));
         }
-        Value::String(text) => encode_string(text, out),
+        Value::String(text) => put_string(text, out),
         Value::Object(properties) => {
             out.put_u8(marker::OBJECT);
             put_properties(properties, out, inner);
@@ -90,13 +102,10 @@ fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
             out.put_u8(marker::XML_DOCUMENT);
             put_long_text(text, out);
         }
-        Value::TypedObject {
-            class_name,
-            properties,
-        } => {
+        Value::TypedObject(object) => {
             out.put_u8(marker::TYPED_OBJECT);
-            put_name(class_name, out);
-            put_properties(properties, out, inner);
+            put_name(&object.class_name, out);
+            put_properties(&object.properties, out, inner);
         }
         Value::AvmPlus(value) => {
             out.put_u8(marker::AVM_PLUS);
@@ -105,7 +114,7 @@ fn encode_at(value: &Value, out: &mut BytesMut, depth: usize) {
     }
 }
 
-fn put_properties(properties: &Properties, out: &mut BytesMut, depth: usize) {
+fn put_properties(properties: &Properties, out: &mut impl Sink, depth: usize) {
     for (name, value) in properties.iter() {
         put_name(name, out);
         encode_at(value, out, depth);
@@ -113,18 +122,18 @@ fn put_properties(properties: &Properties, out: &mut BytesMut, depth: usize) {
     end_object(out);
 }
 
-pub(super) fn end_object(out: &mut BytesMut) {
+pub(super) fn end_object(out: &mut impl Sink) {
     out.put_u16(0);
     out.put_u8(marker::OBJECT_END);
 }
 
-pub(super) fn put_name(name: &str, out: &mut BytesMut) {
+pub(super) fn put_name(name: &str, out: &mut impl Sink) {
     let name = clip(name, usize::from(u16::MAX));
     out.put_u16(u16::try_from(name.len()).unwrap_or(u16::MAX));
     out.put_slice(name.as_bytes());
 }
 
-fn put_long_text(text: &str, out: &mut BytesMut) {
+fn put_long_text(text: &str, out: &mut impl Sink) {
     let max = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
     let text = clip(text, max);
     out.put_u32(count(text.len()));

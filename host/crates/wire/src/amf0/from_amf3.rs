@@ -1,7 +1,7 @@
 //! AMF3 values as the AMF0 values they correspond to, so that code that reads
 //! a command need not care which encoding its client chose.
 
-use super::{Properties, Value};
+use super::{Properties, TypedObject, Value};
 use crate::amf3;
 
 impl From<amf3::Value> for Value {
@@ -37,10 +37,10 @@ impl From<amf3::Value> for Value {
                 if object.class_name.is_empty() {
                     Self::Object(properties)
                 } else {
-                    Self::TypedObject {
+                    Self::TypedObject(Box::new(TypedObject {
                         class_name: object.class_name,
                         properties,
-                    }
+                    }))
                 }
             }
             amf3::Value::Wrapped { value, .. } => Self::from(*value),
@@ -49,7 +49,7 @@ impl From<amf3::Value> for Value {
             amf3::Value::VectorDouble { items, .. } => numbers(items),
             amf3::Value::VectorObject { items, .. } => array(items),
             value @ (amf3::Value::ByteArray(_) | amf3::Value::Dictionary { .. }) => {
-                Self::AvmPlus(value)
+                Self::AvmPlus(Box::new(value))
             }
         }
     }

@@ -8,8 +8,9 @@
 //! sequence becomes U+FFFD), ECMA arrays whose count is wrong (the end marker
 //! decides, section 2.10), and repeated property names.
 //!
-//! Limits of one decode call: [`MAX_DEPTH`] nested containers and
-//! [`MAX_VALUES`] values. No count that a peer announces reserves memory.
+//! Limits: [`MAX_DEPTH`] nested containers, and the memory that a message's
+//! [`Budget`](crate::Budget) has. A count that a peer announces reserves no
+//! more than the bytes behind it can fill.
 
 mod decode;
 mod encode;
@@ -18,10 +19,10 @@ mod object;
 #[cfg(test)]
 mod tests;
 
-pub use crate::amf::{DecodeError, MAX_DEPTH, MAX_VALUES};
+pub use crate::amf::{DecodeError, MAX_DEPTH};
 use crate::amf3;
-pub use decode::{decode, decode_all};
-pub use encode::{encode, encode_all, encode_string};
+pub use decode::{decode, decode_all, decode_all_within, decode_within};
+pub use encode::{encode, encode_all, encode_string, encoded_len};
 pub use object::ObjectWriter;
 
 /// Named values of an object, in order.
@@ -62,38 +63,49 @@ pub enum Value {
     /// An XML document's text.
     XmlDocument(String),
     /// An object with a registered class name.
-    TypedObject {
-        /// Its class.
-        class_name: String,
-        /// Its members.
-        properties: Properties,
-    },
+    TypedObject(Box<TypedObject>),
     /// A value in AMF3, behind the avmplus-object marker (section 3.1).
-    AvmPlus(amf3::Value),
+    AvmPlus(Box<amf3::Value>),
+}
+
+/// An object with its class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypedObject {
+    /// Its class.
+    pub class_name: String,
+    /// Its members.
+    pub properties: Properties,
 }
 
 impl Value {
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::String(text) | Self::AvmPlus(amf3::Value::String(text)) => Some(text),
+        match (self, self.as_amf3()) {
+            (Self::String(text), _) | (_, Some(amf3::Value::String(text))) => Some(text),
             _ => None,
         }
     }
 
     /// The number, from AMF3 integers too.
     pub fn as_f64(&self) -> Option<f64> {
-        match self {
-            Self::Number(number) | Self::AvmPlus(amf3::Value::Double(number)) => Some(*number),
-            Self::AvmPlus(amf3::Value::Integer(number)) => Some(f64::from(*number)),
+        match (self, self.as_amf3()) {
+            (Self::Number(number), _) | (_, Some(amf3::Value::Double(number))) => Some(*number),
+            (_, Some(amf3::Value::Integer(number))) => Some(f64::from(*number)),
             _ => None,
         }
     }
 
     /// The boolean. Numbers do not count as booleans.
     pub fn as_bool(&self) -> Option<bool> {
+        match (self, self.as_amf3()) {
+            (Self::Boolean(value), _) | (_, Some(amf3::Value::Boolean(value))) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn as_amf3(&self) -> Option<&amf3::Value> {
         match self {
-            Self::Boolean(value) | Self::AvmPlus(amf3::Value::Boolean(value)) => Some(*value),
+            Self::AvmPlus(value) => Some(value),
             _ => None,
         }
     }
@@ -102,9 +114,17 @@ impl Value {
     /// object has none until it is converted: `Value::from(amf3_value)`.
     pub fn as_object(&self) -> Option<&Properties> {
         match self {
-            Self::Object(properties)
-            | Self::EcmaArray(properties)
-            | Self::TypedObject { properties, .. } => Some(properties),
+            Self::Object(properties) | Self::EcmaArray(properties) => Some(properties),
+            Self::TypedObject(object) => Some(&object.properties),
+            _ => None,
+        }
+    }
+
+    /// The properties themselves, of what has some.
+    pub fn into_object(self) -> Option<Properties> {
+        match self {
+            Self::Object(properties) | Self::EcmaArray(properties) => Some(properties),
+            Self::TypedObject(object) => Some(object.properties),
             _ => None,
         }
     }

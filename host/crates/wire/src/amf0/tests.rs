@@ -48,14 +48,14 @@ fn every_type_has_the_bytes_of_the_specification() {
     golden(Value::Unsupported, b"\x0d");
     golden(Value::XmlDocument("<a/>".into()), b"\x0f\0\0\0\x04<a/>");
     golden(
-        Value::TypedObject {
+        Value::TypedObject(Box::new(TypedObject {
             class_name: "C".into(),
             properties: Properties::from([("x", Value::Undefined)]),
-        },
+        })),
         b"\x10\x00\x01C\x00\x01x\x06\x00\x00\x09",
     );
     golden(
-        Value::AvmPlus(amf3::Value::Integer(-1)),
+        Value::AvmPlus(Box::new(amf3::Value::Integer(-1))),
         b"\x11\x04\xff\xff\xff\xff",
     );
 }
@@ -221,12 +221,14 @@ fn encoding_writes_null_for_what_is_nested_too_deep() {
 }
 
 #[test]
-fn the_number_of_values_stops_at_its_limit() {
-    assert!(decode_all(&vec![0x05; MAX_VALUES]).is_ok());
-    assert_eq!(
-        decode_all(&vec![0x05; MAX_VALUES + 1]),
-        Err(DecodeError::TooManyValues { offset: MAX_VALUES })
-    );
+fn what_values_cost_stops_at_the_budget_of_the_message() {
+    let nulls = |count: usize| decode_all(&vec![0x05; count]);
+    assert!(nulls(8_000).is_ok());
+    let DecodeError::TooMuchMemory { offset, limit } = nulls(100_000).unwrap_err() else {
+        panic!("another error");
+    };
+    assert_eq!(limit, (1 << 20) + 800_000);
+    assert!((8_000..100_000).contains(&offset));
     // AMF3 values count on, references expanded: an array of 1000 nulls, then
     // 70 references to it.
     let mut bytes = b"\x11\x09\x81\x0f\x01\x09\x8f\x51\x01".to_vec();
@@ -236,8 +238,35 @@ fn the_number_of_values_stops_at_its_limit() {
     bytes.extend([0x01; 64]);
     assert!(matches!(
         decode_one(&bytes),
-        Err(DecodeError::TooManyValues { .. })
+        Err(DecodeError::TooMuchMemory { .. })
     ));
+}
+
+#[test]
+fn the_values_of_a_message_share_its_budget() {
+    let mut budget = crate::Budget::of_message(0);
+    let text = encode_all(&["a".repeat(300_000).into()]);
+    let mut decoded = 0;
+    while decode_within(&mut &text[..], &mut budget).is_ok() {
+        decoded += 1;
+    }
+    assert_eq!(decoded, 3);
+}
+
+#[test]
+fn as_many_numbers_as_a_message_can_hold_are_read() {
+    let numbers: Vec<_> = (0..50_000).map(|n| Value::Number(f64::from(n))).collect();
+    let array = Value::StrictArray(numbers);
+    let encoded = encode_all(std::slice::from_ref(&array));
+    assert_eq!(decode_one(&encoded), Ok(array));
+}
+
+#[test]
+fn what_is_encoded_takes_as_much_memory_as_it_has_bytes() {
+    let values = [Value::from("text"), Value::Number(1.0)];
+    let encoded = encode_all(&values);
+    assert_eq!(encoded.len(), encoded_len(&values));
+    assert_eq!(Vec::from(encoded.clone()).capacity(), encoded.len());
 }
 
 #[test]
@@ -289,7 +318,7 @@ fn amf3_values_convert_to_the_amf0_values_they_stand_for() {
     };
     assert!(matches!(Value::from(wrapped), Value::StrictArray(_)));
     let bytes = amf3::Value::ByteArray(vec![1]);
-    assert_eq!(Value::from(bytes.clone()), Value::AvmPlus(bytes));
+    assert_eq!(Value::from(bytes.clone()), Value::AvmPlus(Box::new(bytes)));
 }
 
 /// Any value, nested up to eight deep.
@@ -308,7 +337,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<i32>()
             .prop_filter("29 bits", |n| (amf3::MIN_INTEGER..=amf3::MAX_INTEGER)
                 .contains(n))
-            .prop_map(|n| Value::AvmPlus(amf3::Value::Integer(n))),
+            .prop_map(|n| Value::AvmPlus(Box::new(amf3::Value::Integer(n)))),
     ];
     leaf.prop_recursive(8, 64, 6, |inner| {
         let properties = proptest::collection::vec((any::<String>(), inner.clone()), 0..6)
@@ -318,10 +347,10 @@ fn any_value() -> impl Strategy<Value = Value> {
             properties.clone().prop_map(Value::EcmaArray),
             proptest::collection::vec(inner, 0..6).prop_map(Value::StrictArray),
             (any::<String>(), properties).prop_map(|(class_name, properties)| {
-                Value::TypedObject {
+                Value::TypedObject(Box::new(TypedObject {
                     class_name,
                     properties,
-                }
+                }))
             }),
         ]
     })

@@ -2,19 +2,25 @@
 
 use super::expand::{Entry, Expander, Members, Node};
 use super::{Value, marker, wraps_one_value};
-use crate::amf::{Budget, DecodeError, deeper, text};
+use crate::amf::{DecodeError, clip, deeper, text};
+use crate::amf0;
+use crate::budget::Budget;
 use crate::cursor::Cursor;
 use std::rc::Rc;
 
+/// Bytes of a class name that an error repeats.
+const SHOWN: usize = 64;
+
 /// Decodes the value at the front of `input`, with reference tables of its
-/// own, and advances `input` past it.
+/// own, and advances `input` past it. What it may cost is what all of `input`
+/// may.
 ///
 /// # Errors
 /// When the bytes are no value, or pass a limit of this module; `input` is
 /// then left where it was.
 pub fn decode(input: &mut &[u8]) -> Result<Value, DecodeError> {
     let mut cursor = Cursor::new(input);
-    let value = decode_nested(&mut cursor, &mut Budget::new(), 0)?;
+    let value = decode_nested(&mut cursor, &mut Budget::of_message(input.len()), 0)?;
     *input = cursor.rest();
     Ok(value)
 }
@@ -26,11 +32,13 @@ pub fn decode(input: &mut &[u8]) -> Result<Value, DecodeError> {
 /// When any part of `input` is no value, or passes a limit of this module.
 pub fn decode_all(input: &[u8]) -> Result<Vec<Value>, DecodeError> {
     let mut cursor = Cursor::new(input);
-    let mut budget = Budget::new();
-    let mut parser = Parser::new();
+    let mut budget = Budget::of_message(input.len());
+    let mut parser = Parser::new(&mut budget);
     let mut values = Vec::new();
     while !cursor.is_empty() {
-        values.push(parser.decode(&mut cursor, &mut budget, 0)?);
+        let offset = cursor.offset();
+        let value = parser.decode(&mut cursor, 0)?;
+        parser.budget.push(&mut values, value, offset)?;
     }
     Ok(values)
 }
@@ -42,7 +50,7 @@ pub(crate) fn decode_nested(
     budget: &mut Budget,
     depth: usize,
 ) -> Result<Value, DecodeError> {
-    Parser::new().decode(cursor, budget, depth)
+    Parser::new(budget).decode(cursor, depth)
 }
 
 /// What an object of some class looks like (section 3.12, U29O-traits).
@@ -54,16 +62,15 @@ struct Traits {
     externalizable: bool,
 }
 
-/// The reference tables (section 2.2), and what parsing may still produce.
+/// The reference tables (section 2.2). The graph and the tree that it expands to
+/// are paid for by one budget.
 #[derive(Debug)]
-struct Parser {
+struct Parser<'b> {
     strings: Vec<Rc<str>>,
     objects: Vec<Entry>,
     traits: Vec<Rc<Traits>>,
     empty: Rc<str>,
-    /// Bounds the size of the graph; the expanded tree has the caller's
-    /// budget.
-    nodes: Budget,
+    budget: &'b mut Budget,
 }
 
 /// The first field of most values: an index into a table, or that the value
@@ -73,27 +80,22 @@ enum Header {
     Inline(u32),
 }
 
-impl Parser {
-    fn new() -> Self {
+impl<'b> Parser<'b> {
+    fn new(budget: &'b mut Budget) -> Self {
         Self {
             strings: Vec::new(),
             objects: Vec::new(),
             traits: Vec::new(),
             empty: Rc::from(""),
-            nodes: Budget::new(),
+            budget,
         }
     }
 
-    fn decode(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        budget: &mut Budget,
-        depth: usize,
-    ) -> Result<Value, DecodeError> {
+    fn decode(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, DecodeError> {
         let node = self.node(cursor, depth)?;
         Expander {
             entries: &mut self.objects,
-            budget,
+            budget: self.budget,
             offset: cursor.offset(),
         }
         .value(&node, depth)
@@ -101,14 +103,13 @@ impl Parser {
 
     fn node(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Node, DecodeError> {
         let offset = cursor.offset();
-        self.nodes.values(1, offset)?;
         Ok(match cursor.u8()? {
-            marker::UNDEFINED => Node::Plain(Value::Undefined),
-            marker::NULL => Node::Plain(Value::Null),
-            marker::FALSE => Node::Plain(Value::Boolean(false)),
-            marker::TRUE => Node::Plain(Value::Boolean(true)),
-            marker::INTEGER => Node::Plain(Value::Integer(i29(cursor)?)),
-            marker::DOUBLE => Node::Plain(Value::Double(cursor.f64()?)),
+            marker::UNDEFINED => Node::Undefined,
+            marker::NULL => Node::Null,
+            marker::FALSE => Node::Boolean(false),
+            marker::TRUE => Node::Boolean(true),
+            marker::INTEGER => Node::Integer(i29(cursor)?),
+            marker::DOUBLE => Node::Double(cursor.f64()?),
             marker::STRING => Node::String(self.string(cursor)?),
             found @ (marker::XML_DOCUMENT
             | marker::DATE
@@ -155,7 +156,7 @@ impl Parser {
             Header::Inline(bits) => bits,
         };
         let index = self.objects.len();
-        self.objects.push(Entry::Open);
+        self.budget.push(&mut self.objects, Entry::Open, offset)?;
         let length = usize::try_from(bits).unwrap_or(usize::MAX);
         let entry = match marker {
             marker::DATE => leaf(
@@ -165,26 +166,30 @@ impl Parser {
                 0,
             ),
             marker::XML_DOCUMENT => {
-                let text = text(cursor, length)?;
+                let text = text(cursor, self.budget, length)?;
                 let size = text.len();
                 leaf(Value::XmlDocument(text), size)
             }
             marker::XML => {
-                let text = text(cursor, length)?;
+                let text = text(cursor, self.budget, length)?;
                 let size = text.len();
                 leaf(Value::Xml(text), size)
             }
-            marker::BYTE_ARRAY => leaf(Value::ByteArray(cursor.take(length)?.to_vec()), length),
+            marker::BYTE_ARRAY => {
+                let bytes = cursor.take(length)?;
+                self.budget.allocation(length, offset)?;
+                leaf(Value::ByteArray(bytes.to_vec()), length)
+            }
             marker::VECTOR_INT => {
-                let (fixed, items, size) = numbers(cursor, length, 4, Cursor::i32)?;
+                let (fixed, items, size) = numbers(cursor, self.budget, length, Cursor::i32)?;
                 leaf(Value::VectorInt { fixed, items }, size)
             }
             marker::VECTOR_UINT => {
-                let (fixed, items, size) = numbers(cursor, length, 4, Cursor::u32)?;
+                let (fixed, items, size) = numbers(cursor, self.budget, length, Cursor::u32)?;
                 leaf(Value::VectorUint { fixed, items }, size)
             }
             marker::VECTOR_DOUBLE => {
-                let (fixed, items, size) = numbers(cursor, length, 8, Cursor::f64)?;
+                let (fixed, items, size) = numbers(cursor, self.budget, length, Cursor::f64)?;
                 leaf(Value::VectorDouble { fixed, items }, size)
             }
             marker::VECTOR_OBJECT => {
@@ -198,7 +203,9 @@ impl Parser {
             marker::DICTIONARY => {
                 let depth = deeper(depth, offset)?;
                 let weak = cursor.u8()? != 0;
-                let mut entries = Vec::new();
+                // An entry has two bytes at least.
+                let likely = length.min(cursor.rest().len() / 2);
+                let mut entries = self.budget.list(likely, offset)?;
                 for _ in 0..length {
                     entries.push((self.node(cursor, depth)?, self.node(cursor, depth)?));
                 }
@@ -232,7 +239,7 @@ impl Parser {
             if !wraps_one_value(&traits.class_name) {
                 return Err(DecodeError::Externalizable {
                     offset,
-                    class_name: traits.class_name.as_ref().to_owned(),
+                    class_name: clip(&traits.class_name, SHOWN).to_owned(),
                 });
             }
             return Ok(Entry::Wrapped {
@@ -240,7 +247,7 @@ impl Parser {
                 inner: self.node(cursor, depth)?,
             });
         }
-        let mut sealed = Members::new();
+        let mut sealed: Members = self.budget.list(traits.sealed.len(), offset)?;
         for name in &traits.sealed {
             sealed.push((Rc::clone(name), self.node(cursor, depth)?));
         }
@@ -272,16 +279,19 @@ impl Parser {
         let class_name = self.string(cursor)?;
         let mut sealed = Vec::new();
         for _ in 0..count {
-            self.nodes.values(1, cursor.offset())?;
-            sealed.push(self.string(cursor)?);
+            let offset = cursor.offset();
+            let name = self.string(cursor)?;
+            self.budget.push(&mut sealed, name, offset)?;
         }
+        self.budget.slots::<Traits>(1, offset)?;
         let traits = Rc::new(Traits {
             class_name,
             sealed,
             dynamic,
             externalizable,
         });
-        self.traits.push(Rc::clone(&traits));
+        self.budget
+            .push(&mut self.traits, Rc::clone(&traits), offset)?;
         Ok(traits)
     }
 
@@ -291,18 +301,25 @@ impl Parser {
         count: usize,
         depth: usize,
     ) -> Result<Vec<Node>, DecodeError> {
-        (0..count).map(|_| self.node(cursor, depth)).collect()
+        let likely = count.min(cursor.rest().len());
+        let mut items = self.budget.list(likely, cursor.offset())?;
+        for _ in 0..count {
+            items.push(self.node(cursor, depth)?);
+        }
+        Ok(items)
     }
 
     /// Name/value pairs up to the empty name.
     fn members(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Members, DecodeError> {
         let mut members = Members::new();
         loop {
+            let offset = cursor.offset();
             let name = self.string(cursor)?;
             if name.is_empty() {
                 return Ok(members);
             }
-            members.push((name, self.node(cursor, depth)?));
+            let member = (name, self.node(cursor, depth)?);
+            self.budget.push(&mut members, member, offset)?;
         }
     }
 
@@ -319,8 +336,11 @@ impl Parser {
             Header::Inline(0) => Ok(Rc::clone(&self.empty)),
             Header::Inline(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                let text: Rc<str> = text(cursor, length)?.into();
-                self.strings.push(Rc::clone(&text));
+                let text = text(cursor, self.budget, length)?;
+                self.budget.allocation(text.len(), offset)?;
+                let text: Rc<str> = text.into();
+                self.budget
+                    .push(&mut self.strings, Rc::clone(&text), offset)?;
                 Ok(text)
             }
         }
@@ -331,21 +351,24 @@ fn leaf(value: Value, size: usize) -> Entry {
     Entry::Leaf { value, size }
 }
 
-/// The entries of a number vector, `width` bytes each: whether its length is
-/// fixed, the entries, and their size in bytes.
+/// The entries of a number vector: whether its length is fixed, the entries, and
+/// what another copy of them costs, which as AMF0 is one value for each.
 fn numbers<'a, N>(
     cursor: &mut Cursor<'a>,
+    budget: &mut Budget,
     count: usize,
-    width: usize,
     mut read: impl FnMut(&mut Cursor<'a>) -> Result<N, crate::cursor::Short>,
 ) -> Result<(bool, Vec<N>, usize), DecodeError> {
     let fixed = cursor.u8()? != 0;
-    let size = count.saturating_mul(width);
+    let offset = cursor.offset();
+    let size = count.saturating_mul(size_of::<N>());
     let mut bytes = Cursor::new(cursor.take(size)?);
-    let items = (0..count)
-        .map(|_| read(&mut bytes))
-        .collect::<Result<_, _>>()?;
-    Ok((fixed, items, size))
+    let mut items = budget.list(count, offset)?;
+    for _ in 0..count {
+        items.push(read(&mut bytes)?);
+    }
+    let as_amf0 = count.saturating_mul(size_of::<amf0::Value>());
+    Ok((fixed, items, size.saturating_add(as_amf0)))
 }
 
 /// A 29-bit integer in one to four bytes (section 1.3.1).

@@ -2,7 +2,8 @@
 
 use super::{MAX_INTEGER, MIN_INTEGER, Object, Properties, Value, marker};
 use crate::amf::{MAX_DEPTH, clip};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::sink::{Length, Sink};
+use bytes::{Bytes, BytesMut};
 
 /// The longest length that fits a 29-bit header field beside its flag.
 const MAX_LENGTH: usize = (1 << 28) - 1;
@@ -19,9 +20,13 @@ pub fn encode(value: &Value, out: &mut BytesMut) {
     encode_nested(value, out, 0);
 }
 
-/// Encodes a sequence of values.
+/// Encodes a sequence of values, into as much memory as they need.
 pub fn encode_all(values: &[Value]) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut length = Length::default();
+    for value in values {
+        encode_nested(value, &mut length, 0);
+    }
+    let mut out = BytesMut::with_capacity(length.0);
     for value in values {
         encode(value, &mut out);
     }
@@ -29,7 +34,7 @@ pub fn encode_all(values: &[Value]) -> Bytes {
 }
 
 /// Appends a value that sits `depth` containers deep.
-pub(crate) fn encode_nested(value: &Value, out: &mut BytesMut, depth: usize) {
+pub(crate) fn encode_nested(value: &Value, out: &mut impl Sink, depth: usize) {
     let inner = depth.saturating_add(1);
     match value {
         Value::Array { .. }
@@ -125,7 +130,7 @@ pub(crate) fn encode_nested(value: &Value, out: &mut BytesMut, depth: usize) {
     }
 }
 
-fn put_object(object: &Object, out: &mut BytesMut, depth: usize) {
+fn put_object(object: &Object, out: &mut impl Sink, depth: usize) {
     out.put_u8(marker::OBJECT);
     let count = object.sealed.len().min(MAX_SEALED);
     let dynamic = u32::from(object.dynamic.is_some());
@@ -143,7 +148,7 @@ fn put_object(object: &Object, out: &mut BytesMut, depth: usize) {
     }
 }
 
-fn put_members(members: &Properties, out: &mut BytesMut, depth: usize) {
+fn put_members(members: &Properties, out: &mut impl Sink, depth: usize) {
     for (name, value) in members.iter().filter(|(name, _)| !name.is_empty()) {
         put_text(name, out);
         encode_nested(value, out, depth);
@@ -151,18 +156,18 @@ fn put_members(members: &Properties, out: &mut BytesMut, depth: usize) {
     put_text("", out);
 }
 
-fn put_items(items: &[Value], out: &mut BytesMut, depth: usize) {
+fn put_items(items: &[Value], out: &mut impl Sink, depth: usize) {
     for item in items.iter().take(MAX_LENGTH) {
         encode_nested(item, out, depth);
     }
 }
 
-fn put_vector<N>(
+fn put_vector<N, S: Sink>(
     marker: u8,
     fixed: bool,
     items: &[N],
-    out: &mut BytesMut,
-    put: impl Fn(&N, &mut BytesMut),
+    out: &mut S,
+    put: impl Fn(&N, &mut S),
 ) {
     out.put_u8(marker);
     put_length(items.len(), out);
@@ -172,19 +177,19 @@ fn put_vector<N>(
     }
 }
 
-fn put_double(number: f64, out: &mut BytesMut) {
+fn put_double(number: f64, out: &mut impl Sink) {
     out.put_u8(marker::DOUBLE);
     out.put_f64(number);
 }
 
-fn put_text(text: &str, out: &mut BytesMut) {
+fn put_text(text: &str, out: &mut impl Sink) {
     let text = clip(text, MAX_LENGTH);
     put_length(text.len(), out);
     out.put_slice(text.as_bytes());
 }
 
 /// A header field that says an inline value of this length follows.
-fn put_length(length: usize, out: &mut BytesMut) {
+fn put_length(length: usize, out: &mut impl Sink) {
     put_u29(fits(length.min(MAX_LENGTH)) << 1 | 1, out);
 }
 
@@ -194,7 +199,7 @@ fn fits(length: usize) -> u32 {
 }
 
 /// A 29-bit integer in one to four bytes (section 1.3.1).
-fn put_u29(value: u32, out: &mut BytesMut) {
+fn put_u29(value: u32, out: &mut impl Sink) {
     let [.., low] = value.to_be_bytes();
     let seven = |shift: u32| ((value >> shift) & 0x7f) as u8;
     match value {

@@ -2,17 +2,27 @@
 //! callers get, within the budget of the decode call.
 //!
 //! Parsing costs memory in proportion to the input, because references stay
-//! references here; only the expansion copies, and it pays for every copy.
+//! references here; only the expansion copies, and it pays for every copy: as it
+//! is, and as the AMF0 value that it may be converted to.
 
 use super::{Object, Properties, Value};
-use crate::amf::{Budget, DecodeError, deeper};
+use crate::amf::{DecodeError, deeper};
+use crate::amf0;
+use crate::budget::Budget;
 use std::rc::Rc;
+
+/// Digits of an entry's number, which names it where a list is converted to named
+/// values.
+const INDEX: usize = 20;
 
 /// A value as parsed: complex ones live in the object table.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
-    /// A value without text or children.
-    Plain(Value),
+    Undefined,
+    Null,
+    Boolean(bool),
+    Integer(i32),
+    Double(f64),
     String(Rc<str>),
     /// An entry of the object table.
     Entry(usize),
@@ -68,12 +78,15 @@ pub(super) struct Expander<'a> {
 
 impl Expander<'_> {
     pub(super) fn value(&mut self, node: &Node, depth: usize) -> Result<Value, DecodeError> {
-        self.budget.values(1, self.offset)?;
-        match node {
-            Node::Plain(value) => Ok(value.clone()),
-            Node::String(text) => Ok(Value::String(self.text(text)?)),
-            Node::Entry(index) => self.entry(*index, depth),
-        }
+        Ok(match node {
+            Node::Undefined => Value::Undefined,
+            Node::Null => Value::Null,
+            Node::Boolean(value) => Value::Boolean(*value),
+            Node::Integer(number) => Value::Integer(*number),
+            Node::Double(number) => Value::Double(*number),
+            Node::String(text) => Value::String(self.text(text)?),
+            Node::Entry(index) => self.entry(*index, depth)?,
+        })
     }
 
     /// Expands an object table entry. It is taken out of the table meanwhile,
@@ -91,7 +104,7 @@ impl Expander<'_> {
             Entry::Open => return Err(circular),
             Entry::Leaf { value, size } => self
                 .budget
-                .bytes(*size, self.offset)
+                .allocation(*size, self.offset)
                 .map(|()| value.clone()),
             container => self.container(container, deeper(depth, self.offset)?),
         };
@@ -103,10 +116,15 @@ impl Expander<'_> {
 
     fn container(&mut self, entry: &Entry, depth: usize) -> Result<Value, DecodeError> {
         Ok(match entry {
-            Entry::Array { dense, associative } => Value::Array {
-                dense: self.items(dense, depth)?,
-                associative: self.members(associative, depth)?,
-            },
+            Entry::Array { dense, associative } => {
+                if !associative.is_empty() {
+                    self.names(dense.len())?;
+                }
+                Value::Array {
+                    dense: self.items(dense, depth)?,
+                    associative: self.members(associative, depth)?,
+                }
+            }
             Entry::Object {
                 class_name,
                 sealed,
@@ -119,10 +137,13 @@ impl Expander<'_> {
                     None => None,
                 },
             }),
-            Entry::Wrapped { class_name, inner } => Value::Wrapped {
-                class_name: self.text(class_name)?,
-                value: Box::new(self.value(inner, depth)?),
-            },
+            Entry::Wrapped { class_name, inner } => {
+                self.budget.slots::<Value>(1, self.offset)?;
+                Value::Wrapped {
+                    class_name: self.text(class_name)?,
+                    value: Box::new(self.value(inner, depth)?),
+                }
+            }
             Entry::VectorObject {
                 fixed,
                 class_name,
@@ -133,7 +154,7 @@ impl Expander<'_> {
                 items: self.items(items, depth)?,
             },
             Entry::Dictionary { weak, entries } => {
-                let mut pairs = Vec::new();
+                let mut pairs = self.budget.list(entries.len(), self.offset)?;
                 for (key, value) in entries {
                     pairs.push((self.value(key, depth)?, self.value(value, depth)?));
                 }
@@ -149,19 +170,32 @@ impl Expander<'_> {
     }
 
     fn items(&mut self, nodes: &[Node], depth: usize) -> Result<Vec<Value>, DecodeError> {
-        nodes.iter().map(|node| self.value(node, depth)).collect()
+        self.budget.slots::<amf0::Value>(nodes.len(), self.offset)?;
+        let mut items = self.budget.list(nodes.len(), self.offset)?;
+        for node in nodes {
+            items.push(self.value(node, depth)?);
+        }
+        Ok(items)
     }
 
     fn members(&mut self, members: &Members, depth: usize) -> Result<Properties, DecodeError> {
-        let mut properties = Properties::new();
+        self.budget
+            .slots::<(String, amf0::Value)>(members.len(), self.offset)?;
+        let mut properties = self.budget.list(members.len(), self.offset)?;
         for (name, node) in members {
-            properties.push(self.text(name)?, self.value(node, depth)?);
+            properties.push((self.text(name)?, self.value(node, depth)?));
         }
-        Ok(properties)
+        Ok(properties.into_iter().collect())
+    }
+
+    /// Pays for what numbered entries cost more than others once they are named.
+    fn names(&mut self, count: usize) -> Result<(), DecodeError> {
+        self.budget
+            .slots::<(String, amf0::Value, [u8; INDEX])>(count, self.offset)
     }
 
     fn text(&mut self, text: &Rc<str>) -> Result<String, DecodeError> {
-        self.budget.bytes(text.len(), self.offset)?;
+        self.budget.allocation(text.len(), self.offset)?;
         Ok(text.as_ref().to_owned())
     }
 }

@@ -6,10 +6,10 @@
 //!
 //! The decoder honours the string, object and traits reference tables
 //! (section 2.2) and returns a tree with every reference expanded; a few
-//! bytes could so stand for gigabytes, hence the limits of one decode call:
-//! [`MAX_DEPTH`] nested containers, [`MAX_VALUES`] values and [`MAX_BYTES`]
-//! of text and binary data, each counted with references expanded. An object
-//! inside itself is an error. The encoder writes no references.
+//! bytes could so stand for gigabytes, hence the limits: [`MAX_DEPTH`] nested
+//! containers, and the memory that a message's [`Budget`](crate::Budget) has,
+//! each counted with references expanded. An object inside itself is an error.
+//! The encoder writes no references.
 //!
 //! Text that is not UTF-8 decodes with U+FFFD in the place of each bad
 //! sequence.
@@ -20,7 +20,7 @@ mod expand;
 #[cfg(test)]
 mod tests;
 
-pub use crate::amf::{DecodeError, MAX_BYTES, MAX_DEPTH, MAX_VALUES};
+pub use crate::amf::{DecodeError, MAX_DEPTH};
 pub(crate) use decode::decode_nested;
 pub use decode::{decode, decode_all};
 pub(crate) use encode::encode_nested;

@@ -293,13 +293,14 @@ fn references_cannot_multiply_values_past_the_limit() {
     }
     assert!(matches!(
         decode_one(&bytes),
-        Err(DecodeError::TooManyValues { .. })
+        Err(DecodeError::TooMuchMemory { .. })
     ));
 }
 
 #[test]
 fn references_cannot_multiply_data_past_the_limit() {
-    // One MiB of text, sent 16 times in two bytes each, then 17 times.
+    // One MiB of text, sent 4 times in two bytes each, then 9 times: there are 9
+    // MiB for all of it, as parsed and as expanded.
     let copies = |kind: &[u8], count: u8| {
         let mut bytes = vec![0x09, count * 2 + 1, 0x01];
         bytes.extend(kind);
@@ -313,10 +314,33 @@ fn references_cannot_multiply_data_past_the_limit() {
         decode_one(&bytes)
     };
     for kind in [[0x06], [0x0c], [0x07], [0x0b]] {
-        assert!(copies(&kind, 16).is_ok(), "{kind:?}");
+        assert!(copies(&kind, 4).is_ok(), "{kind:?}");
         assert!(
-            matches!(copies(&kind, 17), Err(DecodeError::TooManyBytes { .. })),
+            matches!(copies(&kind, 9), Err(DecodeError::TooMuchMemory { .. })),
             "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn the_entries_of_vectors_count() {
+    // A vector of 20,000 numbers, and references to it: 4 and 8 bytes an entry,
+    // and more as AMF0.
+    for (kind, width) in [(0x0d, 4), (0x0e, 4), (0x0f, 8)] {
+        let copies = |count: u8| {
+            let mut bytes = vec![0x09, count * 2 + 1, 0x01, kind];
+            bytes.extend(length_field(20_000));
+            bytes.push(0);
+            bytes.extend(vec![0; 20_000 * width]);
+            for _ in 1..count {
+                bytes.extend([kind, 0x02]);
+            }
+            decode_one(&bytes)
+        };
+        assert!(copies(1).is_ok(), "{kind}");
+        assert!(
+            matches!(copies(60), Err(DecodeError::TooMuchMemory { .. })),
+            "{kind}"
         );
     }
 }
@@ -329,18 +353,18 @@ fn length_field(length: u32) -> [u8; 4] {
 }
 
 #[test]
-fn the_number_of_values_and_member_names_stops_at_its_limit() {
-    assert!(decode_all(&vec![0x01; MAX_VALUES]).is_ok());
-    assert_eq!(
-        decode_all(&vec![0x01; MAX_VALUES + 1]),
-        Err(DecodeError::TooManyValues { offset: MAX_VALUES })
-    );
+fn what_values_and_member_names_cost_stops_at_the_budget_of_the_message() {
+    assert!(decode_all(&vec![0x01; 4_000]).is_ok());
+    assert!(matches!(
+        decode_all(&vec![0x01; 100_000]),
+        Err(DecodeError::TooMuchMemory { .. })
+    ));
     // A class with 2^25 - 1 members, all with an empty name.
     let mut bytes = b"\x0a\xff\xff\xff\xfb\x01".to_vec();
-    bytes.extend(vec![0x01; MAX_VALUES]);
+    bytes.extend(vec![0x01; 100_000]);
     assert!(matches!(
         decode_one(&bytes),
-        Err(DecodeError::TooManyValues { .. })
+        Err(DecodeError::TooMuchMemory { .. })
     ));
 }
 

@@ -143,6 +143,27 @@ impl VideoCodec {
         }
     }
 
+    /// How many bytes its configuration record has at least, where it has one.
+    /// What is shorter configures no decoder.
+    pub fn least_record(self) -> usize {
+        match self {
+            // ISO/IEC 14496-15: without any parameter sets.
+            Self::Avc => 7,
+            Self::Hevc => 23,
+            Self::Vvc => 2,
+            // The bindings of AV1 and VP to ISO BMFF, without the box.
+            Self::Av1 => 4,
+            Self::Vp8 | Self::Vp9 => 8,
+            Self::H263
+            | Self::Screen
+            | Self::Vp6
+            | Self::Vp6Alpha
+            | Self::ScreenV2
+            | Self::Unknown(_)
+            | Self::UnknownFourCc(_) => 0,
+        }
+    }
+
     /// Whether frames may be shown in another order than they are sent, so
     /// that `CodedFrames` carries a composition time.
     pub(super) fn has_composition_time(self) -> bool {
@@ -273,6 +294,20 @@ impl AudioCodec {
             Self::Eac3 => Some(FourCc(*b"ec-3")),
             Self::UnknownFourCc(four_cc) => Some(four_cc),
             _ => None,
+        }
+    }
+
+    /// How many bytes its configuration record has at least, where it has one.
+    /// What is shorter configures no decoder.
+    pub fn least_record(self) -> usize {
+        match self {
+            // ISO/IEC 14496-3 section 1.6.2.1: without what the type adds.
+            Self::Aac => 2,
+            // RFC 7845 section 5.1.
+            Self::Opus => 19,
+            // RFC 9639 section 8.2.
+            Self::Flac => 34,
+            _ => 0,
         }
     }
 

@@ -2,6 +2,7 @@
 //! the argument bytes are plain words (no AMF0: the host passes bytes on
 //! unread), and so is the answer.
 
+use livehost_sdk::control::ControlError;
 use livehost_sdk::{control, http_client, kv, log, registry, timers};
 
 /// Runs one command; errors are the import's, as their debug text.
@@ -43,6 +44,13 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             Ok("cancelled".into())
         }
         "registry-get" => Ok(registry::get(word(0)).map_or("none".into(), |info| info.name)),
+        // A name of so many slashes.
+        "registry-slashes" => {
+            let name = "/".repeat(number(0) as usize);
+            let found = registry::get(&name).is_some() || !registry::find(&name, 10).is_empty();
+            let stopped = control::stop_stream(&name, "asked to").is_ok();
+            Ok(format!("{found} {} {stopped}", registry::count(&name)))
+        }
         "registry-count" => Ok(registry::count(word(0)).to_string()),
         "registry-find" => Ok(registry::find(word(0), 10)
             .into_iter()
@@ -57,6 +65,24 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "disconnect" => control::disconnect(number(0), word(1))
             .map(|()| "queued".into())
             .map_err(debug),
+        // So many commands that the configuration doesn't allow.
+        "forward-often" => {
+            let (mut denied, mut busy) = (0, 0);
+            for _ in 0..number(0) {
+                match control::start_forward("cam1", "rtmp://192.0.2.1/live/cam1") {
+                    Err(ControlError::Busy) => busy += 1,
+                    Err(_) => denied += 1,
+                    Ok(()) => {}
+                }
+            }
+            Ok(format!("{denied} {busy}"))
+        }
+        "send-data" => {
+            let handler = "h".repeat(number(0) as usize);
+            control::send_data("cam1", &handler, &vec![5; number(1) as usize])
+                .map(|()| "sent".into())
+                .map_err(debug)
+        }
         "start-forward" => control::start_forward(word(0), word(1))
             .map(|()| "started".into())
             .map_err(debug),

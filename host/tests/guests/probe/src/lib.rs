@@ -3,8 +3,8 @@
 //!
 //! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
-//! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, those made
-//! of a fault and a hook
+//! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, `attrs`, which
+//! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and
 //! `do`, which answers a connect with what the command of `do=...&args=...` returned.
@@ -140,6 +140,12 @@ impl App for Probe {
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
             None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
+            None if mode == "attrs" => {
+                let bytes = req.param("bytes").unwrap_or_default().parse();
+                livehost_sdk::ConnectGrant::default()
+                    .attr("a", "x".repeat(bytes.unwrap_or(0)))
+                    .into()
+            }
             None if mode == "redirect" => {
                 ConnectDecision::Redirect("rtmp://elsewhere.example/live".into())
             }
@@ -314,6 +320,10 @@ impl ShareObjects for Probe {
                 "doze" => {
                     std::thread::sleep(Duration::from_millis(300));
                     ObjectDecision::Allow
+                }
+                "sleep" => {
+                    std::thread::sleep(Duration::from_secs(600));
+                    ObjectDecision::Deny
                 }
                 _ => ObjectDecision::Allow,
             },

@@ -302,7 +302,7 @@ fn a_new_header_drops_the_unfinished_message() {
         read_all(&mut reader, &bytes).unwrap(),
         [message(4, 2, 9, 1, &[7])]
     );
-    assert_eq!(reader.partial_bytes(), 0);
+    assert_eq!(reader.held_bytes(), 0);
 }
 
 #[test]

@@ -127,7 +127,7 @@ proptest! {
         }
         prop_assert_eq!(read, messages);
         prop_assert_eq!(reader.bytes_received(), bytes.len() as u64);
-        prop_assert_eq!(reader.partial_bytes(), 0);
+        prop_assert_eq!(reader.held_bytes(), 0);
     }
 
     #[test]
@@ -163,22 +163,27 @@ proptest! {
         cut in 1..200_usize,
     ) {
         let limits = ReaderLimits {
-            max_chunk_size: 1000,
-            max_message_size: 2000,
+            max_message_size: 1000,
+            max_ignored_size: 2000,
             max_chunk_streams: 4,
-            max_partial_bytes: 3000,
+            max_held_bytes: 1500,
         };
         let mut reader = Reader::new(limits);
         for piece in noise.chunks(cut) {
             let result = read_all(&mut reader, piece);
-            prop_assert!(reader.allocated_bytes() <= 3000 + 4 * 2000);
+            prop_assert!(reader.held_bytes() <= 1500);
             match result {
                 Ok(messages) => {
-                    prop_assert!(reader.partial_bytes() <= 3000);
-                    prop_assert!(messages.iter().all(|message| message.payload.len() <= 2000));
+                    prop_assert!(messages.iter().all(|message| message.payload.len() <= 1000));
                 }
                 Err(_) => break,
             }
         }
+    }
+
+    #[test]
+    fn a_payload_is_found_again_in_its_chunks(message in any_message(), size in 1..700_u32) {
+        let chunks = encode_absolute(&message, size);
+        prop_assert_eq!(payload_of(&chunks, size), message.payload);
     }
 }

@@ -95,6 +95,30 @@ pub struct Rejection {
     pub code: String,
     /// For people, and for Adobe's authentication; may be empty.
     pub description: String,
-    /// The whole info object, with a redirect if there is one.
-    pub info: Properties,
+    /// Where the server says that it is to be had instead.
+    pub redirect: Option<Redirect>,
+}
+
+/// Where a server sends a client, as it says so: texts that nobody has checked.
+/// At least one is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// `ex.redirect`: the URL up to and including the application, as Adobe's
+    /// servers and Wowza say it; that of a stream with some others.
+    pub url: Option<String>,
+    /// `ex.redirect2`: the URL of the stream, as SRS says it.
+    pub stream_url: Option<String>,
+}
+
+impl Redirect {
+    /// What an info object says, if it says where to.
+    pub(super) fn read(info: Option<&Properties>) -> Option<Self> {
+        let ex = info?.get("ex")?;
+        let text = |name| {
+            let text = ex.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let (url, stream_url) = (text("redirect"), text("redirect2"));
+        (url.is_some() || stream_url.is_some()).then_some(Self { url, stream_url })
+    }
 }

@@ -2,7 +2,7 @@
 
 use livehost_wire::amf0::{Properties, Value};
 
-use super::{ClientEvent, ClientSession, Intent, Pending, Refused, Rejection};
+use super::{ClientEvent, ClientSession, Intent, Pending, Redirect, Refused, Rejection};
 use crate::{
     aggregate,
     command::Command,
@@ -80,7 +80,7 @@ impl ClientSession {
         match self.pending.remove(&transaction) {
             None => {}
             Some(Pending::Connect) if ok => {
-                let server = command.properties().cloned().unwrap_or_default();
+                let server = command.object.into_object().unwrap_or_default();
                 self.events.push_back(ClientEvent::Connected { server });
                 self.start();
             }
@@ -136,6 +136,10 @@ impl ClientSession {
                 self.reject(refused, command);
                 return;
             }
+        } else if self.streams.is_empty() && Redirect::read(info).is_some() {
+            // Before anything is there that it could be about: it is about all.
+            self.reject(Refused::Connect, command);
+            return;
         }
         self.events.push_back(ClientEvent::Status {
             stream,
@@ -164,7 +168,7 @@ impl ClientSession {
             what,
             code: text(info, "code"),
             description: text(info, "description"),
-            info: info.cloned().unwrap_or_default(),
+            redirect: Redirect::read(info),
         }));
     }
 }

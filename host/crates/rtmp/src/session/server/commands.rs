@@ -3,6 +3,7 @@
 
 use livehost_wire::amf0::Value;
 
+use super::replies::shown;
 use super::{
     Connect, Connection, MediaKind, Play, Publish, Question, ServerEvent, ServerSession,
     StopReason, StreamState,
@@ -14,6 +15,8 @@ use crate::session::capabilities::Capabilities;
 /// Stream names longer than this are refused: no encoder's field is longer,
 /// and every name is logged and kept. An application's is the owner's to judge.
 const MAX_NAME: usize = 4096;
+/// Method names longer than this are nobody's.
+const MAX_METHOD: usize = 255;
 
 impl ServerSession {
     pub(super) fn handle_command(
@@ -36,11 +39,12 @@ impl ServerSession {
                 self.handle_delete_stream(id.map_or(stream, |id| id as u32));
             }
             "closeStream" | "close" => self.stop(stream, StopReason::CloseStream),
-            "releaseStream" | "FCPublish" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
+            "releaseStream" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
                 self.reply_result(transaction, &Value::Undefined);
             }
+            "FCPublish" => self.handle_fc_publish(transaction, &command),
             "FCUnpublish" => self.handle_fc_unpublish(transaction, &command),
-            "publish" => self.handle_publish(stream, &command),
+            "publish" => self.handle_publish(stream, command),
             "play" => self.handle_play(stream, &command),
             "FCSubscribe" => {
                 self.reply_result(transaction, &Value::Undefined);
@@ -61,6 +65,16 @@ impl ServerSession {
             "receiveVideo" => self.handle_receive(stream, MediaKind::Video, &command),
             // Answers to the server's own calls: onBWDone is the only one.
             "_result" | "_error" | "onStatus" => {}
+            method if method.len() > MAX_METHOD => {
+                let length = method.len();
+                self.reply_error(
+                    transaction,
+                    "NetConnection.Call.Failed",
+                    &format!(
+                        "The method's name has {length} bytes; at most {MAX_METHOD} are allowed."
+                    ),
+                );
+            }
             _ => {
                 self.question = Some(Question::Call {
                     transaction,
@@ -84,24 +98,13 @@ impl ServerSession {
             );
             return Ok(());
         }
-        let Some(properties) = command.object.as_object() else {
+        let Some(properties) = command.object.into_object() else {
             return Err(SessionError::Violation {
                 expected: "connect with a command object",
                 found: "connect without one".to_owned(),
             });
         };
-        let text = |key: &str| {
-            let value = properties.get(key).and_then(Value::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        let connect = Connect {
-            app: text("app"),
-            tc_url: text("tcUrl"),
-            flash_ver: text("flashVer"),
-            properties: properties.clone(),
-            arguments: command.arguments,
-        };
-        let capabilities = Capabilities::of_connect(properties);
+        let capabilities = Capabilities::of_connect(&properties);
         self.capabilities = capabilities.is_enhanced().then(|| Box::new(capabilities));
         self.question = Some(Question::Connect {
             transaction: command.transaction_id,
@@ -110,7 +113,10 @@ impl ServerSession {
                 .and_then(Value::as_f64)
                 .unwrap_or(0.0),
         });
-        self.events.push_back(ServerEvent::Connect(connect));
+        self.events.push_back(ServerEvent::Connect(Connect {
+            properties,
+            arguments: command.arguments,
+        }));
         Ok(())
     }
 
@@ -150,6 +156,7 @@ impl ServerSession {
         match std::mem::replace(state, StreamState::Idle) {
             StreamState::Idle => {}
             StreamState::Publishing { .. } => {
+                self.follow_trust();
                 self.send_status(
                     stream,
                     "status",
@@ -164,6 +171,18 @@ impl ServerSession {
                     .push_back(ServerEvent::StopPlay { stream, reason });
             }
         }
+    }
+
+    /// Some encoders send `publish` only after `onFCPublish`. It says no more
+    /// than that a `publish` may follow: what becomes of that is decided then.
+    fn handle_fc_publish(&mut self, transaction: f64, command: &Command) {
+        let name = command.arguments.first().and_then(Value::as_str);
+        let text = format!(
+            "FCPublish to stream {}.",
+            abbreviate(shown(name.unwrap_or_default()))
+        );
+        self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
+        self.reply_result(transaction, &Value::Undefined);
     }
 
     /// It names the stream, not the message stream, and comes on message
@@ -188,9 +207,10 @@ impl ServerSession {
         }
     }
 
-    fn handle_publish(&mut self, stream: u32, command: &Command) {
-        let name = match command.arguments.first() {
-            Some(Value::String(name)) => name.clone(),
+    fn handle_publish(&mut self, stream: u32, command: Command) {
+        let mut arguments = command.arguments.into_iter();
+        let name = match arguments.next() {
+            Some(Value::String(name)) => name,
             // publish(false) unpublishes (ActionScript's NetStream.publish).
             _ => {
                 self.stop(stream, StopReason::Unpublish);
@@ -201,17 +221,28 @@ impl ServerSession {
             self.send_status(stream, "error", "NetStream.Publish.BadName", &why);
             return;
         }
-        if self.streams.get(&stream) != Some(&StreamState::Idle) {
-            self.send_status(
-                stream,
-                "error",
-                "NetStream.Publish.BadName",
-                "This message stream is in use.",
-            );
-            return;
+        match self.streams.get(&stream) {
+            Some(StreamState::Idle) => {}
+            // What runs goes on: some encoders send the command twice.
+            Some(StreamState::Publishing { name: published }) if *published == name => {
+                self.send_publish_start(stream, &name);
+                return;
+            }
+            _ => {
+                self.send_status(
+                    stream,
+                    "error",
+                    "NetStream.Publish.BadName",
+                    "This message stream is in use.",
+                );
+                return;
+            }
         }
-        let mode = match command.arguments.get(1).and_then(Value::as_str) {
-            Some(mode) if !mode.is_empty() => mode.to_ascii_lowercase(),
+        let mode = match arguments.next() {
+            Some(Value::String(mut mode)) if !mode.is_empty() => {
+                mode.make_ascii_lowercase();
+                mode
+            }
             _ => "live".to_owned(),
         };
         self.question = Some(Question::Publish {
@@ -223,14 +254,11 @@ impl ServerSession {
     }
 
     fn handle_play(&mut self, stream: u32, command: &Command) {
-        let name = match command.arguments.first() {
-            Some(Value::String(name)) => name.clone(),
-            _ => {
-                self.stop(stream, StopReason::CloseStream);
-                return;
-            }
+        let Some(Value::String(name)) = command.arguments.first() else {
+            self.stop(stream, StopReason::CloseStream);
+            return;
         };
-        if let Err(why) = self.open_stream(stream, &name) {
+        if let Err(why) = self.open_stream(stream, name) {
             self.send_status(stream, "error", "NetStream.Play.StreamNotFound", &why);
             return;
         }
@@ -260,7 +288,7 @@ impl ServerSession {
         });
         self.events.push_back(ServerEvent::Play(Play {
             stream,
-            name,
+            name: name.clone(),
             start: number(1).unwrap_or(-2.0),
         }));
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use livehost_wire::amf0::{Properties, Value};
 
-use crate::shared_object::SharedObjectMessage;
+use crate::message::Message;
 
 /// Something a client did.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +21,10 @@ pub enum ServerEvent {
         /// Its arguments.
         arguments: Vec<Value>,
     },
-    /// Asks: `finish_shared_object`, once it is acted on.
-    SharedObject(SharedObjectMessage),
+    /// Asks: `finish_shared_object`, once it is acted on. A shared object
+    /// message, unread: who denies it anyway need not know what it says, see
+    /// [`SharedObjectMessage::decode`](crate::shared_object::SharedObjectMessage::decode).
+    SharedObject(Message),
     /// A message of an accepted publish.
     Media(Media),
     /// An accepted publish has ended.
@@ -83,16 +85,32 @@ impl ServerEvent {
 /// A `connect` command (RTMP 1.0 section 7.2.1.1).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Connect {
-    /// Application as sent: instance and query not yet cut off.
-    pub app: String,
-    /// `tcUrl`, or empty.
-    pub tc_url: String,
-    /// `flashVer`, or empty.
-    pub flash_ver: String,
     /// The whole command object.
     pub properties: Properties,
     /// Values behind the command object.
     pub arguments: Vec<Value>,
+}
+
+impl Connect {
+    /// Application as sent: instance and query not yet cut off.
+    pub fn app(&self) -> &str {
+        self.text("app")
+    }
+
+    /// `tcUrl`, or empty.
+    pub fn tc_url(&self) -> &str {
+        self.text("tcUrl")
+    }
+
+    /// `flashVer`, or empty.
+    pub fn flash_ver(&self) -> &str {
+        self.text("flashVer")
+    }
+
+    fn text(&self, name: &str) -> &str {
+        let value = self.properties.get(name).and_then(Value::as_str);
+        value.unwrap_or_default()
+    }
 }
 
 /// A `publish` command (RTMP 1.0 section 7.2.2.6).

@@ -25,6 +25,7 @@ impl ServerSession {
             return;
         };
         self.connection = Connection::Connected;
+        self.follow_trust();
         let chunk_size = chunk_size.unwrap_or(self.config.chunk_size);
         let window = window_ack_size.unwrap_or(self.config.window_ack_size);
         self.send_control(&ProtocolControl::WindowAckSize(window));
@@ -105,13 +106,17 @@ impl ServerSession {
         let Some(Question::Publish { stream, name }) = self.question.take() else {
             return;
         };
-        let text = format!("{} is now published.", shown(&name));
-        self.send_on_fc("onFCPublish", "NetStream.Publish.Start", &text);
-        self.streams
-            .insert(stream, StreamState::Publishing { name });
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
             stream,
         )));
+        self.send_publish_start(stream, &name);
+        self.streams
+            .insert(stream, StreamState::Publishing { name });
+        self.follow_trust();
+    }
+
+    pub(super) fn send_publish_start(&mut self, stream: u32, name: &str) {
+        let text = format!("{} is now published.", shown(name));
         self.send_status(stream, "status", "NetStream.Publish.Start", &text);
     }
 
@@ -237,6 +242,7 @@ impl ServerSession {
             return;
         };
         let was = std::mem::replace(state, StreamState::Idle);
+        self.follow_trust();
         self.send_status(stream, level, code, description);
         if was == StreamState::Playing {
             self.send_control(&ProtocolControl::UserControl(UserControl::StreamEof(
@@ -319,7 +325,9 @@ impl ServerSession {
     }
 
     fn send_control(&mut self, control: &ProtocolControl) {
-        self.send(&control.to_message());
+        if let Phase::Messages(link) = &mut self.phase {
+            link.send_control(control);
+        }
     }
 
     fn send(&mut self, message: &Message) {
@@ -330,6 +338,6 @@ impl ServerSession {
 }
 
 /// A name as a status text shows it: its query may hold a key and is cut off.
-fn shown(name: &str) -> &str {
+pub(super) fn shown(name: &str) -> &str {
     name.split('?').next().unwrap_or_default()
 }

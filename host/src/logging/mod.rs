@@ -1,15 +1,26 @@
 //! Log lines: to standard error, as text or JSON.
 //!
 //! `RUST_LOG`, when set, replaces the configuration's filter.
+//!
+//! Flows in: events of all modules, with what clients sent in their fields.
+//! Flows out: one line for each, of bounded length, in which nothing hides
+//! (`line.rs`, `value.rs`). What anybody can cause passes a [`Quota`] first.
+
+mod line;
+mod quota;
+mod value;
 
 use std::io::IsTerminal;
 
 use anyhow::Context;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use line::{Fields, Lines};
+pub(crate) use quota::limited;
+pub use quota::{QUOTAS, Quota, STRANGERS, UNDECIDED};
 
 /// Changes the filter of the running log.
 #[derive(Debug)]
@@ -23,11 +34,14 @@ pub struct LogControl {
 /// When `RUST_LOG` is no filter, or logging has been started before.
 pub fn start(log: &Log) -> anyhow::Result<LogControl> {
     let (filter, handle) = reload::Layer::new(filter(log)?);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let lines = match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
+    let format = log.format;
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(format == LogFormat::Text && std::io::stderr().is_terminal())
+        // There is nowhere to say that standard error takes no more.
+        .log_internal_errors(false)
+        .fmt_fields(Fields(format))
+        .event_format(Lines(format));
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)

@@ -1,0 +1,160 @@
+//! The codec headers of a stream, for players that join later: of every track
+//! the newest that configures a decoder, while its track has that codec.
+//! Bounded by number and bytes.
+
+use std::sync::Arc;
+
+use tracing::{debug, warn};
+
+use super::frame::{Draft, Frame, Said};
+use super::tracks::{Covered, HeaderSlot, Tracks};
+
+/// Header messages kept for one stream: sequence headers and their
+/// supplements, of every track of audio and video.
+pub(super) const MAX_HEADERS: usize = 64;
+/// What the header messages kept for one stream may cost, in bytes. A header
+/// has some hundred.
+pub(super) const MAX_HEADER_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    /// In the order in which they first came.
+    kept: Vec<Header>,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Header {
+    frame: Arc<Frame>,
+    /// Its tracks with their codecs, without those that have another codec by
+    /// now: when the last is gone, so is the header. None from the start, if it
+    /// is a supplement of another codec than the track has: FFmpeg sends those
+    /// of a further track without the track's id.
+    codecs: Vec<(u8, &'static str)>,
+    /// The tracks that it configures.
+    configured: Tracks,
+}
+
+impl Headers {
+    /// The headers, to be sent in this order.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Arc<Frame>> {
+        self.kept.iter().map(|header| &header.frame)
+    }
+
+    /// A message names the codecs of its tracks. Headers of other codecs are of
+    /// no use any more; returns for which tracks there were such.
+    pub(super) fn retire(&mut self, draft: &Draft) -> Tracks {
+        let mut retired = Tracks::default();
+        if !self.kept.iter().any(|header| header.is_outlived_by(draft)) {
+            return retired;
+        }
+        let said = draft.said();
+        self.kept.retain_mut(|header| {
+            if header.frame.kind() != draft.kind() || header.codecs.is_empty() {
+                return true;
+            }
+            header.codecs.retain(|(id, codec)| {
+                let is_other = |track: &Said| track.id == *id && track.codec != *codec;
+                let is_retired = said.iter().any(is_other);
+                if is_retired {
+                    retired.insert(*id);
+                }
+                !is_retired
+            });
+            !header.codecs.is_empty()
+        });
+        retired
+    }
+
+    /// A header that has come. One that configures nothing is kept only while
+    /// nothing better is known.
+    pub(super) fn push(&mut self, frame: &Arc<Frame>) {
+        let (slot, mut header) = (frame.slot(), Header::new(frame));
+        if slot.is_supplement {
+            let sequence = HeaderSlot {
+                is_supplement: false,
+                ..slot
+            };
+            let known = || {
+                self.kept
+                    .iter()
+                    .filter(|old| old.frame.slot().is_like(sequence))
+            };
+            let codecs = &mut header.codecs;
+            codecs.retain(|(id, codec)| !known().any(|old| old.has_another_codec(*id, codec)));
+        }
+        let is_better =
+            |old: &Header| slot.is_like(old.frame.slot()) && old.configured.intersects(slot.tracks);
+        if header.configured.is_empty() && self.kept.iter().any(is_better) {
+            return;
+        }
+        let configured = header.configured;
+        let is_replaced =
+            |old: &&mut Header| old.frame.slot() == slot && old.configured.is_subset_of(configured);
+        match self.kept.iter_mut().find(is_replaced) {
+            Some(old) => *old = header,
+            None => self.kept.push(header),
+        }
+        // The newest counts first, wherever it is.
+        let is_new = |header: &Header| Arc::ptr_eq(&header.frame, frame);
+        let mut covered = Covered::default();
+        covered.add(slot, configured);
+        self.kept.reverse();
+        self.kept
+            .retain(|old| is_new(old) || covered.add(old.frame.slot(), old.configured));
+        self.kept.reverse();
+        let cost: usize = self.frames().map(|frame| frame.cost()).sum();
+        if self.kept.len() > MAX_HEADERS || cost > MAX_HEADER_BYTES {
+            self.kept.retain(|header| !is_new(header));
+            self.refuse(frame);
+        }
+    }
+
+    /// Says so once; a publisher could send such headers all the time.
+    fn refuse(&mut self, frame: &Frame) {
+        let (kind, track, bytes) = (frame.kind(), frame.slot().tracks.lowest(), frame.len());
+        let refused = "a codec header is not kept for players that join later: the stream \
+                       has more of them than are kept";
+        if self.refused == 0 {
+            warn!(
+                ?kind,
+                track,
+                bytes,
+                most = MAX_HEADERS,
+                most_bytes = MAX_HEADER_BYTES,
+                "{refused}"
+            );
+        } else {
+            debug!(?kind, track, bytes, "{refused}");
+        }
+        self.refused = self.refused.saturating_add(1);
+    }
+}
+
+impl Header {
+    fn new(frame: &Arc<Frame>) -> Self {
+        let said = frame.said().into_iter();
+        Self {
+            frame: frame.clone(),
+            codecs: said.map(|track| (track.id, track.codec)).collect(),
+            configured: frame.configured(),
+        }
+    }
+
+    fn has_another_codec(&self, id: u8, codec: &str) -> bool {
+        let mut codecs = self.codecs.iter();
+        codecs.any(|(known, other)| *known == id && *other != codec)
+    }
+
+    /// Whether `draft` may have another codec on a track of this header. Asked
+    /// for every frame of media: what a message of several codecs says is looked
+    /// at only then.
+    fn is_outlived_by(&self, draft: &Draft) -> bool {
+        if self.frame.kind() != draft.kind() {
+            return false;
+        }
+        let tracks = draft.slot().tracks;
+        let mut shared = self.codecs.iter().filter(|(id, _)| tracks.contains(*id));
+        shared.any(|(_, codec)| draft.codec() != Some(codec))
+    }
+}
