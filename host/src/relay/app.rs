@@ -254,6 +254,11 @@ impl AppRelays {
         self.push(state, key, url, By::Plugin, lineage)
     }
 
+    /// Whether a plugin may push to `url`.
+    pub fn may_forward(&self, url: &str) -> bool {
+        RelayUrl::parse(url).is_ok_and(|url| self.allowed(&url).is_ok())
+    }
+
     pub(super) fn allowed(&self, url: &RelayUrl) -> Result<(), super::NotAllowed> {
         self.plan.load().settings.allow.check(url)
     }
