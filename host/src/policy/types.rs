@@ -129,11 +129,26 @@ pub struct Rejection {
     pub code: String,
     /// Shown by encoders to their user.
     pub description: String,
-    /// When trying again makes sense.
+    /// When trying again makes sense. With it, the refusal is about the moment
+    /// and not about who asks.
     pub retry_after_ms: Option<u32>,
 }
 
 impl Rejection {
+    /// There was no decision, with the command's usual status code.
+    pub fn undecided(description: impl Into<String>) -> Self {
+        Self {
+            retry_after_ms: Some(1000),
+            ..Self::new(description)
+        }
+    }
+
+    /// Whether the same client may well be let in later: it has guessed
+    /// nothing.
+    pub fn is_undecided(&self) -> bool {
+        self.retry_after_ms.is_some()
+    }
+
     /// A refusal with the command's usual status code.
     pub fn new(description: impl Into<String>) -> Self {
         Self {

@@ -184,7 +184,7 @@ mod tests {
 
     fn report() -> (Arc<Ear>, Report) {
         let ear = Arc::new(Ear::default());
-        let gate = Gate::new(ear.clone(), Fallback::Reject);
+        let gate = Gate::new("live", ear.clone(), Fallback::Reject);
         let key = StreamKey {
             app: "live".into(),
             instance: Some("room".into()),

@@ -14,11 +14,11 @@ use super::names::{NameError, Place};
 use crate::application::Application;
 use crate::hub::{Claim, ClaimError, Listener, Publication, StreamKey};
 use crate::input::{Publishing, Terms};
-use crate::logging::{STRANGERS, UNDECIDED, limited};
+use crate::logging::{STRANGERS, limited};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
-    CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
-    StreamRequest,
+    CallError, ConnectDecision, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant,
+    Rejection, StreamRequest,
 };
 use crate::shared_objects::Ruling;
 
@@ -174,7 +174,8 @@ impl ClientSession {
             }
             ConnectDecision::Reject(rejection) => {
                 let code = code_or(&rejection, "NetConnection.Connect.Rejected");
-                self.refuse_connect(code, &rejection.description);
+                let what = outcome(&rejection);
+                self.connect_refused(what, code, &rejection.description);
             }
             ConnectDecision::Redirect(url) => {
                 limited!(INFO, STRANGERS.admits(), "redirected");
@@ -205,7 +206,7 @@ impl ClientSession {
         if let Some(name) = &grant.name
             && let Err(error) = rename(&mut request, name, &span)
         {
-            let rejection = unusable(&error);
+            let rejection = unusable(application.gate(), &error);
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
         let key = key(&application, &request);
@@ -292,7 +293,8 @@ impl ClientSession {
             admitted,
             code,
             reason = rejection.description,
-            "publish refused"
+            "publish {}",
+            outcome(rejection)
         );
         self.machine.reject_stream(code, &rejection.description);
     }
@@ -306,7 +308,7 @@ impl ClientSession {
         if let Some(name) = &grant.name
             && let Err(error) = rename(&mut request, name, &span)
         {
-            return self.refuse_play(&unusable(&error));
+            return self.refuse_play(&unusable(application.gate(), &error));
         }
         let key = key(&application, &request);
         let relays = &self.shared.relays;
@@ -365,7 +367,8 @@ impl ClientSession {
             admitted,
             code,
             reason = rejection.description,
-            "play refused"
+            "play {}",
+            outcome(rejection)
         );
         self.machine.reject_stream(code, &rejection.description);
     }
@@ -391,9 +394,18 @@ fn rename(request: &mut StreamRequest, granted: &str, span: &Span) -> Result<(),
 
 /// The plugin granted a name that can't be one: that is its mistake, and the
 /// client is told no more than that.
-fn unusable(error: &NameError) -> Rejection {
-    limited!(WARN, UNDECIDED.admits(), %error, "the plugin's grant can't be used");
+fn unusable(gate: &Gate, error: &NameError) -> Rejection {
+    limited!(WARN, gate.admits_failure(), %error, "the plugin's grant can't be used");
     Rejection::new("the server granted a name that can't be used")
+}
+
+/// What the log calls a refusal: whoever looks for those that guess must not
+/// find those that a failing plugin kept out.
+fn outcome(rejection: &Rejection) -> &'static str {
+    match rejection.is_undecided() {
+        true => "undecided",
+        false => "refused",
+    }
 }
 
 fn code_or<'a>(rejection: &'a Rejection, usual: &'a str) -> &'a str {

@@ -196,8 +196,13 @@ impl ClientSession {
     }
 
     pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
+        self.connect_refused("refused", code, reason);
+    }
+
+    /// The same; the log calls it `outcome`.
+    pub(super) fn connect_refused(&mut self, outcome: &str, code: &str, reason: &str) {
         let admitted = STRANGERS.admits_refusal(self.client.address());
-        limited!(WARN, admitted, code, reason, "connect refused");
+        limited!(WARN, admitted, code, reason, "connect {outcome}");
         self.machine.reject_connect(code, reason);
         self.end = Some(SessionEnd::Refused);
     }

@@ -22,7 +22,7 @@ use crate::chain::tls::Tls;
 use crate::config::Config;
 use crate::conn::ConnIds;
 use crate::hub::Hub;
-use crate::logging::{self, LogControl};
+use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
 use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
@@ -143,10 +143,8 @@ impl Server {
         }
         let interval = server.stats_interval.subscribe();
         server.services.spawn(server.reporter().run(interval));
-        for quota in logging::QUOTAS {
-            let stop = server.shared.shutdown.clone();
-            server.services.spawn(quota.report(stop));
-        }
+        let stop = server.shared.shutdown.clone();
+        server.services.spawn(STRANGERS.report(stop));
         info!("ready");
         Ok(server)
     }
@@ -270,8 +268,9 @@ impl Server {
                 self.hurry().await;
             }
         }
-        for quota in logging::QUOTAS {
-            quota.say();
+        STRANGERS.say();
+        for unit in self.units.values() {
+            unit.application.gate().say_failures();
         }
         info!("stopped");
     }

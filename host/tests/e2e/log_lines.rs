@@ -243,6 +243,9 @@ fn the_filter_of_the_docs_finds_who_guesses_and_nobody_else() {
     let keys = r#"{ "publish": { "keys": ["right"] }, "play": "open" }"#;
     let users = r#"{ "publish": "users", "users": { "ann": "pw" }, "challenge": "adobe" }"#;
     let config = Config::live(App::keys(keys)).and("login", App::keys(users));
+    let config = config
+        .and("out", App::probe("panic-on-connect"))
+        .and("off", App::probe("panic-on-publish"));
     let config = config.chain("[Tcp, Rtmp]", "proxy_protocol: [\"127.0.0.1\"],");
     let (mut process, addr, _folder) = in_text(config);
     let mut wrong = from(addr, "192.0.2.7", "live").expect("may connect");
@@ -263,6 +266,14 @@ fn the_filter_of_the_docs_finds_who_guesses_and_nobody_else() {
     second.start_publish("cam?key=right").expect_err("is busy");
     second.leave();
     right.leave();
+    // There is no decision: the codes are the same.
+    from(addr, "192.0.2.12", "out").expect_err("the plugin fails");
+    let mut honest = from(addr, "192.0.2.13", "off").expect("may connect");
+    honest.start_publish("cam").expect_err("the plugin fails");
+    honest.leave();
+    for line in ["connect undecided", "publish undecided"] {
+        hears(&process.stderr, 0, line);
+    }
     hears(&process.stderr, 0, "unpublished");
     process.signal(Signal::Terminate);
     process.wait(SOON);
