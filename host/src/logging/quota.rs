@@ -2,8 +2,8 @@
 //!
 //! A port scan or a broken client must neither fill the disk nor hide what
 //! matters. Whoever looks for those that guess passwords (fail2ban) has to see
-//! them all the same: a refused log-in is written beyond the quota, too, once
-//! for each address and ten seconds.
+//! them all the same: a verdict (a log-in that failed, a policy's no) is written
+//! beyond the quota, too, once for each address and ten seconds.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -68,7 +68,8 @@ impl Quota {
         self.admits_at(Instant::now(), None)
     }
 
-    /// The same for a line that says that a client at `address` was refused.
+    /// The same for a line with a verdict on a client at `address`. Other
+    /// refusals must not come here: they would take the verdict's place.
     pub fn admits_refusal(&self, address: Option<IpAddr>) -> bool {
         self.admits_at(Instant::now(), address)
     }

@@ -131,15 +131,19 @@ pub struct Rejection {
     pub description: String,
     /// When trying again makes sense.
     pub retry_after_ms: Option<u32>,
+    /// The plugin judged the client so. Without it the server refuses for a
+    /// reason of its own, which says nothing against the client.
+    pub is_verdict: bool,
 }
 
 impl Rejection {
-    /// A refusal with the command's usual status code.
+    /// The server's refusal with the command's usual status code.
     pub fn new(description: impl Into<String>) -> Self {
         Self {
             code: String::new(),
             description: description.into(),
             retry_after_ms: None,
+            is_verdict: false,
         }
     }
 }

@@ -7,11 +7,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tracing::{Span, error, info, info_span, warn};
+use tracing::{Span, info, info_span, warn};
 
 use super::error::RelayError;
 use super::url::RelayUrl;
 use crate::hub::StreamKey;
+use crate::logging::{UNDECIDED, limited};
 use crate::policy::{ConnId, Event, Gate, Relay, RelayFailure};
 
 /// A relay, with the duty to say exactly once that it ended.
@@ -101,7 +102,7 @@ impl Report {
     /// It can't even be tried.
     pub(super) fn not_started(mut self, why: &impl fmt::Display) {
         self.span
-            .in_scope(|| error!(error = %why, "relay not started"));
+            .in_scope(|| limited!(ERROR, UNDECIDED.admits(), error = %why, "relay not started"));
         let failure = RelayFailure {
             reason: why.to_string(),
             ..RelayFailure::default()

@@ -12,7 +12,7 @@ use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::answers::Answer;
 use super::directory::Registration;
@@ -22,7 +22,7 @@ use crate::application::Application;
 use crate::carrier::Carrier;
 use crate::hub::{Outlet, Wake};
 use crate::input::Publishing;
-use crate::logging::{STRANGERS, limited};
+use crate::logging::{STRANGERS, UNDECIDED, limited};
 use crate::output::Outbound;
 use crate::output::play::Player;
 use crate::policy::{self, Client, Event, Occasion};
@@ -193,13 +193,6 @@ impl ClientSession {
                 publishing.hear(now);
             }
         }
-    }
-
-    pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
-        let admitted = STRANGERS.admits_refusal(self.client.address());
-        limited!(WARN, admitted, code, reason, "connect refused");
-        self.machine.reject_connect(code, reason);
-        self.end = Some(SessionEnd::Refused);
     }
 
     /// The client ended a stream.
@@ -399,7 +392,8 @@ impl ClientSession {
     pub(super) fn answer_call(&mut self, result: Result<Bytes, String>) {
         let values = result.and_then(|amf0| {
             amf0::decode_all(&amf0).map_err(|error| {
-                warn!(%error, "the plugin's result of a call is not AMF0");
+                limited!(WARN, UNDECIDED.admits(), %error,
+                    "the plugin's result of a call is not AMF0");
                 "the server's answer could not be encoded".to_owned()
             })
         });

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_wire::amf0;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
 use super::text::MAX_NAME;
 use crate::application::Application;
+use crate::logging::{UNDECIDED, limited};
 use crate::policy::{Client, ObjectOperation, ObjectRequest};
 use crate::shared_objects::{self, Member, Ruling};
 
@@ -172,7 +173,11 @@ fn checked(event: &Event, ruling: Ruling) -> Ruling {
     if fits {
         return ruling;
     }
-    warn!("the plugin's rewrite of a shared object's event can't be used: it is denied");
+    limited!(
+        WARN,
+        UNDECIDED.admits(),
+        "the plugin's rewrite of a shared object's event can't be used: it is denied"
+    );
     Ruling::Deny
 }
 
