@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
-use super::{banner, build};
+use super::{banner, build, ending};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
@@ -29,9 +29,6 @@ use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
-
-/// What a plugin is given to end when nothing is waited for.
-const HASTE: Duration = Duration::from_millis(500);
 
 /// The running server.
 pub(super) struct Server {
@@ -262,14 +259,14 @@ impl Server {
         self.shared.shutdown.cancel();
         self.sessions.close();
         self.services.close();
-        tokio::select! {
-            () = self.drain() => {}
-            signal = again => {
-                let sessions = self.sessions.len();
-                warn!(signal, sessions, "ending at once");
-                self.hurry().await;
-            }
-        }
+        let haste = CancellationToken::new();
+        let again = async {
+            let signal = again.await;
+            let sessions = self.sessions.len();
+            warn!(signal, sessions, "ending at once");
+            haste.cancel();
+        };
+        ending::end(self.drain(), self.stop_plugins(&haste), again).await;
         for quota in logging::QUOTAS {
             quota.say();
         }
@@ -291,22 +288,20 @@ impl Server {
             );
         }
         self.reporter().log();
-        for unit in self.units.values() {
-            unit.plugin.shutdown(StopReason::Shutdown).await;
-        }
     }
 
-    /// Waits for nobody; what plugins keep is saved all the same.
-    async fn hurry(&self) {
+    /// Side by side. In haste none is waited for; what they keep is saved all
+    /// the same.
+    async fn stop_plugins(&self, haste: &CancellationToken) {
         let plugins = self.units.values().map(|unit| async move {
-            let stopped = unit.plugin.shutdown(StopReason::Shutdown);
-            if tokio::time::timeout(HASTE, stopped).await.is_err() {
+            let stopping = unit.plugin.shutdown(StopReason::Shutdown);
+            if !ending::is_over(stopping, haste).await {
                 warn!(
                     app = &**unit.application.name(),
                     "the plugin was not waited for"
                 );
+                unit.plugin.save().await;
             }
-            unit.plugin.save().await;
         });
         join_all(plugins).await;
     }
