@@ -7,6 +7,7 @@
 
 mod banner;
 mod build;
+mod ending;
 mod files;
 mod reconfigure;
 mod server;

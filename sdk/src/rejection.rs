@@ -23,7 +23,8 @@ impl Rejection {
         self
     }
 
-    /// Says when trying again makes sense.
+    /// Says when trying again makes sense: the refusal is about the moment, not
+    /// about who asks. The log then does not take the client for one that guesses.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after_ms = Some(millis(delay));
         self

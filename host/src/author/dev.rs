@@ -46,7 +46,7 @@ pub async fn dev(file: &Path) -> anyhow::Result<()> {
         if let Err(error) = build(project, &running) {
             let built = project.component().is_file();
             anyhow::ensure!(built, "{}: {error:#}", project.folder.display());
-            say(project, &format!("{error:#}; the last build serves"));
+            tell(project, &format!("{error:#}; the last build serves"));
         }
     }
     let thread = std::thread::Builder::new().name("plugin-builder".into());
@@ -93,14 +93,14 @@ fn projects(file: &Path) -> anyhow::Result<Vec<Project>> {
 fn build(project: &Project, running: &Running) -> anyhow::Result<()> {
     let start = Instant::now();
     project.build(Purpose::Live, running)?;
-    say(
+    tell(
         project,
         &format!("built in {:.1} s", start.elapsed().as_secs_f32()),
     );
     Ok(())
 }
 
-fn say(project: &Project, what: &str) {
+fn tell(project: &Project, what: &str) {
     let name = project.folder.file_name().unwrap_or_default();
     say!("dev: {}: {what}", name.display());
 }
@@ -147,7 +147,7 @@ impl Builder {
         for project in &self.projects {
             for folder in folders(&project.folder) {
                 if let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    say(
+                    tell(
                         project,
                         &format!("{} is not watched: {error}", folder.display()),
                     );
@@ -170,7 +170,7 @@ impl Builder {
                 if let Err(error) = build(project, &self.running)
                     && !self.stop.load(Ordering::Acquire)
                 {
-                    say(project, &format!("{error:#}; the last build serves"));
+                    tell(project, &format!("{error:#}; the last build serves"));
                 }
             }
             if !changed.is_empty() {

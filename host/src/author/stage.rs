@@ -163,6 +163,14 @@ fn full_name(info: &StreamInfo) -> String {
 }
 
 impl MediaControl for Stage {
+    fn may_record(&self) -> bool {
+        true
+    }
+
+    fn may_forward(&self, _: &str, _: &str) -> bool {
+        true
+    }
+
     fn disconnect(&self, _: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
         let fields = vec![("conn", Got::Number(conn)), ("reason", text(reason))];
         self.command("Disconnect", fields)

@@ -50,6 +50,15 @@ fn not_available(app: &str, order: &str) -> Result<(), ControlError> {
 }
 
 impl MediaControl for Desk {
+    fn may_record(&self) -> bool {
+        false
+    }
+
+    fn may_forward(&self, app: &str, url: &str) -> bool {
+        let relays = self.relays.of(app);
+        relays.is_none_or(|relays| relays.may_forward(url))
+    }
+
     fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
         let cut = || {
             let relays = self.relays.of(app);

@@ -71,9 +71,11 @@ impl Cache {
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
             Role::Header => {
+                let replaces = self.headers.has_other_than(frame);
                 let before = self.headers.frames().cloned().collect();
                 self.headers.push(frame);
-                self.group.push_header(frame, before, &self.headers, limit);
+                self.group
+                    .push_header(frame, replaces, before, &self.headers, limit);
             }
             Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
         }

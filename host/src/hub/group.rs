@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::frame::{Frame, Kind, Role};
-use super::headers::Headers;
+use super::headers::{Headers, is_same};
 use super::tracks::Tracks;
 
 /// How long a group of pictures before a gap lasts for who joins, milliseconds:
@@ -28,14 +28,17 @@ pub(super) struct Group {
     /// The codec headers that it began with, once others have come.
     headers: Option<Vec<Arc<Frame>>>,
     cost: usize,
+    /// So many of them, from the first on, are without sound: video and headers
+    /// alone, up to the newest gap. No pause looks at them again.
+    silent: usize,
+    /// Some of it was forgotten.
+    has_forgotten: bool,
     gap: Option<Gap>,
 }
 
-/// Where video had stopped.
+/// Where video had stopped: behind the silent frames.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    /// How many frames are before it: video and headers alone.
-    after: usize,
     /// When video came back, milliseconds on the stream's timeline.
     until: Option<u32>,
 }
@@ -65,21 +68,15 @@ impl Group {
 
     /// A codec header. With it the headers `before` became those that are `now`.
     /// What is kept so far was coded under the former, and stays behind them: a
-    /// header that replaces another on any track follows in its place.
+    /// header that `replaces` another on any track follows in its place.
     pub(super) fn push_header(
         &mut self,
         frame: &Arc<Frame>,
+        replaces: bool,
         before: Vec<Arc<Frame>>,
         now: &Headers,
         limit: usize,
     ) {
-        let replaces = before.iter().any(|old| {
-            let (old_slot, slot) = (old.slot(), frame.slot());
-            old_slot.is_like(slot)
-                && old_slot.tracks.intersects(slot.tracks)
-                && !is_same(old, frame)
-                && !old.configured().is_empty()
-        });
         let is_new = !before.iter().any(|old| is_same(old, frame));
         // One that configures nothing was left out.
         let counts = now.frames().any(|kept| Arc::ptr_eq(kept, frame))
@@ -91,8 +88,8 @@ impl Group {
         self.headers.get_or_insert(before);
         self.add(frame, limit);
         // It moves with the last picture before a gap.
-        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.until.is_none()) {
-            gap.after = self.frames.len();
+        if self.gap.is_some_and(|gap| gap.until.is_none()) {
+            self.silent = self.frames.len();
         }
     }
 
@@ -105,19 +102,22 @@ impl Group {
     }
 
     /// What there is of these tracks can't be decoded any more. Of video
-    /// nothing is left: a group is as good as its keyframe.
+    /// nothing is left: a group is as good as its keyframe. Nor is anything the
+    /// second time: a publisher that changes its codec with every message must
+    /// not have all frames looked at for each.
     pub(super) fn forget(&mut self, kind: Kind, tracks: Tracks) {
-        if kind == Kind::Video {
+        if self.frames.is_empty() {
+            return;
+        }
+        if kind == Kind::Video || self.has_forgotten {
             return self.clear();
         }
+        self.has_forgotten = true;
         let is_gone =
             |frame: &Frame| frame.kind() == kind && frame.slot().tracks.intersects(tracks);
-        if let Some(gap) = &mut self.gap {
-            let before = self.frames.iter().take(gap.after);
-            gap.after = before.filter(|frame| !is_gone(frame)).count();
-        }
-        self.frames.retain(|frame| !is_gone(frame));
-        self.cost = self.frames.iter().map(|frame| frame.cost()).sum();
+        let before = self.frames.iter().take(self.silent);
+        self.silent = before.filter(|frame| !is_gone(frame)).count();
+        self.keep_from(0, |frame| !is_gone(frame));
         if let Some(headers) = &mut self.headers {
             headers.retain(|header| {
                 header.kind() != kind || !header.slot().tracks.is_subset_of(tracks)
@@ -127,13 +127,23 @@ impl Group {
 
     /// From now on there is audio alone, which is not kept.
     pub(super) fn pause(&mut self) {
-        self.frames
-            .retain(|frame| frame.kind() == Kind::Video || frame.role() == Role::Header);
-        self.cost = self.frames.iter().map(|frame| frame.cost()).sum();
-        self.gap = Some(Gap {
-            after: self.frames.len(),
-            until: None,
+        self.keep_from(self.silent, |frame| {
+            frame.kind() == Kind::Video || frame.role() == Role::Header
         });
+        self.silent = self.frames.len();
+        self.gap = Some(Gap { until: None });
+    }
+
+    /// Of the frames from number `start` on those stay for which `keeps` says so.
+    fn keep_from(&mut self, start: usize, keeps: impl Fn(&Frame) -> bool) {
+        let rest = self.frames.split_off(start.min(self.frames.len()));
+        for frame in rest {
+            if keeps(&frame) {
+                self.frames.push(frame);
+            } else {
+                self.cost = self.cost.saturating_sub(frame.cost());
+            }
+        }
     }
 
     /// Video is back at `timestamp`.
@@ -149,7 +159,7 @@ impl Group {
         let Some(gap) = self.gap else {
             return;
         };
-        if let Some(frames) = self.frames.get_mut(..gap.after) {
+        if let Some(frames) = self.frames.get_mut(..self.silent) {
             close(frames, gap.until.unwrap_or(newest));
         }
         if gap.until.is_some() {
@@ -162,17 +172,15 @@ impl Group {
     }
 }
 
-/// Whether two headers say the same of the same.
-fn is_same(one: &Frame, other: &Frame) -> bool {
-    one.slot() == other.slot() && one.payload() == other.payload()
-}
-
-/// Moves `frames` to shortly before `end`, within [`SPAN`], unless they are
-/// there or after it.
+/// Moves `frames` to shortly before `end`, within [`SPAN`], unless the last
+/// picture is there or after it. Headers may have come long after it: they go
+/// with it.
 fn close(frames: &mut [Arc<Frame>], end: u32) {
-    let Some(last) = frames.last().map(|frame| frame.timestamp()) else {
+    let is_picture = |frame: &&Arc<Frame>| frame.role() != Role::Header;
+    let Some(last) = frames.iter().rfind(is_picture) else {
         return;
     };
+    let last = last.timestamp();
     if !(MAX_LAG..u32::MAX / 2).contains(&end.wrapping_sub(last)) {
         return;
     }
@@ -181,13 +189,78 @@ fn close(frames: &mut [Arc<Frame>], end: u32) {
         let before = last.wrapping_sub(frame.timestamp());
         u64::from(if before < u32::MAX / 2 { before } else { 0 })
     };
-    let span = frames.iter().map(before_last).max().unwrap_or_default();
+    let pictures = frames.iter().filter(is_picture);
+    let span = pictures.map(before_last).max().unwrap_or_default();
     let squeezed = span.min(SPAN.into());
     let target = end.wrapping_sub(LAG);
     for frame in frames {
-        let before = before_last(frame).saturating_mul(squeezed);
+        let before = before_last(frame).min(span).saturating_mul(squeezed);
         let before = before.checked_div(span).unwrap_or_default();
         let timestamp = target.wrapping_sub(u32::try_from(before).unwrap_or_default());
         *frame = Arc::new(frame.restamped(timestamp, frame.chunk_size()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn frame(kind: Kind, body: &'static [u8]) -> Arc<Frame> {
+        Arc::new(Frame::new(kind, 0, Bytes::from_static(body), 60_000).unwrap())
+    }
+
+    fn cost(group: &Group) -> usize {
+        group.frames.iter().map(|frame| frame.cost()).sum()
+    }
+
+    #[test]
+    fn a_pause_looks_at_nothing_that_one_before_has_looked_at() {
+        let mut group = Group::default();
+        let (inter, sound) = (
+            frame(Kind::Video, b"\x27\x01\0\0\0i"),
+            frame(Kind::Audio, b"\xaf\x01s"),
+        );
+        group.push(&frame(Kind::Video, b"\x17\x01\0\0\0k"), LIMIT);
+        for pauses in 0..100 {
+            assert_eq!(group.silent, 2 * pauses);
+            group.resume(0);
+            group.push(&inter, LIMIT);
+            group.push(&sound, LIMIT);
+            if pauses > 0 {
+                group.push(&inter, LIMIT);
+            }
+            group.pause();
+            let pictures = 2 * (pauses + 1);
+            assert_eq!((group.silent, group.frames.len()), (pictures, pictures));
+            assert!(group.frames.iter().all(|frame| frame.kind() == Kind::Video));
+            assert_eq!(group.cost, cost(&group));
+        }
+        // Sound in a place where no pause looks for it any more.
+        *group.frames.get_mut(1).unwrap() = sound.clone();
+        group.resume(0);
+        group.push(&sound, LIMIT);
+        group.pause();
+        assert_eq!((group.silent, group.frames.len()), (200, 200));
+    }
+
+    #[test]
+    fn what_is_forgotten_costs_nothing_and_leaves_the_rest() {
+        let mut group = Group::default();
+        let sound = frame(Kind::Audio, b"\xaf\x01s");
+        group.push(&frame(Kind::Video, b"\x17\x01\0\0\0k"), LIMIT);
+        group.push(&sound, LIMIT);
+        group.pause();
+        group.resume(0);
+        group.push(&sound, LIMIT);
+        group.forget(Kind::Audio, Tracks::DEFAULT);
+        assert_eq!((group.silent, group.frames.len()), (1, 1));
+        assert_eq!(group.cost, cost(&group));
+        group.push(&sound, LIMIT);
+        group.forget(Kind::Audio, Tracks::DEFAULT);
+        assert!(group.frames.is_empty() && group.cost == 0);
     }
 }

@@ -66,6 +66,19 @@ impl Headers {
         retired
     }
 
+    /// Whether there is a header with another configuration for any of the
+    /// tracks of `frame`.
+    pub(super) fn has_other_than(&self, frame: &Frame) -> bool {
+        let slot = frame.slot();
+        self.kept.iter().any(|old| {
+            let old_slot = old.frame.slot();
+            old_slot.is_like(slot)
+                && old_slot.tracks.intersects(slot.tracks)
+                && !old.configured.is_empty()
+                && !is_same(&old.frame, frame)
+        })
+    }
+
     /// A header that has come. One that configures nothing is kept only while
     /// nothing better is known.
     pub(super) fn push(&mut self, frame: &Arc<Frame>) {
@@ -129,6 +142,11 @@ impl Headers {
         }
         self.refused = self.refused.saturating_add(1);
     }
+}
+
+/// Whether two headers say the same of the same. Costs no more than the shorter.
+pub(super) fn is_same(one: &Frame, other: &Frame) -> bool {
+    one.slot() == other.slot() && one.len() == other.len() && one.payload() == other.payload()
 }
 
 impl Header {

@@ -79,6 +79,7 @@ impl Sync {
             (Role::Keyframe, _) | (Role::Dependent, Video::Endless) => Some(Self::Synced),
             (Role::Dependent, _) if self == Self::Synced => Some(Self::Synced),
             (Role::Dependent, Video::Never | Video::Off) if !is_video => Some(Self::WithoutVideo),
+            (Role::Dependent, Video::Large) if !is_video => Some(Self::AwaitingVideo),
             (Role::Dependent, _) if !is_video && self.has_audio() => Some(self),
             (Role::Dependent, _) => None,
         }

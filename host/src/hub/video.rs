@@ -4,7 +4,8 @@
 //! picture begin together. That is right as long as a keyframe is to be
 //! expected: a camera that is switched off, or was never on, sends none, and
 //! neither does an encoder that refreshes its picture bit by bit. Then nothing
-//! waits.
+//! waits. And audio does not wait for the end of a group of pictures that is
+//! larger than what is kept of it.
 
 use super::frame::{Kind, Role};
 
@@ -18,6 +19,9 @@ const MAX_STEP: u32 = 1_000;
 /// Milliseconds after which no keyframe is expected any more, unless the stream
 /// had groups of pictures of that length. Encoders are set to 2 to 20 s.
 const ENDLESS_AFTER: u32 = 30_000;
+/// The same for a group of pictures that is larger than what is kept: who joins
+/// has nothing of its video meanwhile.
+const LARGE_ENDLESS_AFTER: u32 = 20_000;
 /// A longer group of pictures counts as so much, milliseconds: nobody waits
 /// for longer than two of them.
 const LONGEST_GROUP: u32 = 60_000;
@@ -33,6 +37,9 @@ pub(super) enum Video {
     Off,
     /// Audio waits for a keyframe.
     Going,
+    /// The group of pictures is larger than what is kept: video alone waits for
+    /// a keyframe.
+    Large,
     /// It goes on without a keyframe to be expected: nothing waits.
     Endless,
 }
@@ -46,7 +53,7 @@ pub(super) enum Turn {
     Stops,
     /// The first video since it stopped.
     Returns,
-    /// The group of pictures has gone on for too long.
+    /// The group of pictures has gone on for too long, for the first time.
     LosesKeyframes,
 }
 
@@ -76,6 +83,9 @@ pub(super) struct VideoWatch {
     group: OpenGroup,
     /// The longest group of pictures so far, milliseconds.
     longest_group: u32,
+    /// It was said that no keyframe is expected. Once: groups may go on for too
+    /// long again and again.
+    has_lost_keyframes: bool,
 }
 
 /// What came since the newest keyframe, or since video began.
@@ -123,13 +133,21 @@ impl VideoWatch {
             Kind::Audio if seen.is_coded => self.note_audio(seen.timestamp),
             _ => None,
         };
-        if !matches!(self.video, Video::Going | Video::Endless) {
+        if matches!(self.video, Video::Never | Video::Off) {
             return turn;
         }
         self.group.cost = self.group.cost.saturating_add(seen.cost);
-        if self.video == Video::Going && self.is_endless(limit) {
+        if self.video == Video::Endless {
+            return turn;
+        }
+        let is_large = limit > 0 && self.group.cost > limit;
+        if self.is_endless(is_large) {
             self.video = Video::Endless;
-            return turn.or(Some(Turn::LosesKeyframes));
+            if turn.is_none() && !std::mem::replace(&mut self.has_lost_keyframes, true) {
+                return Some(Turn::LosesKeyframes);
+            }
+        } else if is_large {
+            self.video = Video::Large;
         }
         turn
     }
@@ -149,7 +167,7 @@ impl VideoWatch {
         match before {
             Video::Never | Video::Off if had_begun => Some(Turn::Returns),
             Video::Never | Video::Off => Some(Turn::Begins),
-            Video::Going | Video::Endless => None,
+            Video::Going | Video::Large | Video::Endless => None,
         }
     }
 
@@ -167,8 +185,8 @@ impl VideoWatch {
 
     fn note_audio(&mut self, timestamp: u32) -> Option<Turn> {
         self.alone.note(timestamp);
-        let goes_on = matches!(self.video, Video::Going | Video::Endless);
-        if !goes_on || self.alone.length < STOPPED_AFTER {
+        let is_off = matches!(self.video, Video::Never | Video::Off);
+        if is_off || self.alone.length < STOPPED_AFTER {
             return None;
         }
         self.video = Video::Off;
@@ -176,13 +194,17 @@ impl VideoWatch {
     }
 
     /// Whether the present group of pictures is no more one whose end is to be
-    /// waited for: larger than what is kept, or longer than encoders are set
-    /// to, and in either case far longer than those before it.
-    fn is_endless(&self, limit: usize) -> bool {
+    /// waited for: longer than encoders are set to, and far longer than those
+    /// before it. Size alone says nothing: 25 Mbit/s outgrow what is kept within
+    /// some seconds.
+    fn is_endless(&self, is_large: bool) -> bool {
         let lasts = self.group.lasts.length;
-        let is_outgrown = limit > 0 && self.group.cost > limit;
-        let is_unlike = lasts >= self.longest_group.saturating_mul(2);
-        (is_outgrown || lasts > ENDLESS_AFTER) && is_unlike
+        let after = if is_large {
+            LARGE_ENDLESS_AFTER
+        } else {
+            ENDLESS_AFTER
+        };
+        lasts > after && lasts >= self.longest_group.saturating_mul(2)
     }
 
     pub(super) fn video(&self) -> Video {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -27,6 +27,14 @@ const OWN_MODULES: [&str; 5] = [
     "livehost::plugin",
     "livehost::supervisor",
     "livehost::watch",
+];
+/// Where faults are told in words of ours or a plugin's, and what another server
+/// said of it is bounded already; a client's names stand beside them.
+const OWN_FAULTS: [(&str, &str); 4] = [
+    ("livehost::policy", "error"),
+    ("livehost::relay", "error"),
+    ("livehost::relay", "reason"),
+    ("livehost::session::answers", "error"),
 ];
 
 /// Writes an event as one line.
@@ -86,7 +94,7 @@ where
         }
         writer.write_char(' ')?;
     }
-    Visitor::new(writer, LogFormat::Text, room(metadata)).record(event)
+    Visitor::new(writer, LogFormat::Text, metadata.target()).record(event)
 }
 
 fn json<S>(
@@ -101,7 +109,7 @@ where
     writer.write_str("{\"timestamp\":\"")?;
     SystemTime.format_time(&mut writer)?;
     write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
-    let mut fields = Visitor::new(writer.by_ref(), LogFormat::Json, room(metadata));
+    let mut fields = Visitor::new(writer.by_ref(), LogFormat::Json, metadata.target());
     fields.is_first = false;
     fields.record(event)?;
     if let Some(span) = ctx.event_scope().and_then(|mut scope| scope.next()) {
@@ -133,7 +141,7 @@ where
 
 impl<'a> FormatFields<'a> for Fields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> fmt::Result {
-        Visitor::new(writer, self.0, FOREIGN).record(fields)
+        Visitor::new(writer, self.0, SPAN).record(fields)
     }
 
     fn add_fields(
@@ -142,42 +150,45 @@ impl<'a> FormatFields<'a> for Fields {
         fields: &Record<'_>,
     ) -> fmt::Result {
         let is_first = current.fields.is_empty();
-        let mut visitor = Visitor::new(current.as_writer(), self.0, FOREIGN);
+        let mut visitor = Visitor::new(current.as_writer(), self.0, SPAN);
         visitor.is_first = is_first;
         visitor.record(fields)
     }
 }
 
-/// How much of a value an event of this place may show, bytes.
-fn room(metadata: &Metadata<'_>) -> usize {
-    let target = metadata.target();
-    let is_own = |module: &str| {
+/// In the place of an event's module: clients fill most of a span's fields.
+const SPAN: &str = "";
+
+/// How much of a field an event of the module `target` may show, bytes.
+fn room(target: &str, field: &str) -> usize {
+    let is_in = |module: &str| {
         let inside = target.strip_prefix(module);
         inside.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    match OWN_MODULES.into_iter().any(is_own) {
-        true => OWN,
-        false => FOREIGN,
-    }
+    let is_fault = |(module, name): (&str, &str)| name == field && is_in(module);
+    let is_own = field == MESSAGE
+        || OWN_MODULES.into_iter().any(is_in)
+        || OWN_FAULTS.into_iter().any(is_fault);
+    if is_own { OWN } else { FOREIGN }
 }
 
 /// Writes fields one after the other.
 struct Visitor<'w> {
     writer: Writer<'w>,
     format: LogFormat,
-    /// For each value but the message, which is ours or a plugin's.
-    room: usize,
+    /// The event's module, or [`SPAN`].
+    target: &'w str,
     /// Nothing stands before the next field.
     is_first: bool,
     outcome: fmt::Result,
 }
 
 impl<'w> Visitor<'w> {
-    fn new(writer: Writer<'w>, format: LogFormat, room: usize) -> Self {
+    fn new(writer: Writer<'w>, format: LogFormat, target: &'w str) -> Self {
         Self {
             writer,
             format,
-            room,
+            target,
             is_first: true,
             outcome: Ok(()),
         }
@@ -225,10 +236,7 @@ impl<'w> Visitor<'w> {
         self.outcome = self.outcome.and_then(|()| {
             self.name(field)?;
             let quoted = quoted || self.format == LogFormat::Json;
-            let room = match field.name() {
-                MESSAGE => OWN,
-                _ => self.room,
-            };
+            let room = room(self.target, field.name());
             self.writer.write_str(if quoted { "\"" } else { "" })?;
             let mut text = Value::new(&mut self.writer, self.format, quoted, room);
             // It fails where it is cut.
@@ -307,5 +315,31 @@ impl Paint {
 
     fn end(ansi: bool, writer: &mut Writer<'_>) -> fmt::Result {
         writer.write_str(if ansi { "\x1b[0m" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_have_room_and_what_clients_wrote_has_little() {
+        for (target, field, expected) in [
+            ("livehost::policy::gate", "error", OWN),
+            ("livehost::relay::report", "reason", OWN),
+            ("livehost::relay::pulls", "error", OWN),
+            ("livehost::relay::pulls", "stream", FOREIGN),
+            ("livehost::session::answers", "error", OWN),
+            ("livehost::session::answers", "method", FOREIGN),
+            ("livehost::session::answers", "reason", FOREIGN),
+            ("livehost::session::questions", "error", FOREIGN),
+            ("livehost::policy_else", "error", FOREIGN),
+            ("livehost::config::load", "file", OWN),
+            ("livehost::session::client", MESSAGE, OWN),
+            (SPAN, "reason", FOREIGN),
+            (SPAN, "stream", FOREIGN),
+        ] {
+            assert_eq!(room(target, field), expected, "{target} {field}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::{Log, LogFormat};
 use line::{Fields, Lines};
 pub(crate) use quota::limited;
-pub use quota::{QUOTAS, Quota, STRANGERS, UNDECIDED};
+pub use quota::{Quota, STRANGERS};
 
 /// Changes the filter of the running log.
 #[derive(Debug)]

@@ -2,13 +2,16 @@
 //!
 //! A port scan or a broken client must neither fill the disk nor hide what
 //! matters. Whoever looks for those that guess passwords (fail2ban) has to see
-//! them all the same: a refused log-in is written beyond the quota, too, once
-//! for each address and ten seconds.
+//! them all the same: a verdict (a log-in that failed, a policy's no) is written
+//! beyond the quota, too, once for each address and ten seconds.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -24,17 +27,12 @@ const PAUSE: Duration = Duration::from_secs(10);
 const MAX_ADDRESSES: usize = 1024;
 
 /// Lines about clients that were not let in.
-pub static STRANGERS: Quota = Quota::new("clients that were not let in");
-/// Lines about questions to which a plugin had no answer that could be used. A
-/// quota of their own: strangers must not hide that a plugin fails.
-pub static UNDECIDED: Quota = Quota::new("decisions that failed");
-/// All of them.
-pub static QUOTAS: [&Quota; 2] = [&STRANGERS, &UNDECIDED];
+pub static STRANGERS: Quota = Quota::with("clients that were not let in");
 
 /// A limit on lines.
 #[derive(Debug)]
 pub struct Quota {
-    about: &'static str,
+    about: Cow<'static, str>,
     state: Mutex<Option<State>>,
     /// A first line was left out.
     exceeded: Notify,
@@ -55,9 +53,17 @@ struct State {
 }
 
 impl Quota {
-    const fn new(about: &'static str) -> Self {
+    /// A quota of lines `about` something.
+    pub fn new(about: String) -> Self {
         Self {
-            about,
+            about: Cow::Owned(about),
+            ..Self::with("")
+        }
+    }
+
+    const fn with(about: &'static str) -> Self {
+        Self {
+            about: Cow::Borrowed(about),
             state: Mutex::new(None),
             exceeded: Notify::const_new(),
         }
@@ -68,7 +74,21 @@ impl Quota {
         self.admits_at(Instant::now(), None)
     }
 
-    /// The same for a line that says that a client at `address` was refused.
+    /// The same of a quota for which nobody runs [`Quota::report`]: a task does
+    /// while there is something to say.
+    pub fn admits_and_reports(self: &Arc<Self>) -> bool {
+        let is_admitted = self.admits();
+        let has_more = self.exceeded.notified().now_or_never().is_some();
+        if has_more && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let quota = Arc::clone(self);
+            runtime.spawn(async move { quota.say_at_end().await });
+        }
+        is_admitted
+    }
+
+    /// The same as [`Quota::admits`] for a line with a verdict on a client at
+    /// `address`. Other refusals must not come here: they would take the
+    /// verdict's place.
     pub fn admits_refusal(&self, address: Option<IpAddr>) -> bool {
         self.admits_at(Instant::now(), address)
     }
@@ -101,13 +121,18 @@ impl Quota {
                 () = self.exceeded.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let since = self.state.lock().as_ref().map(|state| state.since);
-            let end = since.unwrap_or_else(Instant::now) + WINDOW;
             tokio::select! {
-                () = sleep_until(end.into()) => self.say(),
+                () = self.say_at_end() => {}
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    async fn say_at_end(&self) {
+        let since = self.state.lock().as_ref().map(|state| state.since);
+        let end = since.unwrap_or_else(Instant::now) + WINDOW;
+        sleep_until(end.into()).await;
+        self.say();
     }
 
     /// Says how many lines were left out, if any were.
@@ -118,7 +143,7 @@ impl Quota {
             .map(|state| std::mem::take(&mut state.left_out));
         drop(state);
         if let Some(lines @ 1..) = left_out {
-            warn!(lines, about = self.about, "lines left out");
+            warn!(lines, about = &*self.about, "lines left out");
         }
     }
 }
@@ -187,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_window_has_so_many_lines() {
-        let quota = Quota::new("tests");
+        let quota = Quota::with("tests");
         let start = Instant::now();
         assert_eq!(admitted(&quota, start, None, 1000), 60);
         let late = start + Duration::from_secs(59);
@@ -201,7 +226,7 @@ mod tests {
 
     #[test]
     fn beyond_it_each_address_has_one_refusal_in_ten_seconds() {
-        let quota = Quota::new("tests");
+        let quota = Quota::with("tests");
         let start = Instant::now();
         assert_eq!(admitted(&quota, start, None, 60), 60);
         let [a, b, c, d] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"]
@@ -216,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_takes_bounded_memory_and_lines() {
-        let quota = Quota::new("tests");
+        let quota = Quota::with("tests");
         let start = Instant::now();
         let address = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
         let flood = (0..10_000).filter(|n| quota.admits_at(start, address(*n)));
@@ -232,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_left_out_is_said_at_the_end_of_the_window() {
-        let quota = Quota::new("tests");
+        let quota = Quota::with("tests");
         let start = Instant::now().checked_sub(WINDOW).unwrap();
         assert_eq!(admitted(&quota, start, None, 100), 60);
         assert_eq!(left_out(&quota), 40);
@@ -244,5 +269,17 @@ mod tests {
             stop.cancel();
         };
         tokio::join!(quota.report(stop.clone()), said);
+    }
+
+    #[tokio::test]
+    async fn a_quota_that_nobody_reports_does_so_itself() {
+        let quota = Arc::new(Quota::new("tests".to_owned()));
+        let start = Instant::now().checked_sub(WINDOW - Duration::from_millis(500));
+        *quota.state.lock() = Some(State::new(start.unwrap()));
+        while quota.admits_and_reports() {}
+        assert!(left_out(&quota) > 0);
+        while left_out(&quota) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

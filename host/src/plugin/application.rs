@@ -12,7 +12,7 @@ use super::stats::Stats;
 use super::{Doubles, Limits, PluginSpec, Services};
 use crate::outbound::{self, Client, Network};
 
-/// Commands of a second that may be denied; the others are not looked at.
+/// Commands of a second that are denied with a line in the log.
 const DENIALS: u32 = 100;
 
 /// One application, as its plugin's imports see it.

@@ -157,9 +157,7 @@ impl MemoryLimit {
     pub(super) fn take_refused(&mut self) -> Option<usize> {
         std::mem::take(&mut self.refused).then_some(self.limit)
     }
-}
 
-impl MemoryLimit {
     /// Whether there is room for `more` bytes; they are in use from now on.
     fn take(&mut self, more: usize) -> bool {
         let used = self.used.saturating_add(more);

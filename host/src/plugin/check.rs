@@ -103,8 +103,8 @@ async fn ask<R: Send>(
     call: impl for<'a> FnOnce(&'a mut Instance) -> super::instance::Call<'a, R> + Send,
 ) -> Result<R, PolicyError> {
     let limits = &generation.spec.limits;
-    let budget = Budget::new(limits.cpu, limits.wall);
-    match generation.lease(hook, budget).await {
+    let mut budget = Budget::new(limits.cpu, limits.wall);
+    match generation.lease(hook, &mut budget).await {
         Ok(lease) => run(lease, hook, budget, call).await,
         Err(NoLease::Failed(error)) => Err(error),
         Err(NoLease::Closed) => Err(PolicyError::Unavailable("it is closed".into())),

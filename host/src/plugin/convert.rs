@@ -171,6 +171,7 @@ impl From<wit::Rejection> for policy::Rejection {
             code: told(&rejection.code, MAX_CODE),
             description: reason(&rejection.description),
             retry_after_ms: rejection.retry_after_ms,
+            is_verdict: rejection.retry_after_ms.is_none(),
         }
     }
 }

@@ -41,6 +41,14 @@ impl StreamRegistry for Nothing {
 }
 
 impl MediaControl for Nothing {
+    fn may_record(&self) -> bool {
+        false
+    }
+
+    fn may_forward(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
     fn disconnect(&self, _: &str, _: ConnId, _: &str) -> Result<(), ControlError> {
         Err(ControlError::NotFound)
     }

@@ -88,6 +88,9 @@ pub enum Fault {
         /// It was waiting for something outside, not computing.
         waiting: bool,
     },
+    /// A new instance was not ready in time for a call that has queued.
+    #[error(transparent)]
+    Busy(PolicyError),
     /// What it kept in earlier runs can't be read.
     #[error("can't have its state: {0}")]
     State(String),
@@ -114,6 +117,7 @@ impl Fault {
             | Self::StartRefused(_)
             | Self::Trapped { .. }
             | Self::TimedOut { .. }
+            | Self::Busy(_)
             | Self::State(_)
             | Self::Runtime(_)
             | Self::ShutDown => false,
@@ -137,9 +141,10 @@ impl From<PolicyError> for Fault {
                 waiting,
             },
             PolicyError::Unavailable(reason) => Self::Runtime(reason),
-            other @ (PolicyError::Busy { .. }
-            | PolicyError::LeftAlone { .. }
-            | PolicyError::Unusable { .. }) => Self::Runtime(other.to_string()),
+            busy @ PolicyError::Busy { .. } => Self::Busy(busy),
+            other @ (PolicyError::LeftAlone { .. } | PolicyError::Unusable { .. }) => {
+                Self::Runtime(other.to_string())
+            }
         }
     }
 }
@@ -160,6 +165,7 @@ impl From<Fault> for PolicyError {
                 limit_ms,
                 waiting,
             },
+            Fault::Busy(busy) => busy,
             other => Self::Unavailable(format!("a new instance {other}")),
         }
     }

@@ -16,7 +16,7 @@ use super::compile::Compiled;
 use super::engine::Runtime;
 use super::error::Fault;
 use super::hooks;
-use super::instance::{Budget, Call, Instance, one_line};
+use super::instance::{Budget, Call, Instance, Queued, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::stats::Alive;
 use super::{PluginSpec, StopReason};
@@ -108,8 +108,12 @@ impl Generation {
     }
 
     /// Gives a call an instance: idle, new, or the next that is given back
-    /// before `budget` ends.
-    pub(super) async fn lease(&self, hook: &'static str, budget: Budget) -> Result<Lease, NoLease> {
+    /// before `budget` ends, which then knows of the wait.
+    pub(super) async fn lease(
+        &self,
+        hook: &'static str,
+        budget: &mut Budget,
+    ) -> Result<Lease, NoLease> {
         // Boxed is what is rare: each decision would have room for it.
         let mut lease = match self.pool.try_lease() {
             Ok(Some(lease)) => lease,
@@ -120,7 +124,7 @@ impl Generation {
             let limits = &self.spec.limits;
             let start = Budget {
                 cpu: limits.start_cpu,
-                ..budget
+                ..*budget
             };
             let made = Box::pin(self.new_instance(start)).await;
             lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
@@ -128,17 +132,20 @@ impl Generation {
         Ok(lease)
     }
 
-    async fn wait_for_lease(&self, hook: &'static str, budget: Budget) -> Result<Lease, NoLease> {
+    async fn wait_for_lease(
+        &self,
+        hook: &'static str,
+        budget: &mut Budget,
+    ) -> Result<Lease, NoLease> {
+        let limit = self.spec.limits.max_instances;
+        let queued = Queued { hook, limit };
+        budget.queued = Some(queued);
         match tokio::time::timeout_at(budget.deadline, self.pool.lease()).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(Closed)) => Err(NoLease::Closed),
             Err(_) => {
-                self.app.stats.pool_exhausted.add();
-                Err(NoLease::Failed(PolicyError::Busy {
-                    hook,
-                    waited_ms: u64::try_from(budget.wall.as_millis()).unwrap_or(u64::MAX),
-                    limit: self.spec.limits.max_instances,
-                }))
+                let error = queued.too_late(budget.wall, &self.app.stats);
+                Err(NoLease::Failed(error))
             }
         }
     }

@@ -87,6 +87,33 @@ pub(super) struct Budget {
     pub(super) started: Instant,
     /// When the wall time is over.
     pub(super) deadline: Instant,
+    /// Some of the wall time went by before there was an instance.
+    pub(super) queued: Option<Queued>,
+}
+
+/// A call that had to wait for an instance.
+///
+/// When it meets its deadline, that says nothing about the plugin: whoever asks
+/// often enough can make others wait, and must neither get them in for it nor
+/// have the plugin left alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    /// What is asked.
+    pub(super) hook: &'static str,
+    /// How many instances there may be.
+    pub(super) limit: usize,
+}
+
+impl Queued {
+    /// It got no instance within `wall`, or got it too late.
+    pub(super) fn too_late(self, wall: Duration, stats: &Stats) -> PolicyError {
+        stats.pool_exhausted.add();
+        PolicyError::Busy {
+            hook: self.hook,
+            waited_ms: millis(wall),
+            limit: self.limit,
+        }
+    }
 }
 
 impl Budget {
@@ -98,13 +125,19 @@ impl Budget {
             wall,
             started,
             deadline: started + wall,
+            queued: None,
         }
     }
 
     /// When what the guest waits for has to come: so much before the deadline
-    /// that the guest can still answer without it.
-    fn answer_by(&self) -> Instant {
+    /// that the guest can still answer without it. One that has queued does not
+    /// hear that its time is over: it would take that for what it waits for
+    /// being out of reach, and perhaps let the client in.
+    pub(super) fn answer_by(&self) -> Instant {
         let reserve = self.cpu.min(self.wall / 10);
+        if self.queued.is_some() {
+            return self.deadline + reserve;
+        }
         self.deadline.checked_sub(reserve).unwrap_or(self.deadline)
     }
 }
@@ -226,7 +259,7 @@ impl Instance {
         }
     }
 
-    /// Bytes of linear memory in use.
+    /// Bytes of linear memories and tables in use.
     pub(super) fn memory_used(&self) -> usize {
         self.store.data().memory.used()
     }
@@ -238,6 +271,9 @@ fn wall_exceeded(
     meter: &CpuMeter,
     stats: &Stats,
 ) -> PolicyError {
+    if let Some(queued) = budget.queued {
+        return queued.too_late(budget.wall, stats);
+    }
     stats.wall_exceeded.add();
     PolicyError::TimedOut {
         hook,

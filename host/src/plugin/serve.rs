@@ -55,7 +55,7 @@ impl Core {
         hook: &'static str,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
-        let budget = {
+        let mut budget = {
             let serving = self.serving.load();
             Budget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
         };
@@ -67,7 +67,7 @@ impl Core {
                 return Err(PolicyError::LeftAlone { left_ms, waiting });
             }
         };
-        let (lease, generation) = self.lease(hook, budget).await?;
+        let (lease, generation) = self.lease(hook, &mut budget).await?;
         let answer = match lease {
             Ok(lease) => run(lease, hook, budget, call).await,
             Err(error) => Err(error),
@@ -91,7 +91,7 @@ impl Core {
     async fn lease(
         &self,
         hook: &'static str,
-        budget: Budget,
+        budget: &mut Budget,
     ) -> Result<(Result<Lease, PolicyError>, Arc<Generation>), PolicyError> {
         for _ in 0..MAX_SWAPS {
             if self.stopped.load(Ordering::Acquire) {

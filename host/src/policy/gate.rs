@@ -12,7 +12,7 @@ use super::{
     Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
     Rejection, StreamRequest,
 };
-use crate::logging::{UNDECIDED, limited};
+use crate::logging::{Quota, limited};
 
 /// What a client gets when the plugin is still waiting at the end of its time, by
 /// question. Whatever else goes wrong, it is refused: see
@@ -57,6 +57,10 @@ impl From<Fallback> for OnError {
 pub struct Gate {
     policy: Arc<dyn Policy>,
     on_error: Arc<ArcSwap<OnError>>,
+    /// Lines about questions to which the plugin had no answer that could be
+    /// used. A quota of its own: neither strangers nor another application's
+    /// plugin must hide that this one fails.
+    failures: Arc<Quota>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -68,12 +72,25 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// Wraps `policy`; failed decisions become what `on_error` says.
-    pub fn new(policy: Arc<dyn Policy>, on_error: impl Into<OnError>) -> Self {
+    /// Wraps the `policy` of the application `app`; failed decisions become what
+    /// `on_error` says.
+    pub fn new(app: &str, policy: Arc<dyn Policy>, on_error: impl Into<OnError>) -> Self {
+        let about = format!("decisions of the application {app:?} that failed");
         Self {
             policy,
             on_error: Arc::new(ArcSwap::from_pointee(on_error.into())),
+            failures: Arc::new(Quota::new(about)),
         }
+    }
+
+    /// Whether one more line may be written about an answer that can't be used.
+    pub fn admits_failure(&self) -> bool {
+        self.failures.admits_and_reports()
+    }
+
+    /// Says at the end of the process what is not said yet.
+    pub fn say_failures(&self) {
+        self.failures.say();
     }
 
     /// What failed decisions become from now on.
@@ -91,7 +108,7 @@ impl Gate {
         request: &ConnectRequest,
     ) -> Result<Option<auth::Method>, Rejection> {
         let answer = self.policy.on_authenticate(request).await;
-        settle(
+        self.settle(
             answer.map(Ok),
             || self.on_error.load().connect,
             || Ok(None),
@@ -110,7 +127,7 @@ impl Gate {
         user: &str,
     ) -> Result<Option<super::Credential>, Rejection> {
         let answer = self.policy.on_credential(request, user).await;
-        settle(
+        self.settle(
             answer.map(Ok),
             || Fallback::Reject,
             || Err(could_not_decide()),
@@ -121,7 +138,7 @@ impl Gate {
     /// Asks `on-connect`.
     pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
         let answer = self.policy.on_connect(request).await;
-        settle(
+        self.settle(
             answer,
             || self.on_error.load().connect,
             || ConnectDecision::Accept(ConnectGrant::default()),
@@ -132,7 +149,7 @@ impl Gate {
     /// Asks `on-publish`.
     pub async fn publish(&self, request: StreamRequest) -> PublishDecision {
         let answer = self.policy.on_publish(request).await;
-        settle(
+        self.settle(
             answer,
             || self.on_error.load().publish,
             || PublishDecision::Accept(PublishGrant::default()),
@@ -143,7 +160,7 @@ impl Gate {
     /// Asks `on-play`.
     pub async fn play(&self, request: StreamRequest) -> PlayDecision {
         let answer = self.policy.on_play(request).await;
-        settle(
+        self.settle(
             answer,
             || self.on_error.load().play,
             || PlayDecision::Accept(PlayGrant::default()),
@@ -173,7 +190,7 @@ impl Gate {
                 (Some(request), None) => {
                     let answer = self.policy.on_shared_object(request).await;
                     let has_failed = answer.is_err();
-                    let ruling = settle(
+                    let ruling = self.settle(
                         answer,
                         || self.on_error.load().shared_object,
                         || Ruling::Allow,
@@ -210,32 +227,33 @@ impl Gate {
             self.policy.notify(event);
         }
     }
-}
 
-/// The decision, or the one that stands in for it.
-fn settle<D>(
-    answer: Result<D, PolicyError>,
-    fallback: impl FnOnce() -> Fallback,
-    allow: impl FnOnce() -> D,
-    reject: impl FnOnce(Rejection) -> D,
-) -> D {
-    let error = match answer {
-        Ok(decision) => return decision,
-        Err(error) => error,
-    };
-    let on_error = match error.may_be_allowed() {
-        true => fallback(),
-        false => Fallback::Reject,
-    };
-    limited!(WARN, UNDECIDED.admits(), %error, ?on_error, "no decision from the plugin");
-    match on_error {
-        Fallback::Allow => allow(),
-        Fallback::Reject => reject(could_not_decide()),
+    /// The decision, or the one that stands in for it.
+    fn settle<D>(
+        &self,
+        answer: Result<D, PolicyError>,
+        fallback: impl FnOnce() -> Fallback,
+        allow: impl FnOnce() -> D,
+        reject: impl FnOnce(Rejection) -> D,
+    ) -> D {
+        let error = match answer {
+            Ok(decision) => return decision,
+            Err(error) => error,
+        };
+        let on_error = match error.may_be_allowed() {
+            true => fallback(),
+            false => Fallback::Reject,
+        };
+        limited!(WARN, self.admits_failure(), %error, ?on_error, "no decision from the plugin");
+        match on_error {
+            Fallback::Allow => allow(),
+            Fallback::Reject => reject(could_not_decide()),
+        }
     }
 }
 
 fn could_not_decide() -> Rejection {
-    Rejection::new("the server could not decide; try again")
+    Rejection::undecided("the server could not decide; try again")
 }
 
 #[cfg(test)]
@@ -297,7 +315,7 @@ mod tests {
             unreachable!()
         }
         async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-            unreachable!()
+            Err(self.error.clone())
         }
         async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
             unreachable!()
@@ -311,7 +329,7 @@ mod tests {
     #[tokio::test]
     async fn a_plugin_that_fails_is_asked_once_for_a_message() {
         let policy = Failing::after(2, timed_out(true));
-        let gate = Gate::new(policy.clone(), Fallback::Allow);
+        let gate = Gate::new("live", policy.clone(), Fallback::Allow);
         let mut events = vec![Some(clear()); 6];
         if let Some(event) = events.last_mut() {
             *event = None;
@@ -320,6 +338,42 @@ mod tests {
         use Ruling::{Allow, Deny};
         assert_eq!(rulings, [Deny, Deny, Allow, Allow, Allow, Allow]);
         assert_eq!(policy.asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn the_failures_of_one_application_do_not_hide_those_of_another() {
+        let lost = || Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let [a, b] = ["a", "b"].map(|app| Gate::new(app, lost(), Fallback::Reject));
+        for _ in 0..1000 {
+            a.shared_object(std::iter::once(Some(clear()))).await;
+        }
+        // Without a subscriber no line takes anything of the quota.
+        while a.admits_failure() {}
+        assert!(!a.clone().admits_failure());
+        assert!(b.admits_failure());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_a_decision_says_so() {
+        let request = StreamRequest {
+            client: Client::default(),
+            app: "live".into(),
+            instance: None,
+            name: "cam".into(),
+            raw_name: "cam".into(),
+            query: Vec::new(),
+            mode: "live".into(),
+            start_seconds: None,
+            extra: Vec::new(),
+        };
+        let lost = Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let gate = Gate::new("live", lost, Fallback::Reject);
+        match gate.publish(request).await {
+            PublishDecision::Reject(rejection) => {
+                assert!(!rejection.is_verdict && rejection.code.is_empty());
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[tokio::test]
@@ -353,7 +407,7 @@ mod tests {
             (PolicyError::Unavailable("it is gone".into()), false),
         ] {
             for rule in [Fallback::Allow, Fallback::Reject] {
-                let gate = Gate::new(Failing::after(0, error.clone()), rule);
+                let gate = Gate::new("live", Failing::after(0, error.clone()), rule);
                 let ruling = gate.shared_object(std::iter::once(Some(clear()))).await;
                 let allowed = covered && rule == Fallback::Allow;
                 let expected = if allowed { Ruling::Allow } else { Ruling::Deny };

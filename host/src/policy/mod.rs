@@ -95,14 +95,16 @@ pub enum PolicyError {
         /// It was waiting for something outside, not computing.
         waiting: bool,
     },
-    /// No instance became free inside the deadline.
+    /// No instance became free inside the deadline, or one so late that the
+    /// call met its deadline all the same.
     #[error(
-        "no plugin instance was free for {hook} within {waited_ms} ms (limit: {limit} instances)"
+        "no plugin instance was free for {hook} early enough in its {waited_ms} ms \
+         (limit: {limit} instances)"
     )]
     Busy {
         /// The function of the interface that was wanted.
         hook: &'static str,
-        /// How long the call waited, in milliseconds.
+        /// How long the call waited in all, in milliseconds.
         waited_ms: u64,
         /// The pool's size.
         limit: usize,

@@ -42,6 +42,11 @@ pub trait StreamRegistry: Send + Sync + 'static {
 
 /// Commands to the media plane: queued, applied after the call returns.
 pub trait MediaControl: Send + Sync + 'static {
+    /// Whether this application may record at all. Unlike a command that is
+    /// denied, asking leaves no line in the log.
+    fn may_record(&self) -> bool;
+    /// Whether this application may push to `url`. The same.
+    fn may_forward(&self, app: &str, url: &str) -> bool;
     /// Ends a connection of this application.
     fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError>;
     /// Ends the publisher of a stream.

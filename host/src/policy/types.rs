@@ -129,17 +129,30 @@ pub struct Rejection {
     pub code: String,
     /// Shown by encoders to their user.
     pub description: String,
-    /// When trying again makes sense.
+    /// When trying again makes sense. With it, the refusal is about the moment
+    /// and not about who asks.
     pub retry_after_ms: Option<u32>,
+    /// The plugin judged the client so, not the moment. Without it the server
+    /// refuses for a reason of its own, which says nothing against the client.
+    pub is_verdict: bool,
 }
 
 impl Rejection {
-    /// A refusal with the command's usual status code.
+    /// The server could not decide, with the command's usual status code.
+    pub fn undecided(description: impl Into<String>) -> Self {
+        Self {
+            retry_after_ms: Some(1000),
+            ..Self::new(description)
+        }
+    }
+
+    /// The server's refusal with the command's usual status code.
     pub fn new(description: impl Into<String>) -> Self {
         Self {
             code: String::new(),
             description: description.into(),
             retry_after_ms: None,
+            is_verdict: false,
         }
     }
 }

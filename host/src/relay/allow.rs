@@ -45,6 +45,11 @@ impl Allow {
     /// # Errors
     /// What would allow it.
     pub fn check(&self, url: &RelayUrl) -> Result<(), NotAllowed> {
+        self.check_as(url, &url.to_string())
+    }
+
+    /// As [`Allow::check`]; the error calls the URL `shown`.
+    pub(super) fn check_as(&self, url: &RelayUrl, shown: &str) -> Result<(), NotAllowed> {
         let Some(target) = url.comparable() else {
             let text = "expected a path in the normal form of URLs: no spaces, .., \\ or #";
             return Err(NotAllowed(text.to_owned()));
@@ -52,7 +57,7 @@ impl Allow {
         if self.0.allows(&target) {
             return Ok(());
         }
-        let text = format!("relay.allow has no entry for it, such as \"{url}/*\"");
+        let text = format!("relay.allow has no entry for it, such as \"{shown}/*\"");
         Err(NotAllowed(text))
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, warn};
+use tracing::{Instrument, warn};
 
 use super::Common;
 use super::backoff::{self, Backoff};
@@ -26,6 +26,7 @@ use super::report::Report;
 use super::url::RelayUrl;
 use crate::application::Application;
 use crate::hub::StreamKey;
+use crate::logging::limited;
 use crate::outbound::Reachable;
 use crate::policy::{ConnId, ControlError};
 
@@ -244,14 +245,22 @@ impl AppRelays {
     ) -> Result<(), ControlError> {
         let app = &**self.application.name();
         let url = RelayUrl::parse(url).map_err(|error| {
-            error!(app, stream = key.path(), %error, "the plugin's URL to push to can't be used");
+            limited!(ERROR, self.application.gate().admits_failure(), app, stream = key.path(), %error,
+                "the plugin's URL to push to can't be used");
             ControlError::Denied
         })?;
-        self.allowed(&url).inspect_err(|error| {
-            error!(app, stream = key.path(), target = %url, %error, "the plugin may not push there");
-        })
-        .map_err(|_| ControlError::Denied)?;
+        self.allowed(&url)
+            .inspect_err(|error| {
+                limited!(ERROR, self.application.gate().admits_failure(), app, stream = key.path(), target = %url, %error,
+                "the plugin may not push there");
+            })
+            .map_err(|_| ControlError::Denied)?;
         self.push(state, key, url, By::Plugin, lineage)
+    }
+
+    /// Whether a plugin may push to `url`.
+    pub fn may_forward(&self, url: &str) -> bool {
+        RelayUrl::parse(url).is_ok_and(|url| self.allowed(&url).is_ok())
     }
 
     pub(super) fn allowed(&self, url: &RelayUrl) -> Result<(), super::NotAllowed> {

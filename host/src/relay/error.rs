@@ -21,7 +21,8 @@ pub(super) enum RelayError {
     /// The server at this address has the stream elsewhere.
     #[error("the server redirects")]
     Redirected(Redirect, IpAddr),
-    #[error("the server redirects to {to}: {why}")]
+    /// The reason first: a URL may be long, and lines are cut.
+    #[error("the server's redirect is not followed: {why} (it leads to {to})")]
     NotFollowed { to: String, why: String },
     #[error("TLS: {0}")]
     Tls(String),

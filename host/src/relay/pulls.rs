@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tracing::{Instrument, error};
+use tracing::Instrument;
 
 use super::app::{AppRelays, By, Handle, State, wait};
 use super::backoff::Backoff;
@@ -19,6 +19,7 @@ use super::pull::{News, Pulling, Source};
 use super::report::Report;
 use super::url::RelayUrl;
 use crate::hub::{StreamKey, Wake};
+use crate::logging::limited;
 use crate::output::play::Prospect;
 use crate::policy::StreamId;
 
@@ -111,11 +112,13 @@ impl AppRelays {
     fn granted_origin(&self, key: &StreamKey, text: &str) -> Result<RelayUrl, NoPull> {
         let app = &**self.application.name();
         let url = RelayUrl::parse(text).map_err(|error| {
-            error!(app, stream = key.path(), %error, "the plugin's URL to pull from can't be used");
+            limited!(ERROR, self.application.gate().admits_failure(), app, stream = key.path(), %error,
+                "the plugin's URL to pull from can't be used");
             NoPull::Url
         })?;
         self.allowed(&url).map_err(|error| {
-            error!(app, stream = key.path(), origin = %url, %error, "the plugin may not pull from there");
+            limited!(ERROR, self.application.gate().admits_failure(), app, stream = key.path(), origin = %url, %error,
+                "the plugin may not pull from there");
             NoPull::Url
         })?;
         Ok(url)

@@ -54,8 +54,9 @@ impl Route {
             to: "a URL that can't be used".to_owned(),
             why: error.to_string(),
         })?;
+        let to = next.shown_without(self.before.iter().chain([&self.url]));
         let not_followed = |why: String| RelayError::NotFollowed {
-            to: next.to_string(),
+            to: to.clone(),
             why,
         };
         if next == self.url || self.before.contains(&next) {
@@ -71,15 +72,13 @@ impl Route {
         match &terms.allow {
             // An entry names the host: the connector stays what it is.
             Some(allow) => allow
-                .check(&next)
+                .check_as(&next, &to)
                 .map_err(|error| not_followed(error.to_string()))?,
-            // The configuration does not name a host that the server chose.
-            None if next.host() != self.url.host() => {
-                self.connector = self.connector.sent_by(from, terms.private);
-            }
-            None => {}
+            // The configuration names neither a host nor a port that the server
+            // chose, and a name that it does name may lead elsewhere by now.
+            None => self.connector = self.connector.sent_by(from, terms.private),
         }
-        info!(to = %next, "relay redirected");
+        info!(to, "relay redirected");
         self.before.push(std::mem::replace(&mut self.url, next));
         Ok(())
     }
@@ -92,7 +91,7 @@ mod tests {
     use super::super::allow::Allow;
     use super::super::lineage::Lineage;
     use super::*;
-    use crate::outbound::{Network, Reachable};
+    use crate::outbound::{ConnectError, Network, Reachable};
 
     const SEC: Duration = Duration::from_secs(1);
 
@@ -138,19 +137,22 @@ mod tests {
         for (urls, why) in [
             (
                 &[a, b, c, d, "rtmps://e/x"][..],
-                "to rtmps://e/x: more than 3 redirects",
+                "more than 3 redirects (it leads to rtmps://e/x)",
             ),
             (
                 &[a, "rtmp://a/live"],
-                "to rtmp://a/live: a loop of redirects",
+                "a loop of redirects (it leads to rtmp://a/live)",
             ),
             (
                 &[a, b, "rtmp://a/live"],
-                "to rtmp://a/live: a loop of redirects",
+                "a loop of redirects (it leads to rtmp://a/live)",
             ),
-            (&[a, d, b], "to rtmp://b/live: it would leave TLS"),
+            (&[a, d, b], "it would leave TLS (it leads to rtmp://b/live)"),
             (&[a, "http://b/live"], "expected rtmp:// or rtmps://"),
-            (&[a, "rtmp://u:secret@b"], "to a URL that can't be used: "),
+            (
+                &[a, "rtmp://u:secret@b"],
+                "leads to a URL that can't be used)",
+            ),
         ] {
             let error = went(None, urls).unwrap_err();
             assert!(error.contains(why), "{error}");
@@ -172,7 +174,76 @@ mod tests {
             "rtmp://127.0.0.1/live",
         ] {
             let error = went(allow, &[a, b, to]).unwrap_err();
-            assert!(error.contains(&format!("to {to}: relay.allow")), "{error}");
+            assert!(error.contains("not followed: relay.allow"), "{error}");
+            assert!(error.contains(&format!("leads to {to})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_server_gets_a_secret_into_the_log() {
+        let a = "rtmp://ann:pw-5d1e@a/live?sign=s1gned/cam-key?auth=t0ken";
+        let b = "rtmp://b/x?k=b-value";
+        let long = "x".repeat(290);
+        for (allow, path) in [
+            (None, "live/cam-key/t0ken/s1gned/b-value".to_owned()),
+            (Some("rtmp://b/*"), "cam-key/pw-5d1e/s1gned/x".to_owned()),
+            // Where a text is cut, too.
+            (None, format!("{long}/cam-key/t0ken")),
+            (Some("rtmp://b/*"), format!("{long}/cam-key/t0ken")),
+        ] {
+            // Not allowed, or the fourth.
+            let to = format!("rtmp://c/{path}");
+            let more = ["rtmp://d/live", "rtmp://e/live"];
+            let urls = match allow {
+                Some(_) => vec![a, &to],
+                None => vec![a, b, more[0], more[1], &to],
+            };
+            let error = went(allow, &urls).unwrap_err();
+            assert!(error.contains("it leads to rtmp://c/"), "{error}");
+            for secret in ["cam-", "t0k", "s1g", "5d1e", "b-va"] {
+                assert!(!error.contains(secret), "{secret}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_survives_any_cut() {
+        let long = format!("rtmp://e/{}", "x".repeat(4000));
+        let (a, b, c, d) = ("rtmp://a/x/cam", "rtmp://b/x", "rtmp://c/x", "rtmp://d/x");
+        for (allow, urls, why) in [
+            (None, &[a, b, c, d, &long][..], "more than 3 redirects"),
+            (
+                Some("rtmp://a/*"),
+                &[a, &long],
+                "relay.allow has no entry for it",
+            ),
+        ] {
+            let error = went(allow, urls).unwrap_err();
+            let begin: String = error.chars().take(100).collect();
+            assert!(begin.contains(why), "{error}");
+            assert!(error.len() < 1000 && error.contains("xxx..."), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_sends_on_leads_no_further_inside_than_it_is() {
+        // A name of the configuration, whose address may be another by now.
+        let url = RelayUrl::parse("rtmp://127.0.0.1/live/cam").unwrap();
+        for to in ["rtmp://127.0.0.1:9/live", "rtmp://127.0.0.1/other"] {
+            for (from, is_forbidden) in [([1, 1, 1, 1], true), ([127, 0, 0, 1], false)] {
+                let terms = terms(None);
+                let mut route = Route::new(&url, &terms);
+                let redirect = Redirect {
+                    url: Some(to.to_owned()),
+                    stream_url: None,
+                };
+                route.follow(&redirect, from.into(), &terms).unwrap();
+                // The port of nobody.
+                let dialled = route.connector.dial(route.url.host(), 9).await;
+                let error = dialled.expect_err("nothing is there");
+                let was_forbidden = matches!(error, ConnectError::Forbidden { .. });
+                assert_eq!(was_forbidden, is_forbidden, "{to} {from:?}: {error}");
+            }
         }
     }
 }

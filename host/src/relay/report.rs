@@ -7,11 +7,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tracing::{Span, error, info, info_span, warn};
+use tracing::{Span, info, info_span, warn};
 
 use super::error::RelayError;
 use super::url::RelayUrl;
 use crate::hub::StreamKey;
+use crate::logging::limited;
 use crate::policy::{ConnId, Event, Gate, Relay, RelayFailure};
 
 /// A relay, with the duty to say exactly once that it ended.
@@ -100,8 +101,9 @@ impl Report {
 
     /// It can't even be tried.
     pub(super) fn not_started(mut self, why: &impl fmt::Display) {
-        self.span
-            .in_scope(|| error!(error = %why, "relay not started"));
+        self.span.in_scope(
+            || limited!(ERROR, self.gate.admits_failure(), error = %why, "relay not started"),
+        );
         let failure = RelayFailure {
             reason: why.to_string(),
             ..RelayFailure::default()
@@ -184,7 +186,7 @@ mod tests {
 
     fn report() -> (Arc<Ear>, Report) {
         let ear = Arc::new(Ear::default());
-        let gate = Gate::new(ear.clone(), Fallback::Reject);
+        let gate = Gate::new("live", ear.clone(), Fallback::Reject);
         let key = StreamKey {
             app: "live".into(),
             instance: Some("room".into()),

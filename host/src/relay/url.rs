@@ -210,17 +210,20 @@ impl RelayUrl {
     /// What another server said, without the secrets of this URL: servers like
     /// to repeat names.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut text: String = text
+        let text: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        for secret in self.secrets() {
-            text = text.replace(secret, "***");
-        }
-        text.chars().take(MAX_TEXT).collect()
+        without(text, [self]).chars().take(MAX_TEXT).collect()
     }
 
-    /// Longest first: one may be a part of another.
+    /// As it is shown, without the secrets of `others` either: a server that is
+    /// told them may say them in where it sends its client.
+    pub(super) fn shown_without<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> String {
+        let text = format!("{}/{}", self.origin(), before_query(&self.app));
+        cut(&without(text, others))
+    }
+
     fn secrets(&self) -> Vec<&str> {
         let mut secrets = vec![self.name.as_str(), before_query(&self.name)];
         for text in [&self.name, &self.app] {
@@ -234,7 +237,6 @@ impl RelayUrl {
             secrets.extend([login.user.as_str(), login.password.as_str()]);
         }
         secrets.retain(|secret| secret.len() >= MIN_SECRET);
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets
     }
 }
@@ -255,10 +257,7 @@ impl Login {
 
 impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let app = before_query(&self.app);
-        let shown = app.char_indices().nth(MAX_TEXT).map(|(end, _)| end);
-        let app = app.get(..shown.unwrap_or(app.len())).unwrap_or(app);
-        write!(f, "{}/{app}", self.origin())
+        write!(f, "{}/{}", self.origin(), cut(before_query(&self.app)))
     }
 }
 
@@ -298,6 +297,25 @@ fn split(path: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix('/')?;
     let app = app.strip_suffix('/').unwrap_or(app);
     (!app.is_empty() && !before_query(name).is_empty()).then_some((app, name))
+}
+
+/// The text without what is secret in `urls`.
+fn without<'a>(mut text: String, urls: impl IntoIterator<Item = &'a RelayUrl>) -> String {
+    let mut secrets: Vec<&str> = urls.into_iter().flat_map(RelayUrl::secrets).collect();
+    // Longest first: one may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in secrets {
+        text = text.replace(secret, "***");
+    }
+    text
+}
+
+/// The beginning of a long text, marked as such.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn before_query(text: &str) -> &str {
@@ -453,6 +471,7 @@ mod tests {
         let long = format!("rtmp://b/{}", "x".repeat(MAX_URL - 100));
         let shown = from.redirected(&long, false).unwrap().to_string();
         assert!(shown.len() < 2 * MAX_TEXT, "{shown}");
+        assert!(shown.ends_with("xxx..."), "{shown}");
     }
 
     #[test]

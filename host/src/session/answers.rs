@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_rtmp::shared_object::SharedObjectMessage;
-use tracing::{Instrument, Span, info, warn};
+use tracing::{Instrument, Span, info};
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
@@ -14,11 +14,11 @@ use super::names::{NameError, Place};
 use crate::application::Application;
 use crate::hub::{Claim, ClaimError, Listener, Publication, StreamKey};
 use crate::input::{Publishing, Terms};
-use crate::logging::{STRANGERS, UNDECIDED, limited};
+use crate::logging::{STRANGERS, limited};
 use crate::output::play::{Format, Patience, Player};
 use crate::policy::{
-    CallError, ConnectDecision, PlayDecision, PlayGrant, PublishDecision, PublishGrant, Rejection,
-    StreamRequest,
+    CallError, ConnectDecision, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant,
+    Rejection, StreamRequest,
 };
 use crate::shared_objects::Ruling;
 
@@ -140,6 +140,20 @@ impl ClientSession {
         self.deadlines_changed = true;
     }
 
+    pub(super) fn refuse_connect(&mut self, rejection: &Rejection, usual: &str) {
+        let code = code_or(rejection, usual);
+        limited!(
+            WARN,
+            self.admits_refusal(rejection),
+            by = by(rejection),
+            code,
+            reason = rejection.description,
+            "connect refused"
+        );
+        self.machine.reject_connect(code, &rejection.description);
+        self.end = Some(SessionEnd::Refused);
+    }
+
     fn connect_decided(
         &mut self,
         application: Arc<Application>,
@@ -151,7 +165,9 @@ impl ClientSession {
                 let chunk_size = grant.chunk_size.filter(|size| {
                     let fits = CHUNK_SIZES.contains(size);
                     if !fits {
-                        warn!(
+                        limited!(
+                            WARN,
+                            application.gate().admits_failure(),
                             size,
                             "the granted chunk size is outside 128 to 16777215 bytes and ignored"
                         );
@@ -173,8 +189,7 @@ impl ClientSession {
                 info!("connected");
             }
             ConnectDecision::Reject(rejection) => {
-                let code = code_or(&rejection, "NetConnection.Connect.Rejected");
-                self.refuse_connect(code, &rejection.description);
+                self.refuse_connect(&rejection, "NetConnection.Connect.Rejected");
             }
             ConnectDecision::Redirect(url) => {
                 limited!(INFO, STRANGERS.admits(), "redirected");
@@ -195,7 +210,9 @@ impl ClientSession {
             return;
         };
         if grant.record_to.is_some() {
-            warn!(
+            limited!(
+                WARN,
+                application.gate().admits_failure(),
                 grant = "record-to",
                 "not available yet: this part of the grant is ignored"
             );
@@ -205,7 +222,7 @@ impl ClientSession {
         if let Some(name) = &grant.name
             && let Err(error) = rename(&mut request, name, &span)
         {
-            let rejection = unusable(&error);
+            let rejection = unusable(application.gate(), &error);
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
         let key = key(&application, &request);
@@ -253,7 +270,9 @@ impl ClientSession {
             Err(error) => {
                 let (code, reason) = ("NetStream.Publish.BadName", error.to_string());
                 let owner = error.owner();
-                warn!(
+                limited!(
+                    WARN,
+                    STRANGERS.admits(),
                     code,
                     reason,
                     publisher = owner.remote,
@@ -277,7 +296,9 @@ impl ClientSession {
         match self.shared.relays.of(application.name()) {
             Some(relays) => relays.published(key, forward_to, &self.lineage),
             None if forward_to.is_empty() => {}
-            None => warn!(
+            None => limited!(
+                WARN,
+                application.gate().admits_failure(),
                 grant = "forward-to",
                 "the application is removed: this part of the grant is ignored"
             ),
@@ -286,10 +307,10 @@ impl ClientSession {
 
     fn refuse_publish(&mut self, rejection: &Rejection, usual: &str) {
         let code = code_or(rejection, usual);
-        let admitted = STRANGERS.admits_refusal(self.client.address());
         limited!(
             WARN,
-            admitted,
+            self.admits_refusal(rejection),
+            by = by(rejection),
             code,
             reason = rejection.description,
             "publish refused"
@@ -306,7 +327,7 @@ impl ClientSession {
         if let Some(name) = &grant.name
             && let Err(error) = rename(&mut request, name, &span)
         {
-            return self.refuse_play(&unusable(&error));
+            return self.refuse_play(&unusable(application.gate(), &error));
         }
         let key = key(&application, &request);
         let relays = &self.shared.relays;
@@ -359,15 +380,24 @@ impl ClientSession {
 
     fn refuse_play(&mut self, rejection: &Rejection) {
         let code = code_or(rejection, "NetStream.Play.Failed");
-        let admitted = STRANGERS.admits_refusal(self.client.address());
         limited!(
             WARN,
-            admitted,
+            self.admits_refusal(rejection),
+            by = by(rejection),
             code,
             reason = rejection.description,
             "play refused"
         );
         self.machine.reject_stream(code, &rejection.description);
+    }
+
+    /// Only verdicts have a line beyond the quota: it is one for each address
+    /// at a time, and whoever guesses could spend it on something harmless.
+    fn admits_refusal(&self, rejection: &Rejection) -> bool {
+        match rejection.is_verdict {
+            true => STRANGERS.admits_refusal(self.client.address()),
+            false => STRANGERS.admits(),
+        }
     }
 }
 
@@ -391,9 +421,14 @@ fn rename(request: &mut StreamRequest, granted: &str, span: &Span) -> Result<(),
 
 /// The plugin granted a name that can't be one: that is its mistake, and the
 /// client is told no more than that.
-fn unusable(error: &NameError) -> Rejection {
-    limited!(WARN, UNDECIDED.admits(), %error, "the plugin's grant can't be used");
+fn unusable(gate: &Gate, error: &NameError) -> Rejection {
+    limited!(WARN, gate.admits_failure(), %error, "the plugin's grant can't be used");
     Rejection::new("the server granted a name that can't be used")
+}
+
+/// Who refused, as the log shows it: the filter of docs/config.md looks for it.
+fn by(rejection: &Rejection) -> Option<&'static str> {
+    rejection.is_verdict.then_some("policy")
 }
 
 fn code_or<'a>(rejection: &'a Rejection, usual: &'a str) -> &'a str {

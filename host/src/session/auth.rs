@@ -17,7 +17,7 @@ use livehost_rtmp::auth::{Attempt, Method, Proof, Verifier};
 use tracing::info;
 
 use self::challenges::Party;
-use crate::logging::{STRANGERS, UNDECIDED, limited};
+use crate::logging::{STRANGERS, limited};
 use crate::policy::{ConnectDecision, ConnectRequest, Credential, Gate, Rejection};
 
 pub use self::challenges::Challenges;
@@ -143,7 +143,7 @@ async fn challenge(
     party: Party<'_>,
 ) -> Result<Judged, Rejection> {
     let credential = gate.credential(request, party.user).await?;
-    let known = known(challenges, party, credential).ok_or_else(impossible)?;
+    let known = known(gate, challenges, party, credential).ok_or_else(impossible)?;
     let text = challenges.give(party, Instant::now());
     let text = text.ok_or_else(impossible)?;
     let text = party.method.challenge(party.user, &known.salt, &text);
@@ -164,7 +164,7 @@ async fn judge(
         return Ok(Judged::Failed);
     }
     let credential = gate.credential(request, party.user).await?;
-    let known = known(challenges, party, credential).ok_or_else(impossible)?;
+    let known = known(gate, challenges, party, credential).ok_or_else(impossible)?;
     let is_right = known.verifier.accepts(party.method, app, proof) & known.exists;
     let passed = is_right && challenges.answered(&proof.challenge, Instant::now());
     Ok(match passed {
@@ -174,7 +174,7 @@ async fn judge(
 }
 
 fn impossible() -> Rejection {
-    Rejection::new("no challenge could be made; try again")
+    Rejection::undecided("no challenge could be made; try again")
 }
 
 /// What a user's challenge and response are made of.
@@ -190,6 +190,7 @@ struct Known {
 
 /// None when this machine has no randomness.
 fn known(
+    gate: &Gate,
     challenges: &Challenges,
     party: Party<'_>,
     credential: Option<Credential>,
@@ -217,7 +218,7 @@ fn known(
             if other.is_some() {
                 limited!(
                     WARN,
-                    UNDECIDED.admits(),
+                    gate.admits_failure(),
                     user,
                     method = method.as_str(),
                     "the plugin's credential is for another method"

@@ -153,7 +153,7 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
         wait_for_publisher: 3600 * second,
     };
     let objects = Objects::new(shared_objects::Settings::default(), Arc::new(Forget));
-    let gate = Gate::new(policy.clone(), Fallback::Reject);
+    let gate = Gate::new("live", policy.clone(), Fallback::Reject);
     let live = Application::new("live", gate, settings, objects);
     let applications = Arc::new(Applications::default());
     applications.replace([(live, &[][..])], None);

@@ -12,7 +12,7 @@ use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::answers::Answer;
 use super::directory::Registration;
@@ -195,11 +195,13 @@ impl ClientSession {
         }
     }
 
-    pub(super) fn refuse_connect(&mut self, code: &str, reason: &str) {
-        let admitted = STRANGERS.admits_refusal(self.client.address());
-        limited!(WARN, admitted, code, reason, "connect refused");
-        self.machine.reject_connect(code, reason);
-        self.end = Some(SessionEnd::Refused);
+    /// Publishers that are not listened to can't be called silent.
+    pub(super) fn excuse_publishers(&mut self, now: Instant) {
+        for (_, slot) in self.slots.iter_mut() {
+            if let Slot::Publish(publishing) = slot {
+                publishing.hear(now);
+            }
+        }
     }
 
     /// The client ended a stream.
@@ -397,9 +399,14 @@ impl ClientSession {
 
     /// Bytes of a call's result, decoded for the machine.
     pub(super) fn answer_call(&mut self, result: Result<Bytes, String>) {
+        let admits = || match &self.application {
+            Some(application) => application.gate().admits_failure(),
+            None => STRANGERS.admits(),
+        };
         let values = result.and_then(|amf0| {
             amf0::decode_all(&amf0).map_err(|error| {
-                warn!(%error, "the plugin's result of a call is not AMF0");
+                limited!(WARN, admits(), %error,
+                    "the plugin's result of a call is not AMF0");
                 "the server's answer could not be encoded".to_owned()
             })
         });

@@ -145,6 +145,10 @@ async fn converse(
         if !may_read {
             input.activity.excuse(Instant::now());
         }
+        // Nor is what a publisher has sent by now listened to.
+        if deciding || !may_read {
+            session.excuse_publishers(Instant::now());
+        }
         let decision = async {
             match &mut session.decision {
                 Some(decision) => decision.await,
@@ -234,6 +238,11 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
             // Nobody is there any more to be let in.
             let answer = match decision.await {
                 answer @ (Answer::Call { .. } | Answer::SharedObject { .. }) => answer,
+                // It was granted to nobody: there is nothing to hold.
+                Answer::Claimed {
+                    claimed: Ok(publication),
+                    ..
+                } => return publication.finish(false, || {}),
                 _ => return,
             };
             session.handle_answer(answer);

@@ -11,14 +11,15 @@ use bytes::Bytes;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_wire::amf0;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
 use super::text::MAX_NAME;
 use crate::application::Application;
-use crate::policy::{Client, ObjectOperation, ObjectRequest};
+use crate::logging::limited;
+use crate::policy::{Client, Gate, ObjectOperation, ObjectRequest};
 use crate::shared_objects::{self, Member, Ruling};
 
 impl ClientSession {
@@ -132,7 +133,7 @@ impl Asking {
         let rulings = message.events.iter().zip(rulings);
         rulings
             .map(|(event, ruling)| {
-                let ruling = checked(event, ruling);
+                let ruling = checked(self.application.gate(), event, ruling);
                 if ruling == Ruling::Deny {
                     let object = &message.name;
                     debug!(object, "an event of a shared object is denied");
@@ -160,20 +161,28 @@ fn operation(event: &Event) -> Option<ObjectOperation> {
 }
 
 /// A plugin's mistake is not passed on to clients.
-fn checked(event: &Event, ruling: Ruling) -> Ruling {
-    let Ruling::Rewrite(amf0) = &ruling else {
+fn checked(gate: &Gate, event: &Event, ruling: Ruling) -> Ruling {
+    if fits(event, &ruling) {
         return ruling;
+    }
+    limited!(
+        WARN,
+        gate.admits_failure(),
+        "the plugin's rewrite of a shared object's event can't be used: it is denied"
+    );
+    Ruling::Deny
+}
+
+/// Whether the ruling can be one on this event.
+fn fits(event: &Event, ruling: &Ruling) -> bool {
+    let Ruling::Rewrite(amf0) = ruling else {
+        return true;
     };
-    let fits = match event {
+    match event {
         Event::RequestChange(..) => is_values(amf0, 1),
         Event::SendMessage(_) => is_values(amf0, usize::MAX),
         _ => false,
-    };
-    if fits {
-        return ruling;
     }
-    warn!("the plugin's rewrite of a shared object's event can't be used: it is denied");
-    Ruling::Deny
 }
 
 /// One AMF0 value, or up to so many.
@@ -201,9 +210,7 @@ mod tests {
         let two = value(&["x".into(), 1.0.into()]);
         let set = Event::RequestChange("x".into(), one.clone());
         let send = Event::SendMessage(one.clone());
-        let rewritten = |event: &Event, amf0: &Bytes| {
-            checked(event, Ruling::Rewrite(amf0.clone())) == Ruling::Rewrite(amf0.clone())
-        };
+        let rewritten = |event: &Event, amf0: &Bytes| fits(event, &Ruling::Rewrite(amf0.clone()));
         assert!(rewritten(&set, &one) && rewritten(&send, &one) && rewritten(&send, &two));
         for (event, amf0) in [
             (&set, two),
@@ -214,6 +221,6 @@ mod tests {
         ] {
             assert!(!rewritten(event, &amf0), "{event:?} {amf0:?}");
         }
-        assert_eq!(checked(&Event::Use, Ruling::Allow), Ruling::Allow);
+        assert!(fits(&Event::Use, &Ruling::Allow));
     }
 }

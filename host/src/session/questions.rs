@@ -14,7 +14,7 @@ use super::names::{self, AppPath, NameError, StreamName};
 use super::text::{MAX_NAME, QuestionText};
 use crate::application::Application;
 use crate::logging::{STRANGERS, limited};
-use crate::policy::{ConnectRequest, Pairs, StreamRequest};
+use crate::policy::{ConnectRequest, Pairs, Rejection, StreamRequest};
 use crate::relay::Lineage;
 
 impl ClientSession {
@@ -23,7 +23,7 @@ impl ClientSession {
         // Whole: a user that logs in is kept until it has.
         for text in [connect.app(), connect.tc_url()] {
             if let Err(error) = names::at_most("application", text.len(), names::MAX_TEXT) {
-                return self.refuse_connect(INVALID, &error.to_string());
+                return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
             }
         }
         let (app, of_app) = rtmp_auth::cut(connect.app());
@@ -32,7 +32,7 @@ impl ClientSession {
         if let Some(attempt) = &attempt
             && let Err(error) = names::at_most("user", attempt.user.len(), MAX_NAME)
         {
-            return self.refuse_connect(INVALID, &error.to_string());
+            return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
         }
         let named = AppPath::parse(app, tc_url).and_then(|path| {
             let (application, instance) = path.resolve(&self.shared.applications)?;
@@ -40,11 +40,11 @@ impl ClientSession {
         });
         let (query, application, instance) = match named {
             Ok(named) => named,
-            Err(error) => return self.refuse_connect(INVALID, &error.to_string()),
+            Err(error) => return self.refuse_connect(&Rejection::new(error.to_string()), INVALID),
         };
         if !self.entrance.serves(application.name()) {
             let error = NameError::NoApplication(application.name().to_string());
-            return self.refuse_connect(INVALID, &error.to_string());
+            return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
         }
         Span::current().record("app", &**application.name());
         self.lineage = Lineage::read(&connect.properties);

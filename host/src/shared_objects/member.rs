@@ -8,13 +8,14 @@ use livehost_rtmp::shared_object::object::{
     CREATION_FAILED, ClientId, NO_READ_ACCESS, NO_WRITE_ACCESS, Ruling, status,
 };
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::mailbox::Next;
 use super::registry::{Key, Objects};
 use super::room::{Room, RoomId};
 use super::{Access, Mailbox};
 use crate::hub::Wake;
+use crate::logging::{STRANGERS, limited};
 
 /// Of answers that are no object's.
 const NO_ROOM: RoomId = RoomId::MAX;
@@ -154,7 +155,12 @@ impl Member {
                 Next::State(id) => match self.rooms.get(&id) {
                     Some(room) => {
                         let object = &room.key.name;
-                        info!(object, "behind with a shared object: told its whole state");
+                        limited!(
+                            INFO,
+                            STRANGERS.admits(),
+                            object,
+                            "behind with a shared object: told its whole state"
+                        );
                         return Some(room.catch_up(&self.mailbox));
                     }
                     None => self.mailbox.caught_up(id),

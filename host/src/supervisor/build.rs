@@ -50,7 +50,7 @@ pub(super) async fn unit(
     let keep = runtime.shared_objects(&spec, sharing.kept).await?;
     let objects = Objects::new(sharing, keep);
     let plugin = Plugin::load(runtime, spec, services).await?;
-    let gate = Gate::new(plugin.clone(), application.on_error);
+    let gate = Gate::new(name, plugin.clone(), application.on_error);
     Ok(Unit {
         application: Application::new(name, gate, settings(application, config), objects),
         plugin,

@@ -16,22 +16,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
-use super::{banner, build};
+use super::{banner, build, ending};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
 use crate::conn::ConnIds;
 use crate::hub::Hub;
-use crate::logging::{self, LogControl};
+use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
 use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
-
-/// What a plugin is given to end when nothing is waited for.
-const HASTE: Duration = Duration::from_millis(500);
 
 /// The running server.
 pub(super) struct Server {
@@ -143,10 +140,8 @@ impl Server {
         }
         let interval = server.stats_interval.subscribe();
         server.services.spawn(server.reporter().run(interval));
-        for quota in logging::QUOTAS {
-            let stop = server.shared.shutdown.clone();
-            server.services.spawn(quota.report(stop));
-        }
+        let stop = server.shared.shutdown.clone();
+        server.services.spawn(STRANGERS.report(stop));
         info!("ready");
         Ok(server)
     }
@@ -262,16 +257,17 @@ impl Server {
         self.shared.shutdown.cancel();
         self.sessions.close();
         self.services.close();
-        tokio::select! {
-            () = self.drain() => {}
-            signal = again => {
-                let sessions = self.sessions.len();
-                warn!(signal, sessions, "ending at once");
-                self.hurry().await;
-            }
-        }
-        for quota in logging::QUOTAS {
-            quota.say();
+        let haste = CancellationToken::new();
+        let again = async {
+            let signal = again.await;
+            let sessions = self.sessions.len();
+            warn!(signal, sessions, "ending at once");
+            haste.cancel();
+        };
+        ending::end(self.drain(), self.stop_plugins(&haste), again).await;
+        STRANGERS.say();
+        for unit in self.units.values() {
+            unit.application.gate().say_failures();
         }
         info!("stopped");
     }
@@ -291,22 +287,20 @@ impl Server {
             );
         }
         self.reporter().log();
-        for unit in self.units.values() {
-            unit.plugin.shutdown(StopReason::Shutdown).await;
-        }
     }
 
-    /// Waits for nobody; what plugins keep is saved all the same.
-    async fn hurry(&self) {
+    /// Side by side. In haste none is waited for; what they keep is saved all
+    /// the same.
+    async fn stop_plugins(&self, haste: &CancellationToken) {
         let plugins = self.units.values().map(|unit| async move {
-            let stopped = unit.plugin.shutdown(StopReason::Shutdown);
-            if tokio::time::timeout(HASTE, stopped).await.is_err() {
+            let stopping = unit.plugin.shutdown(StopReason::Shutdown);
+            if !ending::is_over(stopping, haste).await {
                 warn!(
                     app = &**unit.application.name(),
                     "the plugin was not waited for"
                 );
+                unit.plugin.save().await;
             }
-            unit.plugin.save().await;
         });
         join_all(plugins).await;
     }

@@ -17,6 +17,7 @@ use crate::support::{
     rtmp::{self, Client},
     together, workspace,
 };
+use crate::transcript::shared_object;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Lines about strangers in a minute.
@@ -208,7 +209,76 @@ fn who_guesses_is_seen_however_much_others_make() {
             );
         }
     }
+
+    // What the server refuses by itself does not hide a verdict behind it.
+    let verdict = |source: &str, message: &str| {
+        let fields = [("remote", source), ("by", "policy")];
+        host.log.wait(mark, message, &fields, SOON);
+    };
+    from(host.addr, "192.0.2.9", "nosuch").expect_err("no such application");
+    from(host.addr, "192.0.2.9", "live?mode=tell-client").expect_err("is refused");
+    verdict("192.0.2.9:5000", "connect refused");
+    let mut first = from(host.addr, "192.0.2.10", "live").expect("may connect");
+    first.start_publish("cam").expect("may publish");
+    let mut guesser = from(host.addr, "192.0.2.11", "live").expect("may connect");
+    guesser.start_publish("cam").expect_err("is busy");
+    guesser.start_publish("a\u{7}b").expect_err("is no name");
+    guesser
+        .start_publish("cam?mode=reject")
+        .expect_err("is refused");
+    verdict("192.0.2.11:5000", "publish refused");
+    let mut guesser = from(host.addr, "192.0.2.12", "live").expect("may connect");
+    guesser.start_publish("cam").expect_err("is busy");
+    guesser.start_play("cam?mode=no-play").expect("is sent");
+    verdict("192.0.2.12:5000", "play refused");
     host.stop();
+}
+
+#[test]
+fn what_one_connection_is_refused_without_end_is_a_line_a_second_at_most() {
+    const TIMES: usize = 200;
+    let _guard = together();
+    let host = Host::start(&Config::live(App::probe("accept")));
+    let begin = Instant::now();
+    let mut first = Client::publish(host.addr, "live", "cam").expect("may publish");
+    let mut second = Client::connect(host.addr, "live").expect("may connect");
+    second.create_stream().expect("a stream");
+    let joined = shared_object::encode("so 0 use");
+    second.shared_object(&joined).expect("is sent");
+    for _ in 0..TIMES {
+        second.publish_command("cam").expect("is sent");
+        second
+            .status(SOON, "NetStream.Publish.Start")
+            .expect_err("is busy");
+        let broken = shared_object::encode("so 0 set broken 4");
+        second.shared_object(&broken).expect("is sent");
+    }
+    // Answered in order: all of it is decided.
+    second
+        .command(0, "nosuch", 9.0, Amf::Null, &[])
+        .expect("is sent");
+    second
+        .until(SOON, |command| command.name == "_error")
+        .expect("is answered");
+    first.create_stream().expect("goes on");
+    let log = host.log.clone();
+    host.stop();
+    let windows = 1 + begin.elapsed().as_secs() as usize / 60;
+    let unusable = "the plugin's rewrite of a shared object's event can't be used: it is denied";
+    for message in ["publish refused", unusable] {
+        let lines = log.find(START, message, &[]).len();
+        assert!(
+            0 < lines && lines <= QUOTA * windows,
+            "{lines} of {message:?} in {windows} min"
+        );
+    }
+    let counts = log.find(START, "lines left out", &[]);
+    let counts = counts
+        .iter()
+        .filter_map(|entry| entry.field("lines")?.parse::<usize>().ok());
+    let left_out: usize = counts.sum();
+    let least = 2 * TIMES - 2 * QUOTA * windows;
+    assert!(left_out >= least, "{left_out} left out");
 }
 
 /// The addresses that the filter of docs/config.md finds in `lines`, in the
@@ -240,9 +310,10 @@ fn addresses(lines: &str) -> Vec<String> {
 #[test]
 fn the_filter_of_the_docs_finds_who_guesses_and_nobody_else() {
     let _guard = together();
-    let keys = r#"{ "publish": { "keys": ["right"] }, "play": "open" }"#;
+    let keys = r#"{ "publish": { "keys": ["right"] }, "play": { "keys": ["seen"] } }"#;
     let users = r#"{ "publish": "users", "users": { "ann": "pw" }, "challenge": "adobe" }"#;
     let config = Config::live(App::keys(keys)).and("login", App::keys(users));
+    let config = config.and("probe", App::probe("accept"));
     let config = config.chain("[Tcp, Rtmp]", "proxy_protocol: [\"127.0.0.1\"],");
     let (mut process, addr, _folder) = in_text(config);
     let mut wrong = from(addr, "192.0.2.7", "live").expect("may connect");
@@ -252,6 +323,27 @@ fn the_filter_of_the_docs_finds_who_guesses_and_nobody_else() {
     wrong.leave();
     let guess = "login?authmod=adobe&user=ann&challenge=0&response=AAAAAAAAAAAAAAAAAAAAAA==&opaque=0011223344556677";
     from(addr, "192.0.2.8", guess).expect_err("a wrong password");
+    let mut viewer = from(addr, "192.0.2.12", "live").expect("may connect");
+    viewer.start_play("cam?token=wrong").expect("is sent");
+    viewer
+        .status(SOON, "NetStream.Play.Start")
+        .expect_err("a wrong token");
+    viewer.leave();
+    from(addr, "192.0.2.13", "probe?mode=reject").expect_err("is refused");
+    // The server's own refusals, and a plugin that fails.
+    from(addr, "192.0.2.14", "nosuch").expect_err("no such application");
+    from(addr, "192.0.2.15", "probe?mode=panic-on-connect").expect_err("undecided");
+    let mut undecided = from(addr, "192.0.2.16", "probe").expect("may connect");
+    undecided
+        .start_publish("cam?mode=panic-on-publish")
+        .expect_err("undecided");
+    undecided
+        .start_play("cam?mode=panic-on-play")
+        .expect("is sent");
+    undecided
+        .status(SOON, "NetStream.Play.Start")
+        .expect_err("undecided");
+    undecided.leave();
     let header = b"PROXY TCP6 2001:db8::7 2001:db8::1 5000 1935\r\n";
     Client::connect_behind(addr, header, guess).expect_err("a wrong password");
     // Asked for a password, as every client is at first.
@@ -268,6 +360,12 @@ fn the_filter_of_the_docs_finds_who_guesses_and_nobody_else() {
     process.wait(SOON);
 
     let found = addresses(&process.stderr.text());
-    let expected = ["192.0.2.7", "192.0.2.8", "2001:db8::7"];
+    let expected = [
+        "192.0.2.7",
+        "192.0.2.8",
+        "192.0.2.12",
+        "192.0.2.13",
+        "2001:db8::7",
+    ];
     assert_eq!(found, expected, "{}", process.stderr.text());
 }

@@ -22,6 +22,11 @@ fn no_chunk_stream_makes_its_reader_panic() {
     replay("chunk", fuzz::chunk);
 }
 
+#[test]
+fn no_message_makes_its_decoders_panic() {
+    replay("message", fuzz::message);
+}
+
 /// Runs a target on each file of its corpus.
 fn replay(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");

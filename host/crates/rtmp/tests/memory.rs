@@ -4,6 +4,8 @@
 // clippy.toml allows these in test functions; helpers are tests as well.
 #![allow(clippy::expect_used, clippy::panic)]
 
+use std::fs;
+
 use bytes::Bytes;
 use livehost_counting::{Counting, peak_of};
 use livehost_rtmp::command::Command;
@@ -56,6 +58,15 @@ fn decoders_stay_in_budget(payload: &[u8]) {
             peak <= limit,
             "{type_id}: {peak} of {limit} bytes for {length}"
         );
+    }
+}
+
+#[test]
+fn the_corpus_of_messages_stays_in_budget() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/message");
+    for file in fs::read_dir(folder).expect("the corpus is in the repository") {
+        let data = fs::read(file.expect("a readable folder").path()).expect("a readable file");
+        decoders_stay_in_budget(data.get(1..).unwrap_or_default());
     }
 }
 

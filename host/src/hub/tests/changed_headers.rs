@@ -146,6 +146,28 @@ fn a_change_while_the_camera_is_off_stays_behind_the_last_picture() {
 }
 
 #[test]
+fn sound_that_changes_long_after_the_last_picture_takes_it_along() {
+    let hub = Hub::new();
+    let publication = running(&hub);
+    for second in 1..=300 {
+        audio(&publication, second * 1_000);
+    }
+    aac_header(&publication, 300_500, 2);
+    // Before the header is long past, and when it is.
+    for now in [300_600, 303_000] {
+        audio(&publication, now);
+        let expected = [
+            format!("avc1@{}", now - 533),
+            format!("aac1@{}", now - 533),
+            format!("key1@{}", now - 533),
+            format!("inter2@{}", now - 500),
+            format!("aac2@{}", now - 500),
+        ];
+        assert_eq!(told(&mut play(&hub)), expected);
+    }
+}
+
+#[test]
 fn changes_count_among_what_is_kept() {
     let hub = Hub::new();
     let publication = running(&hub);

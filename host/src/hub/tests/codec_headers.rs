@@ -80,6 +80,20 @@ fn audio_of_the_former_codec_is_not_sent_without_its_header() {
 }
 
 #[test]
+fn of_a_codec_that_changes_with_every_message_nothing_is_kept_to_be_looked_at() {
+    let key: &[u8] = b"\x17\x01\0\0\0k";
+    let video = [(Kind::Video, AVC), (Kind::Video, key)];
+    let change = [(Kind::Audio, AAC), (Kind::Audio, b"\x2fnew")];
+    let (_, late) = played(&[video, change].concat());
+    assert_eq!(late, [AVC, key, b"\x2fnew"]);
+    let (_, late) = played(&[video, change, change].concat());
+    assert_eq!(late, [AVC]);
+    // Until the next keyframe, which may be followed by a change of its own.
+    let (_, late) = played(&[video, change, change, video, change].concat());
+    assert_eq!(late, [AVC, key, b"\x2fnew"]);
+}
+
+#[test]
 fn what_belongs_to_a_header_goes_with_its_codec() {
     let hevc: &[u8] = b"\x90hvc1\x01rrrrrrrrrrrrrrrrrrrrrr";
     let colours: &[u8] = b"\x94hvc1\x02\0\x09colorInfo\x05";

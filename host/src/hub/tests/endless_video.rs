@@ -32,8 +32,15 @@ fn group(publication: &Publication, start: u32, seconds: u32) {
     }
 }
 
+/// Frames without sound, two a second, until they have lasted for `until`.
+fn inters(publication: &Publication, until: u32) {
+    for at in (500..=until).step_by(500) {
+        inter(publication, at, 2);
+    }
+}
+
 #[test]
-fn once_it_has_outgrown_the_cache_players_begin_in_the_present() {
+fn while_it_is_larger_than_the_cache_players_hear_and_wait_for_the_picture() {
     let hub = Hub::new();
     let publication = publish_keeping(&hub, TWO);
     video_header(&publication);
@@ -42,23 +49,67 @@ fn once_it_has_outgrown_the_cache_players_begin_in_the_present() {
     keyframe(&publication, 0, 1);
     assert_eq!(taken(&mut waiting).len(), 3);
     waiting.resync();
-    inter(&publication, 33, 2);
-    assert!(taken(&mut waiting).is_empty(), "the next may be a keyframe");
-    inter(&publication, 66, 3);
-    let headers = ["Video header@66", "Audio header@66"];
-    let mut late = [play(&hub), hub.play(&key("cam"), latest())];
-    audio(&publication, 80);
-    inter(&publication, 99, 4);
-    for late in &mut late {
-        assert_eq!(
-            taken(late),
-            [&headers[..], &["audio@80", "inter4@99"]].concat()
-        );
+    audio(&publication, 20);
+    assert!(taken(&mut waiting).is_empty(), "all of it is still kept");
+    // 25 Mbit/s and a keyframe each 5 s: the first group is one like any other.
+    for second in 1..=4 {
+        inter(&publication, second * 1_000, 2);
     }
-    assert_eq!(taken(&mut waiting), ["inter3@66", "audio@80", "inter4@99"]);
+    let headers = ["Video header@4000", "Audio header@4000"];
+    let mut late = [play(&hub), hub.play(&key("cam"), latest())];
+    audio(&publication, 4_010);
+    inter(&publication, 4_033, 3);
+    audio(&publication, 4_040);
+    let sound = ["audio@4010", "audio@4040"];
+    for late in &mut late {
+        assert_eq!(taken(late), [headers, sound].concat());
+    }
+    assert_eq!(taken(&mut waiting), sound);
+    keyframe(&publication, 5_000, 5);
+    inter(&publication, 5_033, 6);
+    let picture = ["key5@5000", "inter6@5033"];
+    for player in late.iter_mut().chain([&mut waiting]) {
+        assert_eq!(taken(player), picture);
+    }
+}
+
+#[test]
+fn a_first_group_that_is_short_makes_the_next_one_not_endless() {
+    let hub = Hub::new();
+    let publication = publish_keeping(&hub, TWO);
+    keyframe(&publication, 0, 1);
+    keyframe(&publication, 100, 2);
+    let mut player = play(&hub);
+    taken(&mut player);
+    player.resync();
+    for half in 1..=4 {
+        inter(&publication, 100 + half * 500, 3);
+        audio(&publication, 110 + half * 500);
+    }
+    let sound = ["audio@610", "audio@1110", "audio@1610", "audio@2110"];
+    assert_eq!(taken(&mut player), sound);
+}
+
+#[test]
+fn larger_than_the_cache_it_is_endless_after_20_s() {
+    let hub = Hub::new();
+    let publication = publish_keeping(&hub, TWO);
+    video_header(&publication);
+    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    keyframe(&publication, 0, 1);
+    inters(&publication, 20_000);
+    let mut players = [play(&hub), hub.play(&key("cam"), latest())];
+    audio(&publication, 20_010);
+    inter(&publication, 20_033, 3);
+    audio(&publication, 20_040);
+    let headers = ["Video header@20000", "Audio header@20000"];
+    let media = ["audio@20010", "inter3@20033", "audio@20040"];
+    for player in &mut players {
+        assert_eq!(taken(player), [&headers[..], &media].concat());
+    }
     // A keyframe is the better base as soon as there is one again.
-    keyframe(&publication, 132, 5);
-    assert_eq!(taken(&mut play(&hub))[2..], ["key5@132"]);
+    keyframe(&publication, 20_066, 5);
+    assert_eq!(taken(&mut play(&hub))[2..], ["key5@20066"]);
 }
 
 #[test]
@@ -71,14 +122,14 @@ fn who_falls_behind_or_pauses_goes_on_in_the_present() {
     };
     let mut player = hub.play(&key("cam"), listener(tight));
     keyframe(&publication, 0, 1);
-    for at in 1..=9_u8 {
-        inter(&publication, u32::from(at) * 33, at);
-    }
-    assert_eq!(taken(&mut player), ["inter9@297"]);
-    assert_eq!(player.dropped(), 9);
+    inters(&publication, 20_000);
+    assert!(taken(&mut player).is_empty());
+    assert_eq!(player.dropped(), 41);
+    inter(&publication, 20_033, 9);
+    assert_eq!(taken(&mut player), ["inter9@20033"]);
     player.resync();
-    inter(&publication, 330, 10);
-    assert_eq!(taken(&mut player), ["inter10@330"]);
+    inter(&publication, 20_066, 10);
+    assert_eq!(taken(&mut player), ["inter10@20066"]);
 }
 
 #[test]
@@ -87,11 +138,46 @@ fn without_any_keyframe_players_begin_in_the_present_too() {
     let publication = publish_keeping(&hub, TWO);
     let mut player = play(&hub);
     inter(&publication, 0, 1);
-    inter(&publication, 33, 2);
-    inter(&publication, 66, 3);
-    inter(&publication, 99, 4);
-    assert_eq!(taken(&mut player), ["inter3@66", "inter4@99"]);
+    inters(&publication, 20_000);
+    inter(&publication, 20_033, 3);
+    inter(&publication, 20_066, 4);
+    assert_eq!(taken(&mut player), ["inter3@20033", "inter4@20066"]);
     assert_eq!(taken(&mut play(&hub)), Vec::<String>::new());
+}
+
+#[test]
+fn it_is_said_once_that_no_keyframe_is_expected() {
+    let mut watch = video::VideoWatch::default();
+    let mut turns = Vec::new();
+    let mut note = |role, timestamp| {
+        let seen = video::Seen {
+            kind: Kind::Video,
+            role,
+            is_coded: true,
+            names_codec: true,
+            timestamp,
+            cost: TWO,
+        };
+        turns.extend(watch.note(seen, TWO));
+    };
+    let mut at = 0;
+    // The first is short, so that each of the others is twice as long.
+    for seconds in [1, 30, 70, 200, 200, 200] {
+        note(Role::Keyframe, at);
+        for _ in 0..seconds {
+            at += 1_000;
+            note(Role::Dependent, at);
+        }
+    }
+    assert_eq!(turns, [video::Turn::Begins, video::Turn::LosesKeyframes]);
+    // However much comes: no time passes.
+    let mut watch = video::VideoWatch::default();
+    for _ in 0..100 {
+        let seen = frame::Draft::new(Kind::Video, avc(2, 1, 0, 1000))
+            .unwrap()
+            .seen(0);
+        assert_ne!(watch.note(seen, TWO), Some(video::Turn::LosesKeyframes));
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! `control`: commands to the media plane, limited to this application.
 //!
 //! Lengths are looked at first, by what they are of; reasons are cut. A command
-//! that is denied is a line in the log, so only some a second are.
+//! that is denied is a line in the log; beyond some of a second, those that would
+//! be are not even given.
 
 use std::time::Instant;
 
@@ -25,10 +26,13 @@ impl State {
     /// A command that the configuration may not allow.
     fn wish(
         &self,
+        is_allowed: impl FnOnce(&dyn MediaControl, &str) -> bool,
         wish: impl FnOnce(&dyn MediaControl, &str) -> Result<(), policy::ControlError>,
     ) -> Result<(), ControlError> {
-        if self.app.denials.lock().is_used_up(Instant::now()) {
-            return Err(ControlError::Busy);
+        let app = &self.app;
+        let is_used_up = app.denials.lock().is_used_up(Instant::now());
+        if is_used_up && !is_allowed(&*app.services.control, &app.name) {
+            return Err(ControlError::Denied);
         }
         let done = self.command(wish);
         if matches!(done, Err(ControlError::Denied)) {
@@ -64,17 +68,26 @@ impl Host for State {
             self.log(Level::Warn, &format!("no recording: {error}"), &[]);
             ControlError::Denied
         })?;
-        self.wish(|control, app| control.start_record(app, &name, spec))
+        self.wish(
+            |control, _| control.may_record(),
+            |control, app| control.start_record(app, &name, spec),
+        )
     }
 
     fn stop_record(&mut self, name: String) -> Result<(), ControlError> {
         named(&name)?;
-        self.wish(|control, app| control.stop_record(app, &name))
+        self.wish(
+            |control, _| control.may_record(),
+            |control, app| control.stop_record(app, &name),
+        )
     }
 
     fn start_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
         named(&name)?;
-        self.wish(|control, app| control.start_forward(app, &name, &url))
+        self.wish(
+            |control, app| control.may_forward(app, &url),
+            |control, app| control.start_forward(app, &name, &url),
+        )
     }
 
     fn stop_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {

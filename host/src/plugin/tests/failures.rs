@@ -193,8 +193,8 @@ async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
-    let budget = instance::Budget::new(limits.cpu, limits.wall);
-    let Ok(lease) = generation.lease("test", budget).await else {
+    let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+    let Ok(lease) = generation.lease("test", &mut budget).await else {
         panic!("the first call gets an instance");
     };
     let started = Instant::now();
@@ -209,6 +209,68 @@ async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
     assert!(started.elapsed() >= limits.wall);
     lease.give_back();
     recovers(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
+    // Each of these could open the breaker by itself.
+    const INSTANCES: usize = 6;
+    let limits = Limits {
+        max_instances: INSTANCES,
+        failures: 1,
+        ..tight()
+    };
+    let fixture = Fixture::probe_within("accept", limits.clone()).await;
+    let generation = fixture.plugin.core.serving.load_full();
+    let mut leases = Vec::new();
+    for _ in 0..INSTANCES {
+        let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+        match generation.lease("test", &mut budget).await {
+            Ok(lease) => leases.push(lease),
+            Err(_) => panic!("there are so many instances"),
+        }
+        assert!(budget.queued.is_none());
+    }
+    let burst = (0..4 * INSTANCES).map(|_| fixture.connect(&[("mode", "sleep-on-connect")]));
+    let burst = futures_util::future::join_all(burst);
+    // They queue; then half of the instances are given back, half are lost and
+    // made anew.
+    let free = async {
+        for (n, lease) in leases.into_iter().enumerate() {
+            if n % 2 == 0 {
+                lease.give_back();
+            }
+        }
+    };
+    let (answers, ()) = tokio::join!(burst, free);
+    for answer in answers {
+        let error = answer.unwrap_err();
+        let is_busy = matches!(
+            error,
+            PolicyError::Busy {
+                hook: "on-connect",
+                limit: INSTANCES,
+                ..
+            }
+        );
+        assert!(is_busy && !error.may_be_allowed(), "{error}");
+    }
+    let stats = fixture.plugin.stats();
+    let burst = 4 * INSTANCES as u64;
+    assert_eq!(stats.get("pool_exhausted"), burst, "{stats}");
+    for none in ["wall_exceeded", "breaker_opened", "breaker_refused"] {
+        assert_eq!(stats.get(none), 0, "{stats}");
+    }
+    recovers(&fixture).await;
+}
+
+#[test]
+fn a_call_that_has_queued_does_not_hear_that_its_time_is_over() {
+    let mut budget = instance::Budget::new(Duration::from_millis(40), SOON);
+    assert!(budget.answer_by() < budget.deadline);
+    let (hook, limit) = ("on-connect", 1);
+    budget.queued = Some(instance::Queued { hook, limit });
+    assert!(budget.answer_by() > budget.deadline);
 }
 
 #[tokio::test]

@@ -333,6 +333,14 @@ impl StreamRegistry for Recorder {
 }
 
 impl MediaControl for Recorder {
+    fn may_record(&self) -> bool {
+        false
+    }
+
+    fn may_forward(&self, _: &str, url: &str) -> bool {
+        !url.contains("192.0.2.1/")
+    }
+
     fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
         if conn != 7 {
             return Err(ControlError::NotFound);
@@ -353,8 +361,12 @@ impl MediaControl for Recorder {
         Err(ControlError::Denied)
     }
 
-    fn start_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::Denied)
+    fn start_forward(&self, app: &str, _: &str, url: &str) -> Result<(), ControlError> {
+        self.tell(format!("forward {url}"));
+        match self.may_forward(app, url) {
+            true => Ok(()),
+            false => Err(ControlError::Denied),
+        }
     }
 
     fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {

@@ -61,7 +61,7 @@ impl Server {
     fn new(method: Method) -> Self {
         Self {
             method,
-            gate: Gate::new(Arc::new(Users(method)), Fallback::Reject),
+            gate: Gate::new("live", Arc::new(Users(method)), Fallback::Reject),
             challenges: Arc::default(),
         }
     }

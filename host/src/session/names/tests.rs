@@ -64,7 +64,7 @@ struct Row<'a> {
 
 fn applications(default: Option<&str>) -> Applications {
     let named = |name: &str| {
-        let gate = Gate::new(Arc::new(Unasked), OnError::default());
+        let gate = Gate::new(name, Arc::new(Unasked), OnError::default());
         let objects = Objects::new(Default::default(), Arc::new(Forget));
         Application::new(name, gate, settings(), objects)
     };
