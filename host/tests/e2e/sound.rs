@@ -128,7 +128,7 @@ fn who_listens_misses_no_sound_while_video_is_promised_and_begins() {
 fn a_stream_without_keyframes_is_heard_and_seen_from_the_present_on() {
     let _guard = together();
     for join in ["Keyframe", "NextKeyframe"] {
-        let media = format!("join: {join}, keyframe_cache: \"64 KiB\"");
+        let media = format!("join: {join}, keyframe_cache: \"64 KiB\", queue_time: \"1 min\"");
         let app = App::open("reject").media(&media);
         let host = Host::start(&Config::live(app));
         let mut first = Listener::play(&host);
@@ -139,16 +139,31 @@ fn a_stream_without_keyframes_is_heard_and_seen_from_the_present_on() {
             script.video(number, 0x27, 10_000);
         }
         first.until(Got::Inter(9));
+        // The group has outgrown the cache: a keyframe may still come.
         let mut late = Listener::play(&host);
-        script.audio(10);
         script.video(10, 0x27, 100);
-        let expected = [
+        script.audio(10);
+        let heard = [Got::AacHeader, Got::AvcHeader, Got::Audio(10)];
+        assert_eq!(late.until(Got::Audio(10)), heard, "{join}");
+        // Stream time goes on, a second a step.
+        let last = 10 + 22 * 50;
+        for number in (60..=last).step_by(50) {
+            script.audio(number);
+            script.video(number, 0x27, 100);
+        }
+        let audio = late.until(Got::Inter(last));
+        let audio = audio.iter().filter(|got| matches!(got, Got::Audio(_)));
+        assert_eq!(audio.count(), 22, "{join}");
+        let mut later = Listener::play(&host);
+        script.audio(last + 1);
+        script.video(last + 1, 0x27, 100);
+        let present = [
             Got::AacHeader,
             Got::AvcHeader,
-            Got::Audio(10),
-            Got::Inter(10),
+            Got::Audio(last + 1),
+            Got::Inter(last + 1),
         ];
-        assert_eq!(late.until(Got::Inter(10)), expected, "{join}");
+        assert_eq!(later.until(Got::Inter(last + 1)), present, "{join}");
         script.0.leave();
         host.stop();
     }
