@@ -18,6 +18,7 @@ mod doubles;
 mod engine;
 mod error;
 mod events;
+mod function;
 mod generation;
 mod hooks;
 mod imports;
@@ -42,7 +43,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,9 +63,10 @@ pub use trial::{Answer, KvContents, Program, Question, Trial};
 use self::application::Application;
 use self::bindings::exports::livehost::app::lifecycle::StartReason;
 use self::bounds::usable;
-use self::breaker::Breaker;
+use self::breaker::Caller;
 use self::events::EventQueue;
-use self::reload::Loader;
+use self::function::{Breakers, Function};
+use self::reload::{Condemned, Loader};
 use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
@@ -209,7 +211,7 @@ impl Plugin {
             runtime: Arc::clone(runtime),
             serving: ArcSwap::new(generation),
             events: EventQueue::new(app.name.clone(), spec.limits.event_queue),
-            breaker: Breaker::new(spec.limits.failures, spec.limits.failure_window),
+            breakers: Breakers::new(number, spec.limits.failures, spec.limits.failure_window),
             wanted: ArcSwap::new(spec),
             loader: Mutex::new(Loader {
                 next_number: number + 1,
@@ -217,7 +219,7 @@ impl Plugin {
                 previous: None,
                 retiring: TaskTracker::new(),
             }),
-            roll_back: Notify::new(),
+            condemned: Condemned::default(),
             stopped: AtomicBool::new(false),
             app,
         });
@@ -342,7 +344,11 @@ impl Plugin {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
         self.save().await;
-        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
+        info!(
+            app = core.app.name,
+            counts = core.counts().field(),
+            "plugin stats"
+        );
     }
 
     /// Waits until its state is on disk; what keeps it from there is logged.
@@ -374,7 +380,14 @@ impl Policy for Plugin {
             return Ok(None);
         }
         let question = hooks::on_authenticate(request.clone());
-        let word = self.core.call("on-authenticate", question).await?;
+        let word = self
+            .core
+            .ask(
+                Function::Authenticate,
+                Caller::of(&request.client),
+                question,
+            )
+            .await?;
         word.map(|word| convert::challenge(&word)).transpose()
     }
 
@@ -384,15 +397,19 @@ impl Policy for Plugin {
         user: &str,
     ) -> Result<Option<Credential>, PolicyError> {
         let question = hooks::on_credential(request.clone(), user.to_owned());
-        let credential = self.core.call("on-credential", question).await?;
+        let credential = self
+            .core
+            .ask(Function::Credential, Caller::of(&request.client), question)
+            .await?;
         credential
             .map(|credential| usable("on-credential", convert::credential(credential)))
             .transpose()
     }
 
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        let decision = self.core.call("on-connect", hooks::on_connect(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_connect(request);
+        let decision = self.core.ask(Function::Connect, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-connect", convert::connect_decision(decision)));
         let stats = &self.core.app.stats;
@@ -406,8 +423,9 @@ impl Policy for Plugin {
     }
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        let decision = self.core.call("on-publish", hooks::on_publish(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_publish(request);
+        let decision = self.core.ask(Function::Publish, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-publish", convert::publish_decision(decision)));
         let stats = &self.core.app.stats;
@@ -420,8 +438,9 @@ impl Policy for Plugin {
     }
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        let decision = self.core.call("on-play", hooks::on_play(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_play(request);
+        let decision = self.core.ask(Function::Play, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-play", convert::play_decision(decision)));
         let stats = &self.core.app.stats;
@@ -444,8 +463,12 @@ impl Policy for Plugin {
     }
 
     async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
+        let caller = Caller::of(&request.client);
         let question = hooks::on_shared_object(request);
-        let ruling = self.core.call("on-shared-object", question).await;
+        let ruling = self
+            .core
+            .ask(Function::SharedObject, caller, question)
+            .await;
         let ruling = ruling.map(Ruling::from);
         let stats = &self.core.app.stats;
         match &ruling {
@@ -461,8 +484,9 @@ impl Policy for Plugin {
         if self.core.serving.load().compiled.optional.calls.is_none() {
             return Err(CallError::Unknown(method));
         }
+        let caller = Caller::of(&who);
         let call = hooks::on_call(who, method.clone(), amf0);
-        let answer = self.core.call("on-call", call).await;
+        let answer = self.core.ask(Function::Call, caller, call).await;
         let stats = &self.core.app.stats;
         match answer {
             Ok(Ok(amf0)) => {
