@@ -25,7 +25,7 @@ use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
-use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
+use crate::plugin::{Compiler, Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
@@ -102,7 +102,11 @@ impl Server {
                 )?)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
+        let runtime = Runtime::with_network(
+            &Storage::Folder(config.state.clone()),
+            Compiler::Child,
+            network,
+        )?;
         let mut units = BTreeMap::new();
         for (name, application) in &config.applications {
             let unit = build::unit(&runtime, &shared, name, application, &config).await?;
