@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::logging;
-use crate::plugin::{Plugin, Runtime, Storage};
+use crate::plugin::{Compiler, Plugin, Runtime, Storage};
 use crate::terminal::{self, say};
 use server::Server;
 use signals::Signals;
@@ -60,7 +60,7 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
 /// When `run` could not start, apart from addresses in use.
 pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
     let config = Config::load(file)?;
-    let runtime = Runtime::new(&Storage::Look(config.state.clone()))?;
+    let runtime = Runtime::new(&Storage::Look(config.state.clone()), Compiler::Child)?;
     let mut failed = 0_usize;
     for (name, application) in &config.applications {
         match Plugin::check(&runtime, build::plugin_spec(name, application), online).await {

@@ -26,7 +26,7 @@ use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, BindError, Bound, Door, Listener, Stop};
 use crate::outbound::Network;
-use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
+use crate::plugin::{Compiler, Plugin, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
@@ -103,7 +103,11 @@ impl Server {
             Ok((Bound::new(acceptor.binding(), &[])?, door))
         });
         let bound = bound.collect::<anyhow::Result<Vec<_>>>()?;
-        let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
+        let runtime = Runtime::with_network(
+            &Storage::Folder(config.state.clone()),
+            Compiler::Child,
+            network,
+        )?;
         // Before the files are read: what becomes of them later is a change.
         let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
         let units = started(&runtime, &shared, &config).await?;

@@ -33,7 +33,8 @@ fn runtime() -> &'static Arc<Runtime> {
     RUNTIME.get_or_init(|| {
         let network = outbound::Network::with_resolver(Arc::new(Names));
         let network = network.expect("TLS is set up");
-        Runtime::with_network(&Storage::Memory, network).expect("the runtime starts")
+        Runtime::with_network(&Storage::Memory, Compiler::Here, network)
+            .expect("the runtime starts")
     })
 }
 

@@ -92,15 +92,6 @@ impl Host {
 
     /// Starts the server with its configuration in `folder`.
     pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
-        Self::launch_in(folder, config, START_LIMIT)
-    }
-
-    /// Starts the server with plugins that may take `limit` to load.
-    pub(crate) fn start_within(config: &Config, limit: Duration) -> Self {
-        Self::launch_in(folder(), config, limit)
-    }
-
-    fn launch_in(folder: TempDir, config: &Config, limit: Duration) -> Self {
         let process = launch(folder.path(), &config.text());
         Self::ready(folder, process, limit)
     }
@@ -113,10 +104,10 @@ impl Host {
 
     fn ready(folder: TempDir, process: Process, limit: Duration) -> Self {
         let log = Log(process.stderr.clone());
-        let listening = log.wait(START, "listening", &[], limit);
+        let listening = log.wait(START, "listening", &[], START_LIMIT);
         let addr = listening.field("addr").expect("listening says where");
         let addr = addr.parse().expect("an address and a port");
-        log.wait(START, "ready", &[], limit);
+        log.wait(START, "ready", &[], START_LIMIT);
         Self {
             process,
             log,
@@ -143,6 +134,11 @@ impl Host {
     /// The most resident memory so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
+    }
+
+    /// Memory of its own, resident or not, in bytes.
+    pub(crate) fn data(&self) -> u64 {
+        self.status("VmData:")
     }
 
     /// The peak counts from now on.
