@@ -10,6 +10,7 @@ mod build;
 mod ending;
 mod files;
 mod reconfigure;
+mod refusal;
 mod server;
 mod signals;
 mod stats;
@@ -62,6 +63,7 @@ pub async fn check(file: &Path) -> anyhow::Result<()> {
             Ok(check) => banner::print_checked(&config, name, application, &check),
             Err(error) => {
                 failed = failed.saturating_add(1);
+                let error = refusal::in_full(file, application, error);
                 terminal::complain(format_args!("error: {error:#}"));
             }
         }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tracing::{error, info, warn};
 
 use super::server::{Server, Unit};
-use super::{build, files};
+use super::{build, files, refusal};
 use crate::config::{Change, Config, Diff};
 use crate::net::{Acceptor, Door};
 use crate::plugin::{Plugin, StopReason};
@@ -63,12 +63,15 @@ impl Server {
             match change {
                 Change::Added => {
                     let unit =
-                        build::unit(&self.runtime, &self.shared, name, application, new).await?;
+                        build::unit(&self.runtime, &self.shared, name, application, new).await;
+                    let unit =
+                        unit.map_err(|error| refusal::in_brief(&self.file, application, error))?;
                     units.push((name.clone(), unit));
                 }
                 Change::Changed { plugin: true, .. } => {
                     let spec = build::plugin_spec(name, application);
-                    Plugin::check(&self.runtime, spec).await?;
+                    let checked = Plugin::check(&self.runtime, spec).await;
+                    checked.map_err(|error| refusal::in_brief(&self.file, application, error))?;
                 }
                 Change::Changed { .. } | Change::Removed => {}
             }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
-use super::{banner, build, ending};
+use super::{banner, build, ending, refusal};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
@@ -25,7 +25,7 @@ use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, Door};
 use crate::outbound::Network;
-use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
+use crate::plugin::{Plugin, PluginError, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
@@ -105,7 +105,8 @@ impl Server {
         let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
         let mut units = BTreeMap::new();
         for (name, application) in &config.applications {
-            let unit = build::unit(&runtime, &shared, name, application, &config).await?;
+            let unit = build::unit(&runtime, &shared, name, application, &config).await;
+            let unit = unit.map_err(|error| refusal::in_full(&file, application, error))?;
             units.insert(name.clone(), unit);
         }
         let (watcher, changes) = Watcher::new(watched(&file, &config, &units))?;
@@ -240,12 +241,31 @@ impl Server {
         let reloads = plugins
             .filter(|plugin| of_interest(plugin))
             .map(|plugin| async {
-                // Success and failure are logged where they are known best.
-                if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
-                    debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                // Success and failure are logged where they are known best; only
+                // here is known where settings come from.
+                match plugin.reload().await {
+                    Ok(Reload::Unchanged | Reload::KnownBad) => {
+                        debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                    }
+                    Ok(_) => {}
+                    Err(refused) => self.point_at(&refused),
                 }
             });
         join_all(reloads).await;
+    }
+
+    /// Logs the place of the settings that a plugin's new version refuses.
+    fn point_at(&self, refused: &PluginError) {
+        let application = self.config.applications.get(&refused.app);
+        let place = application
+            .and_then(|application| refusal::place(&self.file, &application.config, refused));
+        if let Some(place) = place {
+            error!(
+                app = refused.app,
+                place = place.brief(),
+                "the new version refuses its settings"
+            );
+        }
     }
 
     /// Stops accepting, tells the clients, waits for them as long as the

@@ -33,6 +33,7 @@ mod obs;
 mod players;
 mod publish_play;
 mod reconfigure;
+mod refused_settings;
 mod relays;
 mod reload;
 mod rtmps;
