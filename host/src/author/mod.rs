@@ -7,6 +7,7 @@
 mod build;
 mod cases;
 mod dev;
+mod follow;
 mod inspect;
 mod new;
 mod random;

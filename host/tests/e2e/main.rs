@@ -17,6 +17,7 @@ mod addresses;
 mod auth;
 mod author;
 mod bad_plugins;
+mod cases;
 mod disconnects;
 mod duplicate;
 mod enhanced;
