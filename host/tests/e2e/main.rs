@@ -18,6 +18,7 @@ mod auth;
 mod author;
 mod bad_plugins;
 mod cases;
+mod conformance;
 mod disconnects;
 mod duplicate;
 mod enhanced;
