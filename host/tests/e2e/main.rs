@@ -19,6 +19,7 @@ mod author;
 mod bad_plugins;
 mod cases;
 mod compiling;
+mod conformance;
 mod disconnects;
 mod duplicate;
 mod enhanced;
