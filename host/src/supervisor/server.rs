@@ -340,7 +340,7 @@ impl Server {
         if drained.is_err() {
             warn!(
                 sessions = self.sessions.len(),
-                ?drain,
+                drain_ms = drain.as_millis(),
                 "the drain limit is over; closing what is left"
             );
         }

@@ -98,12 +98,14 @@ fn told_of_stream(req: &StreamRequest) -> String {
     )
 }
 
-/// Misbehaves when `mode` is `<fault>-on-<hook>`.
+/// Misbehaves when `mode` is `<fault>-on-<hook>`; `any` stands for everything
+/// that is called while it serves.
 fn misbehave(mode: &str, hook: &str) {
+    const LIFE: [&str; 5] = ["configure", "start", "snapshot", "stop", "need"];
     let Some((fault, at)) = mode.split_once("-on-") else {
         return;
     };
-    if at != hook {
+    if at != hook && (at != "any" || LIFE.contains(&hook)) {
         return;
     }
     match fault {
@@ -281,23 +283,28 @@ impl App for Probe {
     }
 
     fn on_ready(&self, info: &StreamInfo) {
+        misbehave(&self.mode, "ready");
         log_codecs("ready", info);
         tell(&format!("event ready {}", info.name));
     }
 
     fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
+        misbehave(&self.mode, "unpublished");
         tell(&format!("event unpublished {} {}", info.name, end.reason));
     }
 
     fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {
+        misbehave(&self.mode, "play-ended");
         tell(&format!("event play-ended {} {}", req.name, end.reason));
     }
 
     fn on_disconnected(&self, who: &Client, end: &SessionEnd) {
+        misbehave(&self.mode, "disconnected");
         tell(&format!("event disconnected {} {}", who.conn, end.reason));
     }
 
     fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {
+        misbehave(&self.mode, "call");
         match method {
             "echo" => return Ok(amf0.to_vec()),
             "refuse" => return Err("not for you".into()),
@@ -319,7 +326,8 @@ impl Authenticate for Probe {
         self.mode == "log-in"
     }
 
-    fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> {
+    fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
+        misbehave(self.mode(req.param("mode")), "authenticate");
         self.mode.contains("log").then_some(Challenge::Adobe)
     }
 
@@ -352,6 +360,7 @@ impl Relays for Probe {
     }
 
     fn on_relay_ended(&self, relay: &Relay, reason: &str) {
+        misbehave(&self.mode, "relay-ended");
         tell(&format!("event relay-ended {} {reason}", told(relay)));
     }
 }
@@ -370,6 +379,7 @@ fn told(relay: &Relay) -> String {
 /// Everything is allowed but what its name asks for.
 impl ShareObjects for Probe {
     fn on_shared_object(&self, req: &ObjectRequest) -> ObjectDecision {
+        misbehave(&self.mode, "shared-object");
         match &req.operation {
             Operation::Connect => ObjectDecision::when(req.name != "closed"),
             Operation::Set(Property { name, amf0 }) => match name.as_str() {
