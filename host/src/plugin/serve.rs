@@ -47,7 +47,7 @@ pub(super) struct Core {
     pub(super) wanted: ArcSwap<PluginSpec>,
     pub(super) events: EventQueue,
     pub(super) breakers: Breakers,
-    pub(super) loader: Mutex<Loader>,
+    pub(super) loader: Arc<Mutex<Loader>>,
     /// For the task that rolls back.
     pub(super) condemned: Condemned,
     pub(super) stopped: AtomicBool,

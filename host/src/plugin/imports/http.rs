@@ -27,7 +27,11 @@ impl Host for State {
                 limit: MAX_REQUEST_BODY,
             }),
             Ok(request) => match &self.app.doubles.http {
-                Some(double) => doubles::answered(&**double, request, &req.body),
+                Some(double) => {
+                    let own = Duration::from_millis(req.timeout_ms.into());
+                    let own = (!own.is_zero()).then_some(own);
+                    doubles::answered(&**double, request, &req.body, own)
+                }
                 None => self.http.send(request, ready(Ok(req.body.into()))).await,
             },
             Err(error) => Err(error),

@@ -3,6 +3,8 @@
 //! The guests come from `make plugins`; `LIVEHOST_GUESTS` names another folder.
 
 mod broken;
+mod candidate;
+mod check;
 mod compat;
 mod contain;
 mod decide;
@@ -32,7 +34,8 @@ fn runtime() -> &'static Arc<Runtime> {
     RUNTIME.get_or_init(|| {
         let network = outbound::Network::with_resolver(Arc::new(Names));
         let network = network.expect("TLS is set up");
-        Runtime::with_network(&Storage::Memory, network).expect("the runtime starts")
+        Runtime::with_network(&Storage::Memory, Compiler::Here, network)
+            .expect("the runtime starts")
     })
 }
 

@@ -6,8 +6,11 @@
 //! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, `attrs`, which
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and
-//! `do`, which answers a connect with what the command of `do=...&args=...` returned.
+//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
+//! `ask-on-start`, `refuse-trial` and `publish-no-trial`,
+//! `tell`, which answers with a field of the question (`of=...`), `limited` and
+//! `impatient`, which grant little time, `do`, which answers a connect with what the command of `do=...&args=...` returned.
+//! A timer whose key is `do:COMMAND~ARG~ARG` runs that command, too.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
 //! compiled file and so get a new version without a compiler.
@@ -45,13 +48,13 @@ fn version() -> String {
 #[serde(deny_unknown_fields, default)]
 struct Config {
     mode: String,
-    /// Read by nobody: makes a configuration another one.
-    #[serde(rename = "note")]
-    _note: String,
+    /// Makes a configuration another one; the URL that `ask-on-start` asks.
+    note: String,
 }
 
 struct Probe {
     mode: String,
+    note: String,
 }
 
 /// Writes `line` to the log, and sends it as data to a stream named `probe`:
@@ -59,6 +62,40 @@ struct Probe {
 fn tell(line: &str) {
     log::info(line);
     let _ = control::send_data("probe", "tell", line.as_bytes());
+}
+
+fn log_codecs(when: &str, info: &StreamInfo) {
+    let none = || "none".to_owned();
+    let video = info.video.clone().unwrap_or_else(none);
+    let audio = info.audio.clone().unwrap_or_else(none);
+    log::info(format!("{when}: {video} and {audio}"));
+}
+
+/// One field of a question.
+fn told_of_connect(req: &ConnectRequest, field: &str) -> String {
+    match field {
+        "app" => format!("{} {:?}", req.app, req.instance),
+        "local" => req.local.clone(),
+        "client" => format!("{} {}", req.client.protocol, req.client.remote),
+        "tc-url" => req.tc_url.clone(),
+        "flash-ver" => req.flash_ver.clone(),
+        "query" => format!("{:?}", req.query),
+        "props" => format!("{:?}", req.props),
+        _ => format!("{:?}", req.extra),
+    }
+}
+
+fn told_of_stream(req: &StreamRequest) -> String {
+    format!(
+        "{} as {} by {} at {:?} in {:?} of {}, {:?}",
+        req.name,
+        req.raw_name,
+        req.mode,
+        req.start_seconds,
+        req.instance,
+        req.app,
+        req.client.attrs
+    )
 }
 
 /// Misbehaves when `mode` is `<fault>-on-<hook>`; `any` stands for everything
@@ -119,12 +156,12 @@ impl Probe {
 
 impl App for Probe {
     fn configure(config: &str) -> Result<Self, String> {
-        let Config { mode, .. } = livehost_sdk::parse_config(config)?;
+        let Config { mode, note } = livehost_sdk::parse_config(config)?;
         misbehave(&mode, "configure");
         if mode == "refuse-configure" {
             return Err("asked to refuse its configuration".into());
         }
-        Ok(Self { mode })
+        Ok(Self { mode, note })
     }
 
     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
@@ -139,8 +176,15 @@ impl App for Probe {
             let name = who.tls_name.as_deref().unwrap_or("-");
             return Rejection::new(format!("{} {name} {}", who.protocol, who.remote)).into();
         }
+        if mode == "tell" {
+            return deny(told_of_connect(req, req.param("of").unwrap_or_default()));
+        }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "refuse-trial" && req.is_trial() => deny("a trial"),
+            None if mode == "limited" => livehost_sdk::ConnectGrant::default()
+                .max_duration(Duration::from_secs(1))
+                .into(),
             None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
             None if mode == "attrs" => {
                 let bytes = req.param("bytes").unwrap_or_default().parse();
@@ -162,6 +206,8 @@ impl App for Probe {
         misbehave(mode, "publish");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
+            None if mode == "tell" => deny(told_of_stream(req)),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
@@ -174,6 +220,10 @@ impl App for Probe {
         misbehave(mode, "play");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "tell" => deny(told_of_stream(req)),
+            None if mode == "impatient" => livehost_sdk::PlayGrant::default()
+                .wait(Duration::from_millis(50))
+                .into(),
             None if mode == "no-play" => deny("asked not to play"),
             None => accept(),
         }
@@ -183,6 +233,9 @@ impl App for Probe {
         misbehave(&self.mode, "start");
         if self.mode == "refuse-start" {
             return Err("asked to refuse to start".into());
+        }
+        if self.mode == "ask-on-start" {
+            commands::run("http", &format!("GET {} 0 0", self.note))?;
         }
         let old = from_old.map_or_else(String::new, |handoff| {
             format!(" after {}", String::from_utf8_lossy(&handoff.data))
@@ -211,17 +264,27 @@ impl App for Probe {
 
     fn on_timer(&self, key: &str) {
         misbehave(&self.mode, "timer");
+        if let Some(command) = key.strip_prefix("do:") {
+            let (method, args) = command.split_once('~').unwrap_or((command, ""));
+            let done = commands::run(method, &args.replace('~', " "));
+            tell(&format!(
+                "{command} = {}",
+                done.unwrap_or_else(|error| error)
+            ));
+        }
         tell(&format!("timer {key}"));
         let _ = kv::incr(&format!("timer:{key}"), 1, None);
     }
 
     fn on_published(&self, info: &StreamInfo) {
         misbehave(&self.mode, "published");
+        log_codecs("published", info);
         tell(&format!("event published {}", info.name));
     }
 
     fn on_ready(&self, info: &StreamInfo) {
         misbehave(&self.mode, "ready");
+        log_codecs("ready", info);
         tell(&format!("event ready {}", info.name));
     }
 
