@@ -41,13 +41,18 @@ pub enum Command {
     },
     /// Validate a configuration and its plugins without serving
     ///
-    /// Reads the configuration, loads every plugin and lets it judge its own
-    /// part of the configuration. Binds no address. Exit status 0 if `run`
-    /// could start; otherwise 1, and every problem with its place.
+    /// Reads the configuration, loads every plugin, lets it judge its own part
+    /// of the configuration and start, with an empty store, and asks it about a
+    /// publisher without a key. Binds no address. Exit status 0 if `run` could
+    /// start; otherwise 1, and every problem with its place.
     Check {
         /// The configuration file; relative paths in it start at its folder
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
+        /// Send the HTTP requests of plugins that are tried; without it each
+        /// gets an error that says "trial"
+        #[arg(long)]
+        online: bool,
     },
     /// Serve, and build plugins whenever their sources change
     ///
@@ -219,7 +224,8 @@ mod tests {
         assert_eq!(
             cli.command,
             Command::Check {
-                config: "b.ron".into()
+                config: "b.ron".into(),
+                online: false,
             }
         );
     }

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Run { config } => supervisor::run(&config).await,
-            Command::Check { config } => supervisor::check(&config).await,
+            Command::Check { config, online } => supervisor::check(&config, online).await,
             Command::Dev { config } => author::dev(&config).await,
             Command::Plugin(command) => author::run(command).await,
             Command::CompileComponent { .. } => Ok(()),

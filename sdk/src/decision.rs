@@ -255,12 +255,22 @@ impl ConnectRequest {
     pub fn param(&self, key: &str) -> Option<&str> {
         first(&self.query, key)
     }
+
+    /// No client asks: `host check` tries the plugin.
+    pub fn is_trial(&self) -> bool {
+        first(&self.extra, "trial").is_some()
+    }
 }
 
 impl StreamRequest {
     /// The first value of a query parameter of the stream's name.
     pub fn param(&self, key: &str) -> Option<&str> {
         first(&self.query, key)
+    }
+
+    /// No client asks: `host check` tries the plugin.
+    pub fn is_trial(&self) -> bool {
+        first(&self.extra, "trial").is_some()
     }
 }
 

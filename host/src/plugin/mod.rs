@@ -9,6 +9,7 @@ mod bounds;
 mod breaker;
 mod budget;
 mod cache;
+mod candidate;
 mod check;
 mod clock;
 mod compile;
@@ -36,21 +37,20 @@ mod wasi;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
-use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use crate::tally::Counts;
+pub use candidate::{Candidate, Unstarted};
 pub use check::Check;
 pub use clock::Clock;
 pub use compile::{Kept, TRACK, compile_ahead};
@@ -62,12 +62,7 @@ pub use limits::Limits;
 pub use optional::{OPTIONAL, Optional};
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
-use self::application::Application;
-use self::bindings::exports::livehost::app::lifecycle::StartReason;
 use self::bounds::usable;
-use self::breaker::Breaker;
-use self::events::EventQueue;
-use self::reload::Loader;
 use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
@@ -196,42 +191,10 @@ impl Plugin {
         spec: PluginSpec,
         services: Services,
     ) -> Result<Arc<Self>, PluginError> {
-        let state = runtime.state(&spec.app, spec.limits.kv_bytes).await;
-        let state = state.map_err(|fault| spec.fault(fault))?;
-        let app = Application::new(&spec, services, state);
-        let spec = Arc::new(spec);
-        let number = 1;
-        let generation = reload::prepare(runtime, &app, &spec, number)
+        Self::unstarted(runtime, spec, services)
+            .await?
+            .start()
             .await
-            .map_err(|fault| spec.fault(fault))?;
-        let started = generation.start(StartReason::Boot, None).await;
-        started.map_err(|fault| spec.fault(fault))?;
-        let generation = Arc::new(generation.begin());
-        reload::announce(&app, &generation);
-        let core = Arc::new(Core {
-            runtime: Arc::clone(runtime),
-            serving: ArcSwap::new(generation),
-            events: EventQueue::new(app.name.clone(), spec.limits.event_queue),
-            breaker: Breaker::new(spec.limits.failures, spec.limits.failure_window),
-            wanted: ArcSwap::new(spec),
-            loader: Mutex::new(Loader {
-                next_number: number + 1,
-                known_bad: None,
-                previous: None,
-                retiring: TaskTracker::new(),
-            }),
-            roll_back: Notify::new(),
-            stopped: AtomicBool::new(false),
-            app,
-        });
-        let plugin = Self {
-            core,
-            cancel: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            deliveries: parking_lot::Mutex::new(None),
-        };
-        plugin.spawn_tasks();
-        Ok(Arc::new(plugin))
     }
 
     fn spawn_tasks(&self) {
@@ -260,25 +223,32 @@ impl Plugin {
             .spawn(async move { report.run_until_cancelled_owned(core.report()).await });
     }
 
-    /// Everything [`Plugin::load`] does up to `configure`, on a throw-away
-    /// generation that never starts or serves.
-    pub async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
-        check::check(runtime, spec).await
+    /// Everything [`Plugin::load`] does, on a throw-away generation that never
+    /// serves. Its requests by HTTP go out when `online`.
+    pub async fn check(
+        runtime: &Arc<Runtime>,
+        spec: PluginSpec,
+        online: bool,
+    ) -> Result<Check, PluginError> {
+        check::check(runtime, spec, online).await
     }
 
     /// Reads the file again; other content replaces the serving generation
     /// once it has proved itself. An error leaves the old one serving and has
     /// been logged.
     pub async fn reload(&self) -> Result<Reload, PluginError> {
-        reload::reload(&self.core, None).await
+        reload::reload(&self.core).await
     }
 
-    /// Like [`Plugin::reload`], with another file, configuration or limits.
-    /// State, timers and queued events stay. An error leaves everything as it
-    /// was. The application is the same, whatever `spec` calls it.
+    /// Like [`Plugin::reload`], with another file, configuration or limits, at
+    /// once: [`Plugin::prepare`] and all that follows.
+    ///
+    /// # Errors
+    /// When it can't be loaded or refuses; everything is as it was then.
     pub async fn respec(&self, spec: PluginSpec) -> Result<Reload, PluginError> {
-        let app = self.core.app.name.clone();
-        reload::reload(&self.core, Some(PluginSpec { app, ..spec })).await
+        let mut candidate = self.prepare(spec).await?;
+        candidate.start().await?;
+        Ok(candidate.commit())
     }
 
     /// What serves now.

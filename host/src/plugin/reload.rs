@@ -56,14 +56,11 @@ pub(super) fn announce(app: &Application, generation: &Generation) {
     );
 }
 
-/// Replaces the serving generation if the file's content or the settings are
-/// others: those of `spec`, or as they are. Failures are logged here.
-pub(super) async fn reload(
-    core: &Arc<Core>,
-    spec: Option<PluginSpec>,
-) -> Result<Reload, PluginError> {
+/// Replaces the serving generation if the file's content is another. Failures
+/// are logged here.
+pub(super) async fn reload(core: &Arc<Core>) -> Result<Reload, PluginError> {
     let mut loader = core.loader.lock().await;
-    let spec = spec.map_or_else(|| core.wanted.load_full(), Arc::new);
+    let spec = core.wanted.load_full();
     let result = attempt(core, &mut loader, &spec).await;
     result.map_err(|fault| {
         core.app.stats.reloads_refused.add();
@@ -122,19 +119,29 @@ async fn replace(
     bytes: Vec<u8>,
     (hash, spec): &(ContentHash, Arc<PluginSpec>),
 ) -> Result<u64, Fault> {
-    let compiled = compile::compile(&core.runtime, bytes, *hash).await?;
-    let number = loader.next_number;
-    loader.next_number = number.saturating_add(1);
-    let new =
-        Generation::prepare(&core.runtime, &core.app, compiled, Arc::clone(spec), number).await?;
+    let new = fresh(core, loader, bytes, (*hash, spec)).await?;
     let handoff = old.snapshot().await;
     new.start(StartReason::Reload, handoff).await?;
+    let number = new.number;
     swap(core, loader, old, new);
     Ok(number)
 }
 
+/// A generation that took its configuration.
+pub(super) async fn fresh(
+    core: &Arc<Core>,
+    loader: &mut Loader,
+    bytes: Vec<u8>,
+    (hash, spec): (ContentHash, &Arc<PluginSpec>),
+) -> Result<Generation, Fault> {
+    let compiled = compile::compile(&core.runtime, bytes, hash).await?;
+    let number = loader.next_number;
+    loader.next_number = number.saturating_add(1);
+    Generation::prepare(&core.runtime, &core.app, compiled, Arc::clone(spec), number).await
+}
+
 /// The new generation serves; the old one drains by itself.
-fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Generation) {
+pub(super) fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Generation) {
     loader.previous = Some((Arc::clone(&old.compiled), Arc::clone(&old.spec)));
     let limits = &new.spec.limits;
     core.app.set_limits(limits);

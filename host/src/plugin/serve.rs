@@ -42,7 +42,7 @@ pub(super) struct Core {
     pub(super) wanted: ArcSwap<PluginSpec>,
     pub(super) events: EventQueue,
     pub(super) breaker: Breaker,
-    pub(super) loader: Mutex<Loader>,
+    pub(super) loader: Arc<Mutex<Loader>>,
     /// Wakes the task that rolls back.
     pub(super) roll_back: Notify,
     pub(super) stopped: AtomicBool,

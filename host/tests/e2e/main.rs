@@ -27,6 +27,7 @@ mod http;
 mod joining;
 mod languages;
 mod lifecycle;
+mod links;
 mod log_lines;
 mod login;
 mod matrix;

@@ -3,6 +3,8 @@
 //! The guests come from `make plugins`; `LIVEHOST_GUESTS` names another folder.
 
 mod broken;
+mod candidate;
+mod check;
 mod compat;
 mod decide;
 mod escape;

@@ -64,11 +64,15 @@ pub(crate) fn redirected(verb: &str, folder: &Path, config: &str, redirection: &
 fn command(verb: &str, folder: &Path, config: &str) -> Process {
     let file = folder.join("config.ron");
     fs::write(&file, config).expect("config.ron can be written");
+    with_file(verb, folder, &file)
+}
+
+fn with_file(verb: &str, folder: &Path, file: &Path) -> Process {
     Process::spawn(
         format!("host {verb}"),
         Command::new(env!("CARGO_BIN_EXE_host"))
             .arg(verb)
-            .arg(&file)
+            .arg(file)
             .env("SSL_CERT_FILE", folder.join(TRUSTED))
             .env("SSL_CERT_DIR", "")
             .env_remove("RUST_LOG"),
@@ -89,6 +93,16 @@ impl Host {
     /// Starts the server with its configuration in `folder`.
     pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
         let process = launch(folder.path(), &config.text());
+        Self::ready(folder, process, limit)
+    }
+
+    /// Starts the server with a file of `folder` that is there.
+    pub(crate) fn start_at(folder: TempDir, file: &str) -> Self {
+        let process = with_file("run", folder.path(), &folder.path().join(file));
+        Self::ready(folder, process, START_LIMIT)
+    }
+
+    fn ready(folder: TempDir, process: Process, limit: Duration) -> Self {
         let log = Log(process.stderr.clone());
         let listening = log.wait(START, "listening", &[], START_LIMIT);
         let addr = listening.field("addr").expect("listening says where");

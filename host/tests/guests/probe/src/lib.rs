@@ -6,7 +6,8 @@
 //! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, `attrs`, which
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and
+//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
+//! `ask-on-start`, `refuse-trial` and `publish-no-trial`, and
 //! `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
@@ -45,13 +46,13 @@ fn version() -> String {
 #[serde(deny_unknown_fields, default)]
 struct Config {
     mode: String,
-    /// Read by nobody: makes a configuration another one.
-    #[serde(rename = "note")]
-    _note: String,
+    /// Makes a configuration another one; the URL that `ask-on-start` asks.
+    note: String,
 }
 
 struct Probe {
     mode: String,
+    note: String,
 }
 
 /// Writes `line` to the log, and sends it as data to a stream named `probe`:
@@ -117,12 +118,12 @@ impl Probe {
 
 impl App for Probe {
     fn configure(config: &str) -> Result<Self, String> {
-        let Config { mode, .. } = livehost_sdk::parse_config(config)?;
+        let Config { mode, note } = livehost_sdk::parse_config(config)?;
         misbehave(&mode, "configure");
         if mode == "refuse-configure" {
             return Err("asked to refuse its configuration".into());
         }
-        Ok(Self { mode })
+        Ok(Self { mode, note })
     }
 
     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
@@ -139,6 +140,7 @@ impl App for Probe {
         }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "refuse-trial" && req.is_trial() => deny("a trial"),
             None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
             None if mode == "attrs" => {
                 let bytes = req.param("bytes").unwrap_or_default().parse();
@@ -160,6 +162,7 @@ impl App for Probe {
         misbehave(mode, "publish");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
@@ -181,6 +184,9 @@ impl App for Probe {
         misbehave(&self.mode, "start");
         if self.mode == "refuse-start" {
             return Err("asked to refuse to start".into());
+        }
+        if self.mode == "ask-on-start" {
+            commands::run("http", &format!("GET {} 0 0", self.note))?;
         }
         let old = from_old.map_or_else(String::new, |handoff| {
             format!(" after {}", String::from_utf8_lossy(&handoff.data))
