@@ -93,16 +93,16 @@ impl Host {
     /// Starts the server with its configuration in `folder`.
     pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
         let process = launch(folder.path(), &config.text());
-        Self::ready(folder, process, limit)
+        Self::ready(folder, process)
     }
 
     /// Starts the server with a file of `folder` that is there.
     pub(crate) fn start_at(folder: TempDir, file: &str) -> Self {
         let process = with_file("run", folder.path(), &folder.path().join(file));
-        Self::ready(folder, process, START_LIMIT)
+        Self::ready(folder, process)
     }
 
-    fn ready(folder: TempDir, process: Process, limit: Duration) -> Self {
+    fn ready(folder: TempDir, process: Process) -> Self {
         let log = Log(process.stderr.clone());
         let listening = log.wait(START, "listening", &[], START_LIMIT);
         let addr = listening.field("addr").expect("listening says where");

@@ -7,7 +7,7 @@
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
-//! `ask-on-start`, `refuse-trial` and `publish-no-trial`, and
+//! `ask-on-start`, `refuse-trial`, `publish-no-trial` and `record`, and
 //! `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
@@ -163,6 +163,7 @@ impl App for Probe {
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
+            None if mode == "record" => PublishGrant::default().record("flv", "a").into(),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
