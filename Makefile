@@ -47,9 +47,11 @@ run: host plugins ## Build everything, then serve CONFIG (config.ron)
 	@exec $(BUILD)/release/host run $(CONFIG)
 
 .PHONY: host
-host: toolchain ## Build the server: target/release/host
+host: toolchain ## Build the server: target/release/host, and its second name livehost
 	$(call say,building the server; the first time takes some minutes)
 	cargo build --release -p livehost --bin host
+	@# The name that no other program has: `host` asks name servers elsewhere.
+	@ln -sfn host $(BUILD)/release/livehost
 
 .PHONY: plugins
 plugins: toolchain ## Build the plugins that ship: target/plugins/*.wasm

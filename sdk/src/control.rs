@@ -57,7 +57,8 @@ pub fn stop_stream(name: &str, reason: &str) -> Result<(), ControlError> {
     })
 }
 
-/// Starts to record a stream.
+/// Starts to record a stream. Not available yet: a server answers
+/// [`ControlError::Denied`], and its log says so.
 ///
 /// ```
 /// # use livehost_sdk::{Recording, control, testing::{Command, MockHost}};
@@ -74,7 +75,8 @@ pub fn start_record(name: &str, spec: &Recording) -> Result<(), ControlError> {
     })
 }
 
-/// Ends the recordings of a stream.
+/// Ends the recordings of a stream. Not available yet: a server answers
+/// [`ControlError::Denied`].
 ///
 /// ```
 /// # use livehost_sdk::{control, testing::{Command, MockHost}};

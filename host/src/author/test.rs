@@ -18,8 +18,8 @@ use super::random::Random;
 use super::stage::Stage;
 use crate::outbound;
 use crate::plugin::{
-    Answer, Clock, Fault, Limits, PluginError, PluginSpec, Program, Question, Runtime, Storage,
-    Trial,
+    Answer, Clock, Compiler, Fault, Limits, PluginError, PluginSpec, Program, Question, Runtime,
+    Storage, Trial,
 };
 use crate::policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
 use crate::terminal::say;
@@ -28,12 +28,14 @@ use crate::terminal::say;
 const MAX_FIRED: usize = 1000;
 
 /// How the cases run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Run again with so many instances, if more than one.
     pub instances: usize,
     /// Run again in an order that this number determines.
     pub shuffle: Option<u64>,
+    /// Where compiled code is kept.
+    pub storage: Storage,
 }
 
 /// What one case came to.
@@ -83,7 +85,7 @@ impl Turn {
 /// When a file can't be read, the plugin can't be loaded, or a case fails.
 pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Result<()> {
     let cases = Cases::load(file)?;
-    let runtime = Runtime::new(&Storage::Memory)?;
+    let runtime = Runtime::new(&options.storage, Compiler::Child)?;
     let program = Program::load(&runtime, plugin).await;
     // Kept, so that it is compiled once for all cases.
     let _program = program.map_err(|fault| anyhow::anyhow!("{} {fault}", plugin.display()))?;
@@ -108,7 +110,7 @@ pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Resul
     );
     let mut changed = 0;
     if options.instances > 1 || options.shuffle.is_some() {
-        changed = run.together(&cases, &decisions, options).await?;
+        changed = run.together(&cases, &decisions, &options).await?;
     }
     anyhow::ensure!(failed == 0, "{failed} of {count} cases failed");
     anyhow::ensure!(
@@ -171,7 +173,7 @@ impl Run<'_> {
         &self,
         cases: &Cases,
         decisions: &[Vec<Option<Fact>>],
-        options: Options,
+        options: &Options,
     ) -> anyhow::Result<usize> {
         let mut order: Vec<_> = cases.cases.iter().zip(decisions).collect();
         order.retain(|(case, _)| case.refused.is_none());

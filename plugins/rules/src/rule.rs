@@ -191,6 +191,21 @@ impl Rules {
         })
     }
 
+    /// An error names the first rule that gives what no host can give yet.
+    pub fn check_available(&self) -> Result<(), String> {
+        for rule in &self.rules {
+            if let Outcome::Allow(terms) = &rule.outcome
+                && let Some(field) = terms.unavailable()
+            {
+                let index = rule.index;
+                return Err(format!(
+                    "config: rules[{index}].then.allow.{field}: livehost can't do this yet: leave it out"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The first rule that matches, and what its wildcards stand for.
     pub fn first(&self, facts: &Facts<'_>) -> Option<(&Rule, Vec<String>)> {
         let rules = self.rules.iter();

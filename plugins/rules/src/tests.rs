@@ -331,3 +331,15 @@ fn mistakes_are_refused_and_named() {
         assert!(error.contains(named), "{rules}: {error}");
     }
 }
+
+#[test]
+fn what_no_host_can_do_yet_is_refused_with_its_place() {
+    let config = r#"{"rules": [{"then": "deny"}, {"then": {"allow": {"record": {"path": "a"}}}}]}"#;
+    let refused = <Policy as App>::configure(config).err().expect("refused");
+    assert!(
+        refused.starts_with("config: rules[1].then.allow.record: "),
+        "{refused}"
+    );
+    let config = r#"{"rules": [{"then": {"allow": {"hold": "5 s"}}}]}"#;
+    assert!(<Policy as App>::configure(config).is_ok());
+}

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::outbound::{self, MAX_REQUEST_BODY};
 use crate::plugin::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
 use crate::plugin::doubles;
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 
 /// No method of HTTP has a longer name, in bytes.
@@ -38,7 +37,7 @@ impl Host for State {
             Err(error) => Err(error),
         };
         let answer = answer.inspect_err(|error| {
-            self.log(Level::Warn, &failure(error), &[]);
+            self.warn(&failure(error));
         })?;
         let (head, body) = answer.into_parts();
         Ok(Response {

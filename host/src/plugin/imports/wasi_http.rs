@@ -22,7 +22,6 @@ use wasmtime_wasi_http::{
 };
 
 use super::http::failure;
-use super::log::Level;
 use crate::outbound::{self, Client, MAX_REQUEST_BODY};
 use crate::plugin::application::Application;
 use crate::plugin::doubles;
@@ -119,7 +118,7 @@ impl WasiHttpHooks for Outgoing {
                     Ok((answer, done))
                 }
                 Err(error) => {
-                    app.log(&plugin, Level::Warn, &failure(&error), &[]);
+                    app.warn(&plugin, &failure(&error));
                     Err(wasi_error(error))
                 }
             }

@@ -6,7 +6,8 @@
 //! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, `attrs`, which
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
-//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`, and
+//! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
+//! `ask-on-start`, `refuse-trial` and `publish-no-trial`,
 //! `tell`, which answers with a field of the question (`of=...`), `limited` and
 //! `impatient`, which grant little time, `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //! A timer whose key is `do:COMMAND~ARG~ARG` runs that command, too.
@@ -47,13 +48,13 @@ fn version() -> String {
 #[serde(deny_unknown_fields, default)]
 struct Config {
     mode: String,
-    /// Read by nobody: makes a configuration another one.
-    #[serde(rename = "note")]
-    _note: String,
+    /// Makes a configuration another one; the URL that `ask-on-start` asks.
+    note: String,
 }
 
 struct Probe {
     mode: String,
+    note: String,
 }
 
 /// Writes `line` to the log, and sends it as data to a stream named `probe`:
@@ -97,12 +98,14 @@ fn told_of_stream(req: &StreamRequest) -> String {
     )
 }
 
-/// Misbehaves when `mode` is `<fault>-on-<hook>`.
+/// Misbehaves when `mode` is `<fault>-on-<hook>`; `any` stands for everything
+/// that is called while it serves.
 fn misbehave(mode: &str, hook: &str) {
+    const LIFE: [&str; 5] = ["configure", "start", "snapshot", "stop", "need"];
     let Some((fault, at)) = mode.split_once("-on-") else {
         return;
     };
-    if at != hook {
+    if at != hook && (at != "any" || LIFE.contains(&hook)) {
         return;
     }
     match fault {
@@ -153,12 +156,12 @@ impl Probe {
 
 impl App for Probe {
     fn configure(config: &str) -> Result<Self, String> {
-        let Config { mode, .. } = livehost_sdk::parse_config(config)?;
+        let Config { mode, note } = livehost_sdk::parse_config(config)?;
         misbehave(&mode, "configure");
         if mode == "refuse-configure" {
             return Err("asked to refuse its configuration".into());
         }
-        Ok(Self { mode })
+        Ok(Self { mode, note })
     }
 
     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {
@@ -178,6 +181,7 @@ impl App for Probe {
         }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "refuse-trial" && req.is_trial() => deny("a trial"),
             None if mode == "limited" => livehost_sdk::ConnectGrant::default()
                 .max_duration(Duration::from_secs(1))
                 .into(),
@@ -202,6 +206,7 @@ impl App for Probe {
         misbehave(mode, "publish");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "tell" => deny(told_of_stream(req)),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
@@ -228,6 +233,9 @@ impl App for Probe {
         misbehave(&self.mode, "start");
         if self.mode == "refuse-start" {
             return Err("asked to refuse to start".into());
+        }
+        if self.mode == "ask-on-start" {
+            commands::run("http", &format!("GET {} 0 0", self.note))?;
         }
         let old = from_old.map_or_else(String::new, |handoff| {
             format!(" after {}", String::from_utf8_lossy(&handoff.data))
@@ -275,23 +283,28 @@ impl App for Probe {
     }
 
     fn on_ready(&self, info: &StreamInfo) {
+        misbehave(&self.mode, "ready");
         log_codecs("ready", info);
         tell(&format!("event ready {}", info.name));
     }
 
     fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
+        misbehave(&self.mode, "unpublished");
         tell(&format!("event unpublished {} {}", info.name, end.reason));
     }
 
     fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {
+        misbehave(&self.mode, "play-ended");
         tell(&format!("event play-ended {} {}", req.name, end.reason));
     }
 
     fn on_disconnected(&self, who: &Client, end: &SessionEnd) {
+        misbehave(&self.mode, "disconnected");
         tell(&format!("event disconnected {} {}", who.conn, end.reason));
     }
 
     fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {
+        misbehave(&self.mode, "call");
         match method {
             "echo" => return Ok(amf0.to_vec()),
             "refuse" => return Err("not for you".into()),
@@ -313,7 +326,8 @@ impl Authenticate for Probe {
         self.mode == "log-in"
     }
 
-    fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> {
+    fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
+        misbehave(self.mode(req.param("mode")), "authenticate");
         self.mode.contains("log").then_some(Challenge::Adobe)
     }
 
@@ -346,6 +360,7 @@ impl Relays for Probe {
     }
 
     fn on_relay_ended(&self, relay: &Relay, reason: &str) {
+        misbehave(&self.mode, "relay-ended");
         tell(&format!("event relay-ended {} {reason}", told(relay)));
     }
 }
@@ -364,6 +379,7 @@ fn told(relay: &Relay) -> String {
 /// Everything is allowed but what its name asks for.
 impl ShareObjects for Probe {
     fn on_shared_object(&self, req: &ObjectRequest) -> ObjectDecision {
+        misbehave(&self.mode, "shared-object");
         match &req.operation {
             Operation::Connect => ObjectDecision::when(req.name != "closed"),
             Operation::Set(Property { name, amf0 }) => match name.as_str() {
