@@ -208,7 +208,7 @@ impl App for Probe {
             Some(rejection) => rejection.into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "tell" => deny(told_of_stream(req)),
-            None if mode == "record" => PublishGrant::default().record("flv", "a").into(),
+            None if mode == "record" => PublishGrant::default().record("flv", "cam.flv").into(),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
