@@ -58,9 +58,11 @@ const SDK: &[File] = sdk![
     "relays.rs",
     "shared_objects.rs",
     "testing.rs",
+    "testing/amf0.rs",
     "testing/host.rs",
     "testing/requests.rs",
     "timers.rs",
+    "values.rs",
 ];
 
 const RUST: &[File] = &[

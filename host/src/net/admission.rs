@@ -186,7 +186,7 @@ impl Drop for Permit {
 
 /// What one customer of a provider has: an IPv4 address, or a /64 of IPv6, in
 /// which a single machine may take as many addresses as it likes.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

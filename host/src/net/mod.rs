@@ -7,7 +7,7 @@ mod proxy;
 use std::net::SocketAddr;
 
 pub use acceptor::{Acceptor, BindError, Binding, Door};
-pub use admission::{Admission, AdmissionLimits, Permit, Refused};
+pub use admission::{Admission, AdmissionLimits, Permit, Refused, network};
 
 /// A client's address, whoever says it: an IPv4 client of a dual-stack socket,
 /// ours or a proxy's, is what it is.
