@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use livehost::outbound;
-use livehost::plugin::{Limits, Plugin, PluginSpec, Runtime, Services, StopReason, Storage};
+use livehost::plugin::{
+    Compiler, Limits, Plugin, PluginSpec, Runtime, Services, StopReason, Storage,
+};
 use livehost::policy::{Client, ConnectRequest, Policy, StreamRequest};
 
 /// Each figure is of so long, after a tenth of it to warm up.
@@ -214,7 +216,7 @@ async fn main() {
         eprintln!("expected the files of plugins to measure: see make bench-decisions");
         return;
     }
-    let runtime = Runtime::new(&Storage::Memory).expect("the runtime starts");
+    let runtime = Runtime::new(&Storage::Memory, Compiler::Here).expect("the runtime starts");
     println!("| plugin | KiB | load ms | hook | callers | p50 us | p99 us | p99.9 us | calls/s |");
     println!("|---|--:|--:|---|--:|--:|--:|--:|--:|");
     for (file, config) in &plugins {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What `host` was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -41,13 +41,18 @@ pub enum Command {
     },
     /// Validate a configuration and its plugins without serving
     ///
-    /// Reads the configuration, loads every plugin and lets it judge its own
-    /// part of the configuration. Binds no address. Exit status 0 if `run`
-    /// could start; otherwise 1, and every problem with its place.
+    /// Reads the configuration, loads every plugin, lets it judge its own part
+    /// of the configuration and start, with an empty store, and asks it about a
+    /// publisher without a key. Binds no address. Exit status 0 if `run` could
+    /// start; otherwise 1, and every problem with its place.
     Check {
         /// The configuration file; relative paths in it start at its folder
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
+        /// Send the HTTP requests of plugins that are tried; without it each
+        /// gets an error that says "trial"
+        #[arg(long)]
+        online: bool,
     },
     /// Serve, and build plugins whenever their sources change
     ///
@@ -64,6 +69,17 @@ pub enum Command {
     /// Tools for authors of plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// What the others start to compile a component: standard input to
+    /// standard output
+    #[command(hide = true)]
+    CompileComponent {
+        /// Dies with this process
+        #[arg(long, value_name = "PID")]
+        parent: i32,
+        /// Takes no more memory
+        #[arg(long, value_name = "BYTES")]
+        memory: u64,
+    },
 }
 
 /// The commands of `host plugin`.
@@ -107,6 +123,21 @@ pub enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Compile plugins ahead of a server
+    ///
+    /// A server compiles a component when it first sees its content, which
+    /// takes an interpreter (Python, JavaScript) 330 MiB and many seconds. This
+    /// does it ahead, into the folder `state` of the server's configuration, as
+    /// the server's own user and on its machine. A server takes nothing else
+    /// for compiled: no setting names such a file.
+    Compile {
+        /// The components; none: those of the configuration
+        #[arg(value_name = "FILE.wasm")]
+        files: Vec<PathBuf>,
+        /// Where it is kept
+        #[command(flatten)]
+        folder: StateFolder,
+    },
     /// Run a plugin's cases
     ///
     /// Loads the component as a server does, plays every case against an
@@ -129,7 +160,23 @@ pub enum PluginCommand {
         #[arg(long, value_name = "SEED", num_args = 0..=1)]
         #[allow(clippy::option_option)]
         shuffle: Option<Option<u64>>,
+        /// Where compiled code is kept
+        #[command(flatten)]
+        folder: StateFolder,
     },
+}
+
+/// Whose compiled code is used and added to. Neither: that of config.ron in
+/// this folder, if there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct StateFolder {
+    /// Keep compiled code where the server with this configuration does;
+    /// default: config.ron, if it is here
+    #[arg(long, value_name = "CONFIG", conflicts_with = "state")]
+    pub config: Option<PathBuf>,
+    /// Keep compiled code in this folder, a server's `state`
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
 }
 
 /// The languages that `host plugin new` has a template for.
@@ -177,7 +224,8 @@ mod tests {
         assert_eq!(
             cli.command,
             Command::Check {
-                config: "b.ron".into()
+                config: "b.ron".into(),
+                online: false,
             }
         );
     }

@@ -6,10 +6,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use livehost::cli::{Cli, Command};
+use livehost::plugin::{self, CompilerTask};
 use livehost::{author, supervisor, terminal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::CompileComponent { parent, memory } = cli.command {
+        // One thread, and none of a server's memory.
+        return plugin::compile(CompilerTask { parent, memory });
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -25,9 +30,10 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Run { config } => supervisor::run(&config).await,
-            Command::Check { config } => supervisor::check(&config).await,
+            Command::Check { config, online } => supervisor::check(&config, online).await,
             Command::Dev { config } => author::dev(&config).await,
             Command::Plugin(command) => author::run(command).await,
+            Command::CompileComponent { .. } => Ok(()),
         }
     });
     // A plugin that is being compiled must not hold the exit up.

@@ -9,18 +9,20 @@ mod banner;
 mod build;
 mod ending;
 mod files;
+mod machine;
 mod reconfigure;
+mod refusal;
 mod server;
 mod signals;
 mod stats;
 
 use std::path::Path;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::logging;
-use crate::plugin::{Plugin, Runtime, Storage};
+use crate::plugin::{Compiler, Plugin, Runtime, Storage};
 use crate::terminal::{self, say};
 use server::Server;
 use signals::Signals;
@@ -37,6 +39,9 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     let config = Config::load(file)?;
     let log = logging::start(&config.log)?;
     files::raise_limit(config.limits.connections);
+    for complaint in machine::complaints(&config) {
+        warn!("{complaint}");
+    }
     let mut server = Server::start(file, config, log).await?;
     // Dropping `keep` half-way is safe: the server is stopped next.
     let name = tokio::select! {
@@ -49,27 +54,37 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Validates the file and its plugins; prints what `run` would serve.
+/// Validates the file and its plugins; prints what `run` would serve. What
+/// plugins request by HTTP meanwhile goes out when `online`.
 ///
 /// # Errors
 /// When `run` could not start, apart from addresses in use.
-pub async fn check(file: &Path) -> anyhow::Result<()> {
+pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
     let config = Config::load(file)?;
-    let runtime = Runtime::new(&Storage::Look(config.state.clone()))?;
+    let runtime = Runtime::new(&Storage::Look(config.state.clone()), Compiler::Child)?;
     let mut failed = 0_usize;
     for (name, application) in &config.applications {
-        match Plugin::check(&runtime, build::plugin_spec(name, application)).await {
+        match Plugin::check(&runtime, build::plugin_spec(name, application), online).await {
             Ok(check) => banner::print_checked(&config, name, application, &check),
             Err(error) => {
                 failed = failed.saturating_add(1);
+                let error = refusal::in_full(file, application, error);
                 terminal::complain(format_args!("error: {error:#}"));
             }
         }
     }
+    for complaint in machine::complaints(&config) {
+        say!("warning: {complaint}");
+    }
     for acceptor in &config.acceptors {
         let door = build::door(acceptor)?;
-        for why in door.layers.tls.iter().flat_map(|tls| tls.untimely()) {
-            say!("warning: {why}");
+        if let Some(tls) = door.layers.tls {
+            for dates in tls.dates() {
+                say!("certificate {dates}");
+            }
+            for why in tls.untimely() {
+                say!("warning: {why}");
+            }
         }
     }
     anyhow::ensure!(

@@ -1,11 +1,17 @@
 //! File changes, as a stream of paths.
 //!
-//! Flows in: the files to watch. Flows out: a file's path, once for each burst
-//! of changes. Parent directories are watched, since an atomic rename (what
-//! editors and deployers do) ends a watch on the file itself. Of a symbolic
-//! link, the place it leads to is watched as well.
+//! Flows in: the files to watch. Flows out: the paths of those that changed, once
+//! for each burst of changes. Parent directories are watched, since an atomic
+//! rename (what editors and deployers do) ends a watch on the file itself. Of a
+//! symbolic link, the place it leads to is watched as well.
+//!
+//! The system tells nobody that a link on the way to a file leads elsewhere now
+//! (`current`, the `..data` of a Kubernetes volume), nor what another machine
+//! wrote. So every 2 s the files are looked at, too.
 
-use std::collections::{HashMap, HashSet};
+mod stamp;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,13 +23,18 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::warn;
+
+use stamp::Stamp;
 
 /// A burst of changes is over after so long without another.
 const QUIET: Duration = Duration::from_millis(100);
-/// A file that never rests is reported all the same.
+/// Files that never rest are reported all the same.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a directory that was removed is looked for.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often all files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Watches files until it is dropped.
 #[derive(Debug)]
@@ -44,18 +55,20 @@ pub struct WatchError {
 
 impl Watcher {
     /// Starts to watch `files`. Each path arrives, exactly as given, about
-    /// 100 ms after the file was created, written, replaced or removed. The
-    /// files need not exist, their directories must.
+    /// 100 ms after the file was created, written, replaced or removed, and 2 s
+    /// later where the system tells nothing; what changed together arrives
+    /// together. The files need not exist, their directories must.
     ///
     /// Must run inside a tokio runtime.
     pub fn new(
         files: impl IntoIterator<Item = PathBuf>,
-    ) -> Result<(Self, mpsc::Receiver<PathBuf>), WatchError> {
+    ) -> Result<(Self, mpsc::Receiver<Vec<PathBuf>>), WatchError> {
         let (seen, changes) = mpsc::channel(64);
         let missed = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&missed);
         let paths = Arc::<ArcSwap<HashSet<PathBuf>>>::default();
         let interesting = Arc::clone(&paths);
+        let open = seen.clone();
         // Must not wait: its thread also serves `watch` and `unwatch`, which
         // the receiving task calls.
         let watcher = notify::recommended_watcher(move |event| {
@@ -65,15 +78,13 @@ impl Watcher {
             {
                 full.store(true, Ordering::Release);
             }
-        })
-        .map_err(|error| WatchError {
-            path: PathBuf::new(),
-            reason: error.to_string(),
-        })?;
+        });
+        let watcher = watcher.inspect_err(|error| say_deaf(&reason(error))).ok();
         let shared = Arc::new(Shared(Mutex::new(Watched {
             watcher,
+            _open: open,
             paths,
-            files: Vec::new(),
+            stamps: HashMap::new(),
             places: HashMap::new(),
             directories: HashSet::new(),
             lost: HashSet::new(),
@@ -144,12 +155,15 @@ impl Shared {
 
 #[derive(Debug)]
 struct Watched {
-    watcher: RecommendedWatcher,
+    /// None when the system gives none: files are looked at all the same.
+    watcher: Option<RecommendedWatcher>,
+    /// The task goes on looking then: nobody else may have this end.
+    _open: mpsc::Sender<Change>,
     /// Places and directories, for the watcher's thread. It may not wait for
     /// the lock, which is held while a directory is given to it.
     paths: Arc<ArcSwap<HashSet<PathBuf>>>,
-    /// As given.
-    files: Vec<PathBuf>,
+    /// The files as given, and how each was when last looked at.
+    stamps: HashMap<PathBuf, Stamp>,
     /// Where a change means a change of which files.
     places: HashMap<PathBuf, Vec<PathBuf>>,
     directories: HashSet<PathBuf>,
@@ -171,29 +185,62 @@ impl Watched {
         self.paths
             .store(Arc::new(before.iter().cloned().chain(paths()).collect()));
         for directory in wanted.difference(&self.directories) {
-            self.watcher
-                .watch(directory, RecursiveMode::NonRecursive)
-                .map_err(|error| WatchError {
-                    path: directory.clone(),
-                    reason: reason(&error),
-                })?;
+            let Some(watcher) = &mut self.watcher else {
+                break;
+            };
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => say_deaf(&reason(&error)),
+                Err(error) => {
+                    return Err(WatchError {
+                        path: directory.clone(),
+                        reason: reason(&error),
+                    });
+                }
+            }
         }
         self.paths.store(Arc::new(paths().collect()));
         for directory in self.directories.difference(&wanted) {
             // It may be gone already.
-            let _ = self.watcher.unwatch(directory);
+            let _ = self
+                .watcher
+                .as_mut()
+                .map(|watcher| watcher.unwatch(directory));
         }
         self.lost.retain(|directory| wanted.contains(directory));
         self.directories = wanted;
         self.places = places;
-        self.files = files;
+        let mut before = std::mem::take(&mut self.stamps);
+        let stamps = files.into_iter().map(|file| {
+            let stamp = before.remove(&file).unwrap_or_else(|| Stamp::of(&file));
+            (file, stamp)
+        });
+        self.stamps = stamps.collect();
         Ok(())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.stamps.keys().cloned().collect()
+    }
+
+    /// Those of `seen` that are other than when last looked at.
+    fn compare(&mut self, seen: Vec<(PathBuf, Stamp)>) -> Vec<PathBuf> {
+        let mut changed = Vec::new();
+        for (file, stamp) in seen {
+            if let Some(known) = self.stamps.get_mut(&file)
+                && *known != stamp
+            {
+                *known = stamp;
+                changed.push(file);
+            }
+        }
+        changed
     }
 
     /// The watched files that `change` is about.
     fn concerned(&mut self, change: Change) -> Vec<PathBuf> {
         let Change::Paths(paths) = change else {
-            return self.files.clone();
+            return self.files();
         };
         let mut concerned = Vec::new();
         for path in paths {
@@ -209,9 +256,9 @@ impl Watched {
 
     /// A link may lead elsewhere now; a failure leaves the watches as they are.
     fn follow_links(&mut self) {
-        let files = self.files.clone();
+        let files = self.files();
         if let Err(error) = self.set(files) {
-            tracing::warn!(%error, "a moved file is not watched");
+            warn!(%error, "a moved file is not watched");
         }
     }
 
@@ -220,10 +267,12 @@ impl Watched {
         let mut found = Vec::new();
         let back: Vec<PathBuf> = self.lost.iter().filter(|d| d.is_dir()).cloned().collect();
         for directory in back {
-            let _ = self.watcher.unwatch(&directory);
-            let watched = self.watcher.watch(&directory, RecursiveMode::NonRecursive);
-            if watched.is_err() {
-                continue;
+            if let Some(watcher) = &mut self.watcher {
+                let _ = watcher.unwatch(&directory);
+                let watched = watcher.watch(&directory, RecursiveMode::NonRecursive);
+                if watched.is_err() {
+                    continue;
+                }
             }
             let inside = self
                 .places
@@ -264,28 +313,61 @@ fn reason(error: &notify::Error) -> String {
     }
 }
 
-/// Reports each file once its changes have come to rest.
+/// More is not watched on this machine.
+fn is_full(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => true,
+        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::StorageFull,
+        _ => false,
+    }
+}
+
+fn say_deaf(reason: &str) {
+    warn!(
+        reason,
+        "the system does not tell of changed files, so they are looked at every 2 s: raise the \
+         sysctls fs.inotify.max_user_instances and fs.inotify.max_user_watches"
+    );
+}
+
+/// Looks at all files; those that are other than before. A file system may take
+/// its time, so no thread of the runtime waits for it.
+async fn look(shared: &Arc<Shared>) -> Vec<PathBuf> {
+    let shared = Arc::clone(shared);
+    let looked = tokio::task::spawn_blocking(move || {
+        let files = shared.lock().files();
+        let seen = files.into_iter().map(|file| (Stamp::of(&file), file));
+        let seen = seen.map(|(stamp, file)| (file, stamp)).collect();
+        shared.lock().compare(seen)
+    });
+    looked.await.unwrap_or_default()
+}
+
+/// Reports files once their changes have come to rest.
 async fn debounce(
     shared: Arc<Shared>,
     mut changes: mpsc::Receiver<Change>,
     missed: Arc<AtomicBool>,
-    report: mpsc::Sender<PathBuf>,
+    report: mpsc::Sender<Vec<PathBuf>>,
 ) {
-    /// First and latest change of a burst.
+    /// First and latest change.
     struct Burst(Instant, Instant);
-    let mut bursts: HashMap<PathBuf, Burst> = HashMap::new();
+    let mut burst: Option<Burst> = None;
+    let mut changed = BTreeSet::new();
+    let mut look_at = Instant::now() + LOOK;
     loop {
-        let due = |burst: &Burst| (burst.1 + QUIET).min(burst.0 + PATIENCE);
-        let next = bursts.values().map(due).min();
+        let due = burst
+            .as_ref()
+            .map(|burst| (burst.1 + QUIET).min(burst.0 + PATIENCE));
         let lost = !shared.lock().lost.is_empty();
         let retry = lost.then(|| Instant::now() + RETRY);
-        let wake = [next, retry].into_iter().flatten().min();
-        let change = match wake {
-            Some(wake) => tokio::time::timeout_at(wake, changes.recv()).await.ok(),
-            None => Some(changes.recv().await),
-        };
+        let wake = [due, retry]
+            .into_iter()
+            .flatten()
+            .fold(look_at, Instant::min);
+        let change = tokio::time::timeout_at(wake, changes.recv()).await.ok();
         let now = Instant::now();
-        let concerned = match change {
+        let mut concerned = match change {
             // The watcher is gone.
             Some(None) => return,
             // Looked at in each turn: it may be set a little after the change
@@ -295,22 +377,24 @@ async fn debounce(
             None if lost => shared.lock().find_lost(),
             None => Vec::new(),
         };
-        for file in concerned {
-            bursts.entry(file).or_insert(Burst(now, now)).1 = now;
+        if look_at <= now {
+            concerned.extend(look(&shared).await);
+            look_at = Instant::now() + LOOK;
         }
-        let rested: Vec<PathBuf> = bursts
-            .iter()
-            .filter(|(_, burst)| due(burst) <= now)
-            .map(|(file, _)| file.clone())
-            .collect();
-        if !rested.is_empty() {
-            shared.lock().follow_links();
+        if !concerned.is_empty() {
+            burst.get_or_insert(Burst(now, now)).1 = now;
+            changed.extend(concerned);
         }
-        for file in rested {
-            bursts.remove(&file);
-            if report.send(file).await.is_err() {
-                return;
-            }
+        if due.is_none_or(|due| now < due) {
+            continue;
+        }
+        burst = None;
+        // A link that leads elsewhere may have moved them all.
+        changed.extend(look(&shared).await);
+        shared.lock().follow_links();
+        let rested = std::mem::take(&mut changed).into_iter().collect();
+        if report.send(rested).await.is_err() {
+            return;
         }
     }
 }
@@ -322,7 +406,14 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    async fn next(reports: &mut mpsc::Receiver<PathBuf>) -> PathBuf {
+    /// The one file that is reported next.
+    async fn next(reports: &mut mpsc::Receiver<Vec<PathBuf>>) -> PathBuf {
+        let mut all = next_all(reports).await;
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    async fn next_all(reports: &mut mpsc::Receiver<Vec<PathBuf>>) -> Vec<PathBuf> {
         tokio::time::timeout(SOON, reports.recv())
             .await
             .expect("a report in time")
@@ -331,7 +422,7 @@ mod tests {
 
     /// Nothing but `marker` is reported: whatever was pending comes before it,
     /// or never.
-    async fn only(reports: &mut mpsc::Receiver<PathBuf>, marker: &Path) {
+    async fn only(reports: &mut mpsc::Receiver<Vec<PathBuf>>, marker: &Path) {
         tokio::time::sleep(2 * QUIET).await;
         fs::write(marker, "now").unwrap();
         assert_eq!(next(reports).await, marker);
@@ -458,5 +549,65 @@ mod tests {
             panic!("watched");
         };
         assert_eq!(error.path, missing);
+    }
+
+    /// What a Kubernetes volume and a folder of releases have in common: a link
+    /// on the way to the files is replaced, and what it led to may stay.
+    #[cfg(unix)]
+    async fn swapped(folder: &Path, link: &str, files: &[PathBuf], is_removed: bool) {
+        use std::os::unix::fs::symlink;
+        let (_watcher, mut reports) = Watcher::new(files.to_vec()).unwrap();
+        for version in ["v2", "v3"] {
+            let old = fs::read_link(folder.join(link)).unwrap();
+            fs::create_dir(folder.join(version)).unwrap();
+            for file in files {
+                let name = file.file_name().unwrap();
+                fs::write(folder.join(version).join(name), version).unwrap();
+            }
+            symlink(version, folder.join("new")).unwrap();
+            fs::rename(folder.join("new"), folder.join(link)).unwrap();
+            if is_removed {
+                fs::remove_dir_all(folder.join(old)).unwrap();
+            }
+            assert_eq!(next_all(&mut reports).await, files, "{version}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_link_on_the_way_to_files_is_followed_and_they_are_reported_together() {
+        use std::os::unix::fs::symlink;
+        for is_removed in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path();
+            fs::create_dir(folder.join("v1")).unwrap();
+            for name in ["a.wasm", "config.ron"] {
+                fs::write(folder.join("v1").join(name), "v1").unwrap();
+            }
+            symlink("v1", folder.join("..data")).unwrap();
+            let inside = ["a.wasm", "config.ron"].map(|name| folder.join("..data").join(name));
+            if is_removed {
+                let linked = inside.clone().map(|inside| {
+                    let name = inside.file_name().unwrap();
+                    symlink(Path::new("..data").join(name), folder.join(name)).unwrap();
+                    folder.join(name)
+                });
+                swapped(folder, "..data", &linked, true).await;
+            } else {
+                swapped(folder, "..data", &inside, false).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_system_s_help_files_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.wasm");
+        let (watcher, mut reports) = Watcher::new([file.clone()]).unwrap();
+        watcher.shared.lock().watcher = None;
+        for content in ["created", "written"] {
+            fs::write(&file, content).unwrap();
+            assert_eq!(next(&mut reports).await, file);
+        }
     }
 }

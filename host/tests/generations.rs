@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use livehost::outbound;
 use livehost::plugin::{
-    Limits, Plugin, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
+    Compiler, Limits, Plugin, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
 };
 use livehost::policy::{
     Client, ConnectDecision, ConnectRequest, Policy as _, PolicyError, StreamRequest,
@@ -179,7 +179,7 @@ async fn hundreds_of_generations_under_load_leave_nothing_behind() {
     let files = versions(folder.path());
     // With the versions compiled once, reloads are as fast as they can be.
     let storage = Storage::Folder(folder.path().join("state"));
-    let runtime = Runtime::new(&storage).unwrap();
+    let runtime = Runtime::new(&storage, Compiler::Here).unwrap();
     let spec = |number: u64, mode: &str| PluginSpec {
         app: "live".into(),
         file: files[number as usize % files.len()].clone(),

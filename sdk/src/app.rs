@@ -415,7 +415,7 @@ pub trait App: Sized + 'static {
         let _ = (who, end);
     }
 
-    /// A recording was finished.
+    /// A recording was finished. No server records yet, so none calls this.
     ///
     /// ```
     /// # use livehost_sdk::{*, testing::{self, MockHost}};

@@ -90,7 +90,8 @@ pub fn stop_stream_id(id: StreamId, reason: &str) -> Result<(), ControlError> {
     })
 }
 
-/// Starts to record a stream. Not available yet: denied.
+/// Starts to record a stream. Not available yet: a server answers
+/// [`ControlError::Denied`], and its log says so.
 ///
 /// ```
 /// # use livehost_sdk::{Recording, control, testing::{Command, MockHost}};
@@ -107,7 +108,8 @@ pub fn start_record(path: &str, spec: &Recording) -> Result<(), ControlError> {
     })
 }
 
-/// Ends the recordings of a stream. Not available yet: denied.
+/// Ends the recordings of a stream. Not available yet: a server answers
+/// [`ControlError::Denied`].
 ///
 /// ```
 /// # use livehost_sdk::{control, testing::{Command, MockHost}};

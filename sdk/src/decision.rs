@@ -183,6 +183,8 @@ impl PublishGrant {
     }
 
     /// Records the stream into `path`, below the application's media folder.
+    /// Not available yet: the stream is let in and not recorded, the server's log
+    /// says so, and `host check` refuses a policy that grants it to everybody.
     pub fn record(mut self, container: impl Into<String>, path: impl Into<String>) -> Self {
         self.record_to = Some(Recording {
             container: container.into(),
@@ -192,7 +194,8 @@ impl PublishGrant {
         self
     }
 
-    /// After [`PublishGrant::record`]: a new file every so often.
+    /// After [`PublishGrant::record`], so not available yet: a new file every so
+    /// often.
     pub fn split(mut self, every: Duration) -> Self {
         if let Some(recording) = &mut self.record_to {
             recording.split_seconds = Some(seconds(every));
@@ -252,6 +255,11 @@ impl ConnectRequest {
     pub fn param(&self, key: &str) -> Option<&str> {
         first(&self.query, key)
     }
+
+    /// No client asks: `host check` tries the plugin.
+    pub fn is_trial(&self) -> bool {
+        first(&self.extra, "trial").is_some()
+    }
 }
 
 impl crate::StreamInfo {
@@ -285,6 +293,11 @@ impl StreamRequest {
     /// The first value of a query parameter of the stream's name.
     pub fn param(&self, key: &str) -> Option<&str> {
         first(&self.query, key)
+    }
+
+    /// No client asks: `host check` tries the plugin.
+    pub fn is_trial(&self) -> bool {
+        first(&self.extra, "trial").is_some()
     }
 }
 

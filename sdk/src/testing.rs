@@ -36,6 +36,7 @@
 mod amf0;
 mod host;
 mod requests;
+mod session;
 
 pub use host::{Command, Line, MockHost};
 pub(crate) use host::{try_with, with};

@@ -74,7 +74,7 @@ const CAPABILITIES: &[(&str, Capability)] = &[
     given(
         "livehost:app/control@",
         "control",
-        "ends connections and streams, records, forwards",
+        "ends connections and streams, forwards",
     ),
     given(
         "livehost:app/http-client@",

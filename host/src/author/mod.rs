@@ -6,7 +6,9 @@
 
 mod build;
 mod cases;
+mod compile;
 mod dev;
+mod follow;
 mod inspect;
 mod new;
 mod random;
@@ -14,6 +16,7 @@ mod stage;
 mod test;
 
 pub use build::build;
+pub use compile::compile;
 pub use dev::dev;
 pub use inspect::inspect;
 pub use new::new;
@@ -30,11 +33,13 @@ pub async fn run(command: PluginCommand) -> anyhow::Result<()> {
         PluginCommand::New { name, lang, dir } => new(&name, lang, &dir),
         PluginCommand::Build { dir } => build(&dir),
         PluginCommand::Inspect { file, json } => inspect(&file, json),
+        PluginCommand::Compile { files, folder } => compile(&files, &folder).await,
         PluginCommand::Test {
             file,
             cases,
             instances,
             shuffle,
+            folder,
         } => {
             let shuffle = match shuffle {
                 Some(None) => Some(getrandom::u64()? >> 32),
@@ -46,7 +51,12 @@ pub async fn run(command: PluginCommand) -> anyhow::Result<()> {
                 (1, Some(_)) => 4,
                 (instances, _) => usize::from(instances),
             };
-            test(&file, &cases, Options { instances, shuffle }).await
+            let options = Options {
+                instances,
+                shuffle,
+                storage: compile::storage(&folder)?,
+            };
+            test(&file, &cases, options).await
         }
     }
 }

@@ -61,6 +61,7 @@ const SDK: &[File] = sdk![
     "testing/amf0.rs",
     "testing/host.rs",
     "testing/requests.rs",
+    "testing/session.rs",
     "timers.rs",
     "values.rs",
 ];

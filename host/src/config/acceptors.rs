@@ -19,6 +19,7 @@ use super::{
     schema::{Acceptor, Application},
     tls::tls,
 };
+use crate::net::Binding;
 
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,
@@ -83,22 +84,17 @@ fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<(SocketAdd
         let expected = "no dual stack, which is for \"[::]\" alone";
         fields.refuse("dual_stack", expected, "false");
     }
-    let here = (listen, dual_stack);
-    let collides = |other: &&Acceptor| collide((other.listen, other.dual_stack), here);
-    if let Some(other) = others.iter().find(collides) {
+    let here = Binding {
+        address: listen,
+        dual_stack,
+    };
+    if let Some(other) = others.iter().find(|other| other.binding().overlaps(here)) {
         let other = other.listen;
         let message =
             format!("expected each address once; found {listen}, and {other} in another acceptor");
         fields.findings.problem(node.span(), &path, message);
     }
-    Some(here)
-}
-
-/// Whether the second bind of two would fail.
-fn collide((a, both_a): (SocketAddr, bool), (b, both_b): (SocketAddr, bool)) -> bool {
-    let same_family = a.is_ipv4() == b.is_ipv4() || both_a || both_b;
-    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && same_family && overlap
+    Some((listen, dual_stack))
 }
 
 /// What an address that was not understood may have meant.

@@ -32,8 +32,6 @@ pub struct Diff {
     pub doors: bool,
     /// Clients that name no application get another one.
     pub default_application: bool,
-    /// `dual_stack` of an acceptor differs, which only a restart can change.
-    pub dual_stack: bool,
 }
 
 /// What happened to an application.
@@ -82,20 +80,18 @@ impl Diff {
         diff
     }
 
-    /// Acceptors are the same when their addresses are; of those with the same
-    /// address (port 0 may repeat), the first is the first.
+    /// Acceptors are the same when what they listen on is; of those with the
+    /// same address (port 0 may repeat), the first is the first.
     fn pair_acceptors(&mut self, old: &[Acceptor], new: &[Acceptor]) {
         let mut left: Vec<usize> = (0..old.len()).collect();
         for (at, acceptor) in new.iter().enumerate() {
             let same = left.iter().position(|before| {
                 old.get(*before)
-                    .is_some_and(|before| before.listen == acceptor.listen)
+                    .is_some_and(|before| before.binding() == acceptor.binding())
             });
             match same.map(|same| left.remove(same)) {
                 Some(before) => {
-                    let old = old.get(before);
-                    self.doors |= old != Some(acceptor);
-                    self.dual_stack |= old.is_some_and(|old| old.dual_stack != acceptor.dual_stack);
+                    self.doors |= old.get(before) != Some(acceptor);
                     self.kept.push((before, at));
                 }
                 None => self.opened.push(at),
@@ -205,5 +201,13 @@ mod tests {
         assert_eq!(diff.opened, [1]);
         assert_eq!(diff.closed, [0]);
         assert!(diff.doors);
+    }
+
+    #[test]
+    fn an_address_that_takes_another_family_too_is_another() {
+        let old = config(LIVE, r#"(listen: "[::]:1")"#);
+        let new = config(LIVE, r#"(listen: "[::]:1", dual_stack: true)"#);
+        let diff = Diff::between(&old, &new);
+        assert_eq!((diff.opened, diff.closed), (vec![0], vec![0]));
     }
 }

@@ -17,6 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Problems of a file that go to the log.
+const LOGGED: usize = 8;
+
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -35,8 +38,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// One line for a log: the first problem with its place, and how many
-    /// there are. The lines of the file are left out, since they may hold keys.
+    /// One line: the first problem with its place, and how many there are.
     #[must_use]
     pub fn brief(&self) -> String {
         let Self::Invalid(report) = self else {
@@ -50,6 +52,30 @@ impl ConfigError {
             0 | 1 => first,
             count => format!("{first} (and {} more)", count - 1),
         }
+    }
+}
+
+impl ConfigError {
+    /// What [`fmt::Display`] shows, in lines for a log, and no more than
+    /// [`LOGGED`] problems of it. Texts in quotes are masked apart from what is
+    /// wrong, since they may be keys, and logs go far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let Self::Invalid(report) = self else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        for problem in report.problems.iter().take(LOGGED) {
+            let mut shown = String::new();
+            // Writing to a String can't fail.
+            let _ = report.write_problem(&mut shown, problem, Place::masked);
+            lines.extend(shown.lines().map(str::to_owned));
+        }
+        let count = report.problems.len();
+        if count > 1 {
+            lines.push(format!("{count} problems in {}", report.file.display()));
+        }
+        lines
     }
 }
 
@@ -109,7 +135,7 @@ impl fmt::Display for Report {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            self.write_problem(f, problem)?;
+            self.write_problem(f, problem, Place::plain)?;
         }
         if self.problems.len() > 1 {
             write!(
@@ -139,8 +165,13 @@ impl Report {
         )
     }
 
-    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
-        let place = Place::find(&self.text, &problem.span);
+    fn write_problem(
+        &self,
+        f: &mut impl fmt::Write,
+        problem: &Problem,
+        shown: impl FnOnce(Place) -> Place,
+    ) -> fmt::Result {
+        let place = shown(Place::find(&self.text, &problem.span));
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(place.indent);
@@ -221,6 +252,30 @@ impl Place {
             width: width.clamp(1, room.max(1)),
         }
     }
+
+    fn plain(self) -> Self {
+        self
+    }
+
+    /// The same without the texts in quotes beside the mark.
+    fn masked(self) -> Self {
+        let marked = self.indent..self.indent + self.width;
+        let mut quoted = false;
+        let mut escaped = false;
+        let mask = |(at, c): (usize, char)| {
+            let is_quote = c == '"' && !escaped;
+            quoted ^= is_quote;
+            escaped = c == '\\' && !escaped;
+            match quoted && !is_quote && !marked.contains(&at) {
+                true => '*',
+                false => c,
+            }
+        };
+        Self {
+            shown: self.shown.chars().enumerate().map(mask).collect(),
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]
@@ -243,6 +298,27 @@ mod tests {
             render("(\n  a: 12,\n)\n", 7..9),
             "f.ron:2:6: a.b: expected x; found y\n  |\n2 |   a: 12,\n  |      ^^"
         );
+    }
+
+    #[test]
+    fn a_log_has_what_is_wrong_and_none_of_the_keys_beside_it() {
+        let text = r#"{"live": (keys: ["s3\"cret"], mode: "sloow", key: "other")}"#;
+        let wrong = text.find("\"sloow").unwrap();
+        let problem = Problem {
+            span: wrong..wrong + 7,
+            field: "a.b".to_owned(),
+            message: "expected x; found \"sloow\"".to_owned(),
+            help: Some("write \"slow\"".to_owned()),
+        };
+        let report = Report::new(Path::new("f.ron"), text, vec![problem.clone(); 20]);
+        let lines = ConfigError::Invalid(report).lines();
+        assert_eq!(lines[0], "f.ron:1:37: a.b: expected x; found \"sloow\"");
+        let shown = r#"1 | {"****": (keys: ["********"], mode: "sloow", key: "*****")}"#;
+        assert_eq!(lines[2], shown);
+        assert_eq!(lines[3].find('^'), shown.find("\"sloow"));
+        assert_eq!(lines[4], "  = help: write \"slow\"");
+        assert_eq!(lines.len(), 8 * 5 + 1, "{lines:?}");
+        assert_eq!(lines.last().unwrap(), "20 problems in f.ron");
     }
 
     #[test]

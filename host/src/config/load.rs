@@ -29,7 +29,7 @@ use super::{
 use crate::policy::{Fallback, OnError};
 
 /// No configuration is longer, bytes; a device or a stream would never end.
-const MAX_FILE: u64 = 1 << 20;
+pub(super) const MAX_FILE: u64 = 1 << 20;
 /// Characters of an application name.
 const MAX_NAME: usize = 255;
 
@@ -53,6 +53,18 @@ impl Config {
     /// [`ConfigError::Unreadable`] without a readable file of up to 1 MiB,
     /// [`ConfigError::Invalid`] with every problem found in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_file(path, true)
+    }
+
+    /// Like [`Config::load`], but no file that it names need exist.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load_without_files(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_file(path, false)
+    }
+
+    fn load_file(path: &Path, files: bool) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
@@ -74,7 +86,7 @@ impl Config {
             let message = "expected UTF-8 text; found other bytes".to_owned();
             invalid(path, &text, vec![problem(valid, message)])
         })?;
-        read(path, &base, &text, true).map(|(config, _)| config)
+        read(path, &base, &text, files).map(|(config, _)| config)
     }
 
     /// Checks `text`, the content of the file called `path` in messages.

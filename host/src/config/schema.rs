@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 pub use super::chain::Chain;
 pub use crate::plugin::Limits as PluginLimits;
-use crate::{outbound, policy::OnError, relay, shared_objects};
+use crate::{net::Binding, outbound, policy::OnError, relay, shared_objects};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -158,6 +158,15 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
+    /// What it listens on.
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        Binding {
+            address: self.listen,
+            dual_stack: self.dual_stack,
+        }
+    }
+
     /// Whether clients of this address may use `application`.
     #[must_use]
     pub fn serves(&self, application: &str) -> bool {

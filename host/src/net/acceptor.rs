@@ -2,61 +2,30 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
 use super::admission::{Admission, Permit, Refused};
 use super::canonical;
+use super::listener::Listener;
 use super::proxy::{self, ProxyError};
-use crate::carrier::socket::{Keepalive, tune};
 use crate::chain::{self, Layers, Tunnels};
 use crate::logging::{STRANGERS, limited};
 use crate::session::{Entrance, Shared};
 
-/// Connections the kernel holds until they are accepted.
-const BACKLOG: i32 = 1024;
-/// A peer whose machine is gone is noticed by the kernel after about
-/// 60 + 4 x 15 seconds, whatever the protocol above does.
-const KEEPALIVE: Keepalive = Keepalive {
-    idle: Duration::from_secs(60),
-    interval: Duration::from_secs(15),
-    retries: 4,
-};
 /// Pause after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why an address can't be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another process, or another acceptor, has it.
-    #[error("cannot listen on {0}: the address is in use; is another server running there?")]
-    InUse(SocketAddr),
-    /// Ports below 1024 want a privilege; other machines' addresses can't be had.
-    #[error("cannot listen on {address}: {source}")]
-    Other {
-        /// The address.
-        address: SocketAddr,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-}
-
-/// What is listened on.
-#[derive(Debug, Clone, Copy)]
-pub struct Binding {
-    /// Port 0 takes any free one.
-    pub address: SocketAddr,
-    /// An IPv6 address takes IPv4 clients, too.
-    pub dual_stack: bool,
-}
+/// How long a listener that was replaced accepts those who had begun to connect.
+const HAND_OVER: Duration = Duration::from_millis(250);
 
 /// What a listening address leads to. It may be replaced while it listens;
 /// connections that are there stay as they are.
@@ -93,30 +62,34 @@ impl Door {
 /// A listening address.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     door: Arc<ArcSwap<Door>>,
 }
 
+/// How an acceptor is told to end.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// At once.
+    pub now: CancellationToken,
+    /// When those who have begun to connect are accepted: another listener
+    /// takes the others.
+    pub replaced: CancellationToken,
+}
+
 impl Acceptor {
-    /// Listens; who connects comes in through `door`.
-    pub fn bind(binding: Binding, door: Door) -> Result<Self, BindError> {
-        let address = binding.address;
-        let listener = listen(binding).map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BindError::InUse(address),
-            _ => BindError::Other { address, source },
-        })?;
-        let address = listener.local_addr().unwrap_or(address);
-        Ok(Self {
+    /// Who connects comes in through `door`.
+    #[must_use]
+    pub fn new(listener: Listener, door: Door) -> Self {
+        Self {
             listener,
-            address,
             door: Arc::new(ArcSwap::from_pointee(door)),
-        })
+        }
     }
 
-    /// The bound address, its port known.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// What it listens with.
+    #[must_use]
+    pub fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     /// The door, to be replaced while the acceptor runs.
@@ -130,16 +103,21 @@ impl Acceptor {
         shared: Arc<Shared>,
         admission: Arc<Admission>,
         sessions: TaskTracker,
-        stop: CancellationToken,
+        stop: Stop,
     ) {
         let tunnels = Tunnels::new(admission.clone(), sessions.clone());
-        let local: Arc<str> = self.address.to_string().into();
+        let address = self.listener.address();
+        let local: Arc<str> = address.to_string().into();
+        let mut handed_over = pin!(self.handed_over(&stop.replaced));
         // In a row.
         let mut failures = 0_u64;
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = stop.cancelled() => return,
+                biased;
+                () = stop.now.cancelled() => return,
+                // Before the end: whoever waits was let in by the kernel.
+                accepted = self.listener.socket().accept() => accepted,
+                () = &mut handed_over => return,
             };
             let (carrier, remote) = match accepted {
                 Ok((carrier, remote)) => {
@@ -151,7 +129,7 @@ impl Acceptor {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     if failures.is_power_of_two() {
-                        error!(address = %self.address, %error, failures, "cannot accept; trying again");
+                        error!(%address, %error, failures, "cannot accept; trying again");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
@@ -188,6 +166,16 @@ impl Acceptor {
                 drop(permit);
             });
         }
+    }
+
+    /// Waits until another listener has taken over.
+    async fn handed_over(&self, replaced: &CancellationToken) {
+        replaced.cancelled().await;
+        if let Err(error) = self.listener.turn_away() {
+            let address = self.listener.address();
+            debug!(%address, %error, "clients that connect right now may be reset");
+        }
+        tokio::time::sleep(HAND_OVER).await;
     }
 }
 
@@ -227,23 +215,4 @@ async fn announced(
             None
         }
     }
-}
-
-fn listen(binding: Binding) -> io::Result<TcpListener> {
-    let address = binding.address;
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    // A restarted server must not wait for old connections to time out.
-    socket.set_reuse_address(true)?;
-    tune(&SockRef::from(&socket), KEEPALIVE);
-    if address.is_ipv6() {
-        // Machines differ in what they do when it is not said.
-        socket.set_only_v6(!binding.dual_stack)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }

@@ -2,12 +2,14 @@
 
 mod acceptor;
 mod admission;
+mod listener;
 mod proxy;
 
 use std::net::SocketAddr;
 
-pub use acceptor::{Acceptor, BindError, Binding, Door};
-pub use admission::{Admission, AdmissionLimits, Permit, Refused, network};
+pub use acceptor::{Acceptor, Door, Stop};
+pub use admission::{Admission, AdmissionLimits, Permit, Refused};
+pub use listener::{BindError, Binding, Bound, Listener};
 
 /// A client's address, whoever says it: an IPv4 client of a dual-stack socket,
 /// ours or a proxy's, is what it is.

@@ -4,15 +4,17 @@
 //! same content, compiler, settings and CPU; anything else is compiled again.
 //!
 //! Compiled code is machine code: loading what somebody else has written would
-//! run it outside the sandbox. So the folder has to belong to this process's
-//! user and be closed to all others, and a file's digest has to match.
+//! run it outside the sandbox (see [`super::machine_code`]). So the folder has
+//! to belong to this process's user and be closed to all others, and a file's
+//! digest has to match.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
@@ -22,6 +24,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::compile::ContentHash;
+use super::machine_code::MachineCode;
 
 /// Of all files together; the least recently used go first.
 const MAX_BYTES: u64 = 2 << 30;
@@ -39,12 +42,12 @@ pub(super) struct Cache {
     engine: [u8; DIGEST],
     writable: bool,
     max_bytes: u64,
-    /// That the folder can't be used has been said.
-    complained: AtomicBool,
+    /// Why the folder can't be used; said once.
+    trouble: OnceLock<String>,
     written: AtomicU64,
 }
 
-/// Why a cached file was not used.
+/// Why a cached file was not used, or not written.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
@@ -70,7 +73,7 @@ impl Cache {
             engine: fingerprint.0.finalize().into(),
             writable,
             max_bytes: MAX_BYTES,
-            complained: AtomicBool::new(false),
+            trouble: OnceLock::new(),
             written: AtomicU64::new(0),
         }
     }
@@ -86,6 +89,16 @@ impl Cache {
     fn file(&self, key: &[u8; DIGEST]) -> PathBuf {
         let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(name).with_extension("compiled")
+    }
+
+    /// Where the code of the content with this hash is kept.
+    pub(super) fn place(&self, hash: &ContentHash) -> PathBuf {
+        self.file(&self.key(hash))
+    }
+
+    /// Why the folder can't be used, once that has turned out.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
     }
 
     /// The compiled form of the content with this hash, if it is there.
@@ -122,15 +135,17 @@ impl Cache {
         if !metadata.is_file() || metadata.len() > MAX_FILE {
             return Err(Unusable::Damaged);
         }
-        let mut content = Vec::new();
-        (&file).take(MAX_FILE).read_to_end(&mut content)?;
-        let (digest, code) = content
-            .split_first_chunk::<DIGEST>()
-            .ok_or(Unusable::Damaged)?;
-        if *digest != seal(key, code) {
+        let mut digest = [0; DIGEST];
+        (&file)
+            .read_exact(&mut digest)
+            .map_err(|_| Unusable::Damaged)?;
+        let mut code = Vec::new();
+        (&file).take(MAX_FILE).read_to_end(&mut code)?;
+        if digest != seal(key, &code) {
             return Err(Unusable::Damaged);
         }
-        let component = trusted::load(engine, code)
+        let component = MachineCode::of_cache(code)
+            .load(engine)
             .map_err(|error| Unusable::Refused(super::instance::one_line(&error.to_string())))?;
         if self.writable {
             // The time of use, for `shrink`. Failing costs an early eviction.
@@ -139,22 +154,20 @@ impl Cache {
         Ok(component)
     }
 
-    /// Keeps `component`, whose content has this hash. A failure costs the
-    /// next start its time, so it is only said.
-    pub(super) fn store(&self, hash: &ContentHash, component: &Component) {
+    /// Keeps the code of the component whose content has this hash. A failure
+    /// costs the next start its time, so it is only said.
+    pub(super) fn store(&self, hash: &ContentHash, code: &MachineCode) {
         if !self.writable {
             return;
         }
-        let key = self.key(hash);
-        if let Err(error) = self.try_store(&key, component) {
+        if let Err(error) = self.try_store(hash, code) {
             self.complain(&error);
         }
     }
 
-    fn try_store(&self, key: &[u8; DIGEST], component: &Component) -> Result<(), Unusable> {
-        let code = component
-            .serialize()
-            .map_err(|error| Unusable::Refused(error.to_string()))?;
+    fn try_store(&self, hash: &ContentHash, code: &MachineCode) -> Result<(), Unusable> {
+        let key = &self.key(hash);
+        let code = code.bytes();
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -164,7 +177,7 @@ impl Cache {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let fresh = path.with_extension(format!("{}-{number}.new", std::process::id()));
         let written =
-            write_new(&fresh, &seal(key, &code), &code).and_then(|()| fs::rename(&fresh, &path));
+            write_new(&fresh, &seal(key, code), code).and_then(|()| fs::rename(&fresh, &path));
         if let Err(error) = written {
             let _ = fs::remove_file(&fresh);
             return Err(error.into());
@@ -207,7 +220,7 @@ impl Cache {
 
     /// Says once that the folder can't be used.
     fn complain(&self, error: &Unusable) {
-        if !self.complained.swap(true, Ordering::Relaxed) {
+        if self.trouble.set(error.to_string()).is_ok() {
             warn!(
                 folder = %self.folder.display(),
                 %error,
@@ -267,27 +280,6 @@ impl Hasher for Fingerprint {
     }
 }
 
-/// The one place that runs code it did not compile.
-#[allow(unsafe_code, reason = "loading compiled code has no safe form")]
-mod trusted {
-    use super::{Component, Engine};
-
-    /// Loads what [`Component::serialize`] gave. Only for bytes whose origin
-    /// and digest have been checked.
-    pub(super) fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: `code` has to be what a compatible wasmtime serialized, and
-        // unmodified. It was read into memory of this process from a file
-        // that this user owns and nobody else can write, in a folder of which
-        // the same holds, so who could have put other bytes there can already
-        // make this process do anything (root, or this user). The digest over
-        // file name and content tells accidents: a truncated, renamed or
-        // flipped file. The name holds the digest of the engine's
-        // compatibility hash, and wasmtime checks its version, settings and
-        // the CPU's features once more.
-        unsafe { Component::deserialize(engine, code) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -316,9 +308,9 @@ mod tests {
 
     impl Fixture {
         fn keep(&self, content: &[u8]) -> ContentHash {
-            let component = Component::from_binary(&self.engine, EMPTY).unwrap();
+            let code = self.engine.precompile_component(EMPTY).unwrap();
             let hash = ContentHash::of(content);
-            self.cache.store(&hash, &component);
+            self.cache.store(&hash, &MachineCode::of_compiler(code));
             hash
         }
 

@@ -3,7 +3,7 @@
 //! Flows in: bytes. Flows out: compiled code linked to this host's imports
 //! with the exports looked up, or what is wrong with the file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,8 +13,9 @@ use tracing::debug;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::livehost::app::{lifecycle, policy};
+use super::compiler::{self, Asking, Running};
 use super::engine::Runtime;
-use super::error::Fault;
+use super::error::{CompilerFault, Fault};
 use super::instance::{State, one_line};
 use super::optional::Indices;
 
@@ -23,7 +24,7 @@ pub const TRACK: &str = "0.1";
 /// The version of that track; any `0.1.x` of a guest matches.
 const VERSION: &str = "0.1.0";
 /// A larger file is not read.
-const MAX_FILE: u64 = 256 << 20;
+pub(super) const MAX_FILE: u64 = 256 << 20;
 
 /// SHA-256 of a component's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +75,7 @@ pub(super) async fn compile(
 ) -> Result<Arc<Compiled>, Fault> {
     let broken = |reason: &str| Fault::Runtime(reason.to_owned());
     let _turn = runtime
-        .compiler
+        .turn
         .acquire()
         .await
         .map_err(|_| broken("the compiler is closed"))?;
@@ -82,6 +83,8 @@ pub(super) async fn compile(
         return Ok(compiled);
     }
     let worker = Arc::clone(runtime);
+    let asking = Asking(Arc::default());
+    let running = Arc::clone(&asking.0);
     let (done, compiled) = oneshot::channel();
     // A thread of its own, since a priority can't be raised again.
     thread::Builder::new()
@@ -89,15 +92,47 @@ pub(super) async fn compile(
         .spawn(move || {
             yield_to_media();
             // Whoever asked may be gone.
-            let _ = done.send(build(&worker, &bytes, hash));
+            let _ = done.send(build(&worker, &running, bytes, hash));
         })
         .map_err(|error| broken(&format!("no thread for the compiler: {error}")))?;
-    let compiled = compiled
+    let compiled = asking
+        .patiently(compiled)
         .await
         .map_err(|_| broken("the compiler panicked"))??;
     let compiled = Arc::new(compiled);
     runtime.keep_compiled(&compiled);
     Ok(compiled)
+}
+
+/// A component whose machine code is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where.
+    pub file: PathBuf,
+    /// It was not there before.
+    pub is_new: bool,
+}
+
+/// Compiles `file` for servers that will load it from this runtime's folder;
+/// nothing of it runs.
+///
+/// # Errors
+/// When it is no component for this host, can't be compiled, or not be kept.
+pub async fn compile_ahead(runtime: &Arc<Runtime>, file: &Path) -> Result<Kept, Fault> {
+    let bytes = read(file).await?;
+    let hash = ContentHash::of(&bytes);
+    let not_kept = |why: &str| Fault::NotCompiled(CompilerFault::NotKept(why.to_owned()));
+    let cache = runtime.cache.as_ref();
+    let cache = cache.ok_or_else(|| not_kept("there is no folder for it"))?;
+    let is_new = cache.load(&runtime.engine, &hash).is_none();
+    compile(runtime, bytes, hash).await?;
+    match cache.trouble() {
+        Some(why) => Err(not_kept(why)),
+        None => Ok(Kept {
+            file: cache.place(&hash),
+            is_new,
+        }),
+    }
 }
 
 /// Live media goes before compilation on a busy machine.
@@ -109,9 +144,14 @@ fn yield_to_media() {
     }
 }
 
-fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled, Fault> {
-    check_preamble(bytes)?;
-    let component = component(runtime, bytes, &hash)?;
+fn build(
+    runtime: &Runtime,
+    running: &Running,
+    bytes: Vec<u8>,
+    hash: ContentHash,
+) -> Result<Compiled, Fault> {
+    check_preamble(&bytes)?;
+    let component = component(runtime, running, bytes, &hash)?;
     require(runtime, &component, "lifecycle")?;
     require(runtime, &component, "policy")?;
     let pre = runtime
@@ -135,17 +175,24 @@ fn build(runtime: &Runtime, bytes: &[u8], hash: ContentHash) -> Result<Compiled,
 }
 
 /// Compiled now, or in an earlier run.
-fn component(runtime: &Runtime, bytes: &[u8], hash: &ContentHash) -> Result<Component, Fault> {
-    let cache = runtime.cache.as_ref();
-    if let Some(component) = cache.and_then(|cache| cache.load(&runtime.engine, hash)) {
+fn component(
+    runtime: &Runtime,
+    running: &Running,
+    bytes: Vec<u8>,
+    hash: &ContentHash,
+) -> Result<Component, Fault> {
+    let (engine, cache) = (&runtime.engine, runtime.cache.as_ref());
+    if let Some(component) = cache.and_then(|cache| cache.load(engine, hash)) {
         return Ok(component);
     }
-    let component = Component::from_binary(&runtime.engine, bytes)
-        .map_err(|error| Fault::NotAComponent(one_line(&format!("{error:#}"))))?;
+    let code = compiler::compile(engine, runtime.compiler, running, &bytes)?;
+    // Memory for loading the code, which is larger.
+    drop(bytes);
     if let Some(cache) = cache {
-        cache.store(hash, &component);
+        cache.store(hash, &code);
     }
-    Ok(component)
+    code.load(engine)
+        .map_err(|error| Fault::Runtime(one_line(&format!("{error:#}"))))
 }
 
 pub(super) fn interface(name: &str) -> String {

@@ -3,6 +3,7 @@
 //! on that clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Clock;
 pub use super::bindings::livehost::app::log::Level;
@@ -52,6 +53,8 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
+    /// How long it waits for an answer; none: as long as the call may take.
+    pub timeout: Option<Duration>,
 }
 
 /// What the other side says.
@@ -85,20 +88,22 @@ pub(super) fn answered(
     double: &dyn HttpDouble,
     request: outbound::Request,
     body: &[u8],
+    timeout: Option<Duration>,
 ) -> Result<outbound::Response, outbound::Error> {
     let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
-    let host = host_of(&request.url);
+    let origin = origin_of(&request.url);
     let answer = double.answer(HttpRequest {
         method: request.method.to_string(),
         headers: headers.collect(),
         body: body.to_vec(),
         url: request.url,
+        timeout,
     });
-    let answer = answer.map_err(|failure| failure.of(host))?;
+    let answer = answer.map_err(|failure| failure.of(origin))?;
     let mut response = http::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         response = response.header(name, value);
@@ -107,18 +112,16 @@ pub(super) fn answered(
     response.map_err(|error| outbound::Error::Protocol(error.to_string()))
 }
 
-fn host_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+/// As the configuration's `http.allow` has it.
+fn origin_of(url: &str) -> String {
+    let target = outbound::Target::parse(url);
+    target.map_or_else(|_| String::new(), |target| target.origin().to_string())
 }
 
 impl HttpFailure {
-    fn of(self, host: String) -> outbound::Error {
+    fn of(self, origin: String) -> outbound::Error {
         match self {
-            Self::Denied => outbound::Error::Host(host),
+            Self::Denied => outbound::Error::Host(origin),
             Self::Timeout => outbound::Error::TimedOut(0),
             Self::TooLarge => outbound::Error::TooLarge {
                 what: "scripted response",

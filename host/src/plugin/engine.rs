@@ -20,6 +20,7 @@ use super::PluginSpec;
 use super::bindings::AppAll;
 use super::cache::Cache;
 use super::compile::{Compiled, ContentHash};
+use super::compiler::Compiler;
 use super::error::{Fault, PluginError};
 use super::instance::State;
 use super::kv::disk::{Disk, Purpose};
@@ -46,6 +47,9 @@ pub enum Storage {
     /// Compiled code that is in this folder is used; state is in memory, and
     /// nothing is written.
     Look(PathBuf),
+    /// Compiled code, in this folder; state is in memory, so that a server may
+    /// use the folder meanwhile.
+    Compiled(PathBuf),
     /// State and compiled code, in this folder; created when first needed.
     Folder(PathBuf),
 }
@@ -59,9 +63,10 @@ pub struct Runtime {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     pub(super) network: Network,
-    /// One compilation at a time: the compiler must not take the cores that
-    /// live media needs.
-    pub(super) compiler: Semaphore,
+    pub(super) compiler: Compiler,
+    /// One compilation at a time: the compiler must not take the cores and the
+    /// memory that live media needs.
+    pub(super) turn: Semaphore,
     /// What is in use, so that applications with the same plugin share code.
     pub(super) compiled: Mutex<HashMap<ContentHash, Weak<Compiled>>>,
     /// What earlier runs compiled.
@@ -89,38 +94,35 @@ impl Runtime {
     /// # Errors
     /// When the machine has no use for compiled code, or the state of an
     /// earlier run can't be read.
-    pub fn new(storage: &Storage) -> Result<Arc<Self>, RuntimeError> {
+    pub fn new(storage: &Storage, compiler: Compiler) -> Result<Arc<Self>, RuntimeError> {
         let network = Network::new().map_err(|error| RuntimeError(error.to_string()))?;
-        Self::with_network(storage, network)
+        Self::with_network(storage, compiler, network)
     }
 
     /// Like [`Runtime::new`], with another way out for guests' requests.
     ///
     /// # Errors
     /// Those of [`Runtime::new`].
-    pub fn with_network(storage: &Storage, network: Network) -> Result<Arc<Self>, RuntimeError> {
+    pub fn with_network(
+        storage: &Storage,
+        compiler: Compiler,
+        network: Network,
+    ) -> Result<Arc<Self>, RuntimeError> {
         let broken = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
         let disk = match storage {
             Storage::Folder(folder) => {
                 Some(Disk::open(folder).map_err(|error| RuntimeError(error.to_string()))?)
             }
-            Storage::Memory | Storage::Look(_) => None,
+            Storage::Memory | Storage::Look(_) | Storage::Compiled(_) => None,
         };
-        let mut config = Config::new();
-        config
-            .wasm_component_model(true)
-            .epoch_interruption(true)
-            // Guests use plain synchronous functions; without the bookkeeping
-            // of component-model concurrency a call costs half.
-            .concurrency_support(false)
-            // Compilation stays on its one thread.
-            .parallel_compilation(false);
-        let engine = Engine::new(&config).map_err(broken)?;
+        let engine = engine().map_err(broken)?;
 
         let cache = match storage {
             Storage::Memory => None,
             Storage::Look(folder) => Some(Cache::new(&engine, folder.join(COMPILED), false)),
-            Storage::Folder(folder) => Some(Cache::new(&engine, folder.join(COMPILED), true)),
+            Storage::Folder(folder) | Storage::Compiled(folder) => {
+                Some(Cache::new(&engine, folder.join(COMPILED), true))
+            }
         };
 
         let mut linker = Linker::<State>::new(&engine);
@@ -135,7 +137,8 @@ impl Runtime {
             linker,
             ticker,
             network,
-            compiler: Semaphore::new(1),
+            compiler,
+            turn: Semaphore::new(1),
             compiled: Mutex::default(),
             cache,
             disk: disk.map(Arc::new),
@@ -179,6 +182,21 @@ impl Runtime {
         known.retain(|_, weak| weak.strong_count() > 0);
         known.insert(compiled.hash, Arc::downgrade(compiled));
     }
+}
+
+/// With the same settings in every process: code that one compiled another
+/// can load.
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        // Guests use plain synchronous functions; without the bookkeeping
+        // of component-model concurrency a call costs half.
+        .concurrency_support(false)
+        // Compilation stays on its one thread.
+        .parallel_compilation(false);
+    Engine::new(&config)
 }
 
 async fn read_state(
@@ -288,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_ticker_sleeps_without_calls_wakes_with_one_and_ends() {
-        let runtime = Runtime::new(&Storage::Memory).expect("the runtime starts");
+        let runtime = Runtime::new(&Storage::Memory, Compiler::Here).expect("the runtime starts");
         let shared = Arc::downgrade(&runtime.ticker.shared);
         let asleep = || {
             let shared = shared.upgrade().expect("the ticker lives");

@@ -31,6 +31,9 @@ pub enum Fault {
     /// The file is not WebAssembly, or is broken.
     #[error("is not a WebAssembly component: {0}")]
     NotAComponent(String),
+    /// There is no machine code of it: not the plugin's fault.
+    #[error("can't be compiled: {0}")]
+    NotCompiled(#[from] CompilerFault),
     /// An interface that every plugin has is not exported.
     #[error(
         "does not export {interface}, expected a component of the world `app` in wit/{track}; \
@@ -102,6 +105,34 @@ pub enum Fault {
     ShutDown,
 }
 
+/// Why the compiler, a process of its own, made nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompilerFault {
+    /// There is no process.
+    #[error("the compiler's process can't be started: {0}")]
+    NotStarted(String),
+    /// It needed more memory than there is beside the server.
+    #[error(
+        "the compiler ran out of memory: it had {room}, and this component takes about {needed}; \
+         `host plugin compile` compiles it ahead, where there is more"
+    )]
+    OutOfMemory {
+        /// What it had, and of what.
+        room: String,
+        /// What it takes, roughly.
+        needed: String,
+    },
+    /// It went well, but there is no place for the result.
+    #[error("the result can't be kept: {0}")]
+    NotKept(String),
+    /// It was ended after so many seconds.
+    #[error("the compiler took longer than {0} s")]
+    TooLate(u64),
+    /// It ended in another way.
+    #[error("the compiler failed: {0}")]
+    Died(String),
+}
+
 impl Fault {
     /// The file's content (with this configuration) can't ever serve, so it
     /// need not be tried again before one of them changes.
@@ -114,6 +145,7 @@ impl Fault {
             | Self::UnknownImport { .. }
             | Self::ConfigRefused(_) => true,
             Self::Unreadable(_)
+            | Self::NotCompiled(_)
             | Self::StartRefused(_)
             | Self::Trapped { .. }
             | Self::TimedOut { .. }

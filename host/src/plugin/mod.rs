@@ -9,21 +9,25 @@ mod bounds;
 mod breaker;
 mod budget;
 mod cache;
+mod candidate;
 mod check;
 mod clock;
 mod compile;
+mod compiler;
 mod convert;
 mod detached;
 mod doubles;
 mod engine;
 mod error;
 mod events;
+mod function;
 mod generation;
 mod hooks;
 mod imports;
 mod instance;
 mod kv;
 mod limits;
+mod machine_code;
 mod optional;
 mod pool;
 mod reload;
@@ -34,37 +38,34 @@ mod wasi;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
-use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use crate::tally::Counts;
+pub use candidate::{Candidate, Unstarted};
 pub use check::Check;
 pub use clock::Clock;
-pub use compile::TRACK;
+pub use compile::{Kept, TRACK, compile_ahead};
+pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, Task as CompilerTask, work as compile};
 pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble};
 pub use engine::{Runtime, RuntimeError, Storage};
-pub use error::{Fault, PluginError};
+pub use error::{CompilerFault, Fault, PluginError};
 pub use limits::Limits;
 pub use optional::{OPTIONAL, Optional};
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
-use self::application::Application;
-use self::bindings::exports::livehost::app::lifecycle::StartReason;
 use self::bounds::usable;
-use self::breaker::Breaker;
-use self::events::EventQueue;
-use self::reload::Loader;
+use self::breaker::Caller;
+use self::function::Function;
 use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
@@ -193,42 +194,10 @@ impl Plugin {
         spec: PluginSpec,
         services: Services,
     ) -> Result<Arc<Self>, PluginError> {
-        let state = runtime.state(&spec.app, spec.limits.kv_bytes).await;
-        let state = state.map_err(|fault| spec.fault(fault))?;
-        let app = Application::new(&spec, services, state);
-        let spec = Arc::new(spec);
-        let number = 1;
-        let generation = reload::prepare(runtime, &app, &spec, number)
+        Self::unstarted(runtime, spec, services)
+            .await?
+            .start()
             .await
-            .map_err(|fault| spec.fault(fault))?;
-        let started = generation.start(StartReason::Boot, None).await;
-        started.map_err(|fault| spec.fault(fault))?;
-        let generation = Arc::new(generation.begin());
-        reload::announce(&app, &generation);
-        let core = Arc::new(Core {
-            runtime: Arc::clone(runtime),
-            serving: ArcSwap::new(generation),
-            events: EventQueue::new(app.name.clone(), spec.limits.event_queue),
-            breaker: Breaker::new(spec.limits.failures, spec.limits.failure_window),
-            wanted: ArcSwap::new(spec),
-            loader: Mutex::new(Loader {
-                next_number: number + 1,
-                known_bad: None,
-                previous: None,
-                retiring: TaskTracker::new(),
-            }),
-            roll_back: Notify::new(),
-            stopped: AtomicBool::new(false),
-            app,
-        });
-        let plugin = Self {
-            core,
-            cancel: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            deliveries: parking_lot::Mutex::new(None),
-        };
-        plugin.spawn_tasks();
-        Ok(Arc::new(plugin))
     }
 
     fn spawn_tasks(&self) {
@@ -257,25 +226,32 @@ impl Plugin {
             .spawn(async move { report.run_until_cancelled_owned(core.report()).await });
     }
 
-    /// Everything [`Plugin::load`] does up to `configure`, on a throw-away
-    /// generation that never starts or serves.
-    pub async fn check(runtime: &Arc<Runtime>, spec: PluginSpec) -> Result<Check, PluginError> {
-        check::check(runtime, spec).await
+    /// Everything [`Plugin::load`] does, on a throw-away generation that never
+    /// serves. Its requests by HTTP go out when `online`.
+    pub async fn check(
+        runtime: &Arc<Runtime>,
+        spec: PluginSpec,
+        online: bool,
+    ) -> Result<Check, PluginError> {
+        check::check(runtime, spec, online).await
     }
 
     /// Reads the file again; other content replaces the serving generation
     /// once it has proved itself. An error leaves the old one serving and has
     /// been logged.
     pub async fn reload(&self) -> Result<Reload, PluginError> {
-        reload::reload(&self.core, None).await
+        reload::reload(&self.core).await
     }
 
-    /// Like [`Plugin::reload`], with another file, configuration or limits.
-    /// State, timers and queued events stay. An error leaves everything as it
-    /// was. The application is the same, whatever `spec` calls it.
+    /// Like [`Plugin::reload`], with another file, configuration or limits, at
+    /// once: [`Plugin::prepare`] and all that follows.
+    ///
+    /// # Errors
+    /// When it can't be loaded or refuses; everything is as it was then.
     pub async fn respec(&self, spec: PluginSpec) -> Result<Reload, PluginError> {
-        let app = self.core.app.name.clone();
-        reload::reload(&self.core, Some(PluginSpec { app, ..spec })).await
+        let mut candidate = self.prepare(spec).await?;
+        candidate.start().await?;
+        Ok(candidate.commit())
     }
 
     /// What serves now.
@@ -342,7 +318,11 @@ impl Plugin {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
         self.save().await;
-        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
+        info!(
+            app = core.app.name,
+            counts = core.counts().field(),
+            "plugin stats"
+        );
     }
 
     /// Waits until its state is on disk; what keeps it from there is logged.
@@ -374,7 +354,14 @@ impl Policy for Plugin {
             return Ok(None);
         }
         let question = hooks::on_authenticate(request.clone());
-        let word = self.core.call("on-authenticate", question).await?;
+        let word = self
+            .core
+            .ask(
+                Function::Authenticate,
+                Caller::of(&request.client),
+                question,
+            )
+            .await?;
         word.map(|word| convert::challenge(&word)).transpose()
     }
 
@@ -384,15 +371,19 @@ impl Policy for Plugin {
         user: &str,
     ) -> Result<Option<Credential>, PolicyError> {
         let question = hooks::on_credential(request.clone(), user.to_owned());
-        let credential = self.core.call("on-credential", question).await?;
+        let credential = self
+            .core
+            .ask(Function::Credential, Caller::of(&request.client), question)
+            .await?;
         credential
             .map(|credential| usable("on-credential", convert::credential(credential)))
             .transpose()
     }
 
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        let decision = self.core.call("on-connect", hooks::on_connect(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_connect(request);
+        let decision = self.core.ask(Function::Connect, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-connect", convert::connect_decision(decision)));
         let stats = &self.core.app.stats;
@@ -406,8 +397,9 @@ impl Policy for Plugin {
     }
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        let decision = self.core.call("on-publish", hooks::on_publish(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_publish(request);
+        let decision = self.core.ask(Function::Publish, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-publish", convert::publish_decision(decision)));
         let stats = &self.core.app.stats;
@@ -420,8 +412,9 @@ impl Policy for Plugin {
     }
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        let decision = self.core.call("on-play", hooks::on_play(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_play(request);
+        let decision = self.core.ask(Function::Play, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-play", convert::play_decision(decision)));
         let stats = &self.core.app.stats;
@@ -444,8 +437,12 @@ impl Policy for Plugin {
     }
 
     async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
+        let caller = Caller::of(&request.client);
         let question = hooks::on_shared_object(request);
-        let ruling = self.core.call("on-shared-object", question).await;
+        let ruling = self
+            .core
+            .ask(Function::SharedObject, caller, question)
+            .await;
         let ruling = ruling.map(Ruling::from);
         let stats = &self.core.app.stats;
         match &ruling {
@@ -461,8 +458,9 @@ impl Policy for Plugin {
         if self.core.serving.load().compiled.optional.calls.is_none() {
             return Err(CallError::Unknown(method));
         }
+        let caller = Caller::of(&who);
         let call = hooks::on_call(who, method.clone(), amf0);
-        let answer = self.core.call("on-call", call).await;
+        let answer = self.core.ask(Function::Call, caller, call).await;
         let stats = &self.core.app.stats;
         match answer {
             Ok(Ok(amf0)) => {

@@ -8,14 +8,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
+use super::function::Function;
 use super::generation::Generation;
 use super::serve::Core;
 use super::{PluginSpec, Reload, StopReason};
@@ -56,14 +58,11 @@ pub(super) fn announce(app: &Application, generation: &Generation) {
     );
 }
 
-/// Replaces the serving generation if the file's content or the settings are
-/// others: those of `spec`, or as they are. Failures are logged here.
-pub(super) async fn reload(
-    core: &Arc<Core>,
-    spec: Option<PluginSpec>,
-) -> Result<Reload, PluginError> {
+/// Replaces the serving generation if the file's content is another. Failures
+/// are logged here.
+pub(super) async fn reload(core: &Arc<Core>) -> Result<Reload, PluginError> {
     let mut loader = core.loader.lock().await;
-    let spec = spec.map_or_else(|| core.wanted.load_full(), Arc::new);
+    let spec = core.wanted.load_full();
     let result = attempt(core, &mut loader, &spec).await;
     result.map_err(|fault| {
         core.app.stats.reloads_refused.add();
@@ -122,26 +121,41 @@ async fn replace(
     bytes: Vec<u8>,
     (hash, spec): &(ContentHash, Arc<PluginSpec>),
 ) -> Result<u64, Fault> {
-    let compiled = compile::compile(&core.runtime, bytes, *hash).await?;
-    let number = loader.next_number;
-    loader.next_number = number.saturating_add(1);
-    let new =
-        Generation::prepare(&core.runtime, &core.app, compiled, Arc::clone(spec), number).await?;
+    let new = fresh(core, loader, bytes, (*hash, spec)).await?;
     let handoff = old.snapshot().await;
     new.start(StartReason::Reload, handoff).await?;
+    let number = new.number;
     swap(core, loader, old, new);
     Ok(number)
 }
 
+/// A generation that took its configuration.
+pub(super) async fn fresh(
+    core: &Arc<Core>,
+    loader: &mut Loader,
+    bytes: Vec<u8>,
+    (hash, spec): (ContentHash, &Arc<PluginSpec>),
+) -> Result<Generation, Fault> {
+    let compiled = compile::compile(&core.runtime, bytes, hash).await?;
+    let number = loader.next_number;
+    loader.next_number = number.saturating_add(1);
+    Generation::prepare(&core.runtime, &core.app, compiled, Arc::clone(spec), number).await
+}
+
 /// The new generation serves; the old one drains by itself.
-fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Generation) {
+pub(super) fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Generation) {
     loader.previous = Some((Arc::clone(&old.compiled), Arc::clone(&old.spec)));
     let limits = &new.spec.limits;
     core.app.set_limits(limits);
     core.events.set_limit(limits.event_queue);
-    core.breaker.reset(limits.failures, limits.failure_window);
     let new = Arc::new(new.begin());
     core.serving.store(Arc::clone(&new));
+    // Whom they judge is known by its number: what the old one did meanwhile
+    // does not count.
+    let limits = &new.spec.limits;
+    core.breakers
+        .reset(new.number, limits.failures, limits.failure_window);
+    core.events.wake();
     core.app.stats.reloads.add();
     announce(&core.app, &new);
     old.close();
@@ -151,25 +165,61 @@ fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>, new: Gener
         .spawn(async move { old.retire(StopReason::Reload).await });
 }
 
+/// The young generation that fails, and in which function; the last one that was
+/// reported.
+#[derive(Debug, Default)]
+pub(super) struct Condemned {
+    last: parking_lot::Mutex<Option<(u64, Function)>>,
+    changed: Notify,
+}
+
+impl Condemned {
+    pub(super) fn report(&self, generation: u64, function: Function) {
+        *self.last.lock() = Some((generation, function));
+        self.changed.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_reported(&self) -> bool {
+        self.last.lock().is_some()
+    }
+
+    async fn next(&self) -> (u64, Function) {
+        loop {
+            self.changed.notified().await;
+            if let Some(last) = self.last.lock().take() {
+                return last;
+            }
+        }
+    }
+}
+
 /// Goes back to what served before a generation that keeps failing. Ends only
 /// when dropped.
 pub(super) async fn roll_back_on_demand(core: &Arc<Core>) {
     loop {
-        core.roll_back.notified().await;
+        let (number, function) = core.condemned.next().await;
         let mut loader = core.loader.lock().await;
-        roll_back(core, &mut loader).await;
+        roll_back(core, &mut loader, number, function).await;
     }
 }
 
-async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
+/// Another than `number` may serve by now: it is not the one that failed.
+pub(super) async fn roll_back(
+    core: &Arc<Core>,
+    loader: &mut Loader,
+    number: u64,
+    function: Function,
+) {
     let app = core.app.name.as_str();
+    let function = function.name();
     let failing = core.serving.load_full();
-    let Some((compiled, spec)) = loader.previous.take() else {
-        return;
-    };
-    if core.stopped.load(Ordering::Acquire) {
+    if failing.number != number || core.stopped.load(Ordering::Acquire) {
         return;
     }
+    let Some((compiled, spec)) = loader.previous.clone() else {
+        return;
+    };
     // What is on disk and wanted is what fails, so a file event must not load it
     // again; other content will be tried with the settings that are wanted.
     loader.known_bad = Some((failing.compiled.hash, Arc::clone(&failing.spec)));
@@ -185,17 +235,19 @@ async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
     };
     match started {
         Ok(generation) => {
-            warn!(
+            error!(
                 app,
                 failing = failing.number,
+                function,
                 generation = number,
-                "plugin rolled back to the version before"
+                "plugin keeps failing and is rolled back to the version before"
             );
             core.app.stats.roll_backs.add();
             swap(core, loader, &failing, generation);
             // Not back again to the one that failed.
             loader.previous = None;
         }
-        Err(fault) => error!(app, error = %fault, "plugin roll-back failed"),
+        Err(fault) => error!(app, failing = failing.number, function, error = %fault,
+            "plugin keeps failing and can't be rolled back"),
     }
 }

@@ -55,7 +55,7 @@ impl Client {
     /// it comes from the same address (or /64 of IPv6), or was granted the same
     /// attributes, if it was granted any.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let network = |client: &Self| client.address().map(crate::net::network);
+        let network = |client: &Self| client.address().map(crate::network::network);
         let same_address = network(self).is_some_and(|own| network(other) == Some(own));
         same_address || (!self.attrs.is_empty() && self.attrs == other.attrs)
     }

@@ -65,15 +65,39 @@ pub(super) fn print<'a>(
 /// warning where strangers could publish.
 pub(super) fn print_checked(config: &Config, name: &str, application: &Application, check: &Check) {
     say!(
-        "application {name}: {} ({}) ok",
+        "application {name}: {} ({}) {}",
         shown(&application.plugin, &config.base),
-        check.hash
+        check.hash,
+        if check.undecided.is_none() {
+            "ok"
+        } else {
+            "not started"
+        }
     );
     if let Some(open) = undecided(&application.on_error) {
         say!(
             "note: application {name} lets clients {open} undecided while its plugin waits for \
              longer than {} (limits.decision), as on_error says; never when it fails otherwise",
             format_duration(application.limits.wall)
+        );
+    }
+    for origin in &check.not_allowed {
+        say!(
+            "warning: application {name} can't ask {origin}, which its plugin's config names or \
+             which it tried: no entry of http.allow permits it"
+        );
+    }
+    if let Some(reason) = &check.undecided {
+        say!(
+            "warning: application {name}: whether it can start was not found out, since it \
+             {reason}, and no request by HTTP goes out without --online"
+        );
+    }
+    if !check.held_back.is_empty() {
+        let origins: Vec<&str> = check.held_back.iter().map(String::as_str).collect();
+        say!(
+            "note: application {name} would have asked {}; --online sends such requests",
+            origins.join(", ")
         );
     }
     if !check.open_publish {

@@ -12,8 +12,8 @@ use crate::chain::tls::Tls;
 use crate::config::{self, Config};
 use crate::control::Desk;
 use crate::hub;
-use crate::net::{AdmissionLimits, Binding, Door};
-use crate::plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
+use crate::net::{AdmissionLimits, Door};
+use crate::plugin::{self, Plugin, PluginError, PluginSpec, Runtime, Services};
 use crate::policy::Gate;
 use crate::session::{self, Shared};
 use crate::shared_objects::Objects;
@@ -29,14 +29,20 @@ pub(super) fn plugin_spec(name: &str, application: &config::Application) -> Plug
     }
 }
 
-/// Loads an application's plugin; it then decides for the application.
-pub(super) async fn unit(
+/// An application whose plugin has not started.
+pub(super) struct Unstarted {
+    name: String,
+    plugin: plugin::Unstarted,
+    objects: Arc<Objects>,
+}
+
+/// Loads an application's plugin.
+pub(super) async fn load(
     runtime: &Arc<Runtime>,
     shared: &Shared,
     name: &str,
     application: &config::Application,
-    config: &Config,
-) -> Result<Unit, PluginError> {
+) -> Result<Unstarted, PluginError> {
     let desk = Desk::new(
         shared.hub.clone(),
         shared.directory.clone(),
@@ -49,13 +55,33 @@ pub(super) async fn unit(
     let spec = plugin_spec(name, application);
     let sharing = application.shared_objects;
     let keep = runtime.shared_objects(&spec, sharing.kept).await?;
-    let objects = Objects::new(sharing, keep);
-    let plugin = Plugin::load(runtime, spec, services).await?;
-    let gate = Gate::new(name, plugin.clone(), application.on_error);
-    Ok(Unit {
-        application: Application::new(name, gate, settings(application, config), objects),
-        plugin,
+    Ok(Unstarted {
+        name: name.to_owned(),
+        plugin: Plugin::unstarted(runtime, spec, services).await?,
+        objects: Objects::new(sharing, keep),
     })
+}
+
+impl Unstarted {
+    /// Starts the plugin; it then decides for the application, which is
+    /// `application` in `config`.
+    pub(super) async fn start(
+        self,
+        application: &config::Application,
+        config: &Config,
+    ) -> Result<Unit, PluginError> {
+        let Self {
+            name,
+            plugin,
+            objects,
+        } = self;
+        let plugin = plugin.start().await?;
+        let gate = Gate::new(&name, plugin.clone(), application.on_error);
+        Ok(Unit {
+            application: Application::new(&name, gate, settings(application, config), objects),
+            plugin,
+        })
+    }
 }
 
 /// How an application's streams are treated.
@@ -77,14 +103,6 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
         message: config.limits.message,
         publisher_timeout: media.publisher_timeout,
         wait_for_publisher: media.wait_for_publisher,
-    }
-}
-
-/// What an acceptor listens on.
-pub(super) fn binding(acceptor: &config::Acceptor) -> Binding {
-    Binding {
-        address: acceptor.listen,
-        dual_stack: acceptor.dual_stack,
     }
 }
 

@@ -1,89 +1,145 @@
 //! Puts a changed configuration into force while streams run.
 //!
 //! Everything that can fail is done first, beside what serves: reading,
-//! loading and checking plugins, binding addresses. A failure there changes
+//! loading and starting plugins, binding addresses. A failure there changes
 //! nothing and says why. Then the steps that can't fail follow.
 
+use std::mem::take;
+
 use anyhow::Context;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::server::{Server, Unit};
-use super::{build, files};
-use crate::config::{Change, Config, Diff};
-use crate::net::{Acceptor, Door};
-use crate::plugin::{Plugin, StopReason};
+use super::{build, files, refusal};
+use crate::config::{Change, Config, ConfigError, Diff};
+use crate::net::{Acceptor, BindError, Binding, Bound, Door, Listener};
+use crate::plugin::{Candidate, StopReason};
 
-/// What was prepared for a new configuration.
+/// What was prepared for a new configuration. Dropped instead of applied, it
+/// ends what it has begun.
 struct Prepared {
-    units: Vec<(String, Unit)>,
+    added: Vec<(String, Unit)>,
+    changed: Vec<(String, Candidate)>,
     /// What each acceptor of the new configuration leads to.
     doors: Vec<Door>,
     /// In the order of the new configuration's `opened`.
-    acceptors: Vec<Acceptor>,
+    listeners: Vec<Listener>,
+    services: TaskTracker,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for (name, unit) in self.added.drain(..) {
+            info!(app = name, "application not added after all");
+            self.services
+                .spawn(async move { unit.plugin.shutdown(StopReason::Removed).await });
+        }
+    }
 }
 
 impl Server {
     /// Reads the configuration again and goes from what serves to what it says.
     pub(super) async fn reload_config(&mut self) {
-        let new = match Config::load(&self.file) {
+        let new = match self.read_config() {
             Ok(new) => new,
             Err(error) => {
                 error!(file = %self.file.display(), error = error.brief(),
                     "configuration refused; the old one stays in force");
+                for line in error.lines() {
+                    error!("{line}");
+                }
                 return;
             }
         };
         let diff = Diff::between(&self.config, &new);
         if diff.is_empty() {
             info!("configuration unchanged");
+            self.wanted = None;
+            self.watch();
             return;
         }
+        // Before its files are read: what becomes of them later is a change.
+        self.wanted = Some(new.clone());
+        self.watch();
         match self.prepare(&new, &diff).await {
-            Ok(prepared) => self.apply(new, &diff, prepared).await,
+            Ok(prepared) => self.apply(new, &diff, prepared),
             Err(error) => error!(file = %self.file.display(), error = format!("{error:#}"),
                 "configuration refused; the old one stays in force"),
         }
     }
 
+    fn read_config(&mut self) -> Result<Config, ConfigError> {
+        Config::load(&self.file).or_else(|_| {
+            // A file that it names may be on its way. It may have come before it
+            // was watched, too.
+            self.wanted = Config::load_without_files(&self.file).ok();
+            self.watch();
+            Config::load(&self.file)
+        })
+    }
+
     /// Everything that can fail.
     async fn prepare(&self, new: &Config, diff: &Diff) -> anyhow::Result<Prepared> {
         let doors = new.acceptors.iter().map(build::door);
-        let doors = doors.collect::<anyhow::Result<Vec<_>>>()?;
-        let mut acceptors = Vec::new();
-        for at in &diff.opened {
-            let acceptor = new.acceptors.get(*at).zip(doors.get(*at));
-            let (acceptor, door) = acceptor.context("no such acceptor")?;
-            acceptors.push(Acceptor::bind(build::binding(acceptor), door.clone())?);
-        }
-        let mut units = Vec::new();
+        let mut prepared = Prepared {
+            added: Vec::new(),
+            changed: Vec::new(),
+            doors: doors.collect::<anyhow::Result<_>>()?,
+            listeners: Vec::new(),
+            services: self.services.clone(),
+        };
+        let bound = self.bind(new, diff)?;
+        let said = |application, error| refusal::in_brief(&self.file, application, error);
+        let mut unstarted = Vec::new();
         for (name, change) in &diff.applications {
             let Some(application) = new.applications.get(name) else {
                 continue;
             };
             match change {
                 Change::Added => {
-                    let unit =
-                        build::unit(&self.runtime, &self.shared, name, application, new).await?;
-                    units.push((name.clone(), unit));
+                    let load = build::load(&self.runtime, &self.shared, name, application);
+                    let loaded = load.await.map_err(|error| said(application, error))?;
+                    unstarted.push((name, application, loaded));
                 }
                 Change::Changed { plugin: true, .. } => {
+                    let unit = self.units.get(name).context("no such application")?;
                     let spec = build::plugin_spec(name, application);
-                    Plugin::check(&self.runtime, spec).await?;
+                    let candidate = unit.plugin.prepare(spec).await;
+                    let candidate = candidate.map_err(|error| said(application, error))?;
+                    prepared.changed.push((name.clone(), candidate));
                 }
                 Change::Changed { .. } | Change::Removed => {}
             }
         }
+        // All of them are good so far: from here on plugins act.
+        for (name, application, unstarted) in unstarted {
+            let unit = unstarted.start(application, new).await?;
+            prepared.added.push((name.clone(), unit));
+        }
+        for (_, candidate) in &mut prepared.changed {
+            candidate.start().await?;
+        }
+        // Late, since the kernel takes clients in from here on.
+        let listeners = bound.into_iter().map(Bound::listen);
+        prepared.listeners = listeners.collect::<Result<_, _>>()?;
         if diff.log_level {
             self.log.set(&new.log)?;
         }
-        Ok(Prepared {
-            units,
-            doors,
-            acceptors,
-        })
+        Ok(prepared)
     }
 
-    async fn apply(&mut self, new: Config, diff: &Diff, prepared: Prepared) {
+    /// Takes the addresses that are new; those of acceptors that end may overlap.
+    fn bind(&self, new: &Config, diff: &Diff) -> Result<Vec<Bound>, BindError> {
+        let closed = diff.closed.iter().filter_map(|at| self.acceptors.get(*at));
+        let closed: Vec<Listener> = closed.map(|acceptor| acceptor.listener.clone()).collect();
+        let opened = diff.opened.iter().filter_map(|at| new.acceptors.get(*at));
+        opened
+            .map(|acceptor| Bound::new(acceptor.binding(), &closed))
+            .collect()
+    }
+
+    fn apply(&mut self, new: Config, diff: &Diff, mut prepared: Prepared) {
         if diff.log_format {
             warn!("the log's format changes with the next start");
         }
@@ -91,15 +147,12 @@ impl Server {
             warn!("the state folder changes with the next start");
         }
         self.stats_interval.send_replace(new.log.stats);
-        if diff.dual_stack {
-            warn!("dual_stack changes with the next start");
-        }
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
         if diff.limits {
             files::raise_limit(new.limits.connections);
         }
-        for (name, unit) in prepared.units {
+        for (name, unit) in take(&mut prepared.added) {
             info!(app = name, "application added");
             if let Some(application) = new.applications.get(&name) {
                 let plan = application.relays.clone();
@@ -107,11 +160,14 @@ impl Server {
             }
             self.units.insert(name, unit);
         }
+        for (_, candidate) in take(&mut prepared.changed) {
+            candidate.commit();
+        }
         for (name, change) in &diff.applications {
             match change {
                 Change::Added => {}
                 Change::Removed => self.remove(name),
-                Change::Changed { plugin, .. } => self.change(name, *plugin, &new).await,
+                Change::Changed { .. } => info!(app = name, "application changed"),
             }
         }
         // Also of unchanged applications: the chunk size is a server's limit.
@@ -128,8 +184,10 @@ impl Server {
             }
         }
         self.publish_applications(&new);
-        self.apply_acceptors(diff, prepared.doors, prepared.acceptors);
+        let (doors, listeners) = (take(&mut prepared.doors), take(&mut prepared.listeners));
+        self.apply_acceptors(diff, doors, listeners);
         self.config = new;
+        self.wanted = None;
         self.watch();
         info!("configuration in force");
     }
@@ -150,33 +208,13 @@ impl Server {
         });
     }
 
-    async fn change(&mut self, name: &str, plugin: bool, new: &Config) {
-        let (Some(unit), Some(application)) = (self.units.get(name), new.applications.get(name))
-        else {
-            return;
-        };
-        if plugin {
-            // It was checked; what fails now (on-start) is logged there, and
-            // the old generation serves on.
-            let spec = build::plugin_spec(name, application);
-            if unit.plugin.respec(spec).await.is_err() {
-                return;
-            }
-        }
-        info!(app = name, "application changed");
-    }
-
-    fn apply_acceptors(&mut self, diff: &Diff, doors: Vec<Door>, opened: Vec<Acceptor>) {
+    fn apply_acceptors(&mut self, diff: &Diff, doors: Vec<Door>, opened: Vec<Listener>) {
         let mut old: Vec<_> = std::mem::take(&mut self.acceptors)
             .into_iter()
             .map(Some)
             .collect();
-        let mut opened = diff
-            .opened
-            .iter()
-            .zip(opened)
-            .collect::<Vec<_>>()
-            .into_iter();
+        let taken: Vec<Binding> = opened.iter().map(Listener::binding).collect();
+        let mut opened = opened.into_iter();
         for (at, door) in doors.into_iter().enumerate() {
             let kept = diff
                 .kept
@@ -188,14 +226,18 @@ impl Server {
                     listening.door.store(door.into());
                     Some(listening)
                 }
-                None => opened.next().map(|(_, bound)| self.listen(bound)),
+                None => opened
+                    .next()
+                    .map(|listener| self.listen(Acceptor::new(listener, door))),
             };
             self.acceptors.extend(listening);
         }
-        for (closed, acceptor) in old.iter().zip(&self.config.acceptors) {
-            if let Some(closed) = closed {
-                info!(addr = %acceptor.listen, "listening no more");
-                closed.stop.cancel();
+        for closed in old.into_iter().flatten() {
+            let binding = closed.listener.binding();
+            info!(addr = %binding.address, "listening no more");
+            match taken.iter().any(|taken| taken.overlaps(binding)) {
+                true => closed.stop.replaced.cancel(),
+                false => closed.stop.now.cancel(),
             }
         }
     }

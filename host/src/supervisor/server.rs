@@ -11,30 +11,37 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
-use super::{banner, build, ending};
+use super::{banner, build, ending, refusal};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
 use crate::conn::ConnIds;
 use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
-use crate::net::{Acceptor, Admission, Door};
+use crate::net::{Acceptor, Admission, BindError, Bound, Door, Listener, Stop};
 use crate::outbound::Network;
-use crate::plugin::{Plugin, Reload, Runtime, StopReason, Storage};
+use crate::plugin::{Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
+
+/// How often certificates are looked at whose files nobody changes.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The running server.
 pub(super) struct Server {
     /// Absolute path of the configuration.
     pub(super) file: PathBuf,
     pub(super) config: Config,
+    /// What the file says, when that could not be put into force. It is tried
+    /// again when one of its files changes.
+    pub(super) wanted: Option<Config>,
     pub(super) log: LogControl,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
@@ -48,7 +55,7 @@ pub(super) struct Server {
     /// How often the counters are logged.
     pub(super) stats_interval: watch::Sender<Duration>,
     pub(super) watcher: Watcher,
-    changes: mpsc::Receiver<PathBuf>,
+    changes: mpsc::Receiver<Vec<PathBuf>>,
 }
 
 /// An application with its plugin.
@@ -60,8 +67,8 @@ pub(super) struct Unit {
 /// An acceptor that runs.
 pub(super) struct Listening {
     pub(super) door: Arc<ArcSwap<Door>>,
-    /// Cancelled to listen no more.
-    pub(super) stop: CancellationToken,
+    pub(super) stop: Stop,
+    pub(super) listener: Listener,
 }
 
 impl Server {
@@ -90,25 +97,33 @@ impl Server {
             limits: ArcSwap::from_pointee(build::session_limits(&config)),
             shutdown,
         });
-        // Addresses first: it costs nothing to find out that one is taken,
-        // and nothing is accepted before the plugins serve.
-        let acceptors = config
-            .acceptors
-            .iter()
-            .map(|acceptor| {
-                Ok(Acceptor::bind(
-                    build::binding(acceptor),
-                    build::door(acceptor)?,
-                )?)
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let runtime = Runtime::with_network(&Storage::Folder(config.state.clone()), network)?;
-        let mut units = BTreeMap::new();
-        for (name, application) in &config.applications {
-            let unit = build::unit(&runtime, &shared, name, application, &config).await?;
-            units.insert(name.clone(), unit);
-        }
-        let (watcher, changes) = Watcher::new(watched(&file, &config, &units))?;
+        // Addresses first: it costs nothing to find out that one is taken.
+        let bound = config.acceptors.iter().map(|acceptor| {
+            let door = build::door(acceptor)?;
+            Ok((Bound::new(acceptor.binding(), &[])?, door))
+        });
+        let bound = bound.collect::<anyhow::Result<Vec<_>>>()?;
+        let runtime = Runtime::with_network(
+            &Storage::Folder(config.state.clone()),
+            Compiler::Child,
+            network,
+        )?;
+        // Before the files are read: what becomes of them later is a change.
+        let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
+        let units = started(&runtime, &shared, &file, &config).await?;
+        let addresses: Vec<_> = bound.iter().map(|(bound, _)| bound.address()).collect();
+        // Late, since the kernel takes clients in from here on.
+        let listening = bound
+            .into_iter()
+            .map(|(bound, door)| Ok(Acceptor::new(bound.listen()?, door)))
+            .collect::<Result<Vec<_>, BindError>>();
+        let acceptors = match listening {
+            Ok(acceptors) => acceptors,
+            Err(error) => {
+                stop_again(units).await;
+                return Err(error.into());
+            }
+        };
         let mut server = Self {
             file,
             log,
@@ -123,6 +138,7 @@ impl Server {
             watcher,
             changes,
             config,
+            wanted: None,
         };
         server.publish_applications(&server.config);
         for (name, unit) in &server.units {
@@ -131,7 +147,6 @@ impl Server {
                 server.shared.relays.open(&unit.application, plan);
             }
         }
-        let addresses: Vec<_> = acceptors.iter().map(Acceptor::address).collect();
         let plugins = server.units.values().map(|unit| &*unit.plugin);
         banner::print(&server.config, &addresses, plugins);
         for acceptor in acceptors {
@@ -155,10 +170,11 @@ impl Server {
     pub(super) fn listen(&self, acceptor: Acceptor) -> Listening {
         let listening = Listening {
             door: acceptor.door(),
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
+            listener: acceptor.listener().clone(),
         };
         let door = listening.door.load();
-        info!(addr = %acceptor.address(), chain = %door.layers.chain, "listening");
+        info!(addr = %listening.listener.address(), chain = %door.layers.chain, "listening");
         self.services.spawn(acceptor.run(
             self.shared.clone(),
             self.admission.clone(),
@@ -180,12 +196,15 @@ impl Server {
         self.shared.applications.replace(named, default);
     }
 
-    /// Watches the configuration and the plugins of now.
+    /// Watches the files of the configuration that serves, and of the one that
+    /// shall.
     pub(super) fn watch(&mut self) {
-        if let Err(error) = self
-            .watcher
-            .set(watched(&self.file, &self.config, &self.units))
-        {
+        let both = [&self.config].into_iter().chain(&self.wanted);
+        let set = self.watcher.set(watched(&self.file, both)).or_else(|_| {
+            // A folder that is named may not be there.
+            self.watcher.set(watched(&self.file, [&self.config]))
+        });
+        if let Err(error) = set {
             warn!(%error, "some files are not watched: SIGHUP reloads them");
         }
     }
@@ -193,21 +212,41 @@ impl Server {
     /// Reloads plugins, certificates and configuration when their files
     /// change, and all of them at SIGHUP.
     pub(super) async fn keep(&mut self, hangup: &mut Signal) -> Infallible {
+        let mut daily = interval_at(Instant::now() + DAY, DAY);
         loop {
             tokio::select! {
-                Some(changed) = self.changes.recv() => {
-                    if changed == self.file {
-                        self.reload_config().await;
-                    }
-                    self.reload_certificates(|tls| tls.uses(&changed));
-                    self.reload_plugins(|plugin| *plugin.file() == *changed).await;
-                }
+                _ = daily.tick() => self.say_untimely(),
+                Some(changed) = self.changes.recv() => self.follow(&changed).await,
                 Some(()) = hangup.recv() => {
                     info!("SIGHUP: reloading the configuration, certificates and plugins");
                     self.reload_config().await;
                     self.reload_certificates(|_| true);
                     self.reload_plugins(|_| true).await;
                 }
+            }
+        }
+    }
+
+    /// The configuration first: what else changed with it may fit no other.
+    async fn follow(&mut self, changed: &[PathBuf]) {
+        let wanted = self.wanted.iter();
+        let is_wanted = wanted
+            .flat_map(|wanted| watched(&self.file, [wanted]))
+            .any(|file| changed.contains(&file));
+        if is_wanted || changed.contains(&self.file) {
+            self.reload_config().await;
+        }
+        self.reload_certificates(|tls| changed.iter().any(|file| tls.uses(file)));
+        self.reload_plugins(|plugin| changed.contains(&plugin.file()))
+            .await;
+    }
+
+    /// A server that runs for months outlives its certificates.
+    fn say_untimely(&self) {
+        for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
+            let door = listening.door.load();
+            for why in door.layers.tls.iter().flat_map(|tls| tls.untimely()) {
+                warn!(listen = %acceptor.listen, "{why}");
             }
         }
     }
@@ -240,19 +279,38 @@ impl Server {
         let reloads = plugins
             .filter(|plugin| of_interest(plugin))
             .map(|plugin| async {
-                // Success and failure are logged where they are known best.
-                if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
-                    debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                // Success and failure are logged where they are known best; only
+                // here is known where settings come from.
+                match plugin.reload().await {
+                    Ok(Reload::Unchanged | Reload::KnownBad) => {
+                        debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                    }
+                    Ok(_) => {}
+                    Err(refused) => self.point_at(&refused),
                 }
             });
         join_all(reloads).await;
     }
 
+    /// Logs the place of the settings that a plugin's new version refuses.
+    fn point_at(&self, refused: &PluginError) {
+        let application = self.config.applications.get(&refused.app);
+        let place = application
+            .and_then(|application| refusal::place(&self.file, &application.config, refused));
+        if let Some(place) = place {
+            error!(
+                app = refused.app,
+                place = place.brief(),
+                "the new version refuses its settings"
+            );
+        }
+    }
+
     /// Stops accepting, tells the clients, waits for them as long as the
     /// drain limit says, then stops the plugins. `again` ends the waiting.
-    pub(super) async fn stop(self, again: impl Future<Output = &'static str>) {
-        for acceptor in &self.acceptors {
-            acceptor.stop.cancel();
+    pub(super) async fn stop(mut self, again: impl Future<Output = &'static str>) {
+        for acceptor in self.acceptors.drain(..) {
+            acceptor.stop.now.cancel();
         }
         self.shared.shutdown.cancel();
         self.sessions.close();
@@ -282,7 +340,7 @@ impl Server {
         if drained.is_err() {
             warn!(
                 sessions = self.sessions.len(),
-                ?drain,
+                drain_ms = drain.as_millis(),
                 "the drain limit is over; closing what is left"
             );
         }
@@ -306,14 +364,50 @@ impl Server {
     }
 }
 
-fn watched(file: &Path, config: &Config, units: &BTreeMap<String, Unit>) -> Vec<PathBuf> {
-    let certificates = config.acceptors.iter().flat_map(|acceptor| &acceptor.tls);
-    let mut files: Vec<PathBuf> = units
+/// Loads all applications' plugins, then starts them.
+async fn started(
+    runtime: &Arc<Runtime>,
+    shared: &Shared,
+    file: &Path,
+    config: &Config,
+) -> anyhow::Result<BTreeMap<String, Unit>> {
+    let mut unstarted = Vec::new();
+    for (name, application) in &config.applications {
+        let loaded = build::load(runtime, shared, name, application).await;
+        let loaded = loaded.map_err(|error| refusal::in_full(file, application, error))?;
+        unstarted.push((name, application, loaded));
+    }
+    let mut units = BTreeMap::new();
+    for (name, application, loaded) in unstarted {
+        match loaded.start(application, config).await {
+            Ok(unit) => {
+                units.insert(name.clone(), unit);
+            }
+            Err(error) => {
+                stop_again(units).await;
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(units)
+}
+
+/// Side by side: the server does not start after all.
+async fn stop_again(units: BTreeMap<String, Unit>) {
+    let stops = units
         .values()
-        .map(|unit| unit.plugin.file())
-        .chain(certificates.flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]))
-        .chain([file.to_owned()])
-        .collect();
+        .map(|unit| unit.plugin.shutdown(StopReason::Shutdown));
+    join_all(stops).await;
+}
+
+fn watched<'a>(file: &Path, configs: impl IntoIterator<Item = &'a Config>) -> Vec<PathBuf> {
+    let mut files = vec![file.to_owned()];
+    for config in configs {
+        let plugins = config.applications.values();
+        files.extend(plugins.map(|application| application.plugin.clone()));
+        let certificates = config.acceptors.iter().flat_map(|acceptor| &acceptor.tls);
+        files.extend(certificates.flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]));
+    }
     files.sort();
     files.dedup();
     files

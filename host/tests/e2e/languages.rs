@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{
     App, Config, Host,
     amf::Amf,
-    guests,
+    guests, host,
     http_server::{HttpServer, Reply},
     log::START,
     rtmp::{Client, Failure},
@@ -15,8 +15,6 @@ use crate::support::{
 };
 
 const SOON: Duration = Duration::from_secs(30);
-/// An interpreter is megabytes of code to compile.
-const COMPILED: Duration = Duration::from_secs(600);
 
 #[test]
 fn rust() {
@@ -51,9 +49,12 @@ mod cases {
 
     fn pass(language: &str) {
         let plugin = format!("lang/{language}");
-        if guests::built(&format!("{plugin}.wasm")) {
+        let file = format!("{plugin}.wasm");
+        if guests::built(&file) {
             let _guard = together();
-            author::passes(&plugin, "lang");
+            let state = guests::compiled(&file);
+            let state = state.to_str().expect("a path in UTF-8");
+            author::passes(&plugin, "lang", &["--state", state]);
         }
     }
 
@@ -113,7 +114,11 @@ fn conforms(language: &str) {
     .and("unknown", app(r#"(keys: {}, apps: ["live"])"#))
     .and("asking", app(&hook(&back_end.url("/hook"))).http(&allow))
     .and("denied", app(&hook(&back_end.url("/hook"))));
-    let host = Host::start_within(&config, COMPILED);
+    let folder = host::folder();
+    let state = folder.path().join("state");
+    guests::compiled_for(&state, &file);
+    let config = config.state(&state);
+    let host = Host::start_in(folder, &config);
 
     connects(&host);
     keys(&host);

@@ -333,7 +333,8 @@ fn a_certificate_out_of_its_time_is_used_with_a_warning() {
         ("old", 2001..2002, "the certificate expired "),
         ("new", 4000..4001, "the certificate is valid in "),
     ] {
-        let certificate = Certificate::valid("localhost", years).write(folder.path(), name);
+        let certificate = Certificate::valid("localhost", years.clone());
+        let certificate = certificate.write(folder.path(), name);
         let fields = format!("tls: {certificate},");
         let config = Config::live(App::open("reject")).chain("[Tcp, Tls, Rtmp]", &fields);
         let mut checked = check(folder.path(), &config.text());
@@ -344,6 +345,14 @@ fn a_certificate_out_of_its_time_is_used_with_a_warning() {
         let lines: Vec<_> = lines.filter(|line| line.contains(expected)).collect();
         assert_eq!(lines.len(), 1, "{expected}: {told}");
         assert!(lines[0].contains(&format!("{name}.pem")), "{told}");
+        let date = format!("{name}.pem: valid until ");
+        let dates = told.lines().find(|line| line.contains(&date));
+        let dates = dates.expect("its date");
+        let end = format!("01 Jan {} 00:00:00 GMT, ", years.end);
+        assert!(
+            dates.contains(&end) && dates.ends_with(" days left"),
+            "{told}"
+        );
     }
     let host = serve(
         folder,

@@ -93,6 +93,45 @@ fn with(plugin: &Jwt, token: &str) -> Result<(), String> {
     publish(plugin, &script::stream("cam1", &[("token", token)]))
 }
 
+/// Every way to set the two, for every token, shown with the stream's name and
+/// with the connection: what permits the one does not permit the other.
+#[test]
+fn publish_and_play_are_judged_each_by_its_own_rule() {
+    let tokens = [
+        (None, false, false),
+        (Some("publish"), true, false),
+        (Some("play"), false, true),
+        (Some("publish play"), true, true),
+        (Some("other"), false, false),
+    ];
+    for publishing in ["open", "token"] {
+        for playing in ["open", "token"] {
+            let (plugin, _) = shared(json!({"publish": publishing, "play": playing}));
+            for (action, may_publish, may_play) in tokens {
+                let token = action.map(|action| signed(&good(json!({"action": action}))));
+                let shown: Vec<_> = token
+                    .iter()
+                    .map(|token| ("token", token.as_str()))
+                    .collect();
+                let mut by_connection = script::stream("cam1", &[]);
+                by_connection.client.attrs = match plugin.on_connect(&script::connect(&shown)) {
+                    ConnectDecision::Accept(grant) => grant.attrs,
+                    other => panic!("{other:?}"),
+                };
+                for req in [script::stream("cam1", &shown), by_connection] {
+                    let case = format!("publish {publishing}, play {playing}, {action:?}");
+                    // A token that is shown must be good, also where none is needed.
+                    let without = |setting| action.is_none() && setting == "open";
+                    let published = publish(&plugin, &req).is_ok();
+                    assert_eq!(published, may_publish || without(publishing), "{case}");
+                    let played = play(&plugin, &req).is_ok();
+                    assert_eq!(played, may_play || without(playing), "{case}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn times_issuer_and_audience() {
     let settings = json!({"issuer": ["me", "you"], "audience": "live"});

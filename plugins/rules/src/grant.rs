@@ -120,6 +120,11 @@ impl Terms {
         })
     }
 
+    /// What it gives that no host can give yet.
+    pub fn unavailable(&self) -> Option<&'static str> {
+        self.record.is_some().then_some("record")
+    }
+
     pub fn connect(&self, values: &Values<'_>) -> ConnectGrant {
         let attrs = self.attrs.iter();
         attrs.fold(ConnectGrant::default(), |grant, (key, value)| {

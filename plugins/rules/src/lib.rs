@@ -71,7 +71,10 @@ impl Policy {
 
 impl App for Policy {
     fn configure(config: &str) -> Result<Self, String> {
-        Self::new(config, Live::host())
+        let policy = Self::new(config, Live::host())?;
+        // A publisher that is let in and not recorded is not what was asked for.
+        policy.rules.check_available()?;
+        Ok(policy)
     }
 
     fn on_connect(&self, req: &ConnectRequest) -> ConnectDecision {

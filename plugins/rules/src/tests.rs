@@ -64,6 +64,49 @@ fn without_a_rule_the_default_decides_but_never_about_connecting() {
     assert!(connect(&deny, &[]).is_ok());
 }
 
+/// Every pair of ways to let in, for every client: what opens the one does not
+/// open the other.
+#[test]
+fn publish_and_play_are_judged_each_by_its_own_rule() {
+    // A rule's condition beside the action, and who meets it: who shows a key,
+    // who has a role. Both keys and both roles differ between the two.
+    type Kind = (&'static str, fn(bool, bool) -> bool);
+    let kinds: [Kind; 4] = [
+        ("", |_, _| true),
+        (r#", "query": {"key": "ACTION"}"#, |key, _| key),
+        (r#", "attrs": {"role": "ACTION"}"#, |_, role| role),
+        (r#", "ip": "10.0.0.0/8""#, |_, _| false),
+    ];
+    for (publishing, may_publish) in kinds {
+        for (playing, may_play) in kinds {
+            let rule = |action: &str, condition: &str| {
+                let condition = condition.replace("ACTION", action);
+                format!(r#"{{"match": {{"action": "{action}"{condition}}}, "then": "allow"}}"#)
+            };
+            let rules = format!(
+                "[{}, {}]",
+                rule("publish", publishing),
+                rule("play", playing)
+            );
+            let policy = policy(&rules);
+            for key in ["", "publish", "play"] {
+                for role in ["", "publish", "play"] {
+                    let mut req = script::stream("cam", &[("key", key)]);
+                    req.client.attrs = script::pairs(&[("role", role)]);
+                    let case = format!("{rules} key={key} role={role}");
+                    let shows = |action| (key == action, role == action);
+                    let (of_key, of_role) = shows("publish");
+                    let published = publish(&policy, &req).is_ok();
+                    assert_eq!(published, may_publish(of_key, of_role), "{case}");
+                    let (of_key, of_role) = shows("play");
+                    let played = play(&policy, &req).is_ok();
+                    assert_eq!(played, may_play(of_key, of_role), "{case}");
+                }
+            }
+        }
+    }
+}
+
 /// Each condition alone, against a publish of `live/room1`, `cam?key=k1` from
 /// 203.0.113.7 over TLS by a client with the attribute role = staff.
 #[test]
@@ -206,7 +249,7 @@ fn the_log_says_which_rule_it_was_and_no_key() {
 #[test]
 fn mistakes_are_refused_and_named() {
     for (rules, named) in [
-        ("1", "config: invalid type"),
+        ("1", "config: rules: invalid type"),
         (
             r#"[{"then": "alow"}]"#,
             "rules[0]: invalid value: string \"alow\", expected then: \"allow\"",
@@ -287,4 +330,16 @@ fn mistakes_are_refused_and_named() {
         };
         assert!(error.contains(named), "{rules}: {error}");
     }
+}
+
+#[test]
+fn what_no_host_can_do_yet_is_refused_with_its_place() {
+    let config = r#"{"rules": [{"then": "deny"}, {"then": {"allow": {"record": {"path": "a"}}}}]}"#;
+    let refused = <Policy as App>::configure(config).err().expect("refused");
+    assert!(
+        refused.starts_with("config: rules[1].then.allow.record: "),
+        "{refused}"
+    );
+    let config = r#"{"rules": [{"then": {"allow": {"hold": "5 s"}}}]}"#;
+    assert!(<Policy as App>::configure(config).is_ok());
 }

@@ -38,6 +38,15 @@ impl fmt::Display for Digest {
     }
 }
 
+/// What a client has proved. One proves nothing for the other.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Proof {
+    /// It logged in as one of `users`.
+    pub user: bool,
+    /// The key that it shows.
+    pub key: Option<Digest>,
+}
+
 /// The answer to a client.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Answer {
@@ -55,7 +64,7 @@ pub enum Access {
     /// Everybody.
     #[default]
     Open,
-    /// Nobody by a key: users only.
+    /// Who logged in.
     Users,
     /// Who shows one of these keys.
     Keys {
@@ -72,14 +81,15 @@ impl Access {
         matches!(self, Self::Users)
     }
 
-    /// May a client that showed `shown` do it with `stream`?
-    pub fn check(&self, stream: &str, shown: Option<Digest>) -> Answer {
+    /// May a client that has proved this do it with `stream`?
+    pub fn check(&self, stream: &str, proof: Proof) -> Answer {
         let (keys, streams) = match self {
             Self::Open => return Answer::Yes,
+            Self::Users if proof.user => return Answer::Yes,
             Self::Users => return Answer::Missing,
             Self::Keys { keys, streams } => (keys, streams),
         };
-        let Some(shown) = shown else {
+        let Some(shown) = proof.key else {
             return Answer::Missing;
         };
         let wanted = streams.get(stream).unwrap_or(keys);

@@ -4,7 +4,7 @@
 
 mod access;
 
-use access::{Access, Answer, Digest};
+use access::{Access, Answer, Digest, Proof};
 use std::collections::BTreeMap;
 
 use livehost_sdk::{
@@ -72,17 +72,20 @@ impl App for StaticKeys {
         let config: Config = livehost_sdk::parse_config(config)?;
         let wanted = config.is_for_users();
         if wanted && config.users.is_empty() {
-            return Err("\"users\" may publish or play, but `users` lists none".into());
+            return Err("config: users: it lists none, but \"users\" may publish or play".into());
         }
         if !wanted && !config.users.is_empty() {
-            return Err("`users` lists some, but neither publish nor play is \"users\"".into());
+            return Err(
+                "config: users: it lists some, but neither publish nor play is \"users\"".into(),
+            );
         }
-        if config
-            .users
-            .iter()
-            .any(|(name, password)| name.is_empty() || password.is_empty())
-        {
-            return Err("a name or a password in `users` is empty".into());
+        for (name, password) in &config.users {
+            if name.is_empty() {
+                return Err("config: users: a name is empty".into());
+            }
+            if password.is_empty() {
+                return Err(format!("config: users.{name}: the password is empty"));
+            }
         }
         Ok(Self { config })
     }
@@ -101,14 +104,10 @@ impl App for StaticKeys {
     }
 
     fn on_publish(&self, req: &StreamRequest) -> PublishDecision {
-        let shown = shown(req, KEY, KEY_ATTR);
+        let proof = proof(req, KEY, KEY_ATTR);
         let name = &req.name;
         let denied = |why: String| Rejection::new(why).code("NetStream.Publish.Denied");
-        let answer = match req.client.attr(USER_ATTR) {
-            Some(_) => Answer::Yes,
-            None => self.config.publish.check(&stream(req), shown),
-        };
-        match answer {
+        match self.config.publish.check(&stream(req), proof) {
             Answer::Yes => {
                 let rule = match self.config.on_duplicate {
                     OnDuplicate::Reject => DuplicateRule::Reject,
@@ -126,12 +125,9 @@ impl App for StaticKeys {
     }
 
     fn on_play(&self, req: &StreamRequest) -> PlayDecision {
-        let shown = shown(req, TOKEN, TOKEN_ATTR);
+        let proof = proof(req, TOKEN, TOKEN_ATTR);
         let name = &req.name;
-        if req.client.attr(USER_ATTR).is_some() {
-            return accept();
-        }
-        match self.config.play.check(&stream(req), shown) {
+        match self.config.play.check(&stream(req), proof) {
             Answer::Yes => accept(),
             Answer::Missing if self.config.play.is_for_users() => {
                 Rejection::new("a user is required: use rtmp://USER:PASSWORD@HOST/APP/NAME").into()
@@ -170,12 +166,16 @@ impl Authenticate for StaticKeys {
     }
 }
 
-/// What the client showed with the stream's name, else with its connection.
-fn shown(req: &StreamRequest, param: &str, attr: &str) -> Option<Digest> {
+/// The login of the client's connection, and the key that it showed with the
+/// stream's name, else with its connection.
+fn proof(req: &StreamRequest, param: &str, attr: &str) -> Proof {
     let of_connection = |client: &Client| client.attr(attr).and_then(Digest::parse);
-    match req.param(param) {
-        Some(shown) => Some(Digest::of(shown)),
-        None => of_connection(&req.client),
+    Proof {
+        user: req.client.attr(USER_ATTR).is_some(),
+        key: match req.param(param) {
+            Some(shown) => Some(Digest::of(shown)),
+            None => of_connection(&req.client),
+        },
     }
 }
 

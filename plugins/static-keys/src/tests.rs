@@ -46,23 +46,19 @@ fn request(name: &str, query: &[(&str, &str)], attrs: Pairs) -> StreamRequest {
     }
 }
 
-/// What `on_connect` keeps of a connection's query.
-fn connected(policy: &StaticKeys, query: &[(&str, &str)]) -> Pairs {
-    let request = ConnectRequest {
-        client: client(Vec::new()),
-        local: "0.0.0.0:1935".into(),
-        app: "live".into(),
-        instance: None,
-        query: pairs(query),
-        tc_url: String::new(),
-        flash_ver: String::new(),
-        props: Vec::new(),
-        extra: Vec::new(),
-    };
-    match policy.on_connect(&request) {
+/// What `on_connect` keeps of a connection.
+fn granted(policy: &StaticKeys, req: &ConnectRequest) -> Pairs {
+    match policy.on_connect(req) {
         ConnectDecision::Accept(grant) => grant.attrs,
         other => panic!("{other:?}"),
     }
+}
+
+/// What it keeps of a connection's query.
+fn connected(policy: &StaticKeys, query: &[(&str, &str)]) -> Pairs {
+    let mut request = connect(&[], &[]);
+    request.query = pairs(query);
+    granted(policy, &request)
 }
 
 /// `Ok`, or the refusal's text.
@@ -194,10 +190,7 @@ fn passwords_are_those_of_the_configuration() {
 #[test]
 fn who_logged_in_may_publish_and_nobody_else() {
     let policy = policy(USERS);
-    let attrs = |extra| match policy.on_connect(&connect(&[], extra)) {
-        ConnectDecision::Accept(grant) => grant.attrs,
-        other => panic!("{other:?}"),
-    };
+    let attrs = |extra| granted(&policy, &connect(&[], extra));
     let ann = request("any", &[], attrs(&[("auth-user", "ann")]));
     assert!(publish(&policy, &ann).is_ok());
     let nobody = request("any", &[("user", "ann")], attrs(&[]));
@@ -205,6 +198,64 @@ fn who_logged_in_may_publish_and_nobody_else() {
         publish(&policy, &nobody),
         Err("a user is required: use rtmp://USER:PASSWORD@HOST/APP/NAME".into())
     );
+}
+
+/// One setting of `publish` or `play`, and whether a client with these two
+/// proofs passes it.
+type Kind = (&'static str, fn(bool, bool) -> bool);
+
+/// Everything that the two can be set to; `KEYS` stands for `keys` or `tokens`.
+const KINDS: [Kind; 4] = [
+    (r#""open""#, |_, _| true),
+    (r#""users""#, |user, _| user),
+    (r#"{"KEYS": ["k"]}"#, |_, key| key),
+    (r#"{"streams": {"cam": ["k"]}}"#, |_, key| key),
+];
+
+/// Every way to set the two, for every client: neither a login nor the key or
+/// token of the one opens the other. Both are shown with the connection, and
+/// with the stream's name.
+#[test]
+fn publish_and_play_are_judged_each_by_its_own_rule() {
+    for (publishing, may_publish) in KINDS {
+        for (playing, may_play) in KINDS {
+            let users = match (publishing, playing) {
+                (r#""users""#, _) | (_, r#""users""#) => r#"{"ann": "pw"}"#,
+                _ => "{}",
+            };
+            let publishing = publishing.replace("KEYS", "keys");
+            let playing = playing.replace("KEYS", "tokens");
+            let json =
+                format!(r#"{{"publish": {publishing}, "play": {playing}, "users": {users}}}"#);
+            let policy = policy(&json);
+            for shows in 0..8 {
+                let [user, key, token] = [1, 2, 4].map(|bit| shows & bit != 0);
+                let mut query = Vec::new();
+                query.extend(key.then_some(("key", "k")));
+                query.extend(token.then_some(("token", "k")));
+                let mut connect = connect(&[], &[]);
+                if user {
+                    connect.extra = pairs(&[("auth-user", "ann"), ("auth-method", "adobe")]);
+                }
+                let by_name = granted(&policy, &connect);
+                connect.query = pairs(&query);
+                let by_connection = granted(&policy, &connect);
+                for req in [
+                    request("cam", &query, by_name),
+                    request("cam", &[], by_connection),
+                ] {
+                    let case = format!("{json} user={user} key={key} token={token}");
+                    let published = publish(&policy, &req).is_ok();
+                    assert_eq!(published, may_publish(user, key), "publish: {case}");
+                    assert_eq!(
+                        play(&policy, &req).is_ok(),
+                        may_play(user, token),
+                        "play: {case}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -245,40 +296,56 @@ fn the_duplicate_rule_comes_from_the_configuration() {
 
 #[test]
 fn mistakes_are_refused_and_named() {
-    for (json, named) in [
-        ("{}", "missing field `publish`"),
+    for (json, place, named) in [
+        ("{}", "", "missing field `publish`"),
         (
             r#"{"publish": "opne"}"#,
+            "publish: ",
             "expected \"open\", \"users\", or an object",
         ),
         (
             r#"{"publish": "open", "plays": "open"}"#,
+            "plays: ",
             "unknown field `plays`",
         ),
-        (r#"{"publish": {"key": ["a"]}}"#, "unknown field `key`"),
-        (r#"{"publish": {}}"#, "no key is listed"),
-        (r#"{"publish": {"keys": [""]}}"#, "a key is empty"),
+        (
+            r#"{"publish": {"key": ["a"]}}"#,
+            "publish.key: ",
+            "unknown field `key`",
+        ),
+        (r#"{"publish": {}}"#, "publish: ", "no key is listed"),
+        (
+            r#"{"publish": {"keys": [""]}}"#,
+            "publish: ",
+            "a key is empty",
+        ),
         (
             r#"{"publish": "open", "on_duplicate": "kick"}"#,
+            "on_duplicate: ",
             "`replace`",
         ),
-    ] {
-        let error = refused(json);
-        assert!(error.contains(named), "{json}: {error}");
-        assert!(error.contains("line 1"), "{json}: {error}");
-    }
-    for (json, named) in [
-        (r#"{"publish": "users"}"#, "`users` lists none"),
+        (r#"{"publish": "users"}"#, "users: ", "lists none"),
         (
             r#"{"publish": "open", "users": {"ann": "x"}}"#,
+            "users: ",
             "neither publish nor play",
         ),
         (
             r#"{"publish": "users", "users": {"ann": ""}}"#,
-            "password in `users` is empty",
+            "users.ann: ",
+            "password is empty",
+        ),
+        (
+            r#"{"publish": "users", "users": {"": "x"}}"#,
+            "users: ",
+            "a name is empty",
         ),
     ] {
         let error = refused(json);
         assert!(error.contains(named), "{json}: {error}");
+        assert!(
+            error.starts_with(&format!("config: {place}")),
+            "{json}: {error}"
+        );
     }
 }

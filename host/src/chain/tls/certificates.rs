@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -18,6 +19,12 @@ use crate::config::CertificateFiles;
 
 /// No chain of certificates is longer, bytes.
 const MAX_FILE: u64 = 1 << 20;
+/// So long before its end a certificate should have been renewed.
+const NEAR: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The last second of the year 9999, which has its place in certificates that
+/// never end (RFC 5280 section 4.1.2.5), and one after it.
+const LAST_DATE: u64 = 253_402_300_799;
+const END_OF_TIME: u64 = LAST_DATE + 24 * 60 * 60;
 
 /// Why certificates can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,12 +98,24 @@ impl Certificates {
         })
     }
 
-    /// What clients will not take of them at `now`, by its place in the
-    /// configuration.
+    /// What an operator has to know of them at `now`, by their places in the
+    /// configuration: those that clients will not take, or not for long.
     pub(super) fn untimely(&self, now: UnixTime) -> Vec<(usize, String)> {
+        self.told(|validity| validity.warning(now))
+    }
+
+    /// Until when each of them is valid, by its place in the configuration.
+    pub(super) fn dates(&self, now: UnixTime) -> Vec<(usize, String)> {
+        self.told(|Validity { until, .. }| {
+            let (date, left) = (date(*until), days(*until, now));
+            Some(format!("valid until {date}, {left} days left"))
+        })
+    }
+
+    fn told(&self, tell: impl Fn(&Validity) -> Option<String>) -> Vec<(usize, String)> {
         let pairs = self.pairs.load();
         let told = pairs.iter().enumerate();
-        told.filter_map(|(index, pair)| Some((index, untimely(pair, now)?)))
+        told.filter_map(|(index, pair)| Some((index, tell(&Validity::of(pair)?)?)))
             .collect()
     }
 
@@ -185,28 +204,69 @@ fn wrong(path: &Path, content: &[u8], wanted: Wanted, error: &pem::Error) -> Cer
     }
 }
 
-/// Why clients will not take the certificate at `now`, whoever vouches for it.
-fn untimely(pair: &CertifiedKey, now: UnixTime) -> Option<String> {
+/// When a certificate is valid.
+struct Validity {
+    from: UnixTime,
+    until: UnixTime,
+}
+
+impl Validity {
+    fn of(pair: &CertifiedKey) -> Option<Self> {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        // What is wrong at both ends of time says when it is right.
+        let from = match complaint(pair, at(0)) {
+            Some(Expiry::NotValidYetContext { not_before, .. }) => not_before,
+            _ => at(0),
+        };
+        match complaint(pair, at(END_OF_TIME)) {
+            Some(Expiry::ExpiredContext { not_after, .. }) => Some(Self {
+                from,
+                until: not_after,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What an operator has to know at `now`.
+    fn warning(&self, now: UnixTime) -> Option<String> {
+        let Self { from, until } = *self;
+        if now > until {
+            return Some(format!("expired {} days ago", days(now, until)));
+        }
+        if now < from {
+            let left = days(from, now);
+            return Some(format!("is valid in {left} days, and not before"));
+        }
+        // Those that last for days only are renewed a day or two before.
+        let lifetime = until.as_secs().saturating_sub(from.as_secs());
+        let near = Duration::from_secs(lifetime / 4).min(NEAR).as_secs();
+        (until.as_secs().saturating_sub(now.as_secs()) < near)
+            .then(|| format!("expires in {} days, {}", days(until, now), date(until)))
+    }
+}
+
+/// What a client finds wrong with the certificate at `now`, whoever vouches for it.
+fn complaint(pair: &CertifiedKey, now: UnixTime) -> Option<Expiry> {
     let certificate = pair.end_entity_cert().and_then(ParsedCertificate::try_from);
     let nobody = RootCertStore::empty();
     // The time is looked at first; then nobody has signed it.
-    let error =
-        verify_server_cert_signed_by_trust_anchor(&certificate.ok()?, &nobody, &[], now, &[]);
-    match error {
-        Err(Error::InvalidCertificate(Expiry::ExpiredContext { not_after, .. })) => {
-            let ago = days(now, not_after);
-            Some(format!("expired {ago} days ago"))
-        }
-        Err(Error::InvalidCertificate(Expiry::NotValidYetContext { not_before, .. })) => {
-            let left = days(not_before, now);
-            Some(format!("is valid in {left} days, and not before"))
-        }
+    match verify_server_cert_signed_by_trust_anchor(&certificate.ok()?, &nobody, &[], now, &[]) {
+        Err(Error::InvalidCertificate(complaint)) => Some(complaint),
         _ => None,
     }
 }
 
 fn days(later: UnixTime, earlier: UnixTime) -> u64 {
     later.as_secs().saturating_sub(earlier.as_secs()) / (24 * 60 * 60)
+}
+
+fn date(time: UnixTime) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    time.map_or_else(String::new, |time| {
+        // Its form is for years of four digits.
+        httpdate::HttpDate::from(time.min(SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_DATE)))
+            .to_string()
+    })
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -119,13 +119,24 @@ impl Tls {
         start.into_stream(self.config.clone()).await
     }
 
-    /// What of its certificates clients will not take at this time.
+    /// What an operator has to know of its certificates now: those that clients
+    /// will not take, or not for long.
     #[must_use]
     pub fn untimely(&self) -> Vec<String> {
         let untimely = self.certificates.untimely(UnixTime::now());
-        let named = untimely.into_iter().filter_map(|(index, why)| {
+        self.named(untimely, "the certificate ")
+    }
+
+    /// Until when its certificates are valid.
+    #[must_use]
+    pub fn dates(&self) -> Vec<String> {
+        self.named(self.certificates.dates(UnixTime::now()), "")
+    }
+
+    fn named(&self, told: Vec<(usize, String)>, what: &str) -> Vec<String> {
+        let named = told.into_iter().filter_map(|(index, told)| {
             let file = self.files.get(index)?.certificate.display();
-            Some(format!("{file}: the certificate {why}"))
+            Some(format!("{file}: {what}{told}"))
         });
         named.collect()
     }

@@ -4,9 +4,10 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,8 +15,51 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::certificates::Certificates;
 use crate::carrier::Carrier;
 use crate::carrier::tls::TlsCarrier;
+use crate::config::CertificateFiles;
+
+#[test]
+fn a_certificate_near_its_end_is_told_and_others_are_not() {
+    const DAY: u64 = 24 * 60 * 60;
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    // 2000-01-01, and so many days later; when it counts as near.
+    let begin = 946_684_800;
+    for (last, near) in [(365, 14), (8, 2)] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = match last {
+            8 => rcgen::date_time_ymd(2000, 1, 9),
+            _ => rcgen::date_time_ymd(2000, 12, 31),
+        };
+        let made = params.self_signed(&key).unwrap();
+        std::fs::write(place("pem"), made.pem()).unwrap();
+        std::fs::write(place("key"), key.serialize_pem()).unwrap();
+        let files = CertificateFiles {
+            certificate: place("pem"),
+            key: place("key"),
+        };
+        let loaded = Certificates::load(&[files], &ring::default_provider()).unwrap();
+        let told = |days: u64| {
+            let now = Duration::from_secs(begin + days * DAY + 1);
+            let told = loaded.untimely(UnixTime::since_unix_epoch(now));
+            told.into_iter().map(|(_, text)| text).collect::<String>()
+        };
+        assert_eq!(told(0), "", "{last}");
+        assert_eq!(told(last - near - 1), "", "{last}");
+        let left = near - 1;
+        let text = told(last - near);
+        assert!(
+            text.starts_with(&format!("expires in {left} days, ")),
+            "{text}"
+        );
+        assert!(text.ends_with(" 2000 00:00:00 GMT"), "{text}");
+        assert_eq!(told(last + 3), "expired 3 days ago");
+    }
+}
 
 async fn pair() -> (TlsCarrier, TlsStream<TcpStream>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

@@ -12,7 +12,6 @@ use crate::plugin::bindings::livehost::app::control::{ControlError, Host};
 use crate::plugin::bindings::livehost::app::types::{ConnId, Recording, StreamId};
 use crate::plugin::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
 use crate::plugin::convert::{reason, recording};
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 use crate::policy::{self, MediaControl, Order, Target};
 
@@ -51,7 +50,7 @@ impl State {
             }
         } else if !orders.is_empty() {
             let message = format!("{hook} failed: its {} orders are dropped", orders.len());
-            self.log(Level::Warn, &message, &[]);
+            self.warn(&message);
         }
     }
 
@@ -59,7 +58,7 @@ impl State {
         let control = &*self.app.services.control;
         control.check(&self.app.name, &order).inspect_err(|error| {
             if let policy::ControlError::Unusable(reason) = error {
-                self.log(Level::Warn, reason, &[]);
+                self.warn(reason);
             }
         })?;
         if !self.orders.has_room(&order) {
@@ -124,7 +123,7 @@ impl State {
                 "data was not sent: expected at most {MAX_WORD} bytes of handler and {MAX_DATA} \
                  of amf0, found {handler} and {amf0}"
             );
-            self.log(Level::Warn, &message, &[]);
+            self.warn(&message);
             return Err(ControlError::Denied);
         }
         self.order(Order::SendData {
@@ -149,7 +148,7 @@ impl Host for State {
     fn start_record(&mut self, name: String, spec: Recording) -> Result<(), ControlError> {
         let stream = self.named(&name)?;
         let spec = recording(spec).map_err(|error| {
-            self.log(Level::Warn, &format!("no recording: {error}"), &[]);
+            self.warn(&format!("no recording: {error}"));
             ControlError::Denied
         })?;
         let order = Order::StartRecord { stream, spec };

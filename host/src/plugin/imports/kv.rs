@@ -3,7 +3,6 @@
 //! A key that is too long is not looked up: there is none.
 
 use crate::plugin::bindings::livehost::app::kv::{Entry, Host, KvError};
-use crate::plugin::imports::log::Level;
 use crate::plugin::imports::registry::bounded;
 use crate::plugin::instance::State;
 use crate::plugin::kv::{MAX_KEY, Refused, Store};
@@ -49,7 +48,7 @@ impl State {
                 "nothing was looked up in kv: expected a key of at most {MAX_KEY} bytes, found \
                  {found}"
             );
-            self.log(Level::Warn, &message, &[]);
+            self.warn(&message);
         }
         fits
     }

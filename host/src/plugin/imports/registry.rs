@@ -6,7 +6,6 @@
 
 use crate::plugin::bindings::livehost::app::registry::{Awaited, Host};
 use crate::plugin::bindings::livehost::app::types::{Client, StreamInfo};
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 use crate::policy::{self, names};
 
@@ -19,7 +18,7 @@ impl State {
         let registry = &self.app.services.registry;
         let resolved = registry.resolve(&self.app.name, path);
         resolved
-            .inspect_err(|ambiguous| self.log(Level::Warn, &ambiguous.to_string(), &[]))
+            .inspect_err(|ambiguous| self.warn(&ambiguous.to_string()))
             .ok()
     }
 }

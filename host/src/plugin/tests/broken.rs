@@ -61,7 +61,7 @@ async fn a_missing_file_is_named() {
         limits: Limits::default(),
         http: outbound::Settings::default(),
     };
-    let error = Plugin::check(runtime(), spec).await.unwrap_err();
+    let error = Plugin::check(runtime(), spec, false).await.unwrap_err();
     assert!(matches!(error.fault, Fault::Unreadable(_)));
     assert!(error.to_string().contains("/nonexistent/probe.wasm"));
 }

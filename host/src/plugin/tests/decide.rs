@@ -107,7 +107,7 @@ async fn the_shipped_plugins_load_and_decide() {
             limits: Limits::default(),
             http: outbound::Settings::default(),
         };
-        let check = Plugin::check(runtime(), spec.clone()).await.unwrap();
+        let check = Plugin::check(runtime(), spec.clone(), false).await.unwrap();
         assert_eq!(check.open_publish, open, "{name} {config}");
         let media = Arc::new(Recorder::default());
         let plugin = Plugin::load(runtime(), spec, media.services())

@@ -3,16 +3,19 @@
 //! The guests come from `make plugins`; `LIVEHOST_GUESTS` names another folder.
 
 mod broken;
+mod candidate;
+mod check;
 mod compat;
+mod contain;
 mod decide;
 mod escape;
 mod failures;
 mod http;
+mod known_values;
 mod limits;
 mod logs;
 mod reload;
 mod state;
-mod values;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::policy::{Ambiguous, Awaited, ControlError, Order, StreamInfo, names};
+use crate::policy::{Ambiguous, Awaited, ControlError, Order, SessionEnd, StreamInfo, names};
 
 /// For what must happen, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
@@ -32,7 +35,8 @@ fn runtime() -> &'static Arc<Runtime> {
     RUNTIME.get_or_init(|| {
         let network = outbound::Network::with_resolver(Arc::new(Names));
         let network = network.expect("TLS is set up");
-        Runtime::with_network(&Storage::Memory, network).expect("the runtime starts")
+        Runtime::with_network(&Storage::Memory, Compiler::Here, network)
+            .expect("the runtime starts")
     })
 }
 
@@ -183,6 +187,17 @@ impl Fixture {
 
     async fn connect(&self, query: &[(&str, &str)]) -> Result<ConnectDecision, PolicyError> {
         self.plugin.on_connect(connect(query)).await
+    }
+
+    /// Asks for a client of each address so often, in `mode`.
+    async fn connect_from_all(&self, mode: &str, times: usize) -> Vec<PolicyError> {
+        let mut errors = Vec::new();
+        for n in 0..times {
+            let mut request = connect(&[("mode", mode)]);
+            request.client.remote = format!("198.51.100.{}:50000", n % 200);
+            errors.extend(self.plugin.on_connect(request).await.err());
+        }
+        errors
     }
 
     /// The version that answers a connect.

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use super::{clients, workspace};
@@ -43,6 +46,40 @@ fn path(file: &str) -> PathBuf {
         None => workspace().join("target/plugins"),
     };
     folder.join(file)
+}
+
+/// A state folder whose compiled code has `plugin`: an interpreter takes seconds
+/// of a core, so it is compiled once for all tests.
+pub(crate) fn compiled(plugin: &str) -> PathBuf {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = workspace().join("target/tmp/e2e-state");
+    let output = Command::new(env!("CARGO_BIN_EXE_host"))
+        .args(["plugin", "compile"])
+        .arg(guest(plugin))
+        .arg("--state")
+        .arg(&state)
+        .output()
+        .expect("the host starts");
+    assert!(output.status.success(), "{output:?}");
+    state
+}
+
+/// Puts the compiled code of `plugin` where a server with this state folder looks
+/// for it.
+pub(crate) fn compiled_for(state: &Path, plugin: &str) {
+    let from = compiled(plugin).join("compiled");
+    let to = state.join("compiled");
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder.create(&to).expect("the folder can be made");
+    for file in fs::read_dir(from).expect("the folder is there") {
+        let file = file.expect("an entry");
+        // Others may be compiled meanwhile.
+        if file.path().extension().is_some_and(|end| end == "compiled") {
+            fs::copy(file.path(), to.join(file.file_name())).expect("it can be copied");
+        }
+    }
 }
 
 /// The test guest, which behaves as its configuration or its client asks.

@@ -64,11 +64,15 @@ pub(crate) fn redirected(verb: &str, folder: &Path, config: &str, redirection: &
 fn command(verb: &str, folder: &Path, config: &str) -> Process {
     let file = folder.join("config.ron");
     fs::write(&file, config).expect("config.ron can be written");
+    with_file(verb, folder, &file)
+}
+
+fn with_file(verb: &str, folder: &Path, file: &Path) -> Process {
     Process::spawn(
         format!("host {verb}"),
         Command::new(env!("CARGO_BIN_EXE_host"))
             .arg(verb)
-            .arg(&file)
+            .arg(file)
             .env("SSL_CERT_FILE", folder.join(TRUSTED))
             .env("SSL_CERT_DIR", "")
             .env_remove("RUST_LOG"),
@@ -88,21 +92,22 @@ impl Host {
 
     /// Starts the server with its configuration in `folder`.
     pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
-        Self::launch_in(folder, config, START_LIMIT)
-    }
-
-    /// Starts the server with plugins that may take `limit` to load.
-    pub(crate) fn start_within(config: &Config, limit: Duration) -> Self {
-        Self::launch_in(folder(), config, limit)
-    }
-
-    fn launch_in(folder: TempDir, config: &Config, limit: Duration) -> Self {
         let process = launch(folder.path(), &config.text());
+        Self::ready(folder, process)
+    }
+
+    /// Starts the server with a file of `folder` that is there.
+    pub(crate) fn start_at(folder: TempDir, file: &str) -> Self {
+        let process = with_file("run", folder.path(), &folder.path().join(file));
+        Self::ready(folder, process)
+    }
+
+    fn ready(folder: TempDir, process: Process) -> Self {
         let log = Log(process.stderr.clone());
-        let listening = log.wait(START, "listening", &[], limit);
+        let listening = log.wait(START, "listening", &[], START_LIMIT);
         let addr = listening.field("addr").expect("listening says where");
         let addr = addr.parse().expect("an address and a port");
-        log.wait(START, "ready", &[], limit);
+        log.wait(START, "ready", &[], START_LIMIT);
         Self {
             process,
             log,
@@ -129,6 +134,11 @@ impl Host {
     /// The most resident memory so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
+    }
+
+    /// Memory of its own, resident or not, in bytes.
+    pub(crate) fn data(&self) -> u64 {
+        self.status("VmData:")
     }
 
     /// The peak counts from now on.

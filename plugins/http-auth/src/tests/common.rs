@@ -106,6 +106,82 @@ fn failures_deny_unless_said_otherwise_for_each_hook() {
     assert!(rejection.description.contains("try again"));
 }
 
+/// Every pair of ways to decide, for every shape, with answers kept and
+/// without: what one hook allows, another does not.
+#[test]
+fn publish_and_play_are_judged_each_by_its_own_rule() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Way {
+        NoHook,
+        Allows,
+        Denies,
+        FailsOpen,
+        FailsShut,
+    }
+    const WAYS: [Way; 5] = [
+        Way::NoHook,
+        Way::Allows,
+        Way::Denies,
+        Way::FailsOpen,
+        Way::FailsShut,
+    ];
+    let answer = |script: &Script, way: Way| match way {
+        Way::NoHook => {}
+        Way::Allows => script.answer(200, &[], "0"),
+        Way::Denies => script.answer(403, &[], ""),
+        Way::FailsOpen | Way::FailsShut => script.fail(HttpError::Timeout),
+    };
+    let word = |way| {
+        if way == Way::FailsOpen {
+            "allow"
+        } else {
+            "deny"
+        }
+    };
+    let lets_in = |way| matches!(way, Way::NoHook | Way::Allows | Way::FailsOpen);
+    for shape in ["nginx-rtmp", "srs", "mediamtx"] {
+        for publishing in WAYS {
+            for playing in WAYS {
+                // MediaMTX has one hook for both.
+                let one = shape == "mediamtx";
+                let hooks: &[&str] = match (one, publishing, playing) {
+                    (true, Way::NoHook, _) | (true, _, Way::NoHook) => continue,
+                    (true, ..) => &["auth"],
+                    (_, Way::NoHook, Way::NoHook) => continue,
+                    (_, Way::NoHook, _) => &["on_play"],
+                    (_, _, Way::NoHook) => &["on_publish"],
+                    _ => &["on_publish", "on_play"],
+                };
+                let on_failure = json!({"publish": word(publishing), "play": word(playing)});
+                for cached in [false, true] {
+                    let mut more = json!({"on_failure": on_failure});
+                    if cached {
+                        more["cache"] = json!({"ttl": "30 s", "deny_ttl": "30 s"});
+                    }
+                    let (plugin, script) = shaped(shape, hooks, more);
+                    let req = script::stream("cam", &[("key", "k")]);
+                    let case = format!("{shape}: {publishing:?}, {playing:?}, kept: {cached}");
+                    // The second time what is kept answers.
+                    for again in [false, true] {
+                        let asked =
+                            |way| !(again && cached && matches!(way, Way::Allows | Way::Denies));
+                        if asked(publishing) {
+                            answer(&script, publishing);
+                        }
+                        let published = publish(&plugin, &req).is_ok();
+                        assert_eq!(published, lets_in(publishing), "publish: {case}");
+                        if asked(playing) {
+                            answer(&script, playing);
+                        }
+                        let played = play(&plugin, &req).is_ok();
+                        assert_eq!(played, lets_in(playing), "play: {case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn answers_are_kept_for_their_time() {
     let cache = json!({"cache": {"ttl": "30 s", "deny_ttl": "5 s", "hooks": "play"}});
