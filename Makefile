@@ -84,7 +84,7 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,cargo fmt)
 	cargo fmt --all --check
 	$(call say,clippy)
-	cargo clippy $(call packages,$(LIGHT) livehost-instructions probe-guest compat-0-1-guest) --all-targets -- -D warnings
+	cargo clippy $(call packages,$(LIGHT) livehost-instructions probe-guest compat-0-1-guest examples-guest) --all-targets -- -D warnings
 	cargo clippy --release -p livehost --all-targets -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
@@ -92,10 +92,11 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track
-	cargo build --profile plugin --target $(WASM) -p probe-guest -p compat-0-1-guest
+	cargo build --profile plugin --target $(WASM) -p probe-guest -p compat-0-1-guest -p examples-guest
 	@mkdir -p target/plugins/test
 	@$(call place,compat_0_1_guest,target/plugins/test/compat-0.1.wasm)
 	@$(call place,probe_guest,target/plugins/test/probe.wasm)
+	@$(call place,examples_guest,target/plugins/test/examples.wasm)
 
 .PHONY: clients
 clients: $(FETCHED) ## Fetch the clients that tests use: target/clients

@@ -27,6 +27,7 @@ pub mod hub;
 pub mod input;
 pub mod logging;
 pub mod net;
+mod network;
 pub mod outbound;
 pub mod output;
 pub mod plugin;

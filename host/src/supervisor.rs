@@ -11,6 +11,7 @@ mod ending;
 mod files;
 mod machine;
 mod reconfigure;
+mod refusal;
 mod server;
 mod signals;
 mod stats;
@@ -67,6 +68,7 @@ pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
             Ok(check) => banner::print_checked(&config, name, application, &check),
             Err(error) => {
                 failed = failed.saturating_add(1);
+                let error = refusal::in_full(file, application, error);
                 terminal::complain(format_args!("error: {error:#}"));
             }
         }

@@ -82,6 +82,17 @@ impl Extend<(&'static str, u64)> for Counts {
     }
 }
 
+impl Counts {
+    /// For a field of a log line.
+    pub(crate) fn field(&self) -> &(dyn std::error::Error + 'static) {
+        self
+    }
+}
+
+/// No error: it is the only type of value that a log line takes as it is, so that
+/// JSON has each number as one.
+impl std::error::Error for Counts {}
+
 /// Those that are not zero: `connects_accepted=3 traps=1`.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,6 +35,7 @@
 
 mod host;
 mod requests;
+mod session;
 
 pub use host::{Command, Line, MockHost};
 pub(crate) use host::{try_with, with};

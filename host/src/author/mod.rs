@@ -8,6 +8,7 @@ mod build;
 mod cases;
 mod compile;
 mod dev;
+mod follow;
 mod inspect;
 mod new;
 mod random;

@@ -1,15 +1,17 @@
 //! The outside of a plugin under test: HTTP with scripted answers, streams and
 //! clients that a case describes, and ears for commands and log lines.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::cases::Exchange;
 use super::cases::facts::{fact, recording, text, values};
 use super::cases::pattern::{Fact, Got, Pattern};
+use super::cases::{Command, Exchange, Outside};
 use crate::plugin::{
-    Clock, Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble, Services,
+    Clock, Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, Limits, LogDouble,
+    Services,
 };
 use crate::policy::{
     Client, ConnId, ControlError, MediaControl, Recording, StreamInfo, StreamRegistry,
@@ -19,17 +21,22 @@ use crate::policy::{
 const MAX_KEPT: usize = 10_000;
 
 /// One application's outside.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stage {
     scene: Mutex<Scene>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
 struct Scene {
     streams: Vec<StreamInfo>,
     clients: Vec<Client>,
+    /// The paths of streams that the plugin was told of when it granted them.
+    granted: BTreeSet<String>,
     /// Taken out when used.
-    script: Vec<(Pattern, Result<HttpResponse, HttpFailure>)>,
+    script: Vec<Exchange>,
+    /// What commands come to, in the order in which they are given.
+    orders: Vec<Command>,
     seen: Seen,
 }
 
@@ -43,14 +50,22 @@ pub(super) struct Seen {
 }
 
 impl Stage {
-    /// As [`crate::plugin::Trial`] takes it, with a clock.
-    pub(super) fn parts(self: &Arc<Self>, clock: &Clock) -> (Services, Doubles) {
+    /// Nothing is there, at the time of `clock`.
+    pub(super) fn new(clock: &Clock) -> Arc<Self> {
+        Arc::new(Self {
+            scene: Mutex::default(),
+            clock: clock.clone(),
+        })
+    }
+
+    /// As [`crate::plugin::Trial`] takes it.
+    pub(super) fn parts(self: &Arc<Self>) -> (Services, Doubles) {
         let services = Services {
             registry: Arc::clone(self) as Arc<dyn StreamRegistry>,
             control: Arc::clone(self) as Arc<dyn MediaControl>,
         };
         let doubles = Doubles {
-            clock: clock.clone(),
+            clock: self.clock.clone(),
             http: Some(Arc::clone(self) as Arc<dyn HttpDouble>),
             log: Some(Arc::clone(self) as Arc<dyn LogDouble>),
         };
@@ -66,17 +81,77 @@ impl Stage {
         };
     }
 
-    /// The answers to the requests that follow.
-    pub(super) fn script(&self, exchanges: &[Exchange]) {
-        let exchanges = exchanges.iter();
-        let script = exchanges.map(|e| (e.request.clone(), e.answer.clone()));
-        self.scene.lock().script = script.collect();
+    /// The answers to the requests and commands that follow.
+    pub(super) fn script(&self, outside: &Outside) {
+        let mut scene = self.scene.lock();
+        scene.script.clone_from(&outside.http);
+        scene.orders = outside.control.clone().unwrap_or_default();
+    }
+
+    /// The stream with this path, if it is live.
+    pub(super) fn stream(&self, path: &str) -> Option<StreamInfo> {
+        let scene = self.scene.lock();
+        let mut streams = scene.streams.iter();
+        streams.find(|info| full_name(info) == path).cloned()
+    }
+
+    /// The plugin hears of a stream because it granted it.
+    pub(super) fn granted(&self, path: String) {
+        self.scene.lock().granted.insert(path);
+    }
+
+    /// Whether the plugin has heard of a stream so, and it is still live.
+    pub(super) fn was_granted(&self, path: &str) -> bool {
+        self.scene.lock().granted.contains(path)
+    }
+
+    /// The streams of a connection.
+    pub(super) fn streams_of(&self, conn: ConnId) -> Vec<StreamInfo> {
+        let scene = self.scene.lock();
+        let streams = scene.streams.iter();
+        let of_conn = streams.filter(|info| info.publisher.conn == conn);
+        of_conn.cloned().collect()
+    }
+
+    /// A stream is live from now on, as it is here; a number that is taken
+    /// becomes the next one that is free.
+    pub(super) fn enter(&self, mut info: StreamInfo) -> StreamInfo {
+        let mut scene = self.scene.lock();
+        let path = full_name(&info);
+        scene.streams.retain(|other| full_name(other) != path);
+        while scene.streams.iter().any(|other| other.id == info.id) {
+            info.id = info.id.saturating_add(1);
+        }
+        scene.streams.push(info.clone());
+        info
+    }
+
+    /// A stream is live no more.
+    pub(super) fn leave(&self, path: &str) {
+        let mut scene = self.scene.lock();
+        scene.streams.retain(|info| full_name(info) != path);
+        scene.granted.remove(path);
+    }
+
+    /// A client was accepted.
+    pub(super) fn enter_client(&self, client: Client) {
+        let mut scene = self.scene.lock();
+        scene.clients.retain(|other| other.conn != client.conn);
+        scene.clients.push(client);
+    }
+
+    /// A client has left.
+    pub(super) fn leave_client(&self, conn: ConnId) {
+        self.scene
+            .lock()
+            .clients
+            .retain(|client| client.conn != conn);
     }
 
     /// What was seen since the last call, and the requests that were not made.
     pub(super) fn take(&self) -> (Seen, Vec<Pattern>) {
         let mut scene = self.scene.lock();
-        let missing = scene.script.drain(..).map(|(request, _)| request).collect();
+        let missing = scene.script.drain(..).map(|made| made.request).collect();
         (std::mem::take(&mut scene.seen), missing)
     }
 
@@ -85,24 +160,35 @@ impl Stage {
         variant: &'static str,
         fields: Vec<(&'static str, Got)>,
     ) -> Result<(), ControlError> {
-        let commands = &mut self.scene.lock().seen.commands;
-        if commands.len() < MAX_KEPT {
-            commands.push(fact(variant, fields));
+        let mut scene = self.scene.lock();
+        let command = fact(variant, fields);
+        let order = scene.orders.get(scene.seen.commands.len());
+        let result = match order {
+            Some(order) if order.pattern.matches(&command) => order.result,
+            _ => Ok(()),
+        };
+        if scene.seen.commands.len() < MAX_KEPT {
+            scene.seen.commands.push(command);
         }
-        Ok(())
+        result
     }
 }
 
 impl HttpDouble for Stage {
     fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
+        // A hook may take so long in a server.
+        let timeout = request.timeout.unwrap_or(Limits::default().wall);
         let request = Fact::of_request(&request);
         let mut scene = self.scene.lock();
-        let found = scene
-            .script
-            .iter()
-            .position(|(wanted, _)| wanted.matches(&request));
+        let mut script = scene.script.iter();
+        let found = script.position(|made| made.request.matches(&request));
         if let Some(index) = found {
-            return scene.script.remove(index).1;
+            let made = scene.script.remove(index);
+            self.clock.advance(made.after.min(timeout));
+            if made.after > timeout {
+                return Err(HttpFailure::Timeout);
+            }
+            return made.answer;
         }
         if scene.seen.unexpected.len() < MAX_KEPT {
             scene.seen.unexpected.push(request);
@@ -155,7 +241,7 @@ impl StreamRegistry for Stage {
 }
 
 /// As the registry names streams of an application instance.
-fn full_name(info: &StreamInfo) -> String {
+pub(super) fn full_name(info: &StreamInfo) -> String {
     match &info.instance {
         Some(instance) => format!("{instance}/{}", info.name),
         None => info.name.clone(),

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::cases::pattern::{Difference, Fact, TextWant};
-use super::cases::{Action, Case, Cases, Step};
+use super::cases::{Action, Case, Cases, Outside, Step};
+use super::follow;
 use super::random::Random;
 use super::stage::Stage;
 use crate::outbound;
@@ -138,10 +139,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// One case on a fresh instance.
     async fn alone(&self, case: &Case) -> anyhow::Result<Outcome> {
-        let stage = Arc::new(Stage::default());
         let clock = Clock::standing(case.now);
+        let stage = Stage::new(&clock);
         stage.set(&case.streams, &case.clients);
-        match self.load(case, &stage, &clock, 1).await {
+        stage.script(&case.on_start);
+        match self.load(case, &stage, 1).await {
             Ok(mut trial) => Ok(play(case, &mut trial, &stage, &clock, &mut Turn::First).await),
             Err(error) => refusal(case, error),
         }
@@ -151,10 +153,9 @@ impl Run<'_> {
         &self,
         case: &Case,
         stage: &Arc<Stage>,
-        clock: &Clock,
         instances: usize,
     ) -> Result<Trial, PluginError> {
-        let (services, doubles) = stage.parts(clock);
+        let (services, doubles) = stage.parts();
         let spec = PluginSpec {
             app: case.app.clone(),
             file: self.plugin.to_owned(),
@@ -199,15 +200,17 @@ impl Run<'_> {
                 std::collections::btree_map::Entry::Occupied(entry) => {
                     let (trial, stage, clock) = entry.into_mut();
                     stage.set(&case.streams, &case.clients);
+                    stage.script(&case.on_start);
                     clock.set(case.now);
                     trial.reset(&case.kv).await?;
                     (trial, stage, clock)
                 }
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    let stage = Arc::new(Stage::default());
                     let clock = Clock::standing(case.now);
+                    let stage = Stage::new(&clock);
                     stage.set(&case.streams, &case.clients);
-                    let trial = self.load(case, &stage, &clock, options.instances).await?;
+                    stage.script(&case.on_start);
+                    let trial = self.load(case, &stage, options.instances).await?;
                     let (trial, stage, clock) = entry.insert((trial, stage, clock));
                     (trial, stage, clock)
                 }
@@ -272,6 +275,7 @@ async fn play(
         play.fail(case.line, "its configuration", "refusal", failure);
         return play.outcome;
     }
+    play.outside(&case.on_start, case.line, "its start");
     for (index, step) in case.steps.iter().enumerate() {
         let at = format!("step {}, {}", index.saturating_add(1), step.title);
         let decision = play.step(step, &at).await;
@@ -319,17 +323,17 @@ impl Play<'_> {
     }
 
     async fn step(&mut self, step: &Step, at: &str) -> Option<Fact> {
-        self.stage.script(&step.http);
+        self.stage.script(&step.outside);
         let result = match &step.action {
             Action::Ask {
                 question,
                 own_client,
             } => {
                 let question = self.as_client((**question).clone(), *own_client);
-                let turn = self.turn.next();
-                self.trial.ask(turn, question).await
+                self.ask(question, step, at).await
             }
             Action::Wait(time) => self.wait(*time).await,
+            Action::Timer(key) => self.until(key, step.line, at).await,
             Action::Reload => match self.trial.reload().await {
                 Ok(()) => Ok(Answer::Done),
                 Err(error) => Err(PolicyError::Unavailable(error.fault.to_string())),
@@ -352,8 +356,40 @@ impl Play<'_> {
         if let (Some(wanted), Some(decision)) = (&step.expect, &decision) {
             self.differ(step.line, at, "decision", wanted.differences(decision));
         }
-        self.outside(step, at);
+        self.outside(&step.outside, step.line, at);
         decision
+    }
+
+    /// Asks, and lets happen what follows in a server.
+    async fn ask(
+        &mut self,
+        question: Question,
+        step: &Step,
+        at: &str,
+    ) -> Result<Answer, PolicyError> {
+        let question = match follow::known(self.stage, question) {
+            Ok(question) => question,
+            Err(told) => {
+                let pair = ("an event that the plugin has not had".to_owned(), told);
+                self.fail(step.line, at, "event", pair);
+                return Ok(Answer::Done);
+            }
+        };
+        for event in follow::before(self.stage, &question) {
+            self.event(event).await?;
+        }
+        let turn = self.turn.next();
+        let answer = self.trial.ask(turn, question.clone()).await?;
+        let now = self.clock.standing_at().unwrap_or_default();
+        for event in follow::after(self.stage, &question, &answer, now) {
+            self.event(event).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn event(&mut self, event: Event) -> Result<Answer, PolicyError> {
+        let turn = self.turn.next();
+        self.trial.ask(turn, Question::Event(event)).await
     }
 
     /// The client of a session keeps what its connection was granted.
@@ -369,51 +405,77 @@ impl Play<'_> {
 
     /// Time passes from one due timer to the next.
     async fn wait(&mut self, time: std::time::Duration) -> Result<Answer, PolicyError> {
-        let mut left = time;
+        // Answers that take their time move the clock, too.
+        let now = || self.clock.standing_at().unwrap_or_default();
+        let end = now().saturating_add(time);
         for _ in 0..MAX_FIRED {
+            let left = end.saturating_sub(now());
             let next = self.trial.until_timer().filter(|next| *next <= left);
-            let pass = next.unwrap_or(left);
-            self.clock.advance(pass);
-            left = left.saturating_sub(pass);
+            self.clock.advance(next.unwrap_or(left));
             match self.trial.due_timer() {
                 Some(key) => {
                     let turn = self.turn.next();
                     self.trial.ask(turn, Question::Timer(key)).await?;
                 }
-                None if left.is_zero() => return Ok(Answer::Done),
+                None if now() >= end => return Ok(Answer::Done),
                 None => {}
             }
         }
-        let reason = format!("more than {MAX_FIRED} timers fired");
-        Err(PolicyError::Unavailable(reason))
+        Err(too_many())
     }
 
-    /// What the step did to the outside.
-    fn outside(&mut self, step: &Step, at: &str) {
+    /// Time passes until the timer with this key has fired, and those that are
+    /// due before it.
+    async fn until(&mut self, wanted: &str, line: usize, at: &str) -> Result<Answer, PolicyError> {
+        for _ in 0..MAX_FIRED {
+            let set = self.trial.timers();
+            if !set.iter().any(|key| key == wanted) {
+                let pair = (format!("a timer {wanted:?}"), format!("{set:?}"));
+                self.fail(line, at, "timers", pair);
+                return Ok(Answer::Done);
+            }
+            self.clock
+                .advance(self.trial.until_timer().unwrap_or_default());
+            let Some(key) = self.trial.due_timer() else {
+                continue;
+            };
+            let is_wanted = key == wanted;
+            let turn = self.turn.next();
+            self.trial.ask(turn, Question::Timer(key)).await?;
+            if is_wanted {
+                return Ok(Answer::Done);
+            }
+        }
+        Err(too_many())
+    }
+
+    /// What was done to the outside.
+    fn outside(&mut self, wanted: &Outside, line: usize, at: &str) {
         let (seen, missing) = self.stage.take();
         for wanted in missing {
             let got = seen.unexpected.first();
             let got = got.map_or("no such request".to_owned(), Fact::to_string);
-            self.fail(step.line, at, "http", (wanted.to_string(), got));
+            self.fail(line, at, "http", (wanted.to_string(), got));
         }
-        if step.http.is_empty() {
+        if wanted.http.is_empty() {
             for request in &seen.unexpected {
                 let pair = ("no request".to_owned(), request.to_string());
-                self.fail(step.line, at, "http", pair);
+                self.fail(line, at, "http", pair);
             }
         }
-        if let Some(wanted) = &step.control {
+        if let Some(wanted) = &wanted.control {
+            let wanted: Vec<_> = wanted.iter().map(|order| &order.pattern).collect();
             let same = wanted.len() == seen.commands.len()
                 && wanted.iter().zip(&seen.commands).all(|(w, c)| w.matches(c));
             if !same {
-                let pair = (listed(wanted), listed(&seen.commands));
-                self.fail(step.line, at, "control", pair);
+                let pair = (listed(&wanted), listed(&seen.commands));
+                self.fail(line, at, "control", pair);
             }
         }
-        for wanted in &step.log {
+        for wanted in &wanted.log {
             if !seen.lines.iter().any(|line| wanted.matches(line)) {
                 let pair = (wanted.to_string(), listed(&seen.lines));
-                self.fail(step.line, at, "log", pair);
+                self.fail(line, at, "log", pair);
             }
         }
     }
@@ -432,6 +494,10 @@ impl Play<'_> {
             }
         }
     }
+}
+
+fn too_many() -> PolicyError {
+    PolicyError::Unavailable(format!("more than {MAX_FIRED} timers fired"))
 }
 
 fn client_of(question: &mut Question) -> Option<&mut Client> {

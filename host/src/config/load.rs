@@ -29,7 +29,7 @@ use super::{
 use crate::policy::{Fallback, OnError};
 
 /// No configuration is longer, bytes; a device or a stream would never end.
-const MAX_FILE: u64 = 1 << 20;
+pub(super) const MAX_FILE: u64 = 1 << 20;
 /// Characters of an application name.
 const MAX_NAME: usize = 255;
 

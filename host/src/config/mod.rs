@@ -20,6 +20,7 @@ pub(crate) mod node;
 pub(crate) mod reader;
 mod relay;
 mod schema;
+pub(crate) mod settings;
 mod shared_objects;
 pub(crate) mod syntax;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The form of a line: time, level, spans from the outermost in, fields.
 
+use std::error::Error;
 use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
@@ -13,6 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::value::Value;
 use crate::config::LogFormat;
+use crate::tally::Counts;
 
 /// The most of a value that a client or another server may have written, bytes.
 const FOREIGN: usize = 200;
@@ -112,10 +114,6 @@ where
     let mut fields = Visitor::new(writer.by_ref(), LogFormat::Json, metadata.target());
     fields.is_first = false;
     fields.record(event)?;
-    if let Some(span) = ctx.event_scope().and_then(|mut scope| scope.next()) {
-        writer.write_str(",\"span\":")?;
-        json_span(&mut writer, &span)?;
-    }
     if let Some(scope) = ctx.event_scope() {
         for (index, span) in scope.from_root().enumerate() {
             writer.write_str(if index == 0 { ",\"spans\":[" } else { "," })?;
@@ -232,6 +230,20 @@ impl<'w> Visitor<'w> {
             .and_then(|()| write!(self.writer, "{value}"));
     }
 
+    /// An object of those that are not zero.
+    fn counts(&mut self, field: &Field, counts: &Counts) {
+        self.outcome = self.outcome.and_then(|()| {
+            self.name(field)?;
+            let mut before = "{";
+            for (name, count) in counts.iter().filter(|(_, count)| *count > 0) {
+                write!(self.writer, "{before}\"{name}\":{count}")?;
+                before = ",";
+            }
+            self.writer
+                .write_str(if before == "{" { "{}" } else { "}" })
+        });
+    }
+
     fn text(&mut self, field: &Field, quoted: bool, value: fmt::Arguments<'_>) {
         self.outcome = self.outcome.and_then(|()| {
             self.name(field)?;
@@ -282,6 +294,13 @@ impl Visit for Visitor<'_> {
         self.text(field, field.name() != MESSAGE, format_args!("{value}"));
     }
 
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        match value.downcast_ref::<Counts>() {
+            Some(counts) if self.format == LogFormat::Json => self.counts(field, counts),
+            _ => self.text(field, false, format_args!("{value}")),
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.text(field, false, format_args!("{value:?}"));
     }
@@ -321,6 +340,74 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The lines of what `log` does, in JSON.
+    fn json_lines(log: impl FnOnce()) -> Vec<serde_json::Value> {
+        use tracing_subscriber::layer::SubscriberExt;
+
+        let text = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let writer = std::sync::Arc::clone(&text);
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || Shared(std::sync::Arc::clone(&writer)))
+            .fmt_fields(Fields(LogFormat::Json))
+            .event_format(Lines(LogFormat::Json));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, log);
+        let text = String::from_utf8(text.lock().clone()).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    struct Shared(std::sync::Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn json_has_numbers_as_numbers_and_the_spans_once() {
+        let counts = Counts::from(vec![("traps", 3), ("kv", 0), ("timers_fired", 12)]);
+        let lines = json_lines(|| {
+            let outer = tracing::info_span!("session", conn = 7_u64);
+            let inner = tracing::info_span!(parent: &outer, "stream", stream = "cam");
+            let _entered = inner.enter();
+            tracing::warn!(
+                size = 1_usize,
+                wide = 2_u128,
+                counts = counts.field(),
+                none = Counts::default().field(),
+                instance = None::<&str>,
+                "told"
+            );
+        });
+        let [line] = lines.as_slice() else {
+            panic!("{lines:?}");
+        };
+        let mut line = line.clone();
+        line["timestamp"].take();
+        let expected = serde_json::json!({
+            "timestamp": null,
+            "level": "WARN",
+            "message": "told",
+            "size": 1,
+            "wide": 2,
+            "counts": {"traps": 3, "timers_fired": 12},
+            "none": {},
+            "spans": [
+                {"conn": 7, "name": "session"},
+                {"stream": "cam", "name": "stream"},
+            ],
+        });
+        assert_eq!(line, expected);
+    }
 
     #[test]
     fn faults_have_room_and_what_clients_wrote_has_little() {

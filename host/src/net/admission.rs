@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::network::network;
 use crate::tally::{Counts, counters};
 
 /// Limits on connections.
@@ -180,17 +181,6 @@ impl Drop for Permit {
         remove(&mut state.by_address, address);
         if !self.is_granted() {
             remove(&mut state.ungranted, network(address));
-        }
-    }
-}
-
-/// What one customer of a provider has: an IPv4 address, or a /64 of IPv6, in
-/// which a single machine may take as many addresses as it likes.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
     }
 }

@@ -10,6 +10,7 @@ use super::imports::timers::Timers;
 use super::kv::Kv;
 use super::stats::Stats;
 use super::{Doubles, Limits, PluginSpec, Services};
+use crate::logging::{Quota, limited};
 use crate::outbound::{self, Client, Network};
 
 /// Commands of a second that are denied with a line in the log.
@@ -21,6 +22,10 @@ pub(super) struct Application {
     pub(super) services: Services,
     pub(super) stats: Arc<Stats>,
     pub(super) log: Log,
+    /// Our lines about what the plugin does, which it can cause again and again:
+    /// it must not hide them behind lines of its own, nor take the place of
+    /// those.
+    warnings: Arc<Quota>,
     pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
     pub(super) denials: Mutex<Rate>,
@@ -51,6 +56,10 @@ impl Application {
                 limits.log_lines_per_second,
                 Arc::clone(&stats),
             ),
+            warnings: Arc::new(Quota::new(format!(
+                "the plugin of the application {:?}",
+                spec.app
+            ))),
             stats,
             kv,
             timers: Timers::new(limits.timers, doubles.clock.clone()),
@@ -61,7 +70,7 @@ impl Application {
         })
     }
 
-    /// One line of `plugin`, or about it.
+    /// One line of `plugin`.
     pub(super) fn log(
         &self,
         plugin: &str,
@@ -73,6 +82,27 @@ impl Application {
             Some(double) => double.line(level, message, fields),
             None => self.log.line(plugin, level, message, fields),
         }
+    }
+
+    /// One line of ours about what `plugin` did.
+    pub(super) fn warn(&self, plugin: &str, message: &str) {
+        match &self.doubles.log {
+            Some(double) => double.line(Level::Warn, message, &[]),
+            None => {
+                limited!(
+                    WARN,
+                    self.admits_warning(),
+                    app = self.name,
+                    plugin,
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    /// Whether one more line about its plugin may be written.
+    pub(super) fn admits_warning(&self) -> bool {
+        self.warnings.admits_and_reports()
     }
 
     /// Other limits from now on. What is there already stays, even above them.

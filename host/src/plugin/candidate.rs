@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
-use super::breaker::Breaker;
 use super::compile::{self, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::events::EventQueue;
+use super::function::Breakers;
 use super::generation::Generation;
-use super::reload::{self, Loader};
+use super::reload::{self, Condemned, Loader};
 use super::serve::Core;
 use super::{Plugin, PluginSpec, Reload, Services, StopReason};
 
@@ -91,7 +91,7 @@ impl Unstarted {
             runtime,
             serving: ArcSwap::new(generation),
             events: EventQueue::new(app.name.clone(), spec.limits.event_queue),
-            breaker: Breaker::new(spec.limits.failures, spec.limits.failure_window),
+            breakers: Breakers::new(FIRST, spec.limits.failures, spec.limits.failure_window),
             wanted: ArcSwap::new(spec),
             loader: Arc::new(Mutex::new(Loader {
                 next_number: FIRST + 1,
@@ -99,7 +99,7 @@ impl Unstarted {
                 previous: None,
                 retiring: TaskTracker::new(),
             })),
-            roll_back: Notify::new(),
+            condemned: Condemned::default(),
             stopped: AtomicBool::new(false),
             app,
         });

@@ -373,7 +373,7 @@ async fn ask<R: Send>(
     let mut budget = Budget::new(limits.cpu, limits.wall);
     match generation.lease(hook, &mut budget).await {
         Ok(lease) => run(lease, hook, budget, call).await,
-        Err(NoLease::Failed(error)) => Err(error),
+        Err(NoLease::Failed { error, .. }) => Err(error),
         Err(NoLease::Closed) => Err(PolicyError::Unavailable("it is closed".into())),
     }
 }

@@ -76,7 +76,7 @@ impl Clock {
     }
 
     /// What a standing clock shows; none if it is the system's.
-    pub(super) fn standing_at(&self) -> Option<Duration> {
+    pub(crate) fn standing_at(&self) -> Option<Duration> {
         let standing = self.0.as_ref()?;
         Some(standing.shown.lock().unix)
     }

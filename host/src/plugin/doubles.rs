@@ -3,6 +3,7 @@
 //! on that clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Clock;
 pub use super::bindings::livehost::app::log::Level;
@@ -52,6 +53,8 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
+    /// How long it waits for an answer; none: as long as the call may take.
+    pub timeout: Option<Duration>,
 }
 
 /// What the other side says.
@@ -85,6 +88,7 @@ pub(super) fn answered(
     double: &dyn HttpDouble,
     request: outbound::Request,
     body: &[u8],
+    timeout: Option<Duration>,
 ) -> Result<outbound::Response, outbound::Error> {
     let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| {
@@ -97,6 +101,7 @@ pub(super) fn answered(
         headers: headers.collect(),
         body: body.to_vec(),
         url: request.url,
+        timeout,
     });
     let answer = answer.map_err(|failure| failure.of(origin))?;
     let mut response = http::Response::builder().status(answer.status);

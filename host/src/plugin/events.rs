@@ -2,14 +2,19 @@
 //! application.
 //!
 //! Flows in: events, from whoever saw them, without waiting. Flows out: the
-//! same events in order, to the one task that delivers them.
+//! same events in order, to the one task that delivers them. While a function
+//! may not be called, its events wait beside the queue, and so does what follows
+//! about the same stream or connection; the others go on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
+use super::function::Function;
+use super::hooks;
 use crate::policy::{ConnId, Event, Occasion, StreamId};
 
 /// One application's queue.
@@ -73,22 +78,38 @@ impl EventQueue {
         true
     }
 
-    /// The next event; none once the queue is closed and empty. One task calls
-    /// this.
-    pub(super) async fn next(&self) -> Option<Event> {
+    /// The next event whose function may be called; none once the queue is closed
+    /// and empty. `suspended`: how much longer a function may not be. One task
+    /// calls this.
+    pub(super) async fn next(
+        &self,
+        suspended: impl Fn(Function) -> Option<Duration>,
+    ) -> Option<Due> {
         loop {
-            let (event, dropped, closed) = self.with(|queue| {
-                let (event, dropped) = queue.pop();
-                (event, dropped, queue.closed)
-            });
+            let (next, dropped) = self.with(|queue| queue.pop(&suspended));
             if dropped > 0 {
                 warn!(app = self.app, dropped, "event queue keeps up again");
             }
-            if event.is_some() || closed {
-                return event;
+            match next {
+                Next::Due(due) => return Some(due),
+                Next::End => return None,
+                Next::Later(left) => {
+                    // Either way the queue is looked at again.
+                    let _ = tokio::time::timeout(left, self.changed.notified()).await;
+                }
+                Next::Never => self.changed.notified().await,
             }
-            self.changed.notified().await;
         }
+    }
+
+    /// The event could not be delivered: it is the next again.
+    pub(super) fn put_back(&self, event: Event) {
+        self.with(|queue| queue.events.push_front(event));
+    }
+
+    /// What was suspended may not be any more.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
     }
 
     /// Takes no more events; those queued are still delivered.
@@ -98,11 +119,27 @@ impl EventQueue {
     }
 }
 
+/// An event that is to be delivered.
+#[derive(Debug, PartialEq)]
+pub(super) struct Due {
+    pub(super) event: Event,
+    /// The queue is closed, so there is no later, whether or not its function
+    /// may be called.
+    pub(super) is_last_call: bool,
+}
+
 /// The queue itself: no lock, no waiting.
 #[derive(Debug)]
 struct Queue {
     limit: usize,
     events: VecDeque<Event>,
+    /// Those whose function may not be called now, and those that must not be
+    /// heard before them; all of them older than `events`.
+    held: VecDeque<Event>,
+    /// What `held` is about.
+    subjects: HashSet<Subject>,
+    /// Functions that could not be called when it was last asked.
+    suspended: HashSet<Function>,
     /// Streams whose `published` was queued, or passed over while nobody heard
     /// of such, and whose `unpublished` was not yet. For these the end is always
     /// queued, and for others never, so that
@@ -124,6 +161,41 @@ enum Announced {
     ToNobody,
 }
 
+/// What an event is about. Those about the same are heard in order, whatever
+/// becomes of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    Stream(StreamId),
+    Conn(ConnId),
+}
+
+impl Subject {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Published(info)
+            | Event::Ready(info)
+            | Event::Unpublished(info, _)
+            | Event::Recorded(info, ..) => Self::Stream(info.id),
+            Event::PlayEnded(request, _) => Self::Conn(request.client.conn),
+            Event::Disconnected(who, _) => Self::Conn(who.conn),
+            Event::RelayUp(relay) | Event::RelayFailed(relay, _) | Event::RelayEnded(relay, _) => {
+                Self::Conn(relay.conn)
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Next {
+    Due(Due),
+    /// After so long a function may be called again.
+    Later(Duration),
+    /// Not before something else happens.
+    Never,
+    /// It is closed and empty.
+    End,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Pushed {
     Queued,
@@ -136,6 +208,9 @@ impl Queue {
         Self {
             limit,
             events: VecDeque::new(),
+            held: VecDeque::new(),
+            subjects: HashSet::new(),
+            suspended: HashSet::new(),
             announced: HashMap::new(),
             relays: HashSet::new(),
             dropped: 0,
@@ -144,7 +219,7 @@ impl Queue {
     }
 
     fn push(&mut self, event: Event) -> Pushed {
-        let full = self.events.len() >= self.limit;
+        let full = self.is_full_for(&event);
         let wanted = !self.closed
             && match &event {
                 Event::Published(info) => {
@@ -173,16 +248,76 @@ impl Queue {
         }
     }
 
-    /// The oldest event; how many were dropped, once the jam is over.
-    fn pop(&mut self) -> (Option<Event>, u64) {
-        let event = self.events.pop_front();
-        let over = self.events.len() <= self.limit / 2;
-        let dropped = if over {
-            std::mem::take(&mut self.dropped)
-        } else {
-            0
+    /// Events of functions that are suspended take no place from others, and have
+    /// as much for themselves. What could not have its end has no beginning.
+    fn is_full_for(&self, event: &Event) -> bool {
+        let end = match event {
+            Event::Published(_) => Some(Function::Unpublished),
+            Event::RelayUp(_) | Event::RelayFailed(..) => Some(Function::RelayEnded),
+            _ => None,
         };
-        (event, dropped)
+        let is_suspended = |function| self.suspended.contains(&function);
+        let waits = self.must_wait(event) || end.is_some_and(is_suspended);
+        let all = self.events.len().saturating_add(self.held.len());
+        self.events.len() >= self.limit || (waits && all >= self.limit.saturating_mul(2))
+    }
+
+    /// Its function is suspended, or what it is about has an event that waits.
+    fn must_wait(&self, event: &Event) -> bool {
+        self.suspended.contains(&hooks::function_of(event))
+            || self.subjects.contains(&Subject::of(event))
+    }
+
+    /// The oldest event that may be delivered; how many were dropped, once the
+    /// jam is over.
+    fn pop(&mut self, suspended: impl Fn(Function) -> Option<Duration>) -> (Next, u64) {
+        let is_over = self
+            .suspended
+            .iter()
+            .any(|function| suspended(*function).is_none());
+        if is_over {
+            self.release();
+        }
+        let mut next = None;
+        while let Some(event) = self.events.pop_front() {
+            let function = hooks::function_of(&event);
+            if suspended(function).is_some() {
+                self.suspended.insert(function);
+            }
+            if !self.must_wait(&event) {
+                next = Some(event);
+                break;
+            }
+            self.subjects.insert(Subject::of(&event));
+            self.held.push_back(event);
+        }
+        let mut is_last_call = false;
+        if next.is_none() && self.closed {
+            next = self.held.pop_front();
+            is_last_call = true;
+        }
+        let dropped = match self.events.len() <= self.limit / 2 {
+            true => std::mem::take(&mut self.dropped),
+            false => 0,
+        };
+        let left = || self.suspended.iter().filter_map(|it| suspended(*it)).min();
+        let next = match next {
+            Some(event) => Next::Due(Due {
+                event,
+                is_last_call,
+            }),
+            None if self.closed => Next::End,
+            None => left().map_or(Next::Never, Next::Later),
+        };
+        (next, dropped)
+    }
+
+    /// What was held is looked at again, in its place.
+    fn release(&mut self) {
+        self.held.append(&mut self.events);
+        std::mem::swap(&mut self.held, &mut self.events);
+        self.subjects.clear();
+        self.suspended.clear();
     }
 }
 
@@ -217,6 +352,31 @@ mod tests {
         Event::Unpublished(info(id), SessionEnd::default())
     }
 
+    /// No function is suspended.
+    fn never(_: Function) -> Option<Duration> {
+        None
+    }
+
+    fn due(event: Event) -> Next {
+        Next::Due(Due {
+            event,
+            is_last_call: false,
+        })
+    }
+
+    /// Everything that may be delivered now.
+    fn drain(queue: &mut Queue, suspended: impl Fn(Function) -> Option<Duration>) -> Vec<Event> {
+        let mut out = Vec::new();
+        while let (Next::Due(Due { event, .. }), _) = queue.pop(&suspended) {
+            out.push(event);
+        }
+        out
+    }
+
+    async fn next(queue: &EventQueue) -> Option<Event> {
+        queue.next(never).await.map(|due| due.event)
+    }
+
     #[test]
     fn every_announced_stream_ends_even_in_a_full_queue() {
         let mut queue = Queue::new(2);
@@ -228,12 +388,8 @@ mod tests {
         assert_eq!(queue.push(unpublished(1)), Pushed::Queued);
         assert_eq!(queue.push(unpublished(1)), Pushed::Dropped, "once");
         assert_eq!(queue.push(unpublished(2)), Pushed::Queued);
-        let mut out = Vec::new();
-        while let (Some(event), _) = queue.pop() {
-            out.push(event);
-        }
         assert_eq!(
-            out,
+            drain(&mut queue, never),
             [published(1), published(2), unpublished(1), unpublished(2)]
         );
         assert!(queue.announced.is_empty());
@@ -247,7 +403,7 @@ mod tests {
         assert!(queue.passes_over(Occasion::Unpublished(2)));
         assert!(!queue.push(unpublished(2)), "its end has been");
         assert!(queue.push(unpublished(1)));
-        assert_eq!(queue.next().await, Some(unpublished(1)));
+        assert_eq!(next(&queue).await, Some(unpublished(1)));
         queue.with(|queue| assert!(queue.announced.is_empty()));
     }
 
@@ -260,8 +416,8 @@ mod tests {
         assert!(!queue.passes_over(Occasion::Unpublished(1)));
         assert!(queue.push(unpublished(1)));
         assert!(queue.passes_over(Occasion::Unpublished(1)), "once");
-        assert_eq!(queue.next().await, Some(published(1)));
-        assert_eq!(queue.next().await, Some(unpublished(1)));
+        assert_eq!(next(&queue).await, Some(published(1)));
+        assert_eq!(next(&queue).await, Some(unpublished(1)));
     }
 
     #[test]
@@ -277,7 +433,7 @@ mod tests {
         assert_eq!(queue.push(ended(2)), Pushed::Dropped);
         assert_eq!(queue.push(ended(1)), Pushed::Queued);
         assert!(queue.relays.is_empty());
-        while queue.pop().0.is_some() {}
+        drain(&mut queue, never);
         assert_eq!(queue.push(ended(3)), Pushed::Queued, "nothing else of it");
     }
 
@@ -288,8 +444,8 @@ mod tests {
         for id in 2..5 {
             queue.push(published(id));
         }
-        assert_eq!(queue.pop(), (Some(published(1)), 3));
-        assert_eq!(queue.pop(), (None, 0));
+        assert_eq!(queue.pop(never), (due(published(1)), 3));
+        assert_eq!(queue.pop(never), (Next::Never, 0));
     }
 
     #[tokio::test]
@@ -298,7 +454,124 @@ mod tests {
         queue.push(published(1));
         queue.close();
         queue.push(published(2));
-        assert_eq!(queue.next().await, Some(published(1)));
-        assert_eq!(queue.next().await, None);
+        assert_eq!(next(&queue).await, Some(published(1)));
+        assert_eq!(next(&queue).await, None);
+    }
+
+    fn recorded() -> Event {
+        let file = crate::policy::Recording {
+            container: "flv".into(),
+            path: "a.flv".into(),
+            split_seconds: None,
+        };
+        Event::Recorded(info(1), file, 0, 0)
+    }
+
+    /// Only `function` is suspended.
+    fn only(function: Function) -> impl Fn(Function) -> Option<Duration> + Copy {
+        move |asked| (asked == function).then_some(Duration::from_secs(5))
+    }
+
+    #[test]
+    fn events_of_a_suspended_function_wait_and_others_pass_them() {
+        let mut queue = Queue::new(8);
+        let all = [
+            published(1),
+            Event::Ready(info(1)),
+            published(2),
+            unpublished(1),
+            Event::Disconnected(Client::default(), SessionEnd::default()),
+        ];
+        for event in all.clone() {
+            assert_eq!(queue.push(event), Pushed::Queued);
+        }
+        let suspended = only(Function::Ready);
+        let [first, ready, second, end, gone] = all;
+        assert_eq!(drain(&mut queue, suspended), [first, second, gone]);
+        let later = Next::Later(Duration::from_secs(5));
+        assert_eq!(queue.pop(suspended), (later, 0));
+        // What follows about the stream stays behind, also if it comes later.
+        queue.push(recorded());
+        assert_eq!(drain(&mut queue, suspended), []);
+        // Then all of it in order.
+        assert_eq!(drain(&mut queue, never), [ready, end, recorded()]);
+        assert_eq!(queue.pop(never), (Next::Never, 0));
+        assert!(queue.subjects.is_empty() && queue.suspended.is_empty());
+    }
+
+    #[test]
+    fn an_event_that_could_not_be_delivered_is_the_next_again() {
+        let queue = EventQueue::new("live".into(), 8);
+        assert!(queue.push(unpublished_of(&queue, 1)));
+        let popped = queue.with(|queue| queue.pop(never));
+        assert_eq!(popped.0, due(unpublished(1)));
+        queue.put_back(unpublished(1));
+        let popped = queue.with(|queue| queue.pop(only(Function::Unpublished)));
+        assert_eq!(popped.0, Next::Later(Duration::from_secs(5)));
+        let popped = queue.with(|queue| queue.pop(never));
+        assert_eq!(popped.0, due(unpublished(1)), "kept");
+    }
+
+    /// The end of a stream whose start was delivered.
+    fn unpublished_of(queue: &EventQueue, id: StreamId) -> Event {
+        queue.push(published(id));
+        queue.with(|queue| assert_eq!(queue.pop(never).0, due(published(id))));
+        unpublished(id)
+    }
+
+    #[test]
+    fn what_is_suspended_takes_no_place_from_others_and_is_bounded() {
+        const LIMIT: u64 = 4;
+        let mut queue = Queue::new(4);
+        let suspended = only(Function::Unpublished);
+        let mut told = Vec::new();
+        let mut dropped = 0;
+        for id in 0..100 {
+            dropped += u64::from(queue.push(published(id)) != Pushed::Queued);
+            told.extend(drain(&mut queue, suspended));
+            queue.push(unpublished(id));
+            told.extend(drain(&mut queue, suspended));
+            let gone = Event::Disconnected(Client::default(), SessionEnd::default());
+            queue.push(gone);
+            told.extend(drain(&mut queue, suspended));
+        }
+        let count = |told: &[Event], function| {
+            let mut all = told.iter().map(hooks::function_of);
+            all.by_ref().filter(|of| *of == function).count() as u64
+        };
+        assert_eq!(count(&told, Function::Disconnected), 100);
+        // Streams whose end could not be kept were not told of.
+        let begun = count(&told, Function::Published);
+        assert!((LIMIT..=2 * LIMIT).contains(&begun), "{begun}");
+        assert_eq!(begun + dropped, 100);
+        assert!(queue.announced.is_empty());
+        let ends = drain(&mut queue, never);
+        assert_eq!(count(&ends, Function::Unpublished), begun, "one for each");
+        assert_eq!(ends.len() as u64, begun);
+    }
+
+    #[test]
+    fn at_the_end_what_was_suspended_has_its_last_call() {
+        let mut queue = Queue::new(8);
+        queue.push(published(1));
+        queue.push(published(2));
+        queue.push(unpublished(1));
+        queue.push(Event::Disconnected(
+            Client::default(),
+            SessionEnd::default(),
+        ));
+        queue.closed = true;
+        let suspended = only(Function::Published);
+        let mut last = Vec::new();
+        let mut first = Vec::new();
+        while let (Next::Due(due), _) = queue.pop(suspended) {
+            match due.is_last_call {
+                true => last.push(due.event),
+                false => first.push(due.event),
+            }
+        }
+        assert_eq!(first.len(), 1, "the disconnected one");
+        assert_eq!(last, [published(1), published(2), unpublished(1)]);
+        assert_eq!(queue.pop(suspended).0, Next::End);
     }
 }

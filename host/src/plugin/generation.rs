@@ -16,7 +16,7 @@ use super::compile::Compiled;
 use super::engine::Runtime;
 use super::error::Fault;
 use super::hooks;
-use super::instance::{Budget, Call, Instance, Queued, one_line};
+use super::instance::{Budget, Call, Instance, Queued, millis, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::stats::Alive;
 use super::{PluginSpec, StopReason};
@@ -44,7 +44,11 @@ pub(super) enum NoLease {
     /// This generation is done; ask the one that serves.
     Closed,
     /// It could, but there is none.
-    Failed(PolicyError),
+    Failed {
+        error: PolicyError,
+        /// It was its turn: a new instance failed, or was not ready in time.
+        had_turn: bool,
+    },
 }
 
 impl Generation {
@@ -127,7 +131,10 @@ impl Generation {
                 ..*budget
             };
             let made = Box::pin(self.new_instance(start)).await;
-            lease.instance = Some(made.map_err(|fault| NoLease::Failed(fault.into()))?);
+            lease.instance = Some(made.map_err(|fault| NoLease::Failed {
+                error: fault.into(),
+                had_turn: true,
+            })?);
         }
         Ok(lease)
     }
@@ -145,7 +152,10 @@ impl Generation {
             Ok(Err(Closed)) => Err(NoLease::Closed),
             Err(_) => {
                 let error = queued.too_late(budget.wall, &self.app.stats);
-                Err(NoLease::Failed(error))
+                Err(NoLease::Failed {
+                    error,
+                    had_turn: false,
+                })
             }
         }
     }
@@ -248,7 +258,7 @@ impl Generation {
             warn!(
                 app,
                 generation,
-                limit = ?limits.drain,
+                limit_ms = millis(limits.drain),
                 "plugin generation has calls left after its drain"
             );
         }

@@ -12,6 +12,7 @@ use super::bindings::exports::livehost::app::{
     auth as wit_auth, events, shared_objects as wit_objects,
 };
 use super::bindings::livehost::app::types as wit;
+use super::function::Function;
 use super::instance::{Call, Instance, State};
 use super::optional::{Guests, Indices};
 use crate::policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest};
@@ -221,16 +222,16 @@ pub(super) fn is_heard(event: &Event, optional: &Indices) -> bool {
 }
 
 /// The function of the interface that takes `event`.
-pub(super) fn name_of(event: &Event) -> &'static str {
+pub(super) fn function_of(event: &Event) -> Function {
     match event {
-        Event::Published(_) => "on-published",
-        Event::Ready(_) => "on-ready",
-        Event::Unpublished(..) => "on-unpublished",
-        Event::PlayEnded(..) => "on-play-ended",
-        Event::Disconnected(..) => "on-disconnected",
-        Event::Recorded(..) => "on-recorded",
-        Event::RelayUp(_) => "on-relay-up",
-        Event::RelayFailed(..) => "on-relay-failed",
-        Event::RelayEnded(..) => "on-relay-ended",
+        Event::Published(_) => Function::Published,
+        Event::Ready(_) => Function::Ready,
+        Event::Unpublished(..) => Function::Unpublished,
+        Event::PlayEnded(..) => Function::PlayEnded,
+        Event::Disconnected(..) => Function::Disconnected,
+        Event::Recorded(..) => Function::Recorded,
+        Event::RelayUp(_) => Function::RelayUp,
+        Event::RelayFailed(..) => Function::RelayFailed,
+        Event::RelayEnded(..) => Function::RelayEnded,
     }
 }

@@ -43,9 +43,14 @@ pub(super) struct State {
 }
 
 impl State {
-    /// One line of the plugin, or about it.
+    /// One line of the plugin.
     pub(super) fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
         self.app.log(&self.plugin, level, message, fields);
+    }
+
+    /// One line about what the plugin did.
+    pub(super) fn warn(&self, message: &str) {
+        self.app.warn(&self.plugin, message);
     }
 
     fn begin(&mut self, budget: Budget) {
@@ -82,9 +87,8 @@ pub(super) struct Instance {
 pub(super) struct Budget {
     /// On a CPU.
     pub(super) cpu: Duration,
-    /// In all, from `started` to `deadline`.
+    /// In all, up to `deadline`.
     pub(super) wall: Duration,
-    pub(super) started: Instant,
     /// When the wall time is over.
     pub(super) deadline: Instant,
     /// Some of the wall time went by before there was an instance.
@@ -119,12 +123,10 @@ impl Queued {
 impl Budget {
     /// Starts now.
     pub(super) fn new(cpu: Duration, wall: Duration) -> Self {
-        let started = Instant::now();
         Self {
             cpu,
             wall,
-            started,
-            deadline: started + wall,
+            deadline: Instant::now() + wall,
             queued: None,
         }
     }

@@ -26,20 +26,22 @@ pub struct Limits {
     pub recycle_after_calls: u64,
     /// Keys and values of the application's kv store, in bytes.
     pub kv_bytes: usize,
-    /// Events waiting to be delivered. Ends of streams whose start was queued
+    /// Events waiting to be delivered, and as many again whose function is left
+    /// alone. Ends of streams whose start was queued
     /// are always taken, so the queue may exceed this by the live streams.
     pub event_queue: usize,
     /// Timers of the application.
     pub timers: usize,
     /// How long a replaced generation may finish its running calls.
     pub drain: Duration,
-    /// Log lines a second, the guest's standard output and error included.
+    /// The guest's log lines a second, its standard output and error included.
     pub log_lines_per_second: u32,
     /// What `snapshot` may hand to the next generation, in bytes.
     pub handoff_bytes: usize,
-    /// So many failed calls (traps, exceeded budgets) within
-    /// [`Limits::failure_window`] end the calls to the plugin for a back-off,
-    /// unless more calls than these went well in that time.
+    /// So many failed calls (traps, exceeded budgets) of one function within
+    /// [`Limits::failure_window`] end the calls to it for a back-off: those for
+    /// everybody, or for the one address that they come from; unless more calls
+    /// than these went well in that time.
     pub failures: usize,
     /// See [`Limits::failures`].
     pub failure_window: Duration,

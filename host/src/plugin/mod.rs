@@ -20,6 +20,7 @@ mod doubles;
 mod engine;
 mod error;
 mod events;
+mod function;
 mod generation;
 mod hooks;
 mod imports;
@@ -63,6 +64,8 @@ pub use optional::{OPTIONAL, Optional};
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
 use self::bounds::usable;
+use self::breaker::Caller;
+use self::function::Function;
 use self::serve::Core;
 use crate::outbound;
 use crate::policy::{
@@ -326,7 +329,11 @@ impl Plugin {
             warn!(app = core.app.name, "plugin left calls behind at its end");
         }
         self.save().await;
-        info!(app = core.app.name, counts = %core.counts(), "plugin stats");
+        info!(
+            app = core.app.name,
+            counts = core.counts().field(),
+            "plugin stats"
+        );
     }
 
     /// Waits until its state is on disk; what keeps it from there is logged.
@@ -358,7 +365,14 @@ impl Policy for Plugin {
             return Ok(None);
         }
         let question = hooks::on_authenticate(request.clone());
-        let word = self.core.call("on-authenticate", question).await?;
+        let word = self
+            .core
+            .ask(
+                Function::Authenticate,
+                Caller::of(&request.client),
+                question,
+            )
+            .await?;
         word.map(|word| convert::challenge(&word)).transpose()
     }
 
@@ -368,15 +382,19 @@ impl Policy for Plugin {
         user: &str,
     ) -> Result<Option<Credential>, PolicyError> {
         let question = hooks::on_credential(request.clone(), user.to_owned());
-        let credential = self.core.call("on-credential", question).await?;
+        let credential = self
+            .core
+            .ask(Function::Credential, Caller::of(&request.client), question)
+            .await?;
         credential
             .map(|credential| usable("on-credential", convert::credential(credential)))
             .transpose()
     }
 
     async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        let decision = self.core.call("on-connect", hooks::on_connect(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_connect(request);
+        let decision = self.core.ask(Function::Connect, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-connect", convert::connect_decision(decision)));
         let stats = &self.core.app.stats;
@@ -390,8 +408,9 @@ impl Policy for Plugin {
     }
 
     async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        let decision = self.core.call("on-publish", hooks::on_publish(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_publish(request);
+        let decision = self.core.ask(Function::Publish, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-publish", convert::publish_decision(decision)));
         let stats = &self.core.app.stats;
@@ -404,8 +423,9 @@ impl Policy for Plugin {
     }
 
     async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        let decision = self.core.call("on-play", hooks::on_play(request));
-        let decision = decision.await;
+        let caller = Caller::of(&request.client);
+        let question = hooks::on_play(request);
+        let decision = self.core.ask(Function::Play, caller, question).await;
         let decision =
             decision.and_then(|decision| usable("on-play", convert::play_decision(decision)));
         let stats = &self.core.app.stats;
@@ -428,8 +448,12 @@ impl Policy for Plugin {
     }
 
     async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
+        let caller = Caller::of(&request.client);
         let question = hooks::on_shared_object(request);
-        let ruling = self.core.call("on-shared-object", question).await;
+        let ruling = self
+            .core
+            .ask(Function::SharedObject, caller, question)
+            .await;
         let ruling = ruling.map(Ruling::from);
         let stats = &self.core.app.stats;
         match &ruling {
@@ -445,8 +469,9 @@ impl Policy for Plugin {
         if self.core.serving.load().compiled.optional.calls.is_none() {
             return Err(CallError::Unknown(method));
         }
+        let caller = Caller::of(&who);
         let call = hooks::on_call(who, method.clone(), amf0);
-        let answer = self.core.call("on-call", call).await;
+        let answer = self.core.ask(Function::Call, caller, call).await;
         let stats = &self.core.app.stats;
         match answer {
             Ok(Ok(amf0)) => {

@@ -8,14 +8,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
+use super::function::Function;
 use super::generation::Generation;
 use super::serve::Core;
 use super::{PluginSpec, Reload, StopReason};
@@ -146,9 +148,14 @@ pub(super) fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>,
     let limits = &new.spec.limits;
     core.app.set_limits(limits);
     core.events.set_limit(limits.event_queue);
-    core.breaker.reset(limits.failures, limits.failure_window);
     let new = Arc::new(new.begin());
     core.serving.store(Arc::clone(&new));
+    // Whom they judge is known by its number: what the old one did meanwhile
+    // does not count.
+    let limits = &new.spec.limits;
+    core.breakers
+        .reset(new.number, limits.failures, limits.failure_window);
+    core.events.wake();
     core.app.stats.reloads.add();
     announce(&core.app, &new);
     old.close();
@@ -158,25 +165,61 @@ pub(super) fn swap(core: &Arc<Core>, loader: &mut Loader, old: &Arc<Generation>,
         .spawn(async move { old.retire(StopReason::Reload).await });
 }
 
+/// The young generation that fails, and in which function; the last one that was
+/// reported.
+#[derive(Debug, Default)]
+pub(super) struct Condemned {
+    last: parking_lot::Mutex<Option<(u64, Function)>>,
+    changed: Notify,
+}
+
+impl Condemned {
+    pub(super) fn report(&self, generation: u64, function: Function) {
+        *self.last.lock() = Some((generation, function));
+        self.changed.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_reported(&self) -> bool {
+        self.last.lock().is_some()
+    }
+
+    async fn next(&self) -> (u64, Function) {
+        loop {
+            self.changed.notified().await;
+            if let Some(last) = self.last.lock().take() {
+                return last;
+            }
+        }
+    }
+}
+
 /// Goes back to what served before a generation that keeps failing. Ends only
 /// when dropped.
 pub(super) async fn roll_back_on_demand(core: &Arc<Core>) {
     loop {
-        core.roll_back.notified().await;
+        let (number, function) = core.condemned.next().await;
         let mut loader = core.loader.lock().await;
-        roll_back(core, &mut loader).await;
+        roll_back(core, &mut loader, number, function).await;
     }
 }
 
-async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
+/// Another than `number` may serve by now: it is not the one that failed.
+pub(super) async fn roll_back(
+    core: &Arc<Core>,
+    loader: &mut Loader,
+    number: u64,
+    function: Function,
+) {
     let app = core.app.name.as_str();
+    let function = function.name();
     let failing = core.serving.load_full();
-    let Some((compiled, spec)) = loader.previous.take() else {
-        return;
-    };
-    if core.stopped.load(Ordering::Acquire) {
+    if failing.number != number || core.stopped.load(Ordering::Acquire) {
         return;
     }
+    let Some((compiled, spec)) = loader.previous.clone() else {
+        return;
+    };
     // What is on disk and wanted is what fails, so a file event must not load it
     // again; other content will be tried with the settings that are wanted.
     loader.known_bad = Some((failing.compiled.hash, Arc::clone(&failing.spec)));
@@ -192,17 +235,19 @@ async fn roll_back(core: &Arc<Core>, loader: &mut Loader) {
     };
     match started {
         Ok(generation) => {
-            warn!(
+            error!(
                 app,
                 failing = failing.number,
+                function,
                 generation = number,
-                "plugin rolled back to the version before"
+                "plugin keeps failing and is rolled back to the version before"
             );
             core.app.stats.roll_backs.add();
             swap(core, loader, &failing, generation);
             // Not back again to the one that failed.
             loader.previous = None;
         }
-        Err(fault) => error!(app, error = %fault, "plugin roll-back failed"),
+        Err(fault) => error!(app, failing = failing.number, function, error = %fault,
+            "plugin keeps failing and can't be rolled back"),
     }
 }

@@ -9,25 +9,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use super::PluginSpec;
 use super::application::Application;
-use super::breaker::{Breaker, Open};
+use super::breaker::{Caller, Failing, Open, Ticket};
 use super::engine::Runtime;
-use super::events::EventQueue;
+use super::events::{Due, EventQueue};
+use super::function::{Breakers, Function};
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
 use super::instance::{Budget, Call, Instance, millis};
 use super::pool::Lease;
-use super::reload::Loader;
-use crate::policy::{Event, PolicyError};
+use super::reload::{Condemned, Loader};
+use crate::logging::limited;
+use crate::policy::PolicyError;
 use crate::tally::Counts;
 
 /// How often the counters are logged.
 const REPORT: Duration = Duration::from_secs(60);
+
+/// A timer that may not fire now is not looked at before.
+const SOON: Duration = Duration::from_millis(100);
 
 /// A swap between the look at the serving generation and the lease sends a
 /// call to the next one; so many swaps in a row don't happen.
@@ -41,50 +46,138 @@ pub(super) struct Core {
     /// What an operator wants to serve; after a roll-back something else does.
     pub(super) wanted: ArcSwap<PluginSpec>,
     pub(super) events: EventQueue,
-    pub(super) breaker: Breaker,
+    pub(super) breakers: Breakers,
     pub(super) loader: Arc<Mutex<Loader>>,
-    /// Wakes the task that rolls back.
-    pub(super) roll_back: Notify,
+    /// For the task that rolls back.
+    pub(super) condemned: Condemned,
     pub(super) stopped: AtomicBool,
 }
 
+/// What became of a call that asked a generation for an instance.
+enum Turn {
+    Lease(Lease),
+    /// See [`NoLease::Failed`].
+    Failed {
+        error: PolicyError,
+        had_turn: bool,
+    },
+}
+
 impl Core {
-    /// Calls an export of the serving generation within a decision's budgets.
-    pub(super) async fn call<R: Send>(
+    /// Asks `function` for `caller`, a client, within a decision's budgets.
+    pub(super) async fn ask<R: Send>(
         &self,
-        hook: &'static str,
+        function: Function,
+        caller: Caller,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
-        let mut budget = {
-            let serving = self.serving.load();
-            Budget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
+        let ticket = self.admit(function, caller.clone());
+        let ticket = ticket.inspect_err(|_| self.app.stats.breaker_refused.add())?;
+        let mut budget = self.budget();
+        let (turn, generation) = self.lease(function.name(), &mut budget).await?;
+        let (answer, had_turn) = match turn {
+            Turn::Lease(lease) => (run(lease, function.name(), budget, call).await, true),
+            Turn::Failed { error, had_turn } => (Err(error), had_turn),
         };
-        let ticket = match self.breaker.admit(budget.started.into_std()) {
-            Ok(ticket) => ticket,
-            Err(Open { left, waiting }) => {
-                self.app.stats.breaker_refused.add();
-                let left_ms = millis(left);
-                return Err(PolicyError::LeftAlone { left_ms, waiting });
-            }
-        };
-        let (lease, generation) = self.lease(hook, &mut budget).await?;
-        let answer = match lease {
-            Ok(lease) => run(lease, hook, budget, call).await,
-            Err(error) => Err(error),
-        };
-        match &answer {
-            Ok(_) => ticket.succeeded(budget.started.into_std()),
-            Err(error @ (PolicyError::Trapped { .. } | PolicyError::TimedOut { .. }))
-                // What an old generation does says nothing about its successor.
-                if self.serving.load().number == generation.number =>
-            {
-                if let Some(back_off) = ticket.failed(error.may_be_allowed(), Instant::now().into_std()) {
-                    self.opened(&generation, back_off);
-                }
-            }
-            Err(_) => {}
+        if had_turn {
+            self.judge(function, &caller, ticket, &generation, &answer);
         }
         answer
+    }
+
+    /// Tells `function` something that can wait for an instance.
+    async fn tell(
+        &self,
+        function: Function,
+        caller: Caller,
+        ticket: Option<Ticket<'_>>,
+        call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, ()> + Send,
+    ) -> Result<(), PolicyError> {
+        let hook = function.name();
+        let (turn, generation) = loop {
+            let (turn, generation) = self.lease(hook, &mut self.budget()).await?;
+            if !matches!(
+                &turn,
+                Turn::Failed {
+                    error: PolicyError::Busy { .. },
+                    ..
+                }
+            ) {
+                break (turn, generation);
+            }
+        };
+        let answer = match turn {
+            // However long it has waited.
+            Turn::Lease(lease) => run(lease, hook, self.budget(), call).await,
+            Turn::Failed { error, .. } => Err(error),
+        };
+        if let Some(ticket) = ticket {
+            self.judge(function, &caller, ticket, &generation, &answer);
+        }
+        answer
+    }
+
+    fn budget(&self) -> Budget {
+        let serving = self.serving.load();
+        Budget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
+    }
+
+    fn admit(&self, function: Function, caller: Caller) -> Result<Ticket<'_>, PolicyError> {
+        let now = Instant::now().into_std();
+        let admitted = self.breakers.of(function).admit(caller, now);
+        admitted.map_err(|open| {
+            let Open {
+                left,
+                waiting,
+                alone,
+            } = open;
+            PolicyError::LeftAlone {
+                hook: function.name(),
+                left_ms: millis(left),
+                waiting,
+                alone,
+            }
+        })
+    }
+
+    /// Reports how a call ended to the breaker that let it pass, and acts on what
+    /// comes of it.
+    fn judge<R>(
+        &self,
+        function: Function,
+        caller: &Caller,
+        ticket: Ticket<'_>,
+        generation: &Arc<Generation>,
+        answer: &Result<R, PolicyError>,
+    ) {
+        let now = Instant::now().into_std();
+        let failing = match answer {
+            Ok(_) => {
+                if let Some(was_open) = ticket.succeeded(generation.number, now) {
+                    let (app, function) = (self.app.name.as_str(), function.name());
+                    let open_ms = millis(was_open);
+                    info!(app, function, open_ms, "plugin function answers again");
+                }
+                return;
+            }
+            Err(error @ (PolicyError::Trapped { .. } | PolicyError::TimedOut { .. })) => {
+                let waiting = error.may_be_allowed();
+                Failing::Itself { waiting }
+            }
+            Err(PolicyError::Busy { .. }) => Failing::Late,
+            Err(_) => return,
+        };
+        let verdict = ticket.failed(generation.number, failing, now);
+        if let Some(back_off) = verdict.opened {
+            self.opened(function, generation, back_off);
+        }
+        if let Some(back_off) = verdict.delayed {
+            self.delayed(caller, function, back_off);
+        }
+        let limits = &generation.spec.limits;
+        if verdict.condemned && generation.born.elapsed() < limits.roll_back_within {
+            self.condemned.report(generation.number, function);
+        }
     }
 
     /// An instance of the generation that serves, and that generation.
@@ -92,15 +185,17 @@ impl Core {
         &self,
         hook: &'static str,
         budget: &mut Budget,
-    ) -> Result<(Result<Lease, PolicyError>, Arc<Generation>), PolicyError> {
+    ) -> Result<(Turn, Arc<Generation>), PolicyError> {
         for _ in 0..MAX_SWAPS {
             if self.stopped.load(Ordering::Acquire) {
                 break;
             }
             let generation = self.serving.load_full();
             match generation.lease(hook, budget).await {
-                Ok(lease) => return Ok((Ok(lease), generation)),
-                Err(NoLease::Failed(error)) => return Ok((Err(error), generation)),
+                Ok(lease) => return Ok((Turn::Lease(lease), generation)),
+                Err(NoLease::Failed { error, had_turn }) => {
+                    return Ok((Turn::Failed { error, had_turn }, generation));
+                }
                 // The successor is in place before a generation closes.
                 Err(NoLease::Closed) => {}
             }
@@ -110,7 +205,7 @@ impl Core {
 
     /// The application's counters now.
     pub(super) fn counts(&self) -> Counts {
-        let open = self.breaker.open(Instant::now().into_std()).is_some();
+        let open = self.breakers.open();
         self.app.stats.counts(self.app.http_counts.totals(), open)
     }
 
@@ -122,55 +217,83 @@ impl Core {
             tokio::time::sleep(REPORT).await;
             let counts = self.counts();
             if counts != last {
-                info!(app = self.app.name, %counts, "plugin stats");
+                info!(app = self.app.name, counts = counts.field(), "plugin stats");
             }
             last = counts;
         }
     }
 
-    fn opened(&self, generation: &Generation, back_off: Duration) {
-        let app = self.app.name.as_str();
-        let back_off_ms = back_off.as_millis();
+    fn opened(&self, function: Function, generation: &Generation, back_off: Duration) {
         self.app.stats.breaker_opened.add();
-        let young = generation.born.elapsed() < generation.spec.limits.roll_back_within;
-        warn!(
-            app,
+        error!(
+            app = self.app.name,
             generation = generation.number,
-            back_off_ms,
-            "plugin keeps failing and is not called for a while"
+            function = function.name(),
+            retry_ms = millis(back_off),
+            "plugin function keeps failing and is not called for a while"
         );
-        if young {
-            self.roll_back.notify_one();
+    }
+
+    fn delayed(&self, caller: &Caller, function: Function, back_off: Duration) {
+        let (app, retry_ms) = (self.app.name.as_str(), millis(back_off));
+        let function = function.name();
+        match caller {
+            Caller::Host => {}
+            Caller::Network(address) => {
+                self.app.stats.addresses_delayed.add();
+                limited!(WARN, self.app.admits_warning(), app, function, %address, retry_ms,
+                    "calls for one address keep failing: it has to wait");
+            }
+            Caller::Timer(key) => {
+                self.app.stats.timers_delayed.add();
+                limited!(
+                    WARN,
+                    self.app.admits_warning(),
+                    app,
+                    function,
+                    key = &**key,
+                    retry_ms,
+                    "plugin timer keeps failing and is not called for a while"
+                );
+            }
         }
     }
 
     /// Delivers queued events in order, until the queue is closed and empty.
     pub(super) async fn deliver_events(&self) {
-        while let Some(event) = self.events.next().await {
-            self.while_open().await;
-            self.deliver(event).await;
+        let suspended = |function| {
+            let now = Instant::now().into_std();
+            self.breakers.of(function).suspended(now)
+        };
+        while let Some(due) = self.events.next(suspended).await {
+            self.deliver(due).await;
         }
     }
 
-    /// Waits while the breaker is open: events and timers can wait, clients
-    /// can't.
-    async fn while_open(&self) {
-        while let Some(left) = self.breaker.open(Instant::now().into_std()) {
-            tokio::time::sleep(left).await;
-        }
-    }
-
-    async fn deliver(&self, event: Event) {
+    async fn deliver(
+        &self,
+        Due {
+            event,
+            is_last_call,
+        }: Due,
+    ) {
         if !hooks::is_heard(&event, &self.serving.load().compiled.optional) {
             return;
         }
-        let hook = hooks::name_of(&event);
-        let delivered = self.call(hook, hooks::event(event)).await;
-        match delivered {
+        let function = hooks::function_of(&event);
+        let ticket = match self.admit(function, Caller::Host) {
+            Ok(ticket) => Some(ticket),
+            Err(_) if is_last_call => None,
+            // It was opened since the queue was asked.
+            Err(_) => return self.events.put_back(event),
+        };
+        let told = self.tell(function, Caller::Host, ticket, hooks::event(event));
+        match told.await {
             Ok(()) => self.app.stats.events_delivered.add(),
             Err(error) => {
                 self.app.stats.events_failed.add();
-                warn!(app = self.app.name, %error, "plugin missed an event");
+                limited!(WARN, self.app.admits_warning(), app = self.app.name, %error,
+                    "plugin missed an event");
             }
         }
     }
@@ -179,13 +302,24 @@ impl Core {
     pub(super) async fn fire_timers(&self) {
         loop {
             let key = self.app.timers.next().await;
-            self.while_open().await;
-            let fired = self.call("on-timer", hooks::on_timer(key.clone())).await;
+            let caller = Caller::Timer(key.as_str().into());
+            let ticket = match self.admit(Function::Timer, caller.clone()) {
+                Ok(ticket) => ticket,
+                Err(PolicyError::LeftAlone { left_ms, .. }) => {
+                    let left = Duration::from_millis(left_ms).max(SOON);
+                    self.app.timers.put_back(key, left);
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let call = hooks::on_timer(key.clone());
+            let fired = self.tell(Function::Timer, caller, Some(ticket), call).await;
             match fired {
                 Ok(()) => self.app.stats.timers_fired.add(),
                 Err(error) => {
                     self.app.stats.timers_failed.add();
-                    warn!(app = self.app.name, key, %error, "plugin missed a timer");
+                    limited!(WARN, self.app.admits_warning(), app = self.app.name, key, %error,
+                        "plugin missed a timer");
                 }
             }
         }

@@ -68,10 +68,14 @@ counters! {
         wall_exceeded,
         /// Calls that found no free instance in time.
         pool_exhausted,
-        /// Calls that were not made: the breaker was open.
+        /// Timers that had to wait, for failing again and again.
+        timers_delayed,
+        /// Calls for clients that were not made: their function was left alone.
         breaker_refused,
-        /// How often the breaker opened.
+        /// How often a function was left alone.
         breaker_opened,
+        /// Addresses that had to wait, for calls that failed again and again.
+        addresses_delayed,
         /// Generations that replaced another.
         reloads,
         /// Reloads that failed before the swap.
@@ -100,8 +104,9 @@ counters! {
 }
 
 impl Stats {
-    /// The numbers now, with those of HTTP requests and the breaker's state.
-    pub(super) fn counts(&self, http: outbound::Totals, breaker_open: bool) -> Counts {
+    /// The numbers now, with those of HTTP requests, and how many functions are left
+    /// alone.
+    pub(super) fn counts(&self, http: outbound::Totals, breakers_open: usize) -> Counts {
         let mut counts = self.by_name();
         counts.extend([
             ("http_requests", http.requests),
@@ -109,7 +114,10 @@ impl Stats {
             ("http_over_limit", http.over_limit),
             ("http_timed_out", http.timed_out),
             ("http_failed", http.failed),
-            ("breaker_open", u64::from(breaker_open)),
+            (
+                "breaker_open",
+                u64::try_from(breakers_open).unwrap_or(u64::MAX),
+            ),
         ]);
         counts.into()
     }

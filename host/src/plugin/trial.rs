@@ -292,7 +292,7 @@ impl Trial {
                 Answer::Done
             }
             Question::Event(event) => {
-                let name = hooks::name_of(&event);
+                let name = hooks::function_of(&event).name();
                 self.call(n, name, budget, hooks::event(event)).await?;
                 Answer::Done
             }

@@ -110,6 +110,7 @@ impl Gate {
         let answer = self.policy.on_authenticate(request).await;
         self.settle(
             answer.map(Ok),
+            request.instance.as_deref(),
             || self.on_error.load().connect,
             || Ok(None),
             Err,
@@ -129,6 +130,7 @@ impl Gate {
         let answer = self.policy.on_credential(request, user).await;
         self.settle(
             answer.map(Ok),
+            request.instance.as_deref(),
             || Fallback::Reject,
             || Err(could_not_decide()),
             Err,
@@ -137,9 +139,11 @@ impl Gate {
 
     /// Asks `on-connect`.
     pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
+        let instance = request.instance.clone();
         let answer = self.policy.on_connect(request).await;
         self.settle(
             answer,
+            instance.as_deref(),
             || self.on_error.load().connect,
             || ConnectDecision::Accept(ConnectGrant::default()),
             ConnectDecision::Reject,
@@ -148,9 +152,11 @@ impl Gate {
 
     /// Asks `on-publish`.
     pub async fn publish(&self, request: StreamRequest) -> PublishDecision {
+        let instance = request.instance.clone();
         let answer = self.policy.on_publish(request).await;
         self.settle(
             answer,
+            instance.as_deref(),
             || self.on_error.load().publish,
             || PublishDecision::Accept(PublishGrant::default()),
             PublishDecision::Reject,
@@ -159,9 +165,11 @@ impl Gate {
 
     /// Asks `on-play`.
     pub async fn play(&self, request: StreamRequest) -> PlayDecision {
+        let instance = request.instance.clone();
         let answer = self.policy.on_play(request).await;
         self.settle(
             answer,
+            instance.as_deref(),
             || self.on_error.load().play,
             || PlayDecision::Accept(PlayGrant::default()),
             PlayDecision::Reject,
@@ -188,10 +196,12 @@ impl Gate {
                 (None, _) => Ruling::Allow,
                 (Some(_), Some(fallback)) => Ruling::clone(fallback),
                 (Some(request), None) => {
+                    let instance = request.instance.clone();
                     let answer = self.policy.on_shared_object(request).await;
                     let has_failed = answer.is_err();
                     let ruling = self.settle(
                         answer,
+                        instance.as_deref(),
                         || self.on_error.load().shared_object,
                         || Ruling::Allow,
                         |_| Ruling::Deny,
@@ -228,10 +238,11 @@ impl Gate {
         }
     }
 
-    /// The decision, or the one that stands in for it.
+    /// The decision on a client of `instance`, or the one that stands in for it.
     fn settle<D>(
         &self,
         answer: Result<D, PolicyError>,
+        instance: Option<&str>,
         fallback: impl FnOnce() -> Fallback,
         allow: impl FnOnce() -> D,
         reject: impl FnOnce(Rejection) -> D,
@@ -244,7 +255,8 @@ impl Gate {
             true => fallback(),
             false => Fallback::Reject,
         };
-        limited!(WARN, self.admits_failure(), %error, ?on_error, "no decision from the plugin");
+        limited!(WARN, self.admits_failure(), %error, ?on_error, instance,
+            "no decision from the plugin");
         match on_error {
             Fallback::Allow => allow(),
             Fallback::Reject => reject(could_not_decide()),
@@ -380,8 +392,10 @@ mod tests {
     async fn only_a_plugin_that_waits_in_vain_lets_anybody_in() {
         let hook = "on-shared-object";
         let left_alone = |waiting| PolicyError::LeftAlone {
+            hook,
             left_ms: 1000,
             waiting,
+            alone: false,
         };
         let trapped = PolicyError::Trapped {
             hook,

@@ -109,15 +109,21 @@ pub enum PolicyError {
         /// The pool's size.
         limit: usize,
     },
-    /// The breaker is open.
+    /// The function kept failing, for everybody or for this client's address,
+    /// and is not called for a while.
     #[error(
-        "the plugin is not available: it kept failing and is not called for another {left_ms} ms"
+        "the plugin kept failing in {hook}, which is not called{} for another {left_ms} ms",
+        if *alone { " for this address" } else { "" }
     )]
     LeftAlone {
+        /// The function of the interface that was wanted.
+        hook: &'static str,
         /// For so much longer, in milliseconds.
         left_ms: u64,
         /// Each of its failures was that it waited for too long.
         waiting: bool,
+        /// Only this client's address has to wait.
+        alone: bool,
     },
     /// It answered, but not with what can be done.
     #[error("the plugin's answer to {hook} can't be used: {reason}")]

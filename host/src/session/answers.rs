@@ -1,6 +1,5 @@
 //! What a decision does: grants applied, refusals told.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,22 +121,39 @@ impl ClientSession {
                 self.shared_object_decided(&message, &rulings);
             }
             Answer::Call { name, answer } => {
-                self.answer_call(answer.map_err(|error| {
-                    // The error repeats a name that is not known.
-                    let reason: &dyn Display = match &error {
-                        CallError::Unknown(_) => &"there is no such method",
-                        error => error,
-                    };
-                    limited!(INFO, STRANGERS.admits(), method = name, error = %reason,
-                        "call without a result");
+                let answer = answer.map_err(|error| {
+                    self.tell_call_failed(&name, &error);
                     match error {
                         CallError::Policy(_) => "the server could not answer".to_owned(),
                         told => told.to_string(),
                     }
-                }));
+                });
+                self.answer_call(answer);
             }
         }
         self.deadlines_changed = true;
+    }
+
+    fn tell_call_failed(&self, name: &str, error: &CallError) {
+        match (error, &self.application) {
+            // It failed, whatever the client said.
+            (CallError::Policy(error), Some(application)) => {
+                limited!(WARN, application.gate().admits_failure(), method = name, %error,
+                    "call without a result");
+            }
+            // The error would repeat the name.
+            (CallError::Unknown(_), _) => {
+                limited!(
+                    INFO,
+                    STRANGERS.admits(),
+                    method = name,
+                    error = "there is no such method",
+                    "call without a result"
+                );
+            }
+            _ => limited!(INFO, STRANGERS.admits(), method = name, %error,
+                "call without a result"),
+        }
     }
 
     pub(super) fn refuse_connect(&mut self, rejection: &Rejection, usual: &str) {
@@ -148,6 +164,7 @@ impl ClientSession {
             by = by(rejection),
             code,
             reason = rejection.description,
+            instance = self.instance.as_deref(),
             "connect refused"
         );
         self.machine.reject_connect(code, &rejection.description);
@@ -186,13 +203,18 @@ impl ClientSession {
                 self.application = Some(application);
                 self.instance = instance;
                 self.idle_since = now;
-                info!("connected");
+                info!(instance = self.instance.as_deref(), "connected");
             }
             ConnectDecision::Reject(rejection) => {
                 self.refuse_connect(&rejection, "NetConnection.Connect.Rejected");
             }
             ConnectDecision::Redirect(url) => {
-                limited!(INFO, STRANGERS.admits(), "redirected");
+                limited!(
+                    INFO,
+                    STRANGERS.admits(),
+                    instance = instance.as_deref(),
+                    "redirected"
+                );
                 self.machine.redirect(&url, "Connect to the other server.");
                 self.end = Some(SessionEnd::Refused);
             }

@@ -122,6 +122,7 @@ async fn advance(
                 admitted,
                 user,
                 method = method.as_str(),
+                instance = request.instance.as_deref(),
                 "authentication failed"
             );
             Step::Failed

@@ -335,15 +335,16 @@ impl ClientSession {
         }
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let admitted = || self.application.is_some() || STRANGERS.admits();
+        let instance = self.instance.as_deref();
         if end.is_failure() {
             limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
-                bytes_out, "session ended");
+                bytes_out, instance, "session ended");
         } else if matches!(end, SessionEnd::Unauthenticated) {
             // Each step of a challenge has a connection, and its line already.
             debug!(reason, detail = %end, "session ended");
         } else {
             limited!(INFO, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
-                bytes_out, "session ended");
+                bytes_out, instance, "session ended");
         }
         if let Some(application) = &self.application {
             let gate = application.gate();

@@ -25,7 +25,8 @@ impl ClientSession {
         let patience = drain.saturating_sub(FOR_CLOSING).max(drain / 2);
         self.leave_by = Some(now + patience);
         self.deadlines_changed = true;
-        info!(?patience, "asked the client to connect again");
+        let patience_ms = patience.as_millis();
+        info!(patience_ms, "asked the client to connect again");
         true
     }
 }

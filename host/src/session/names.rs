@@ -154,6 +154,14 @@ impl StreamName {
 }
 
 impl Place {
+    /// `instance/name`, or the name alone.
+    pub(super) fn path(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("{instance}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// A name that a grant puts in the place of the one asked for: below the
     /// same instance, and taken as it is written.
     pub(super) fn granted(instance: Option<&str>, name: &str) -> Result<Self, NameError> {

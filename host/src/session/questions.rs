@@ -63,7 +63,8 @@ impl ClientSession {
         };
         text.tell(&mut request.extra);
         let gate = application.gate().clone();
-        let instance = instance.map(Into::into);
+        let instance: Option<Arc<str>> = instance.map(Into::into);
+        self.instance = instance.clone();
         let challenges = self.shared.challenges.clone();
         let candidate = Candidate {
             request,
@@ -164,7 +165,8 @@ impl ClientSession {
                 return None;
             }
         };
-        let span = info_span!("stream", stream = %parsed.place.name, renamed = field::Empty);
+        let path = parsed.place.path();
+        let span = info_span!("stream", stream = path, renamed = field::Empty);
         let mut text = QuestionText::new();
         let query = text.pairs("query", parsed.query);
         let mode = text.name("mode", &mode);

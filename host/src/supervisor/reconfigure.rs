@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::server::{Server, Unit};
-use super::{build, files};
+use super::{build, files, refusal};
 use crate::config::{Change, Config, ConfigError, Diff};
 use crate::net::{Acceptor, BindError, Binding, Bound, Door, Listener};
 use crate::plugin::{Candidate, StopReason};
@@ -90,6 +90,7 @@ impl Server {
             services: self.services.clone(),
         };
         let bound = self.bind(new, diff)?;
+        let said = |application, error| refusal::in_brief(&self.file, application, error);
         let mut unstarted = Vec::new();
         for (name, change) in &diff.applications {
             let Some(application) = new.applications.get(name) else {
@@ -98,12 +99,14 @@ impl Server {
             match change {
                 Change::Added => {
                     let load = build::load(&self.runtime, &self.shared, name, application);
-                    unstarted.push((name, application, load.await?));
+                    let loaded = load.await.map_err(|error| said(application, error))?;
+                    unstarted.push((name, application, loaded));
                 }
                 Change::Changed { plugin: true, .. } => {
                     let unit = self.units.get(name).context("no such application")?;
                     let spec = build::plugin_spec(name, application);
-                    let candidate = unit.plugin.prepare(spec).await?;
+                    let candidate = unit.plugin.prepare(spec).await;
+                    let candidate = candidate.map_err(|error| said(application, error))?;
                     prepared.changed.push((name.clone(), candidate));
                 }
                 Change::Changed { .. } | Change::Removed => {}

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::stats::Reporter;
-use super::{banner, build, ending};
+use super::{banner, build, ending, refusal};
 use crate::application::Application;
 use crate::chain::tls::Tls;
 use crate::config::Config;
@@ -27,7 +27,7 @@ use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, BindError, Bound, Door, Listener, Stop};
 use crate::outbound::Network;
-use crate::plugin::{Compiler, Plugin, Reload, Runtime, StopReason, Storage, Welcome};
+use crate::plugin::{Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
@@ -111,7 +111,7 @@ impl Server {
         )?;
         // Before the files are read: what becomes of them later is a change.
         let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
-        let units = started(&runtime, &shared, &config).await?;
+        let units = started(&runtime, &shared, &file, &config).await?;
         let addresses: Vec<_> = bound.iter().map(|(bound, _)| bound.address()).collect();
         let welcome = welcome(&runtime, &config, &addresses).await;
         // Late, since the kernel takes clients in from here on.
@@ -281,12 +281,31 @@ impl Server {
         let reloads = plugins
             .filter(|plugin| of_interest(plugin))
             .map(|plugin| async {
-                // Success and failure are logged where they are known best.
-                if let Ok(Reload::Unchanged | Reload::KnownBad) = plugin.reload().await {
-                    debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                // Success and failure are logged where they are known best; only
+                // here is known where settings come from.
+                match plugin.reload().await {
+                    Ok(Reload::Unchanged | Reload::KnownBad) => {
+                        debug!(file = %plugin.file().display(), "file touched, content unchanged");
+                    }
+                    Ok(_) => {}
+                    Err(refused) => self.point_at(&refused),
                 }
             });
         join_all(reloads).await;
+    }
+
+    /// Logs the place of the settings that a plugin's new version refuses.
+    fn point_at(&self, refused: &PluginError) {
+        let application = self.config.applications.get(&refused.app);
+        let place = application
+            .and_then(|application| refusal::place(&self.file, &application.config, refused));
+        if let Some(place) = place {
+            error!(
+                app = refused.app,
+                place = place.brief(),
+                "the new version refuses its settings"
+            );
+        }
     }
 
     /// Stops accepting, tells the clients, waits for them as long as the
@@ -323,7 +342,7 @@ impl Server {
         if drained.is_err() {
             warn!(
                 sessions = self.sessions.len(),
-                ?drain,
+                drain_ms = drain.as_millis(),
                 "the drain limit is over; closing what is left"
             );
         }
@@ -351,11 +370,13 @@ impl Server {
 async fn started(
     runtime: &Arc<Runtime>,
     shared: &Shared,
+    file: &Path,
     config: &Config,
 ) -> anyhow::Result<BTreeMap<String, Unit>> {
     let mut unstarted = Vec::new();
     for (name, application) in &config.applications {
-        let loaded = build::load(runtime, shared, name, application).await?;
+        let loaded = build::load(runtime, shared, name, application).await;
+        let loaded = loaded.map_err(|error| refusal::in_full(file, application, error))?;
         unstarted.push((name, application, loaded));
     }
     let mut units = BTreeMap::new();

@@ -73,9 +73,9 @@ impl Reporter {
         }
         info!(
             tasks = report.tasks,
-            connections = %report.connections,
-            ends = %report.ends,
-            media = %report.media,
+            connections = report.connections.field(),
+            ends = report.ends.field(),
+            media = report.media.field(),
             "server stats"
         );
         self.last = report;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 
 use crate::condition::{self, Condition, Facts};
 use crate::grant::{self, Terms};
@@ -37,8 +36,7 @@ impl Action {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Each is read on its own, so that an error can say which it was.
-    rules: Vec<Value>,
+    rules: Vec<WrittenRule>,
     #[serde(default)]
     default: Default,
 }
@@ -135,9 +133,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    fn read(index: usize, value: Value) -> Result<Self, String> {
-        let written: WrittenRule =
-            serde_json::from_value(value).map_err(|error| format!(": {error}"))?;
+    fn read(index: usize, written: WrittenRule) -> Result<Self, String> {
         let condition =
             Condition::read(written.condition).map_err(|error| format!(".match.{error}"))?;
         let outcome = match written.then {
@@ -186,8 +182,8 @@ impl Rules {
     pub fn read(config: &str) -> Result<Self, String> {
         let config: Config = livehost_sdk::parse_config(config)?;
         let rules = config.rules.into_iter().enumerate();
-        let rules = rules.map(|(index, value)| {
-            Rule::read(index, value).map_err(|error| format!("config: rules[{index}]{error}"))
+        let rules = rules.map(|(index, written)| {
+            Rule::read(index, written).map_err(|error| format!("config: rules[{index}]{error}"))
         });
         Ok(Self {
             rules: rules.collect::<Result<_, _>>()?,

@@ -249,7 +249,7 @@ fn the_log_says_which_rule_it_was_and_no_key() {
 #[test]
 fn mistakes_are_refused_and_named() {
     for (rules, named) in [
-        ("1", "config: invalid type"),
+        ("1", "config: rules: invalid type"),
         (
             r#"[{"then": "alow"}]"#,
             "rules[0]: invalid value: string \"alow\", expected then: \"allow\"",

@@ -72,17 +72,20 @@ impl App for StaticKeys {
         let config: Config = livehost_sdk::parse_config(config)?;
         let wanted = config.is_for_users();
         if wanted && config.users.is_empty() {
-            return Err("\"users\" may publish or play, but `users` lists none".into());
+            return Err("config: users: it lists none, but \"users\" may publish or play".into());
         }
         if !wanted && !config.users.is_empty() {
-            return Err("`users` lists some, but neither publish nor play is \"users\"".into());
+            return Err(
+                "config: users: it lists some, but neither publish nor play is \"users\"".into(),
+            );
         }
-        if config
-            .users
-            .iter()
-            .any(|(name, password)| name.is_empty() || password.is_empty())
-        {
-            return Err("a name or a password in `users` is empty".into());
+        for (name, password) in &config.users {
+            if name.is_empty() {
+                return Err("config: users: a name is empty".into());
+            }
+            if password.is_empty() {
+                return Err(format!("config: users.{name}: the password is empty"));
+            }
         }
         Ok(Self { config })
     }

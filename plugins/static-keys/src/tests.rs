@@ -296,40 +296,56 @@ fn the_duplicate_rule_comes_from_the_configuration() {
 
 #[test]
 fn mistakes_are_refused_and_named() {
-    for (json, named) in [
-        ("{}", "missing field `publish`"),
+    for (json, place, named) in [
+        ("{}", "", "missing field `publish`"),
         (
             r#"{"publish": "opne"}"#,
+            "publish: ",
             "expected \"open\", \"users\", or an object",
         ),
         (
             r#"{"publish": "open", "plays": "open"}"#,
+            "plays: ",
             "unknown field `plays`",
         ),
-        (r#"{"publish": {"key": ["a"]}}"#, "unknown field `key`"),
-        (r#"{"publish": {}}"#, "no key is listed"),
-        (r#"{"publish": {"keys": [""]}}"#, "a key is empty"),
+        (
+            r#"{"publish": {"key": ["a"]}}"#,
+            "publish.key: ",
+            "unknown field `key`",
+        ),
+        (r#"{"publish": {}}"#, "publish: ", "no key is listed"),
+        (
+            r#"{"publish": {"keys": [""]}}"#,
+            "publish: ",
+            "a key is empty",
+        ),
         (
             r#"{"publish": "open", "on_duplicate": "kick"}"#,
+            "on_duplicate: ",
             "`replace`",
         ),
-    ] {
-        let error = refused(json);
-        assert!(error.contains(named), "{json}: {error}");
-        assert!(error.contains("line 1"), "{json}: {error}");
-    }
-    for (json, named) in [
-        (r#"{"publish": "users"}"#, "`users` lists none"),
+        (r#"{"publish": "users"}"#, "users: ", "lists none"),
         (
             r#"{"publish": "open", "users": {"ann": "x"}}"#,
+            "users: ",
             "neither publish nor play",
         ),
         (
             r#"{"publish": "users", "users": {"ann": ""}}"#,
-            "password in `users` is empty",
+            "users.ann: ",
+            "password is empty",
+        ),
+        (
+            r#"{"publish": "users", "users": {"": "x"}}"#,
+            "users: ",
+            "a name is empty",
         ),
     ] {
         let error = refused(json);
         assert!(error.contains(named), "{json}: {error}");
+        assert!(
+            error.starts_with(&format!("config: {place}")),
+            "{json}: {error}"
+        );
     }
 }

@@ -13,6 +13,11 @@ use crate::{Client, ConnId, Recording, StreamInfo};
 
 /// 2026-01-01 00:00 UTC, since 1970.
 const START: Duration = Duration::from_secs(1_767_225_600);
+/// As long as a decision may take in a server that does not say otherwise.
+const DECISION: Duration = Duration::from_secs(3);
+/// Bytes of a key, and of a value.
+const MAX_KEY: usize = 512;
+const MAX_VALUE: usize = 1 << 20;
 /// A timer that repeats does so no faster.
 const MIN_PERIOD: Duration = Duration::from_millis(10);
 
@@ -81,10 +86,12 @@ pub(crate) struct State {
     timers: RefCell<BTreeMap<String, Timer>>,
     streams: RefCell<Vec<StreamInfo>>,
     clients: RefCell<Vec<Client>>,
-    answers: RefCell<VecDeque<Result<Response, HttpError>>>,
+    /// Each with the time that it takes.
+    answers: RefCell<VecDeque<(Duration, Result<Response, HttpError>)>>,
     handler: RefCell<Option<Handler>>,
     requests: RefCell<Vec<Request>>,
     commands: RefCell<Vec<Command>>,
+    control_fails: RefCell<Option<ControlError>>,
     lines: RefCell<Vec<Line>>,
 }
 
@@ -207,16 +214,26 @@ impl MockHost {
 
     /// The answer to the next HTTP request that has none yet.
     pub fn answer_http(&self, status: u16, body: impl Into<Vec<u8>>) {
-        self.0.answers.borrow_mut().push_back(Ok(Response {
+        self.answer_http_after(Duration::ZERO, status, body);
+    }
+
+    /// The same, after this time of the mock's clock. The request fails with
+    /// [`HttpError::Timeout`] if it does not wait so long; without a
+    /// `timeout_ms` it waits for 3 s, as long as a server's decision may take.
+    pub fn answer_http_after(&self, delay: Duration, status: u16, body: impl Into<Vec<u8>>) {
+        let response = Response {
             status,
             headers: Vec::new(),
             body: body.into(),
-        }));
+        };
+        let mut answers = self.0.answers.borrow_mut();
+        answers.push_back((delay, Ok(response)));
     }
 
     /// The next HTTP request that has no answer yet fails.
     pub fn fail_http(&self, error: HttpError) {
-        self.0.answers.borrow_mut().push_back(Err(error));
+        let mut answers = self.0.answers.borrow_mut();
+        answers.push_back((Duration::ZERO, Err(error)));
     }
 
     /// Answers every HTTP request that has no answer yet.
@@ -229,7 +246,13 @@ impl MockHost {
         self.0.requests.take()
     }
 
-    /// The commands since the last call.
+    /// Every command of [`crate::control`] fails from now on; with `None` they
+    /// succeed again.
+    pub fn fail_control(&self, error: Option<ControlError>) {
+        self.0.control_fails.replace(error);
+    }
+
+    /// The commands since the last call, also those that failed.
     pub fn commands(&self) -> Vec<Command> {
         self.0.commands.take()
     }
@@ -269,6 +292,9 @@ impl State {
         ttl_ms: Option<u64>,
     ) -> Result<u64, KvError> {
         self.working()?;
+        if key.len() > MAX_KEY || value.len() > MAX_VALUE {
+            return Err(KvError::TooLarge);
+        }
         let expires = ttl_ms.map(|ttl| self.passed.get() + Duration::from_millis(ttl));
         Ok(self.store(key, value, expires))
     }
@@ -345,8 +371,17 @@ impl State {
     pub(crate) fn http(&self, request: &Request) -> Result<Response, HttpError> {
         self.requests.borrow_mut().push(request.clone());
         let answer = self.answers.borrow_mut().pop_front();
-        if let Some(answer) = answer {
-            return answer;
+        if let Some((delay, answer)) = answer {
+            let patience = match request.timeout_ms {
+                0 => DECISION,
+                own => Duration::from_millis(own.into()),
+            };
+            self.passed.set(self.passed.get() + delay.min(patience));
+            return if delay > patience {
+                Err(HttpError::Timeout)
+            } else {
+                answer
+            };
         }
         match self.handler.borrow_mut().as_mut() {
             Some(handler) => handler(request),
@@ -356,7 +391,7 @@ impl State {
 
     pub(crate) fn command(&self, command: Command) -> Result<(), ControlError> {
         self.commands.borrow_mut().push(command);
-        Ok(())
+        self.control_fails.borrow().map_or(Ok(()), Err)
     }
 
     pub(crate) fn line(&self, level: Level, message: &str, fields: &[(&str, &str)]) {

@@ -19,7 +19,7 @@ use pattern::{PairsWant, Pattern, TextWant};
 
 use crate::config::Report;
 use crate::plugin::{HttpFailure, HttpResponse, KvContents, Question};
-use crate::policy::{Client, StreamInfo};
+use crate::policy::{Client, ControlError, StreamInfo};
 
 /// The cases of one file.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct Case {
     pub(crate) clients: Vec<Client>,
     /// The plugin should refuse its configuration, with this text.
     pub(crate) refused: Option<TextWant>,
+    /// What `on-start` does.
+    pub(crate) on_start: Outside,
     pub(crate) steps: Vec<Step>,
     /// What the state should be in the end.
     pub(crate) kv_after: Option<PairsWant>,
@@ -59,12 +61,25 @@ pub(crate) struct Step {
     pub(crate) title: String,
     pub(crate) action: Action,
     pub(crate) expect: Option<Pattern>,
+    pub(crate) outside: Outside,
+}
+
+/// What should be done to the outside, and how that answers.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
     /// The requests it should make, each with its answer.
     pub(crate) http: Vec<Exchange>,
     /// The commands it should give: exactly these, in this order.
-    pub(crate) control: Option<Vec<Pattern>>,
+    pub(crate) control: Option<Vec<Command>>,
     /// Lines it should write; others may be there.
     pub(crate) log: Vec<Pattern>,
+}
+
+/// A command, and what becomes of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    pub(crate) pattern: Pattern,
+    pub(crate) result: Result<(), ControlError>,
 }
 
 #[derive(Debug)]
@@ -77,15 +92,19 @@ pub(crate) enum Action {
     },
     /// Time passes; timers that become due fire.
     Wait(Duration),
+    /// Time passes until the timer with this key has fired.
+    Timer(String),
     /// A new version replaces this one.
     Reload,
 }
 
 /// An HTTP request, and the answer to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     pub(crate) request: Pattern,
     pub(crate) answer: Result<HttpResponse, HttpFailure>,
+    /// How much time passes before the answer is there.
+    pub(crate) after: Duration,
 }
 
 /// Why there are no cases.

@@ -118,6 +118,7 @@ fn case(fields: &mut Fields<'_, '_>, common: &Common<'_>, line: usize) -> Case {
     let refused = fields.take("refused", "not at all", "the text of the refusal");
     let path = fields.path_of("refused");
     let refused = refused.map(|node| text_want(fields.findings, node, &path));
+    let on_start = fields.section("on_start", "OnStart", step::outside);
     let steps = fields.take("steps", "[]", "what happens, in order");
     let path = fields.path_of("steps");
     let steps = match steps {
@@ -141,6 +142,7 @@ fn case(fields: &mut Fields<'_, '_>, common: &Common<'_>, line: usize) -> Case {
         streams,
         clients,
         refused,
+        on_start,
         steps,
         kv_after: fields
             .take("kv_after", "any", "{\"key\": pattern}")

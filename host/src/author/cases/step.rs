@@ -10,12 +10,15 @@ use super::pattern::{Pattern, TextWant};
 use super::read::{client, entries, items, optional, pairs, pattern, string, text_of};
 use super::shapes::{self, Shape};
 use super::shared_object::shared_object;
-use super::{Action, Exchange, Step};
+use super::{Action, Command, Exchange, Outside, Step};
 use crate::config::node::{self, Node};
 use crate::config::reader::{Fields, Findings, suggest};
 use crate::config::units::parse_duration;
 use crate::plugin::{HttpFailure, HttpResponse, Question};
-use crate::policy::{Client, ConnectRequest, Event, Scalar, StreamRequest};
+use crate::policy::{Client, ConnectRequest, ControlError, Event, Scalar, StreamRequest};
+
+/// No case waits longer.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 const NAMES: &[&str] = &[
     "Connect",
@@ -49,10 +52,15 @@ pub(super) fn step(
     case_client: &Client,
 ) -> Option<Step> {
     let name = match node.shape() {
-        node::Shape::Word("Reload") => return Some(plain(line, "Reload", Action::Reload)),
-        node::Shape::NamedParens("Wait") => {
+        node::Shape::NamedParens("Wait") if node.body().fields().is_none() => {
             let time = wait(findings, node, &path)?;
-            return Some(plain(line, &format!("Wait {time:?}"), Action::Wait(time)));
+            return Some(Step {
+                line,
+                title: format!("Wait {time:?}"),
+                action: Action::Wait(time),
+                expect: None,
+                outside: Outside::default(),
+            });
         }
         node::Shape::NamedParens(name) | node::Shape::Word(name) => Some(name),
         _ => None,
@@ -67,6 +75,15 @@ pub(super) fn step(
     let bare = matches!(node.shape(), node::Shape::Word(_));
     let body = (!bare).then_some(node);
     Some(Fields::read(findings, path, name, body, |fields| {
+        if let Some((title, action)) = plain(fields, name) {
+            return Step {
+                line,
+                title,
+                action,
+                expect: None,
+                outside: outside(fields),
+            };
+        }
         let mut own_client = false;
         let who = match fields.take("client", "the case's client", "(remote: \"...\")") {
             Some(node) => {
@@ -93,23 +110,58 @@ pub(super) fn step(
                 own_client,
             },
             expect,
-            http: exchanges(fields),
-            control: patterns(fields, "control", shapes::CONTROL),
-            log: patterns(fields, "log", shapes::LOG).unwrap_or_default(),
+            outside: outside(fields),
         }
     }))
 }
 
-fn plain(line: usize, title: &str, action: Action) -> Step {
-    Step {
-        line,
-        title: title.to_owned(),
-        action,
-        expect: None,
-        http: Vec::new(),
-        control: None,
-        log: Vec::new(),
+/// A step that asks nothing.
+fn plain(fields: &mut Fields<'_, '_>, name: &str) -> Option<(String, Action)> {
+    Some(match name {
+        "Reload" => ("Reload".to_owned(), Action::Reload),
+        "Wait" => {
+            let time = fields.duration("time", Duration::from_secs(1), Duration::ZERO..=LONGEST);
+            (format!("Wait {time:?}"), Action::Wait(time))
+        }
+        "Timer" => {
+            let key = string(fields, "key", "");
+            (format!("Timer {key:?}"), Action::Timer(key))
+        }
+        _ => return None,
+    })
+}
+
+/// `http`, `control` and `log`.
+pub(super) fn outside(fields: &mut Fields<'_, '_>) -> Outside {
+    Outside {
+        http: exchanges(fields),
+        control: commands(fields),
+        log: patterns(fields, "log", shapes::LOG).unwrap_or_default(),
     }
+}
+
+/// `control: [Disconnect(conn: 7), NotFound(StopStream(name: "cam1"))]`
+fn commands(fields: &mut Fields<'_, '_>) -> Option<Vec<Command>> {
+    let node = fields.take("control", "any", "a list of commands")?;
+    let path = fields.path_of("control");
+    let items = items(fields.findings, node, &path).into_iter();
+    let commands = items.filter_map(|node| {
+        let error = match node.shape() {
+            node::Shape::NamedParens("NotFound") => Some(ControlError::NotFound),
+            node::Shape::NamedParens("Denied") => Some(ControlError::Denied),
+            node::Shape::NamedParens("Busy") => Some(ControlError::Busy),
+            _ => None,
+        };
+        let node = match (&error, node.body().items().as_deref()) {
+            (Some(_), Some([command])) => *command,
+            _ => node,
+        };
+        Some(Command {
+            pattern: pattern(fields.findings, node, &path, shapes::CONTROL)?,
+            result: error.map_or(Ok(()), Err),
+        })
+    });
+    Some(commands.collect())
 }
 
 fn wait(findings: &mut Findings, node: Node<'_>, path: &str) -> Option<Duration> {
@@ -119,7 +171,11 @@ fn wait(findings: &mut Findings, node: Node<'_>, path: &str) -> Option<Duration>
     };
     let time = text.and_then(|text| parse_duration(&text).ok());
     if time.is_none() {
-        findings.expected(node, path, "a duration, like Wait(\"10 s\")");
+        findings.expected(
+            node,
+            path,
+            "a duration, like Wait(\"10 s\") or Wait(time: \"10 s\", http: [])",
+        );
     }
     time
 }
@@ -187,7 +243,6 @@ fn question(
             Question::SharedObject(shared_object(fields, app, who)),
             shapes::SHARED_OBJECT,
         ),
-        "Timer" => (Question::Timer(string(fields, "key", "")), &[]),
         event => (Question::Event(event::read(fields, event, app, who)), &[]),
     }
 }
@@ -324,12 +379,17 @@ fn exchange(fields: &mut Fields<'_, '_>) -> Exchange {
         Some(node) => self::answer(fields.findings, node, path),
         None => Ok(response(200)),
     };
+    let after = fields.duration("after", Duration::ZERO, Duration::ZERO..=LONGEST);
     let shape = shapes::HTTP_REQUEST;
     let request = Pattern {
         variant: shape.name,
         fields: super::read::wants(fields, shape.fields),
     };
-    Exchange { request, answer }
+    Exchange {
+        request,
+        answer,
+        after,
+    }
 }
 
 fn response(status: u16) -> HttpResponse {

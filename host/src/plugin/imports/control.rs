@@ -11,7 +11,6 @@ use crate::plugin::bindings::livehost::app::control::{ControlError, Host};
 use crate::plugin::bindings::livehost::app::types::{ConnId, Recording};
 use crate::plugin::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
 use crate::plugin::convert::{reason, recording};
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 use crate::policy::{self, MediaControl};
 
@@ -65,7 +64,7 @@ impl Host for State {
     fn start_record(&mut self, name: String, spec: Recording) -> Result<(), ControlError> {
         named(&name)?;
         let spec = recording(spec).map_err(|error| {
-            self.log(Level::Warn, &format!("no recording: {error}"), &[]);
+            self.warn(&format!("no recording: {error}"));
             ControlError::Denied
         })?;
         self.wish(
@@ -111,7 +110,7 @@ impl Host for State {
                 "data was not sent: expected at most {MAX_WORD} bytes of handler and {MAX_DATA} \
                  of amf0, found {handler} and {amf0}"
             );
-            self.log(Level::Warn, &message, &[]);
+            self.warn(&message);
             return Err(ControlError::Denied);
         }
         self.command(|control, app| control.send_data(app, &name, &handler, &amf0))

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::outbound::{self, MAX_REQUEST_BODY};
 use crate::plugin::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
 use crate::plugin::doubles;
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 
 /// No method of HTTP has a longer name, in bytes.
@@ -28,13 +27,17 @@ impl Host for State {
                 limit: MAX_REQUEST_BODY,
             }),
             Ok(request) => match &self.app.doubles.http {
-                Some(double) => doubles::answered(&**double, request, &req.body),
+                Some(double) => {
+                    let own = Duration::from_millis(req.timeout_ms.into());
+                    let own = (!own.is_zero()).then_some(own);
+                    doubles::answered(&**double, request, &req.body, own)
+                }
                 None => self.http.send(request, ready(Ok(req.body.into()))).await,
             },
             Err(error) => Err(error),
         };
         let answer = answer.inspect_err(|error| {
-            self.log(Level::Warn, &failure(error), &[]);
+            self.warn(&failure(error));
         })?;
         let (head, body) = answer.into_parts();
         Ok(Response {

@@ -58,7 +58,7 @@ impl Log {
             }
             Admitted::After(0) => {}
             Admitted::After(suppressed) => {
-                warn!(app, plugin, "suppressed {suppressed} lines of the plugin");
+                warn!(app, plugin, suppressed, "the plugin wrote too many lines");
             }
         }
         let text = text(message, fields);

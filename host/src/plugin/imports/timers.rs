@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 
 use crate::plugin::Clock;
 use crate::plugin::bindings::livehost::app::timers::Host;
-use crate::plugin::imports::log::Level;
 use crate::plugin::instance::State;
 
 /// Bytes of a key.
@@ -78,6 +77,12 @@ impl Timers {
         f(&mut self.queue.lock())
     }
 
+    /// A timer that [`Timers::next`] gave did not fire: it is due again after
+    /// `delay`, unless it was set anew meanwhile.
+    pub(crate) fn put_back(&self, key: String, delay: Duration) {
+        self.with(|queue| queue.put_back(key, delay, self.clock.instant()));
+    }
+
     /// Waits until a timer is due. One task calls this.
     pub(crate) async fn next(&self) -> String {
         loop {
@@ -106,7 +111,7 @@ impl Host for State {
             Ok(()) => timers.changed.notify_one(),
             Err(reason) => {
                 self.app.stats.timers_refused.add();
-                self.log(Level::Warn, &reason, &[]);
+                self.warn(&reason);
             }
         }
     }
@@ -183,6 +188,19 @@ impl Queue {
         let at = (now + delay.min(MAX_DELAY), self.sequence);
         self.order.insert(at, key.clone());
         self.timers.insert(key, Timer { at, every });
+    }
+
+    /// One that does not repeat is none any more by now; one that does has been
+    /// set already, for too early.
+    fn put_back(&mut self, key: String, delay: Duration, now: Instant) {
+        let (every, at) = match self.timers.get(&key) {
+            Some(timer) => (timer.every, timer.at.0),
+            None => (None, now),
+        };
+        if at < now + delay {
+            self.cancel(&key);
+            self.insert(key, delay, every, now);
+        }
     }
 
     fn cancel(&mut self, key: &str) {
@@ -268,6 +286,30 @@ mod tests {
             .unwrap();
         assert_eq!(queue.pop_due(now), due("a"));
         assert_eq!(queue.pop_due(now), Next::At(now + MIN_PERIOD));
+    }
+
+    #[test]
+    fn a_timer_that_may_not_fire_is_due_later() {
+        let (mut queue, now) = queue();
+        queue.set("once".into(), SECOND, None, now).unwrap();
+        queue
+            .set("often".into(), 2 * SECOND, Some(SECOND), now)
+            .unwrap();
+        let mut now = now + 2 * SECOND;
+        for key in ["once", "often"] {
+            assert_eq!(queue.pop_due(now), due(key));
+            queue.put_back(key.into(), 5 * SECOND, now);
+        }
+        assert_eq!(queue.pop_due(now), Next::At(now + 5 * SECOND));
+        now += 5 * SECOND;
+        assert_eq!(queue.pop_due(now), due("once"));
+        // It was set again, for later: that is kept.
+        queue.set("once".into(), 9 * SECOND, None, now).unwrap();
+        queue.put_back("once".into(), SECOND, now);
+        assert_eq!(queue.pop_due(now), due("often"));
+        assert_eq!(queue.pop_due(now), Next::At(now + SECOND), "it repeats");
+        queue.cancel("often");
+        assert_eq!(queue.pop_due(now), Next::At(now + 9 * SECOND));
     }
 
     #[test]

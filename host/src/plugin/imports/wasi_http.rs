@@ -22,7 +22,6 @@ use wasmtime_wasi_http::{
 };
 
 use super::http::failure;
-use super::log::Level;
 use crate::outbound::{self, Client, MAX_REQUEST_BODY};
 use crate::plugin::application::Application;
 use crate::plugin::doubles;
@@ -93,6 +92,7 @@ impl WasiHttpHooks for Outgoing {
         _: Worker,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let (head, body) = request.into_parts();
+        let timeout = options.and_then(|options| options.first_byte_timeout);
         // Redirects are the guest's: each is a request of its own here.
         let request = outbound::Request {
             method: head.method,
@@ -108,7 +108,7 @@ impl WasiHttpHooks for Outgoing {
             let answer = match &app.doubles.http {
                 Some(double) => collected(body)
                     .await
-                    .and_then(|body| doubles::answered(&**double, request, &body)),
+                    .and_then(|body| doubles::answered(&**double, request, &body, timeout)),
                 None => client.send(request, collected(body)).await,
             };
             let answer = answer.and_then(|answer| held(answer, unread));
@@ -118,7 +118,7 @@ impl WasiHttpHooks for Outgoing {
                     Ok((answer, done))
                 }
                 Err(error) => {
-                    app.log(&plugin, Level::Warn, &failure(&error), &[]);
+                    app.warn(&plugin, &failure(&error));
                     Err(wasi_error(error))
                 }
             }

@@ -175,12 +175,16 @@ async fn a_loop_that_meets_the_wall_deadline_computes_and_does_not_wait() {
 #[tokio::test]
 async fn a_plugin_that_waits_in_vain_is_left_alone_for_that() {
     let fixture = Fixture::probe_within("sleep-on-connect", tight()).await;
-    let connect = || fixture.connect(&[]);
-    let waiting = tokio::join!(connect(), connect(), connect(), connect(), connect());
-    for result in [waiting.0, waiting.1, waiting.2, waiting.3, waiting.4] {
+    let connect = |address: u8| {
+        let mut request = connect(&[]);
+        request.client.remote = format!("198.51.100.{address}:50000");
+        fixture.plugin.on_connect(request)
+    };
+    let waiting = (0..5).map(connect);
+    for result in futures_util::future::join_all(waiting).await {
         assert!(result.unwrap_err().may_be_allowed());
     }
-    let error = connect().await.unwrap_err();
+    let error = connect(9).await.unwrap_err();
     let left_alone = matches!(error, PolicyError::LeftAlone { waiting: true, .. });
     assert!(left_alone && error.may_be_allowed(), "{error}");
 }
@@ -309,8 +313,8 @@ async fn a_client_that_leaves_frees_its_instance() {
 #[tokio::test]
 async fn a_plugin_that_keeps_failing_is_left_alone_for_a_while() {
     let fixture = Fixture::probe("panic-on-connect").await;
-    for _ in 0..5 {
-        trap_of(&fixture.connect(&[]).await.unwrap_err());
+    for error in fixture.connect_from_all("panic-on-connect", 5).await {
+        trap_of(&error);
     }
     let error = fixture.connect(&[]).await.unwrap_err();
     let by_traps = |error: &PolicyError| {

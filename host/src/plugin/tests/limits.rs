@@ -174,13 +174,12 @@ async fn breaker() {
         ..Limits::default()
     })
     .await;
-    for _ in 0..2 {
-        pair.fails("panic-on-connect").await;
-    }
+    pair.hit.connect_from_all("panic-on-connect", 3).await;
     let message = pair.fails("accept").await;
-    says(&message, &["kept failing", "not called for another"]);
+    let parts = ["kept failing in on-connect", "not called for another"];
+    says(&message, &parts);
     assert_eq!(pair.hit.plugin.stats().get("breaker_open"), 1);
-    pair.counted(&[("traps", 2), ("breaker_opened", 1), ("breaker_refused", 1)])
+    pair.counted(&[("traps", 3), ("breaker_opened", 1), ("breaker_refused", 1)])
         .await;
 }
 
@@ -373,7 +372,7 @@ async fn drain() {
         .media
         .wait_for("stop StopReason::Reload 000000", 1)
         .await;
-    let parts = ["WARN", "app=\"live\"", "generation=1", "limit=100ms"];
+    let parts = ["WARN", "app=\"live\"", "generation=1", "limit_ms=100"];
     log.one("calls left after its drain", &parts);
     // The call under way has its own deadline.
     assert!(!stuck.is_finished());

@@ -6,6 +6,7 @@ mod broken;
 mod candidate;
 mod check;
 mod compat;
+mod contain;
 mod decide;
 mod escape;
 mod failures;
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::policy::{ConnId, ControlError, Recording, StreamInfo};
+use crate::policy::{ConnId, ControlError, Recording, SessionEnd, StreamInfo};
 
 /// For what must happen, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
@@ -185,6 +186,17 @@ impl Fixture {
 
     async fn connect(&self, query: &[(&str, &str)]) -> Result<ConnectDecision, PolicyError> {
         self.plugin.on_connect(connect(query)).await
+    }
+
+    /// Asks for a client of each address so often, in `mode`.
+    async fn connect_from_all(&self, mode: &str, times: usize) -> Vec<PolicyError> {
+        let mut errors = Vec::new();
+        for n in 0..times {
+            let mut request = connect(&[("mode", mode)]);
+            request.client.remote = format!("198.51.100.{}:50000", n % 200);
+            errors.extend(self.plugin.on_connect(request).await.err());
+        }
+        errors
     }
 
     /// The version that answers a connect.

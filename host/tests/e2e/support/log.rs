@@ -37,10 +37,7 @@ impl Entry {
     /// A field of the event, of its span, or of the spans around that.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let spans = self.value.get("spans").and_then(Value::as_array);
-        let inner = self.value.get("span");
-        let places = std::iter::once(&self.value)
-            .chain(inner)
-            .chain(spans.into_iter().flatten().rev());
+        let places = std::iter::once(&self.value).chain(spans.into_iter().flatten().rev());
         places
             .filter_map(|place| place.get(name))
             .map(|value| match value {

@@ -35,6 +35,35 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "kv-delete" => kv::delete(word(0))
             .map(|()| "deleted".into())
             .map_err(debug),
+        // Without the version, which differs from run to run.
+        "kv-value" => match kv::get(word(0)).map_err(debug)? {
+            Some(entry) => Ok(String::from_utf8_lossy(&entry.value).into_owned()),
+            None => Ok("none".into()),
+        },
+        "kv-put" => kept(kv::set(word(0), word(1).as_bytes(), ttl(2))),
+        // A key, or a value, of so many bytes.
+        "kv-key" => kept(kv::set(&"k".repeat(number(0) as usize), b"", None)),
+        "kv-long" => kept(kv::set(word(0), &vec![7; number(1) as usize], None)),
+        // Whether versions grow, also past a deletion.
+        "kv-newer" => {
+            let first = kv::set(word(0), b"1", None).map_err(debug)?;
+            let second = kv::set(word(0), b"2", None).map_err(debug)?;
+            kv::delete(word(0)).map_err(debug)?;
+            let third = kv::set(word(0), b"3", None).map_err(debug)?;
+            Ok((first < second && second < third).to_string())
+        }
+        // Swaps what is there; with a version that is stale meanwhile.
+        "kv-swap" => {
+            let version = version(word(0))?;
+            let swapped = kv::cas(word(0), word(1).as_bytes(), version, None);
+            swapped.map(|swapped| swapped.to_string()).map_err(debug)
+        }
+        "kv-stale" => {
+            let version = version(word(0))?;
+            kv::set(word(0), b"newer", None).map_err(debug)?;
+            let swapped = kv::cas(word(0), b"stale", version, None);
+            swapped.map(|swapped| swapped.to_string()).map_err(debug)
+        }
         "timer-set" => {
             timers::set(word(0), number(1), ttl(2));
             Ok("set".into())
@@ -50,6 +79,9 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             let found = registry::get(&name).is_some() || !registry::find(&name, 10).is_empty();
             let stopped = control::stop_stream(&name, "asked to").is_ok();
             Ok(format!("{found} {} {stopped}", registry::count(&name)))
+        }
+        "registry-bytes" => {
+            Ok(registry::get(word(0)).map_or("none".into(), |info| info.bytes_in.to_string()))
         }
         "registry-count" => Ok(registry::count(word(0)).to_string()),
         "registry-find" => Ok(registry::find(word(0), 10)
@@ -143,6 +175,16 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "panic" => panic!("asked to panic in a call"),
         _ => Err("unknown".into()),
     }
+}
+
+fn kept(set: Result<u64, kv::KvError>) -> Result<String, String> {
+    set.map(|_| "kept".into()).map_err(debug)
+}
+
+/// 0 without a value.
+fn version(key: &str) -> Result<u64, String> {
+    let entry = kv::get(key).map_err(debug)?;
+    Ok(entry.map_or(0, |entry| entry.version))
 }
 
 fn debug(error: impl std::fmt::Debug) -> String {

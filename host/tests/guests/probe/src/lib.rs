@@ -7,8 +7,10 @@
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
-//! `ask-on-start`, `refuse-trial`, `publish-no-trial` and `record`, and
-//! `do`, which answers a connect with what the command of `do=...&args=...` returned.
+//! `ask-on-start`, `refuse-trial`, `publish-no-trial` and `record`,
+//! `tell`, which answers with a field of the question (`of=...`), `limited` and
+//! `impatient`, which grant little time, `do`, which answers a connect with what the command of `do=...&args=...` returned.
+//! A timer whose key is `do:COMMAND~ARG~ARG` runs that command, too.
 //!
 //! The bytes behind `MARKER` are the version: tests patch the digits in the
 //! compiled file and so get a new version without a compiler.
@@ -62,12 +64,48 @@ fn tell(line: &str) {
     let _ = control::send_data("probe", "tell", line.as_bytes());
 }
 
-/// Misbehaves when `mode` is `<fault>-on-<hook>`.
+fn log_codecs(when: &str, info: &StreamInfo) {
+    let none = || "none".to_owned();
+    let video = info.video.clone().unwrap_or_else(none);
+    let audio = info.audio.clone().unwrap_or_else(none);
+    log::info(format!("{when}: {video} and {audio}"));
+}
+
+/// One field of a question.
+fn told_of_connect(req: &ConnectRequest, field: &str) -> String {
+    match field {
+        "app" => format!("{} {:?}", req.app, req.instance),
+        "local" => req.local.clone(),
+        "client" => format!("{} {}", req.client.protocol, req.client.remote),
+        "tc-url" => req.tc_url.clone(),
+        "flash-ver" => req.flash_ver.clone(),
+        "query" => format!("{:?}", req.query),
+        "props" => format!("{:?}", req.props),
+        _ => format!("{:?}", req.extra),
+    }
+}
+
+fn told_of_stream(req: &StreamRequest) -> String {
+    format!(
+        "{} as {} by {} at {:?} in {:?} of {}, {:?}",
+        req.name,
+        req.raw_name,
+        req.mode,
+        req.start_seconds,
+        req.instance,
+        req.app,
+        req.client.attrs
+    )
+}
+
+/// Misbehaves when `mode` is `<fault>-on-<hook>`; `any` stands for everything
+/// that is called while it serves.
 fn misbehave(mode: &str, hook: &str) {
+    const LIFE: [&str; 5] = ["configure", "start", "snapshot", "stop", "need"];
     let Some((fault, at)) = mode.split_once("-on-") else {
         return;
     };
-    if at != hook {
+    if at != hook && (at != "any" || LIFE.contains(&hook)) {
         return;
     }
     match fault {
@@ -138,9 +176,15 @@ impl App for Probe {
             let name = who.tls_name.as_deref().unwrap_or("-");
             return Rejection::new(format!("{} {name} {}", who.protocol, who.remote)).into();
         }
+        if mode == "tell" {
+            return deny(told_of_connect(req, req.param("of").unwrap_or_default()));
+        }
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
             None if mode == "refuse-trial" && req.is_trial() => deny("a trial"),
+            None if mode == "limited" => livehost_sdk::ConnectGrant::default()
+                .max_duration(Duration::from_secs(1))
+                .into(),
             None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
             None if mode == "attrs" => {
                 let bytes = req.param("bytes").unwrap_or_default().parse();
@@ -164,6 +208,7 @@ impl App for Probe {
             Some(rejection) => rejection.into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "record" => PublishGrant::default().record("flv", "a").into(),
+            None if mode == "tell" => deny(told_of_stream(req)),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
@@ -176,6 +221,10 @@ impl App for Probe {
         misbehave(mode, "play");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "tell" => deny(told_of_stream(req)),
+            None if mode == "impatient" => livehost_sdk::PlayGrant::default()
+                .wait(Duration::from_millis(50))
+                .into(),
             None if mode == "no-play" => deny("asked not to play"),
             None => accept(),
         }
@@ -216,32 +265,47 @@ impl App for Probe {
 
     fn on_timer(&self, key: &str) {
         misbehave(&self.mode, "timer");
+        if let Some(command) = key.strip_prefix("do:") {
+            let (method, args) = command.split_once('~').unwrap_or((command, ""));
+            let done = commands::run(method, &args.replace('~', " "));
+            tell(&format!(
+                "{command} = {}",
+                done.unwrap_or_else(|error| error)
+            ));
+        }
         tell(&format!("timer {key}"));
         let _ = kv::incr(&format!("timer:{key}"), 1, None);
     }
 
     fn on_published(&self, info: &StreamInfo) {
         misbehave(&self.mode, "published");
+        log_codecs("published", info);
         tell(&format!("event published {}", info.name));
     }
 
     fn on_ready(&self, info: &StreamInfo) {
+        misbehave(&self.mode, "ready");
+        log_codecs("ready", info);
         tell(&format!("event ready {}", info.name));
     }
 
     fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
+        misbehave(&self.mode, "unpublished");
         tell(&format!("event unpublished {} {}", info.name, end.reason));
     }
 
     fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {
+        misbehave(&self.mode, "play-ended");
         tell(&format!("event play-ended {} {}", req.name, end.reason));
     }
 
     fn on_disconnected(&self, who: &Client, end: &SessionEnd) {
+        misbehave(&self.mode, "disconnected");
         tell(&format!("event disconnected {} {}", who.conn, end.reason));
     }
 
     fn on_call(&self, _who: &Client, method: &str, amf0: &[u8]) -> Result<Vec<u8>, String> {
+        misbehave(&self.mode, "call");
         match method {
             "echo" => return Ok(amf0.to_vec()),
             "refuse" => return Err("not for you".into()),
@@ -263,7 +327,8 @@ impl Authenticate for Probe {
         self.mode == "log-in"
     }
 
-    fn on_authenticate(&self, _: &ConnectRequest) -> Option<Challenge> {
+    fn on_authenticate(&self, req: &ConnectRequest) -> Option<Challenge> {
+        misbehave(self.mode(req.param("mode")), "authenticate");
         self.mode.contains("log").then_some(Challenge::Adobe)
     }
 
@@ -296,6 +361,7 @@ impl Relays for Probe {
     }
 
     fn on_relay_ended(&self, relay: &Relay, reason: &str) {
+        misbehave(&self.mode, "relay-ended");
         tell(&format!("event relay-ended {} {reason}", told(relay)));
     }
 }
@@ -314,6 +380,7 @@ fn told(relay: &Relay) -> String {
 /// Everything is allowed but what its name asks for.
 impl ShareObjects for Probe {
     fn on_shared_object(&self, req: &ObjectRequest) -> ObjectDecision {
+        misbehave(&self.mode, "shared-object");
         match &req.operation {
             Operation::Connect => ObjectDecision::when(req.name != "closed"),
             Operation::Set(Property { name, amf0 }) => match name.as_str() {
