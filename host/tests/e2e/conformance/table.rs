@@ -265,7 +265,9 @@ fn every_test_of_the_table_is_there() {
         }
         let known = ["same", "cases", "-"].contains(&doubles.as_str());
         assert!(known, "doubles {doubles:?} of {row}");
-        let runs_the_script = tests.iter().any(|test| test.contains("conformance/values.rs::"));
+        let runs_the_script = tests
+            .iter()
+            .any(|test| test.contains("conformance/values.rs::"));
         assert_eq!(doubles == "same", runs_the_script, "{row}");
     }
     let not_yet: Vec<String> = not_yet.into_iter().collect();
