@@ -64,8 +64,13 @@ impl Server {
         self.watch();
         match self.prepare(&new, &diff).await {
             Ok(prepared) => self.apply(new, &diff, prepared),
-            Err(error) => error!(file = %self.file.display(), error = format!("{error:#}"),
-                "configuration refused; the old one stays in force"),
+            Err(error) => {
+                error!(file = %self.file.display(), error = format!("{error:#}"),
+                    "configuration refused; the old one stays in force");
+                for line in refusal::lines(&error) {
+                    error!("{line}");
+                }
+            }
         }
     }
 

@@ -303,6 +303,9 @@ impl Server {
                 place = place.brief(),
                 "the new version refuses its settings"
             );
+            for line in place.lines() {
+                error!("{line}");
+            }
         }
     }
 
