@@ -295,7 +295,7 @@ impl StreamRequest {
         first(&self.query, key)
     }
 
-    /// No client asks: `host check` tries the plugin.
+    /// No client publishes: `host check` tries the plugin.
     pub fn is_trial(&self) -> bool {
         first(&self.extra, "trial").is_some()
     }
