@@ -20,6 +20,7 @@ use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
 use super::engine::Runtime;
 use super::error::Fault;
+use super::imports::control::Orders;
 use super::imports::log::Level;
 use super::imports::wasi_http::WasiHttp;
 use super::optional::Guests;
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     /// When the running call's requests must have their answers.
     pub(super) answer_by: Instant,
+    /// What the running call has ordered.
+    pub(super) orders: Orders,
     /// The plugin's name in the log.
     plugin: Arc<str>,
     memory: MemoryLimit,
@@ -170,6 +173,7 @@ impl Instance {
             http: Arc::clone(http),
             wasi_http: WasiHttp::new(app, &plugin, http),
             answer_by: budget.answer_by(),
+            orders: Orders::default(),
             plugin,
             memory: MemoryLimit::new(spec.limits.memory_bytes),
             table,
@@ -248,6 +252,8 @@ impl Instance {
         };
         let answer = tokio::time::timeout_at(budget.deadline, metered).await;
         drop(running);
+        let succeeded = matches!(answer, Ok(Ok(_)));
+        self.store.data_mut().carry_out(hook, succeeded);
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {

@@ -26,6 +26,7 @@ mod enhanced;
 mod expanding;
 mod garbage;
 mod http;
+mod interface;
 mod joining;
 mod languages;
 mod lifecycle;

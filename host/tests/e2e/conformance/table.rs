@@ -28,11 +28,8 @@ const SDK: [&str; 16] = [
 ];
 
 /// What is promised and not there yet, each once.
-const NOT_YET: [&str; 4] = [
-    "clients: Up to `limit` accepted connections, oldest first.",
-    "control: Commands to the media plane: queued, applied after the hook returns.",
+const NOT_YET: [&str; 1] = [
     "record: Not available yet: the stream is let in and not recorded, the server's log says so, and `host check` refuses a policy that grants it to everybody.",
-    "registry.clients: Those that on-connect accepted and that are still there, oldest first.",
 ];
 
 fn text_of(path: &str) -> String {
