@@ -9,7 +9,7 @@
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
-//! `ask-on-start`, `refuse-trial` and `publish-no-trial`,
+//! `ask-on-start`, `refuse-trial`, `publish-no-trial` and `record`,
 //! `tell`, which answers with a field of the question (`of=...`), `limited` and
 //! `impatient`, which grant little time, `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //! A timer whose key is `do:COMMAND~ARG~ARG` runs that command, too.
