@@ -64,8 +64,14 @@ impl Server {
         self.watch();
         match self.prepare(&new, &diff).await {
             Ok(prepared) => self.apply(new, &diff, prepared),
-            Err(error) => error!(file = %self.file.display(), error = format!("{error:#}"),
-                "configuration refused; the old one stays in force"),
+            Err(error) => {
+                error!(file = %self.file.display(), error = format!("{error:#}"),
+                    "configuration refused; the old one stays in force");
+                let refused = error.downcast_ref::<refusal::Refused>();
+                for line in refused.iter().flat_map(|refused| &refused.lines) {
+                    error!("{line}");
+                }
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! A plugin that refuses its settings, shown at their place in the file.
 //!
 //! Flows in: why a plugin can't serve. Flows out: the same for a terminal, with
-//! the lines of the file, or for the log, without them: they may hold keys.
+//! the lines of the file, or for the log, where texts in them are masked: they may
+//! be keys.
 
 use std::path::Path;
 
@@ -17,14 +18,26 @@ pub(super) fn in_full(file: &Path, application: &Application, error: PluginError
     }
 }
 
-/// For the log.
+/// For the log: a line, and those that follow it.
+#[derive(Debug, thiserror::Error)]
+#[error("{brief}")]
+pub(super) struct Refused {
+    brief: String,
+    pub(super) lines: Vec<String>,
+}
+
+/// For the log, as a [`Refused`].
 pub(super) fn in_brief(
     file: &Path,
     application: &Application,
     error: PluginError,
 ) -> anyhow::Error {
     match place(file, &application.config, &error) {
-        Some(place) => anyhow::anyhow!("{}: {}", head(&error), place.brief()),
+        Some(place) => Refused {
+            brief: format!("{}: {}", head(&error), place.brief()),
+            lines: place.lines(),
+        }
+        .into(),
         None => error.into(),
     }
 }

@@ -305,6 +305,9 @@ impl Server {
                 place = place.brief(),
                 "the new version refuses its settings"
             );
+            for line in place.lines() {
+                error!("{line}");
+            }
         }
     }
 

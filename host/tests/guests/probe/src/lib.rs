@@ -207,8 +207,8 @@ impl App for Probe {
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
-            None if mode == "record" => PublishGrant::default().record("flv", "a").into(),
             None if mode == "tell" => deny(told_of_stream(req)),
+            None if mode == "record" => PublishGrant::default().record("flv", "cam.flv").into(),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
