@@ -60,6 +60,7 @@ const SDK: &[File] = sdk![
     "testing.rs",
     "testing/host.rs",
     "testing/requests.rs",
+    "testing/session.rs",
     "timers.rs",
 ];
 

@@ -3,12 +3,15 @@
 //! Flows in: the file, and a refusal of `configure` that begins with the path
 //! of a field (`users.viewer: ...`, as the SDK says it). Flows out: a report
 //! like those of the file's own problems. The plugin got JSON: where that was
-//! made of is found again by the names along the path.
+//! made of is found again by the names along the path. A place in that JSON, as
+//! serde_json says it, is such a path, too.
 
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+
+use serde::Deserialize as _;
 
 use super::error::{ConfigError, Problem, Report};
 use super::json::to_json;
@@ -35,6 +38,8 @@ fn find(text: &str, app: &str, json: &str, refusal: &str) -> Option<Problem> {
     // The prefix that the SDK has.
     let refusal = refusal.strip_prefix("config").unwrap_or(refusal);
     let refusal = refusal.trim_start_matches([':', '.', ' ']);
+    let pointed = of_json(json, refusal);
+    let refusal = pointed.as_deref().unwrap_or(refusal);
     let Some((_, config)) = entry(application, "config") else {
         return Some(Problem {
             span: start(application),
@@ -43,9 +48,11 @@ fn find(text: &str, app: &str, json: &str, refusal: &str) -> Option<Problem> {
             help: None,
         });
     };
-    let is_same =
-        is_empty(config) && json == "{}" || to_json(config, &mut Vec::new()).to_string() == json;
-    is_same.then(|| {
+    let written = match is_empty(config) {
+        true => "{}".to_owned(),
+        false => to_json(config, &mut Vec::new()).to_string(),
+    };
+    (written == json).then(|| {
         let place = follow(config, refusal);
         Problem {
             field: match place.path {
@@ -58,6 +65,31 @@ fn find(text: &str, app: &str, json: &str, refusal: &str) -> Option<Problem> {
             help: None,
         }
     })
+}
+
+/// A refusal with a place in the JSON, which nobody wrote, with a path instead.
+fn of_json(json: &str, refusal: &str) -> Option<String> {
+    let split = refusal.rsplit_once(" at line ");
+    let (what, place) = split.or_else(|| refusal.rsplit_once(" (line "))?;
+    let mut numbers = place
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse::<usize>().ok());
+    let (Some(1), Some(column)) = (numbers.next(), numbers.next()) else {
+        return None;
+    };
+    // What is read up to there ends in the middle of what is wrong.
+    let end = json.floor_char_boundary(column.saturating_sub(1));
+    let read = json.get(..end)?.trim_end_matches(['+', '-', '.', 'e', 'E']);
+    let read = read.trim_end_matches(|c: char| c.is_ascii_digit());
+    let mut track = serde_path_to_error::Track::new();
+    let mut reader = serde_json::Deserializer::from_str(read);
+    let reader = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+    let cut = serde_json::Value::deserialize(reader);
+    cut.is_err()
+        .then(|| match track.path().to_string().as_str() {
+            "." | "?" => what.to_owned(),
+            path => format!("{path}: {what}"),
+        })
 }
 
 /// `()`, which a plugin without settings gets as `{}`.
@@ -201,9 +233,10 @@ mod tests {
         Some((place, format!("{field}: {}", problem.message)))
     }
 
+    const JSON: &str = r#"{"limit":5,"publish":{"keys":["k"]},"rules":[{"then":"allow"},{"match":{"ip":"10.0.0.0/99"},"then":{"Allow":{"nmae":"x"}}}],"users":{"ann":7,"ann.lee":"x"}}"#;
+
     fn live(refusal: &str) -> (String, String) {
-        let json = r#"{"limit":5,"publish":{"keys":["k"]},"rules":[{"then":"allow"},{"match":{"ip":"10.0.0.0/99"},"then":{"Allow":{"nmae":"x"}}}],"users":{"ann":7,"ann.lee":"x"}}"#;
-        shown("live", json, refusal).expect("a place")
+        shown("live", JSON, refusal).expect("a place")
     }
 
     #[test]
@@ -259,6 +292,50 @@ mod tests {
             let expected = (place.to_owned(), format!("\"live\".config{message}"));
             assert_eq!(live(refusal), expected, "{refusal}");
         }
+    }
+
+    /// As plugins have it that read JSON without the SDK.
+    #[test]
+    fn a_place_in_the_json_is_one_in_the_file() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "read for its errors")]
+        struct Settings {
+            limit: u8,
+            publish: Publish,
+            rules: Vec<serde_json::Value>,
+            users: std::collections::BTreeMap<String, String>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "read for its errors")]
+        struct Publish {
+            key: Option<String>,
+        }
+        let error = serde_json::from_str::<Settings>(JSON)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("at line 1 column"), "{error}");
+        let (place, message) = live(&error);
+        // The name comes too late: all that has it.
+        assert_eq!(place, "{");
+        let expected = "\"live\".config.publish: unknown field `keys`, expected `key`";
+        assert_eq!(message, expected);
+
+        let json = JSON.replace("keys", "key");
+        let json = json.replace("[\"k\"]", "null");
+        let error = serde_json::from_str::<Settings>(&json)
+            .unwrap_err()
+            .to_string();
+        // The same place in the JSON that the plugin got.
+        let column = JSON.find("7").unwrap() + 1;
+        let (what, _) = error.split_once(" at line ").unwrap();
+        let (place, message) = live(&format!("{what} (line 1, column {column})"));
+        assert_eq!(place, "7");
+        assert!(
+            message.starts_with("\"live\".config.users.ann: invalid type"),
+            "{message}"
+        );
     }
 
     #[test]

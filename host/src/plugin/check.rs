@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,21 +14,26 @@ use super::application::Application;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bounds::usable;
 use super::compile::{self, ContentHash};
-use super::doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse};
+use super::doubles::{
+    Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble,
+};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
-use super::instance::{Budget, Instance};
+use super::instance::{Budget, Instance, one_line};
 use super::kv::Kv;
 use super::{PluginSpec, Services, StopReason, convert, reload};
 use crate::outbound::{AllowList, Target};
 use crate::policy::{
-    Client, ConnectDecision, ConnectRequest, PolicyError, PublishDecision, StreamRequest,
+    Client, ConnectDecision, ConnectRequest, PlayDecision, PolicyError, PublishDecision,
+    PublishGrant, StreamRequest,
 };
 
 /// What marks, in `extra`, a question that no client asks.
 const TRIAL: (&str, &str) = ("trial", "true");
+/// A server that starts waits no longer for what it can do without.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Servers that are named in one check.
 const MAX_ORIGINS: usize = 64;
 
@@ -77,7 +83,7 @@ pub(super) async fn check(
     let tried = try_out(runtime, &app, &spec, &mut check).await;
     let seen = std::mem::take(&mut *http.seen.lock());
     if let Err(fault) = tried {
-        if seen.held_back.is_empty() {
+        if seen.held_back.is_empty() || matches!(fault, Fault::NotAvailable(_)) {
             return Err(spec.fault(fault));
         }
         check.undecided = Some(fault.to_string());
@@ -98,10 +104,14 @@ async fn try_out(
     check.optional = generation.compiled.optional.names();
     generation.start(StartReason::Boot, None).await?;
     let open = accepts_anybody(&app.name, &generation, &check.hash).await;
-    check.open_publish = open.unwrap_or(false);
+    let granted = open.unwrap_or(None);
+    check.open_publish = granted.is_some();
     generation.close();
     generation.retire(StopReason::Shutdown).await;
-    Ok(())
+    match granted {
+        Some(grant) if grant.record_to.is_some() => Err(Fault::NotAvailable("record-to")),
+        _ => Ok(()),
+    }
 }
 
 /// Answers no request, and remembers where it would have gone.
@@ -174,51 +184,179 @@ impl HttpDouble for HeldBack {
     }
 }
 
-/// Asks about a client without any credential: an address reserved for
-/// documentation (RFC 5737), a name nobody would configure, and the mark of a trial.
+/// A client that is made up: it shows no credential at all.
+struct Visitor<'a> {
+    address: &'a str,
+    stream: &'a str,
+}
+
+impl Visitor<'_> {
+    fn client(&self) -> Client {
+        Client {
+            conn: 0,
+            remote: format!("{}:49152", self.address),
+            protocol: "rtmp".into(),
+            tls_name: None,
+            attrs: Vec::new(),
+        }
+    }
+
+    /// The client as `on-connect` lets it in, or why it does not.
+    async fn connects(
+        &self,
+        app: &str,
+        generation: &Generation,
+    ) -> Result<Result<Client, String>, PolicyError> {
+        let mut client = self.client();
+        let request = ConnectRequest {
+            client: client.clone(),
+            local: "0.0.0.0:1935".into(),
+            app: app.to_owned(),
+            instance: None,
+            query: Vec::new(),
+            tc_url: format!("rtmp://{}/{app}", self.address),
+            flash_ver: String::new(),
+            props: Vec::new(),
+            extra: trial(),
+        };
+        let decision = ask(generation, "on-connect", hooks::on_connect(request)).await?;
+        Ok(
+            match usable("on-connect", convert::connect_decision(decision))? {
+                ConnectDecision::Accept(grant) => {
+                    client.attrs = grant.attrs;
+                    Ok(client)
+                }
+                ConnectDecision::Reject(rejection) => Err(rejection.description),
+                ConnectDecision::Redirect(url) => Err(format!("go to {url}")),
+            },
+        )
+    }
+
+    fn request(&self, app: &str, client: &Client) -> StreamRequest {
+        StreamRequest {
+            client: client.clone(),
+            app: app.to_owned(),
+            instance: None,
+            raw_name: self.stream.to_owned(),
+            name: self.stream.to_owned(),
+            query: Vec::new(),
+            mode: "live".into(),
+            start_seconds: None,
+            extra: trial(),
+        }
+    }
+
+    async fn publishes(
+        &self,
+        app: &str,
+        generation: &Generation,
+        client: &Client,
+    ) -> Result<Result<PublishGrant, String>, PolicyError> {
+        let call = hooks::on_publish(self.request(app, client));
+        let decision = ask(generation, "on-publish", call).await?;
+        Ok(
+            match usable("on-publish", convert::publish_decision(decision))? {
+                PublishDecision::Accept(grant) => Ok(grant),
+                PublishDecision::Reject(rejection) => Err(rejection.description),
+            },
+        )
+    }
+
+    async fn meets(&self, app: &str, generation: &Generation) -> Result<Welcome, PolicyError> {
+        let client = match self.connects(app, generation).await? {
+            Ok(client) => client,
+            Err(text) => {
+                return Ok(Welcome {
+                    publish: Some(one_line(&text)),
+                    play: Some(one_line(&text)),
+                });
+            }
+        };
+        let publishes = self.publishes(app, generation, &client).await?;
+        let plays = self.plays(app, generation, &client).await?;
+        Ok(Welcome {
+            publish: publishes.err().map(|text| one_line(&text)),
+            play: plays.err().map(|text| one_line(&text)),
+        })
+    }
+
+    async fn plays(
+        &self,
+        app: &str,
+        generation: &Generation,
+        client: &Client,
+    ) -> Result<Result<(), String>, PolicyError> {
+        let call = hooks::on_play(StreamRequest {
+            mode: "any".into(),
+            ..self.request(app, client)
+        });
+        let decision = ask(generation, "on-play", call).await?;
+        Ok(match usable("on-play", convert::play_decision(decision))? {
+            PlayDecision::Accept(_) => Ok(()),
+            PlayDecision::Reject(rejection) => Err(rejection.description),
+        })
+    }
+}
+
+/// Asks about a publisher at an address reserved for documentation (RFC 5737),
+/// with a name nobody would configure.
 async fn accepts_anybody(
     app: &str,
     generation: &Generation,
     hash: &str,
-) -> Result<bool, PolicyError> {
-    let mut client = Client {
-        conn: 0,
-        remote: "192.0.2.1:49152".into(),
-        protocol: "rtmp".into(),
-        tls_name: None,
-        attrs: Vec::new(),
+) -> Result<Option<PublishGrant>, PolicyError> {
+    let visitor = Visitor {
+        address: "192.0.2.1",
+        stream: &format!("open-publish-check-{hash}"),
     };
-    let connect = ConnectRequest {
-        client: client.clone(),
-        local: "0.0.0.0:1935".into(),
-        app: app.to_owned(),
-        instance: None,
-        query: Vec::new(),
-        tc_url: format!("rtmp://192.0.2.1/{app}"),
-        flash_ver: String::new(),
-        props: Vec::new(),
-        extra: trial(),
+    let Ok(client) = visitor.connects(app, generation).await? else {
+        return Ok(None);
     };
-    let decision = ask(generation, "on-connect", hooks::on_connect(connect));
-    match usable("on-connect", convert::connect_decision(decision.await?))? {
-        ConnectDecision::Accept(grant) => client.attrs = grant.attrs,
-        ConnectDecision::Reject(_) | ConnectDecision::Redirect(_) => return Ok(false),
-    }
-    let name = format!("open-publish-check-{hash}");
-    let publish = StreamRequest {
-        client,
-        app: app.to_owned(),
-        instance: None,
-        raw_name: name.clone(),
-        name,
-        query: Vec::new(),
-        mode: "live".into(),
-        start_seconds: None,
-        extra: trial(),
+    Ok(visitor.publishes(app, generation, &client).await?.ok())
+}
+
+/// Why a policy refuses clients that show no credential; none: it does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// What it says to publishers.
+    pub publish: Option<String>,
+    /// What it says to players.
+    pub play: Option<String>,
+}
+
+/// Finds out what a client at `address` meets that publishes and plays `stream`;
+/// nothing if the plugin can't say, or not without HTTP.
+pub(super) async fn welcome(
+    runtime: &Arc<Runtime>,
+    spec: PluginSpec,
+    address: &str,
+    stream: &str,
+) -> Option<Welcome> {
+    let doubles = Doubles {
+        http: Some(Arc::new(HeldBack::new(&spec))),
+        log: Some(Arc::new(Unheard)),
+        ..Doubles::default()
     };
-    let decision = ask(generation, "on-publish", hooks::on_publish(publish));
-    let decision = usable("on-publish", convert::publish_decision(decision.await?))?;
-    Ok(matches!(decision, PublishDecision::Accept(_)))
+    let state = Kv::in_memory(spec.limits.kv_bytes);
+    let app = Application::with_doubles(&spec, Services::detached(), state, doubles);
+    let visitor = Visitor { address, stream };
+    let asked = async {
+        let generation = reload::prepare(runtime, &app, &Arc::new(spec), 0)
+            .await
+            .ok()?;
+        generation.start(StartReason::Boot, None).await.ok()?;
+        let welcome = visitor.meets(&app.name, &generation).await.ok();
+        generation.close();
+        generation.retire(StopReason::Shutdown).await;
+        welcome
+    };
+    tokio::time::timeout(PATIENCE, asked).await.ok()?
+}
+/// A trial's lines are nobody's.
+struct Unheard;
+
+impl LogDouble for Unheard {
+    fn line(&self, _: Level, _: &str, _: &[(String, String)]) {}
 }
 
 fn trial() -> Vec<(String, String)> {

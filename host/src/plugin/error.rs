@@ -71,6 +71,9 @@ pub enum Fault {
     /// `on-start` refused to start; the text is the guest's.
     #[error("refused to start: {0}")]
     StartRefused(String),
+    /// It grants everybody what this host can't do.
+    #[error("grants {0}, which this host can't do yet: the stream would be let in without it")]
+    NotAvailable(&'static str),
     /// It trapped before it could serve.
     #[error("trapped in {hook}: {reason}")]
     Trapped {
@@ -146,6 +149,7 @@ impl Fault {
             | Self::ConfigRefused(_) => true,
             Self::Unreadable(_)
             | Self::NotCompiled(_)
+            | Self::NotAvailable(_)
             | Self::StartRefused(_)
             | Self::Trapped { .. }
             | Self::TimedOut { .. }

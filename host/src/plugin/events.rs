@@ -91,7 +91,7 @@ impl EventQueue {
                 warn!(app = self.app, dropped, "event queue keeps up again");
             }
             match next {
-                Next::Due(due) => return Some(due),
+                Next::Due(due) => return Some(*due),
                 Next::End => return None,
                 Next::Later(left) => {
                     // Either way the queue is looked at again.
@@ -187,7 +187,7 @@ impl Subject {
 
 #[derive(Debug, PartialEq)]
 enum Next {
-    Due(Due),
+    Due(Box<Due>),
     /// After so long a function may be called again.
     Later(Duration),
     /// Not before something else happens.
@@ -302,10 +302,10 @@ impl Queue {
         };
         let left = || self.suspended.iter().filter_map(|it| suspended(*it)).min();
         let next = match next {
-            Some(event) => Next::Due(Due {
+            Some(event) => Next::Due(Box::new(Due {
                 event,
                 is_last_call,
-            }),
+            })),
             None if self.closed => Next::End,
             None => left().map_or(Next::Never, Next::Later),
         };
@@ -358,17 +358,17 @@ mod tests {
     }
 
     fn due(event: Event) -> Next {
-        Next::Due(Due {
+        Next::Due(Box::new(Due {
             event,
             is_last_call: false,
-        })
+        }))
     }
 
     /// Everything that may be delivered now.
     fn drain(queue: &mut Queue, suspended: impl Fn(Function) -> Option<Duration>) -> Vec<Event> {
         let mut out = Vec::new();
-        while let (Next::Due(Due { event, .. }), _) = queue.pop(&suspended) {
-            out.push(event);
+        while let (Next::Due(due), _) = queue.pop(&suspended) {
+            out.push(due.event);
         }
         out
     }

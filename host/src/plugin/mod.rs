@@ -52,7 +52,7 @@ use tracing::{error, info, warn};
 
 pub use crate::tally::Counts;
 pub use candidate::{Candidate, Unstarted};
-pub use check::Check;
+pub use check::{Check, Welcome};
 pub use clock::Clock;
 pub use compile::{Kept, TRACK, compile_ahead};
 pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, Task as CompilerTask, work as compile};
@@ -234,6 +234,17 @@ impl Plugin {
         online: bool,
     ) -> Result<Check, PluginError> {
         check::check(runtime, spec, online).await
+    }
+
+    /// What a client at `address` without any credential is told that publishes
+    /// and plays `stream`, by a throw-away generation that sends nothing out.
+    pub async fn welcome(
+        runtime: &Arc<Runtime>,
+        spec: PluginSpec,
+        address: &str,
+        stream: &str,
+    ) -> Option<Welcome> {
+        check::welcome(runtime, spec, address, stream).await
     }
 
     /// Reads the file again; other content replaces the serving generation

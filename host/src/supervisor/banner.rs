@@ -6,15 +6,29 @@ use std::path::Path;
 
 use crate::config::units::format_duration;
 use crate::config::{Application, Config};
-use crate::plugin::{Check, Plugin};
+use crate::plugin::{Check, Plugin, Welcome};
 use crate::policy::{Fallback, OnError};
 use crate::terminal::say;
 
-/// Says what listens where, what decides there, and how to try it.
+/// The stream of the lines to paste.
+pub(super) const STREAM: &str = "test";
+
+/// The application that the lines to paste are about, with its URL.
+pub(super) fn tried<'a>(config: &'a Config, addresses: &[SocketAddr]) -> Option<(&'a str, String)> {
+    let (address, configured) = addresses.first().zip(config.acceptors.first())?;
+    let mut names = config.applications.keys();
+    let name = names.find(|name| configured.serves(name))?;
+    let scheme = configured.chain.scheme();
+    Some((name, format!("{scheme}://{}/{name}", reachable(*address))))
+}
+
+/// Says what listens where, what decides there, and how to try it; `welcome` is
+/// what the policy says to who does.
 pub(super) fn print<'a>(
     config: &Config,
     addresses: &[SocketAddr],
     plugins: impl Iterator<Item = &'a Plugin>,
+    welcome: Option<&Welcome>,
 ) {
     let mut text = format!("livehost {}\n", env!("CARGO_PKG_VERSION"));
     for (address, configured) in addresses.iter().zip(&config.acceptors) {
@@ -42,20 +56,20 @@ pub(super) fn print<'a>(
             about.generation
         );
     }
-    let first = addresses.first().zip(config.acceptors.first());
-    if let Some((address, configured)) = first
-        && let Some(name) = config
-            .applications
-            .keys()
-            .find(|name| configured.serves(name))
-    {
-        let scheme = configured.chain.scheme();
-        let url = format!("{scheme}://{}/{name}/test", reachable(*address));
+    if let Some((_, url)) = tried(config, addresses) {
+        let url = format!("{url}/{STREAM}");
+        let refused = |why: Option<&String>| {
+            why.map_or(String::new(), |why| {
+                format!("\n                the policy refuses it as it is: {why}")
+            })
+        };
         let _ = writeln!(
             text,
             "\n  publish       ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine \
-             -c:v libx264 -preset veryfast -g 60 -pix_fmt yuv420p -c:a aac -f flv '{url}'\n  \
-             play          ffplay '{url}'\n"
+             -c:v libx264 -preset veryfast -g 60 -pix_fmt yuv420p -c:a aac -f flv '{url}'{}\n  \
+             play          ffplay '{url}'{}\n",
+            refused(welcome.and_then(|welcome| welcome.publish.as_ref())),
+            refused(welcome.and_then(|welcome| welcome.play.as_ref())),
         );
     }
     say!("{}", text.trim_end_matches('\n'));

@@ -67,7 +67,8 @@ impl Server {
             Err(error) => {
                 error!(file = %self.file.display(), error = format!("{error:#}"),
                     "configuration refused; the old one stays in force");
-                for line in refusal::lines(&error) {
+                let refused = error.downcast_ref::<refusal::Refused>();
+                for line in refused.iter().flat_map(|refused| &refused.lines) {
                     error!("{line}");
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::hub::Hub;
 use crate::logging::{LogControl, STRANGERS};
 use crate::net::{Acceptor, Admission, BindError, Bound, Door, Listener, Stop};
 use crate::outbound::Network;
-use crate::plugin::{Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage};
+use crate::plugin::{Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome};
 use crate::relay::Relays;
 use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
@@ -112,6 +113,7 @@ impl Server {
         let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
         let units = started(&runtime, &shared, &file, &config).await?;
         let addresses: Vec<_> = bound.iter().map(|(bound, _)| bound.address()).collect();
+        let welcome = welcome(&runtime, &config, &addresses).await;
         // Late, since the kernel takes clients in from here on.
         let listening = bound
             .into_iter()
@@ -148,7 +150,7 @@ impl Server {
             }
         }
         let plugins = server.units.values().map(|unit| &*unit.plugin);
-        banner::print(&server.config, &addresses, plugins);
+        banner::print(&server.config, &addresses, plugins, welcome.as_ref());
         for acceptor in acceptors {
             let listening = server.listen(acceptor);
             server.acceptors.push(listening);
@@ -401,6 +403,17 @@ async fn stop_again(units: BTreeMap<String, Unit>) {
         .values()
         .map(|unit| unit.plugin.shutdown(StopReason::Shutdown));
     join_all(stops).await;
+}
+
+/// What who pastes the banner's lines is told.
+async fn welcome(
+    runtime: &Arc<Runtime>,
+    config: &Config,
+    addresses: &[SocketAddr],
+) -> Option<Welcome> {
+    let (name, _) = banner::tried(config, addresses)?;
+    let spec = build::plugin_spec(name, config.applications.get(name)?);
+    Plugin::welcome(runtime, spec, "127.0.0.1", banner::STREAM).await
 }
 
 fn watched<'a>(file: &Path, configs: impl IntoIterator<Item = &'a Config>) -> Vec<PathBuf> {

@@ -24,6 +24,7 @@ mod disconnects;
 mod duplicate;
 mod enhanced;
 mod expanding;
+mod first_words;
 mod garbage;
 mod http;
 mod joining;

@@ -32,6 +32,8 @@ use trials::{Opened, TrialId};
 const CALLERS: usize = 3;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+/// So many times the limit are enough to judge by, whatever was before them.
+const LAST: usize = 10;
 /// Failures that are remembered at once; above the largest `limits.failures`.
 const MAX_FAILURES: usize = 1024;
 
@@ -315,10 +317,7 @@ impl State {
             caller: caller.clone(),
             answers: 0,
         });
-        if self.failures.are_of(caller.needed())
-            && self.failures.list.len() >= self.limit
-            && self.failures.outweigh_answers()
-        {
+        if self.failures.are_too_many(self.limit, caller.needed()) {
             let waiting = self.failures.waiting() == Some(true);
             self.failures = Failures::default();
             self.open = Some(Opened::new(waiting, now));
@@ -396,27 +395,38 @@ impl Failures {
         }
     }
 
-    fn outweigh_answers(&self) -> bool {
-        u64::try_from(self.list.len()).unwrap_or(u64::MAX) >= self.answers
-    }
-
-    /// So many callers failed, or more.
-    fn are_of(&self, callers: usize) -> bool {
-        let mut seen: Vec<&Caller> = Vec::with_capacity(callers);
-        for Failure { caller, .. } in &self.list {
-            if !seen.contains(&caller) {
-                seen.push(caller);
-                if seen.len() >= callers {
-                    return true;
-                }
-            }
-        }
-        false
+    /// At least `limit`, of so many callers, and no fewer than answers: either all
+    /// of the window, or the last ones, so that what went well a while ago does
+    /// not excuse that all calls fail now.
+    fn are_too_many(&self, limit: usize, callers: usize) -> bool {
+        let last = limit.saturating_mul(LAST).min(MAX_FAILURES);
+        let few = self.list.len().saturating_sub(last);
+        let last = || self.list.range(few..);
+        let outweigh = |count: usize, answers: u64| {
+            count >= limit && u64::try_from(count).unwrap_or(u64::MAX) >= answers
+        };
+        let answered = last().map(|failure| failure.answers).sum();
+        (outweigh(self.list.len(), self.answers) || outweigh(last().len(), answered) && few > 0)
+            && are_of(last(), callers)
     }
 
     fn waiting(&self) -> Option<bool> {
         waiting(self.list.iter().map(|failure| failure.waiting))
     }
+}
+
+/// So many callers failed, or more.
+fn are_of<'a>(failures: impl Iterator<Item = &'a Failure>, callers: usize) -> bool {
+    let mut seen: Vec<&Caller> = Vec::with_capacity(callers);
+    for Failure { caller, .. } in failures {
+        if !seen.contains(&caller) {
+            seen.push(caller);
+            if seen.len() >= callers {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Whether all of those that are known to have waited, or not, have.

@@ -92,6 +92,19 @@ fn a_few_failures_among_many_answers_do_not_open_it() {
 }
 
 #[test]
+fn what_went_well_before_does_not_excuse_that_all_fail_now() {
+    let breaker = breaker(5);
+    let now = Instant::now();
+    fail(&breaker, 1, now);
+    for _ in 0..3000 {
+        succeed(&breaker, 2, now);
+    }
+    let mut opened = (0..200_u8).map(|caller| fail(&breaker, caller, now).opened);
+    let at = opened.position(|opened| opened == Some(SECOND));
+    assert_eq!(at, Some(49), "ten times the limit");
+}
+
+#[test]
 fn one_address_waits_and_others_do_not() {
     let breaker = breaker(5);
     let mut now = Instant::now();
@@ -202,7 +215,7 @@ fn the_hosts_own_calls_need_no_addresses() {
     let trial = breaker.admit(Caller::Host, now).expect("a trial");
     assert_eq!(
         trial.succeeded(1, now),
-        Some(1 + 2 + 4 + 8 + 16 + 32 + 60 * 5).map(Duration::from_secs)
+        Some(SECOND * (1 + 2 + 4 + 8 + 16 + 32 + 60 * 5))
     );
     assert!(!breaker.is_open());
 }

@@ -3,6 +3,7 @@
 
 mod examples;
 mod grants;
+mod missing;
 mod questions;
 mod table;
 mod values;

@@ -115,6 +115,19 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
                 .map(|()| "sent".into())
                 .map_err(debug)
         }
+        "start-record" => {
+            let spec = livehost_sdk::Recording {
+                container: "flv".into(),
+                path: "cam.flv".into(),
+                split_seconds: None,
+            };
+            control::start_record(word(0), &spec)
+                .map(|()| "started".into())
+                .map_err(debug)
+        }
+        "stop-record" => control::stop_record(word(0))
+            .map(|()| "stopped".into())
+            .map_err(debug),
         "start-forward" => control::start_forward(word(0), word(1))
             .map(|()| "started".into())
             .map_err(debug),

@@ -7,7 +7,7 @@
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
-//! `ask-on-start`, `refuse-trial` and `publish-no-trial`,
+//! `ask-on-start`, `refuse-trial`, `publish-no-trial` and `record`,
 //! `tell`, which answers with a field of the question (`of=...`), `limited` and
 //! `impatient`, which grant little time, `do`, which answers a connect with what the command of `do=...&args=...` returned.
 //! A timer whose key is `do:COMMAND~ARG~ARG` runs that command, too.
@@ -208,6 +208,7 @@ impl App for Probe {
             Some(rejection) => rejection.into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "tell" => deny(told_of_stream(req)),
+            None if mode == "record" => PublishGrant::default().record("flv", "cam.flv").into(),
             None if mode == "rename" => PublishGrant::default()
                 .name(format!("renamed-{}", req.name))
                 .into(),
