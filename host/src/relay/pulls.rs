@@ -218,7 +218,8 @@ impl AppRelays {
             report.connecting();
             let reason = match self.pull_once(key, pull, &mut report).await {
                 Ok(reason) => reason,
-                Err(error) if pull.on_demand && report.up_for().is_none() => {
+                // One that was lost is tried for as long as somebody waits for it.
+                Err(error) if pull.on_demand && !report.was_up() => {
                     self.forget(key, pull);
                     pull.tell(&error);
                     report.failed(&error, None);

@@ -23,6 +23,8 @@ pub(super) struct Report {
     relay: Relay,
     /// Since when the other server has the stream, or sends it.
     up: Option<Instant>,
+    /// One of its attempts has been up.
+    was_up: bool,
     is_over: bool,
 }
 
@@ -51,6 +53,7 @@ impl Report {
                 extra: Vec::new(),
             },
             up: None,
+            was_up: false,
             is_over: false,
         }
     }
@@ -71,6 +74,7 @@ impl Report {
     /// The other server, at the address `remote`, takes the stream or sends it.
     pub(super) fn up(&mut self, remote: SocketAddr) {
         self.up = Some(Instant::now());
+        self.was_up = true;
         let remote = remote.to_string();
         self.span.in_scope(|| info!(remote, "relay up"));
         self.gate.notify(Event::RelayUp(self.relay.clone()));
@@ -79,6 +83,11 @@ impl Report {
     /// How long the attempt has been up, if it is.
     pub(super) fn up_for(&self) -> Option<Duration> {
         self.up.map(|since| since.elapsed())
+    }
+
+    /// Whether any of its attempts has been up.
+    pub(super) fn was_up(&self) -> bool {
+        self.was_up
     }
 
     /// The attempt is over; the next one begins after `retry`.

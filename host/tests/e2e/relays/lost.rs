@@ -61,6 +61,8 @@ fn players_stay_while_the_server_of_a_pull_is_lost_for_a_moment() {
     origin.process.kill();
     drop(first);
     host.log.wait(START, "relay lost", &[], SOON);
+    // It is away for longer than one attempt.
+    host.log.wait(START, "relay failed", &[], SOON);
     let again = here(open());
     let second = numbered(addr, 2);
     sees(&mut player, 2);
