@@ -85,11 +85,13 @@ fn of_json(json: &str, refusal: &str) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_str(read);
     let reader = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
     let cut = serde_json::Value::deserialize(reader);
-    cut.is_err()
-        .then(|| match track.path().to_string().as_str() {
-            "." | "?" => what.to_owned(),
-            path => format!("{path}: {what}"),
-        })
+    let path = track.path().to_string();
+    // The name that it was in the middle of is not known.
+    let path = path.trim_end_matches(['.', '?']);
+    cut.is_err().then(|| match path {
+        "" => what.to_owned(),
+        path => format!("{path}: {what}"),
+    })
 }
 
 /// `()`, which a plugin without settings gets as `{}`.
@@ -113,6 +115,7 @@ fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> Place<'t> {
     while let Some((name, value, after)) = step(node, rest) {
         (key, node, rest) = (name, value, after);
     }
+    node = in_some(node);
     // What the plugin has beyond the file: a default, or a name of its own.
     let told = refusal.len().saturating_sub(rest.len());
     let more = match rest.find(": ") {
@@ -137,13 +140,17 @@ fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> Place<'t> {
     }
 }
 
+/// What `Some(...)` is about.
+fn in_some(node: Node<'_>) -> Node<'_> {
+    match (node.shape(), node.body().items().as_deref()) {
+        (Shape::NamedParens("Some"), Some([value])) => in_some(*value),
+        _ => node,
+    }
+}
+
 /// One step of a path: the key, if it has one, the value, and what follows.
 fn step<'a, 't>(node: Node<'a>, path: &'t str) -> Option<(Option<Node<'a>>, Node<'a>, &'t str)> {
-    if let (Shape::NamedParens("Some"), Some([value])) =
-        (node.shape(), node.body().items().as_deref())
-    {
-        return step(*value, path);
-    }
+    let node = in_some(node);
     if let Some(rest) = path.strip_prefix('[') {
         let (index, rest) = rest.split_once(']')?;
         let value = *node.items()?.get(index.parse::<usize>().ok()?)?;
