@@ -85,11 +85,18 @@ fn of_json(json: &str, refusal: &str) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_str(read);
     let reader = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
     let cut = serde_json::Value::deserialize(reader);
+    if cut.is_ok() {
+        return None;
+    }
     let path = track.path().to_string();
-    // The name that it was in the middle of is not known.
-    let path = path.trim_end_matches(['.', '?']);
-    cut.is_err().then(|| match path {
-        "" => what.to_owned(),
+    // It ends in the middle of a name, which serde says between backticks.
+    let path = match (path.strip_suffix('?'), what.split('`').nth(1)) {
+        (Some(parent), Some(name)) => format!("{parent}{name}"),
+        (Some(parent), None) => parent.trim_end_matches('.').to_owned(),
+        (None, _) => path,
+    };
+    Some(match path.as_str() {
+        "." | "" => what.to_owned(),
         path => format!("{path}: {what}"),
     })
 }
@@ -324,9 +331,8 @@ mod tests {
             .to_string();
         assert!(error.contains("at line 1 column"), "{error}");
         let (place, message) = live(&error);
-        // The name comes too late: all that has it.
-        assert_eq!(place, "{");
-        let expected = "\"live\".config.publish: unknown field `keys`, expected `key`";
+        assert_eq!(place, "\"keys\"");
+        let expected = "\"live\".config.publish.keys: unknown field `keys`, expected `key`";
         assert_eq!(message, expected);
 
         let json = JSON.replace("keys", "key");
