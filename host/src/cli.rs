@@ -228,6 +228,8 @@ mod tests {
                 online: false,
             }
         );
+        let cli = Cli::try_parse_from(["host", "check", "--online", "b.ron"]).unwrap();
+        assert!(matches!(cli.command, Command::Check { online: true, .. }));
     }
 
     #[test]

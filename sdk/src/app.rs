@@ -125,9 +125,9 @@ pub trait App: Sized + 'static {
     /// # impl App for Policy {
     /// #     fn configure(_: &str) -> Result<Self, String> { Ok(Policy) }
     /// fn on_play(&self, req: &StreamRequest) -> PlayDecision {
-    ///     let best = format!("{}-hd", req.name);
-    ///     if registry::get(&best).is_some() {
-    ///         return PlayGrant::default().name(best).into();
+    ///     if registry::get(&format!("{}-hd", req.path())).is_some() {
+    ///         // A granted name is one in the same instance.
+    ///         return PlayGrant::default().name(format!("{}-hd", req.name)).into();
     ///     }
     ///     // Not yet there: the player waits.
     ///     PlayGrant::default().wait(Duration::from_secs(30)).into()
@@ -135,8 +135,8 @@ pub trait App: Sized + 'static {
     /// # }
     /// # let policy = Policy;
     /// let host = MockHost::new();
-    /// host.add_stream(testing::stream("cam1-hd"));
-    /// let decision = policy.on_play(&testing::request("cam1"));
+    /// host.add_stream(testing::stream("room1/cam1-hd"));
+    /// let decision = policy.on_play(&testing::request("room1/cam1"));
     /// assert_eq!(decision, PlayGrant::default().name("cam1-hd").into());
     /// let decision = policy.on_play(&testing::request("cam2"));
     /// assert!(matches!(decision, PlayDecision::Accept(grant) if grant.wait_ms == Some(30_000)));
@@ -273,7 +273,7 @@ pub trait App: Sized + 'static {
     ///     if key == "unwatched" {
     ///         for stream in registry::find("", 1000).iter().filter(|stream| stream.players == 0) {
     ///             // It may have ended meanwhile.
-    ///             let _ = control::stop_stream(&stream.name, "nobody watches");
+    ///             let _ = control::stop_stream_id(stream.id, "nobody watches");
     ///         }
     ///     }
     /// }
@@ -282,12 +282,12 @@ pub trait App: Sized + 'static {
     /// let host = MockHost::new();
     /// policy.on_start(StartReason::Boot, None)?;
     /// host.add_stream(testing::stream("cam1"));
-    /// host.add_stream(StreamInfo { players: 3, ..testing::stream("cam2") });
+    /// host.add_stream(StreamInfo { id: 2, players: 3, ..testing::stream("cam2") });
     /// for key in host.advance(Duration::from_secs(60)) {
     ///     policy.on_timer(&key);
     /// }
-    /// let (name, reason) = ("cam1".into(), "nobody watches".into());
-    /// assert_eq!(host.commands(), [Command::StopStream { name, reason }]);
+    /// let (id, reason) = (1, "nobody watches".into());
+    /// assert_eq!(host.commands(), [Command::StopStreamId { id, reason }]);
     /// # Ok::<(), String>(())
     /// ```
     fn on_timer(&self, key: &str) {
@@ -303,7 +303,7 @@ pub trait App: Sized + 'static {
     /// #     fn configure(_: &str) -> Result<Self, String> { Ok(Policy) }
     /// fn on_published(&self, info: &StreamInfo) {
     ///     let who = info.publisher.attr("user").unwrap_or("somebody");
-    ///     log::write(log::Level::Info, "on air", &[("stream", &info.name), ("user", who)]);
+    ///     log::write(log::Level::Info, "on air", &[("stream", &*info.path()), ("user", who)]);
     /// }
     /// # }
     /// # let policy = Policy;
@@ -315,7 +315,7 @@ pub trait App: Sized + 'static {
         let _ = info;
     }
 
-    /// The codec headers have arrived.
+    /// The codec headers have arrived: [`crate::codec`] has their names.
     ///
     /// ```
     /// # use livehost_sdk::testing::Command;
@@ -324,24 +324,24 @@ pub trait App: Sized + 'static {
     /// # impl App for Policy {
     /// #     fn configure(_: &str) -> Result<Self, String> { Ok(Policy) }
     /// fn on_ready(&self, info: &StreamInfo) {
-    ///     if info.video.as_deref() != Some("avc1") {
+    ///     if info.video.as_deref() != Some(codec::AVC) {
     ///         // It may have ended meanwhile.
-    ///         let _ = control::stop_stream(&info.name, "our players need H.264");
+    ///         let _ = control::stop_stream(&info.path(), "our players need H.264");
     ///     }
     /// }
     /// # }
     /// # let policy = Policy;
     /// let host = MockHost::new();
-    /// policy.on_ready(&StreamInfo { video: Some("avc1".into()), ..testing::stream("cam1") });
+    /// policy.on_ready(&StreamInfo { video: Some("avc".into()), ..testing::stream("room1/cam") });
     /// assert!(host.commands().is_empty());
-    /// policy.on_ready(&StreamInfo { video: Some("hvc1".into()), ..testing::stream("cam2") });
-    /// assert!(matches!(&host.commands()[..], [Command::StopStream { name, .. }] if name == "cam2"));
+    /// policy.on_ready(&StreamInfo { video: Some("hevc".into()), ..testing::stream("room2/cam") });
+    /// assert!(matches!(&host.commands()[..], [Command::StopStream { name, .. }] if name == "room2/cam"));
     /// ```
     fn on_ready(&self, info: &StreamInfo) {
         let _ = info;
     }
 
-    /// A publish ended: exactly once for every [`App::on_published`], after it.
+    /// A publish ended, for one of the reasons of [`crate::reason`]: exactly once for every [`App::on_published`], after it.
     ///
     /// ```
     /// # use livehost_sdk::{*, testing::{self, MockHost}};
@@ -349,7 +349,7 @@ pub trait App: Sized + 'static {
     /// # impl App for Policy {
     /// #     fn configure(_: &str) -> Result<Self, String> { Ok(Policy) }
     /// fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
-    ///     let key = format!("seconds/{}", info.name);
+    ///     let key = format!("seconds/{}", info.path());
     ///     if let Err(error) = kv::incr(&key, (end.duration_ms / 1000) as i64, None) {
     ///         log::warn(format!("{key} was not counted: {error:?}"));
     ///     }
@@ -423,7 +423,7 @@ pub trait App: Sized + 'static {
     /// # impl App for Policy {
     /// #     fn configure(_: &str) -> Result<Self, String> { Ok(Policy) }
     /// fn on_recorded(&self, info: &StreamInfo, file: &Recording, bytes: u64, _: u64) {
-    ///     let body = format!("{} {} {bytes}", info.name, file.path);
+    ///     let body = format!("{} {} {bytes}", info.path(), file.path);
     ///     let request = http_client::Request::post("http://127.0.0.1:8080/recorded", body);
     ///     if let Err(error) = http_client::send(&request) {
     ///         log::error(format!("the archive does not know of {}: {error:?}", file.path));

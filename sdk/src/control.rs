@@ -1,4 +1,9 @@
-//! Commands to the media plane: queued, applied after the hook returns.
+//! Commands to the media plane: queued, applied in their order after the hook has
+//! returned. Those of a hook that fails are dropped.
+//!
+//! Streams are called by their paths, see [`crate::registry`], or by
+//! [`StreamInfo::id`](crate::StreamInfo): that means this publish, and none that
+//! follows it under its name.
 //!
 //! ```
 //! use livehost_sdk::{control, testing::{Command, MockHost}};
@@ -16,7 +21,7 @@ pub use crate::bindings::livehost::app::control::ControlError;
 use crate::import::ask;
 #[cfg(not(target_family = "wasm"))]
 use crate::testing::Command;
-use crate::{ConnId, Recording};
+use crate::{ConnId, Recording, StreamId};
 
 /// Ends a connection.
 ///
@@ -35,25 +40,53 @@ use crate::{ConnId, Recording};
 /// ```
 pub fn disconnect(conn: ConnId, reason: &str) -> Result<(), ControlError> {
     ask!(control::disconnect(conn, reason), |host| {
+        host.connected(conn)?;
         let reason = reason.to_owned();
         host.command(Command::Disconnect { conn, reason })
     })
 }
 
-/// Ends the publisher of a stream.
+/// Ends a publish. Its connection goes on if it has other streams, or uses a
+/// shared object.
 ///
 /// ```
-/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// # use livehost_sdk::{control, testing::{self, Command, MockHost}};
 /// let host = MockHost::new();
-/// control::stop_stream("cam1", "the show is over")?;
-/// let (name, reason) = ("cam1".into(), "the show is over".into());
+/// let stream = testing::stream("room1/cam");
+/// control::stop_stream(&stream.path(), "the show is over")?;
+/// let (name, reason) = ("room1/cam".into(), "the show is over".into());
 /// assert_eq!(host.commands(), [Command::StopStream { name, reason }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn stop_stream(name: &str, reason: &str) -> Result<(), ControlError> {
-    ask!(control::stop_stream(name, reason), |host| {
-        let (name, reason) = (name.to_owned(), reason.to_owned());
+pub fn stop_stream(path: &str, reason: &str) -> Result<(), ControlError> {
+    ask!(control::stop_stream(path, reason), |host| {
+        let (name, reason) = (host.target(path)?, reason.to_owned());
         host.command(Command::StopStream { name, reason })
+    })
+}
+
+/// Ends this publish, see [`stop_stream`].
+///
+/// ```
+/// # use livehost_sdk::{StreamInfo, control, testing::{self, Command, MockHost}};
+/// let host = MockHost::new();
+/// let stream = StreamInfo { id: 5, ..testing::stream("cam1") };
+/// host.add_stream(stream.clone());
+/// control::stop_stream_id(stream.id, "the show is over")?;
+/// let reason = "the show is over".into();
+/// assert_eq!(host.commands(), [Command::StopStreamId { id: 5, reason }]);
+/// // Another publish has the name by now.
+/// host.remove_stream("cam1");
+/// host.add_stream(StreamInfo { id: 6, ..testing::stream("cam1") });
+/// let again = control::stop_stream_id(stream.id, "the show is over");
+/// assert_eq!(again, Err(control::ControlError::NotFound));
+/// # Ok::<(), control::ControlError>(())
+/// ```
+pub fn stop_stream_id(id: StreamId, reason: &str) -> Result<(), ControlError> {
+    ask!(control::stop_stream_id(id, reason), |host| {
+        host.target_id(id)?;
+        let reason = reason.to_owned();
+        host.command(Command::StopStreamId { id, reason })
     })
 }
 
@@ -68,9 +101,9 @@ pub fn stop_stream(name: &str, reason: &str) -> Result<(), ControlError> {
 /// assert_eq!(host.commands(), [Command::StartRecord { name: "cam1".into(), spec }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn start_record(name: &str, spec: &Recording) -> Result<(), ControlError> {
-    ask!(control::start_record(name, spec), |host| {
-        let (name, spec) = (name.to_owned(), spec.clone());
+pub fn start_record(path: &str, spec: &Recording) -> Result<(), ControlError> {
+    ask!(control::start_record(path, spec), |host| {
+        let (name, spec) = (host.target(path)?, spec.clone());
         host.command(Command::StartRecord { name, spec })
     })
 }
@@ -85,9 +118,9 @@ pub fn start_record(name: &str, spec: &Recording) -> Result<(), ControlError> {
 /// assert_eq!(host.commands(), [Command::StopRecord { name: "cam1".into() }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn stop_record(name: &str) -> Result<(), ControlError> {
-    ask!(control::stop_record(name), |host| {
-        let name = name.to_owned();
+pub fn stop_record(path: &str) -> Result<(), ControlError> {
+    ask!(control::stop_record(path), |host| {
+        let name = host.target(path)?;
         host.command(Command::StopRecord { name })
     })
 }
@@ -102,9 +135,9 @@ pub fn stop_record(name: &str) -> Result<(), ControlError> {
 /// assert_eq!(host.commands(), [Command::StartForward { name, url }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn start_forward(name: &str, url: &str) -> Result<(), ControlError> {
-    ask!(control::start_forward(name, url), |host| {
-        let (name, url) = (name.to_owned(), url.to_owned());
+pub fn start_forward(path: &str, url: &str) -> Result<(), ControlError> {
+    ask!(control::start_forward(path, url), |host| {
+        let (name, url) = (host.target(path)?, url.to_owned());
         host.command(Command::StartForward { name, url })
     })
 }
@@ -119,28 +152,88 @@ pub fn start_forward(name: &str, url: &str) -> Result<(), ControlError> {
 /// assert_eq!(host.commands(), [Command::StopForward { name, url }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn stop_forward(name: &str, url: &str) -> Result<(), ControlError> {
-    ask!(control::stop_forward(name, url), |host| {
-        let (name, url) = (name.to_owned(), url.to_owned());
+pub fn stop_forward(path: &str, url: &str) -> Result<(), ControlError> {
+    ask!(control::stop_forward(path, url), |host| {
+        let (name, url) = (host.target(path)?, url.to_owned());
         host.command(Command::StopForward { name, url })
     })
 }
 
-/// Sends AMF0 values to the players of a stream, for their `handler`.
+/// Pushes this publish to `url`, see [`start_forward`].
 ///
 /// ```
 /// # use livehost_sdk::{control, testing::{Command, MockHost}};
 /// let host = MockHost::new();
-/// // A string in AMF0: marker 2, its length in two bytes, UTF-8.
-/// let goal = [&[2, 0, 4][..], b"goal"].concat();
-/// control::send_data("cam1", "onScore", &goal)?;
-/// assert!(matches!(&host.commands()[..], [Command::SendData { handler, .. }] if handler == "onScore"));
+/// control::start_forward_id(5, "rtmp://cdn.example/live/cam1")?;
+/// let url = "rtmp://cdn.example/live/cam1".into();
+/// assert_eq!(host.commands(), [Command::StartForwardId { id: 5, url }]);
 /// # Ok::<(), control::ControlError>(())
 /// ```
-pub fn send_data(name: &str, handler: &str, amf0: &[u8]) -> Result<(), ControlError> {
-    ask!(control::send_data(name, handler, amf0), |host| {
+pub fn start_forward_id(id: StreamId, url: &str) -> Result<(), ControlError> {
+    ask!(control::start_forward_id(id, url), |host| {
+        host.target_id(id)?;
+        let url = url.to_owned();
+        host.command(Command::StartForwardId { id, url })
+    })
+}
+
+/// Ends the push of this publish to `url`, see [`stop_forward`].
+///
+/// ```
+/// # use livehost_sdk::{control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::stop_forward_id(5, "rtmp://cdn.example/live/cam1")?;
+/// let url = "rtmp://cdn.example/live/cam1".into();
+/// assert_eq!(host.commands(), [Command::StopForwardId { id: 5, url }]);
+/// # Ok::<(), control::ControlError>(())
+/// ```
+pub fn stop_forward_id(id: StreamId, url: &str) -> Result<(), ControlError> {
+    ask!(control::stop_forward_id(id, url), |host| {
+        host.target_id(id)?;
+        let url = url.to_owned();
+        host.command(Command::StopForwardId { id, url })
+    })
+}
+
+/// Sends AMF0 values to the players of a stream, for their `handler`; see
+/// [`crate::amf0`]. `onMetaData` is kept for players that come later, too.
+///
+/// ```
+/// # use livehost_sdk::{amf0, control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::send_data("cam1", "onScore", &amf0::text("goal"))?;
+/// assert!(matches!(&host.commands()[..], [Command::SendData { handler, .. }] if handler == "onScore"));
+/// let denied = control::send_data("cam1", "onScore", b"goal");
+/// assert_eq!(denied, Err(control::ControlError::Denied), "that is no AMF0");
+/// # Ok::<(), control::ControlError>(())
+/// ```
+pub fn send_data(path: &str, handler: &str, amf0: &[u8]) -> Result<(), ControlError> {
+    ask!(control::send_data(path, handler, amf0), |host| {
+        let name = host.target(path)?;
+        host.check_data(handler, amf0)?;
         host.command(Command::SendData {
-            name: name.to_owned(),
+            name,
+            handler: handler.to_owned(),
+            amf0: amf0.to_vec(),
+        })
+    })
+}
+
+/// Sends AMF0 values to the players of this publish, see [`send_data`].
+///
+/// ```
+/// # use livehost_sdk::{amf0, control, testing::{Command, MockHost}};
+/// let host = MockHost::new();
+/// control::send_data_id(5, "onScore", &amf0::text("goal"))?;
+/// assert!(matches!(&host.commands()[..], [Command::SendDataId { id: 5, .. }]));
+/// # Ok::<(), control::ControlError>(())
+/// ```
+pub fn send_data_id(id: StreamId, handler: &str, amf0: &[u8]) -> Result<(), ControlError> {
+    ask!(control::send_data_id(id, handler, amf0), |host| {
+        host.target_id(id)?;
+        host.check_data(handler, amf0)?;
+        host.command(Command::SendDataId {
+            id,
             handler: handler.to_owned(),
             amf0: amf0.to_vec(),
         })

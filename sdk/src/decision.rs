@@ -262,13 +262,40 @@ impl ConnectRequest {
     }
 }
 
+impl crate::StreamInfo {
+    /// What [`crate::registry`] and [`crate::control`] call it: `instance/name`, or
+    /// the name alone without an instance.
+    ///
+    /// ```
+    /// # use livehost_sdk::testing;
+    /// let stream = testing::stream("room1/cam");
+    /// assert_eq!((stream.instance.as_deref(), &*stream.name), (Some("room1"), "cam"));
+    /// assert_eq!(stream.path(), "room1/cam");
+    /// assert_eq!(testing::stream("cam").path(), "cam");
+    /// ```
+    pub fn path(&self) -> String {
+        path(self.instance.as_deref(), &self.name)
+    }
+}
+
 impl StreamRequest {
+    /// What [`crate::registry`] and [`crate::control`] call the stream, unless the
+    /// grant gives it another name.
+    ///
+    /// ```
+    /// # use livehost_sdk::testing;
+    /// assert_eq!(testing::request("room1/cam?key=1").path(), "room1/cam");
+    /// ```
+    pub fn path(&self) -> String {
+        path(self.instance.as_deref(), &self.name)
+    }
+
     /// The first value of a query parameter of the stream's name.
     pub fn param(&self, key: &str) -> Option<&str> {
         first(&self.query, key)
     }
 
-    /// No client asks: `host check` tries the plugin.
+    /// No client publishes: `host check` tries the plugin.
     pub fn is_trial(&self) -> bool {
         first(&self.extra, "trial").is_some()
     }
@@ -286,6 +313,13 @@ fn first<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
         .iter()
         .find(|(k, _)| k == key)
         .map(|(_, value)| value.as_str())
+}
+
+pub(crate) fn path(instance: Option<&str>, name: &str) -> String {
+    match instance {
+        Some(instance) => format!("{instance}/{name}"),
+        None => name.to_owned(),
+    }
 }
 
 /// Rounded up.

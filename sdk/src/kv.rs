@@ -116,3 +116,29 @@ pub fn delete(key: &str) -> Result<(), KvError> {
         Ok(())
     })
 }
+
+/// Up to `limit` keys that begin with `prefix`, in the order of their bytes; with
+/// `after`, those behind it. An answer has at most 10,000 keys and 4 MiB.
+///
+/// ```
+/// # use livehost_sdk::{kv, testing::MockHost};
+/// let host = MockHost::new();
+/// for key in ["seats/1", "seats/2", "seats/3", "motd"] {
+///     host.set_kv(key, "ann");
+/// }
+/// let mut seats = Vec::new();
+/// loop {
+///     let page = kv::list("seats/", seats.last().map(String::as_str), 2)?;
+///     if page.is_empty() {
+///         break;
+///     }
+///     seats.extend(page);
+/// }
+/// assert_eq!(seats, ["seats/1", "seats/2", "seats/3"]);
+/// # Ok::<(), kv::KvError>(())
+/// ```
+pub fn list(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
+    ask!(kv::list(prefix, after, limit), |host| Ok(
+        host.kv_list(prefix, after, limit)
+    ))
+}

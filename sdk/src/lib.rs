@@ -61,6 +61,7 @@ mod shared_objects;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod timers;
+mod values;
 
 pub use app::App;
 pub use auth::{Authenticate, Challenge, Credential, Salted};
@@ -74,6 +75,7 @@ pub use config::parse_config;
 pub use decision::{Decision, accept, decide, deny, redirect};
 pub use relays::{Relay, RelayFailure, Relays};
 pub use shared_objects::{ObjectDecision, ObjectRequest, Operation, Property, ShareObjects};
+pub use values::{codec, reason};
 
 /// For [`export!`] only.
 #[doc(hidden)]

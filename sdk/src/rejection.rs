@@ -24,7 +24,8 @@ impl Rejection {
     }
 
     /// Says when trying again makes sense: the refusal is about the moment, not
-    /// about who asks. The log then does not take the client for one that guesses.
+    /// about who asks. The log then does not take the client for one that guesses. The
+    /// client finds it in the status object as `retryAfterMs`, a number.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after_ms = Some(millis(delay));
         self

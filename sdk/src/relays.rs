@@ -6,6 +6,19 @@ use crate::export::{Exports, Hosted, with};
 
 pub use crate::bindings_relays::exports::livehost::app::relays::{Failure as RelayFailure, Relay};
 
+impl Relay {
+    /// What [`crate::registry`] and [`crate::control`] call its stream.
+    ///
+    /// ```
+    /// # use livehost_sdk::testing;
+    /// let relay = testing::relay("room1/cam", "rtmp://backup.example:1935/live");
+    /// assert_eq!(relay.path(), "room1/cam");
+    /// ```
+    pub fn path(&self) -> String {
+        crate::decision::path(self.instance.as_deref(), &self.name)
+    }
+}
+
 /// A policy that hears what becomes of pushes and pulls. Name it in
 /// [`export!`](crate::export) with `relays`: `export!(MyPolicy, relays)`.
 ///
@@ -33,7 +46,7 @@ pub use crate::bindings_relays::exports::livehost::app::relays::{Failure as Rela
 ///     fn on_relay_failed(&self, relay: &Relay, failure: &RelayFailure) {
 ///         // Losses are tried again for ever; somebody should know of the third.
 ///         if relay.attempt == 3 {
-///             let text = format!("{} to {}: {}", relay.name, relay.target, failure.reason);
+///             let text = format!("{} to {}: {}", relay.path(), relay.target, failure.reason);
 ///             let alert = http_client::Request::post("http://127.0.0.1:8080/alert", text);
 ///             let _ = http_client::send(&alert);
 ///         }

@@ -33,6 +33,7 @@
 //! assert!(matches!(no, PublishDecision::Reject(r) if r.description == "a key is required"));
 //! ```
 
+mod amf0;
 mod host;
 mod requests;
 mod session;

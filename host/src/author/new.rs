@@ -58,10 +58,12 @@ const SDK: &[File] = sdk![
     "relays.rs",
     "shared_objects.rs",
     "testing.rs",
+    "testing/amf0.rs",
     "testing/host.rs",
     "testing/requests.rs",
     "testing/session.rs",
     "timers.rs",
+    "values.rs",
 ];
 
 const RUST: &[File] = &[

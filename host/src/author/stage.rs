@@ -14,7 +14,8 @@ use crate::plugin::{
     Services,
 };
 use crate::policy::{
-    Client, ConnId, ControlError, MediaControl, Recording, StreamInfo, StreamRegistry,
+    Ambiguous, Awaited, Client, ConnId, ControlError, MediaControl, Order, StreamInfo,
+    StreamRegistry, Target, check_amf0, names,
 };
 
 /// More commands or lines than this are not kept.
@@ -164,7 +165,7 @@ impl Stage {
         let command = fact(variant, fields);
         let order = scene.orders.get(scene.seen.commands.len());
         let result = match order {
-            Some(order) if order.pattern.matches(&command) => order.result,
+            Some(order) if order.pattern.matches(&command) => order.result.clone(),
             _ => Ok(()),
         };
         if scene.seen.commands.len() < MAX_KEPT {
@@ -208,25 +209,34 @@ impl LogDouble for Stage {
 }
 
 impl StreamRegistry for Stage {
-    fn get(&self, _: &str, name: &str) -> Option<StreamInfo> {
+    fn resolve(&self, _: &str, path: &str) -> Result<String, Ambiguous> {
         let scene = self.scene.lock();
-        scene
-            .streams
-            .iter()
-            .find(|info| full_name(info) == name)
-            .cloned()
+        let of_name = scene.streams.iter().filter(|info| info.name == path);
+        names::meant(path, of_name.map(StreamInfo::path))
+    }
+
+    fn get(&self, _: &str, path: &str) -> Option<StreamInfo> {
+        let (instance, name) = names::split(path);
+        let scene = self.scene.lock();
+        let mut streams = scene.streams.iter();
+        let found = streams.find(|info| info.instance == instance && info.name == name);
+        found.cloned()
     }
 
     fn find(&self, _: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
         let mut found = self.scene.lock().streams.clone();
-        found.retain(|info| full_name(info).starts_with(prefix));
-        found.sort_by_key(full_name);
+        found.retain(|info| info.path().starts_with(prefix));
+        found.sort_by_key(StreamInfo::path);
         found.truncate(limit);
         found
     }
 
     fn count(&self, app: &str, prefix: &str) -> usize {
         self.find(app, prefix, usize::MAX).len()
+    }
+
+    fn awaited(&self, _: &str, _: &str, _: usize) -> Vec<Awaited> {
+        Vec::new()
     }
 
     fn clients(&self, _: &str, limit: usize) -> Vec<Client> {
@@ -242,9 +252,14 @@ impl StreamRegistry for Stage {
 
 /// As the registry names streams of an application instance.
 pub(super) fn full_name(info: &StreamInfo) -> String {
-    match &info.instance {
-        Some(instance) => format!("{instance}/{}", info.name),
-        None => info.name.clone(),
+    info.path()
+}
+
+/// What a case calls the stream of an order: its path, or its number.
+fn target(stream: &Target) -> (&'static str, Got) {
+    match stream {
+        Target::Path(path) => ("name", text(path)),
+        Target::Id(id) => ("id", Got::Number(*id)),
     }
 }
 
@@ -257,53 +272,50 @@ impl MediaControl for Stage {
         true
     }
 
-    fn disconnect(&self, _: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
-        let fields = vec![("conn", Got::Number(conn)), ("reason", text(reason))];
-        self.command("Disconnect", fields)
+    fn check(&self, _: &str, order: &Order) -> Result<(), ControlError> {
+        if let Order::SendData { amf0, .. } = order {
+            check_amf0(amf0)?;
+        }
+        let (variant, fields) = told(order);
+        self.command(variant, fields)
     }
 
-    fn stop_stream(&self, _: &str, name: &str, reason: &str) -> Result<(), ControlError> {
-        self.command(
-            "StopStream",
-            vec![("name", text(name)), ("reason", text(reason))],
-        )
-    }
+    /// It was seen when it was given.
+    fn carry_out(&self, _: &str, _: Order) {}
+}
 
-    fn start_record(&self, _: &str, name: &str, spec: Recording) -> Result<(), ControlError> {
-        let fields = vec![("name", text(name)), ("spec", recording(&spec))];
-        self.command("StartRecord", fields)
-    }
-
-    fn stop_record(&self, _: &str, name: &str) -> Result<(), ControlError> {
-        self.command("StopRecord", vec![("name", text(name))])
-    }
-
-    fn start_forward(&self, _: &str, name: &str, url: &str) -> Result<(), ControlError> {
-        self.command(
-            "StartForward",
-            vec![("name", text(name)), ("url", text(url))],
-        )
-    }
-
-    fn stop_forward(&self, _: &str, name: &str, url: &str) -> Result<(), ControlError> {
-        self.command(
-            "StopForward",
-            vec![("name", text(name)), ("url", text(url))],
-        )
-    }
-
-    fn send_data(
-        &self,
-        _: &str,
-        name: &str,
-        handler: &str,
-        amf0: &[u8],
-    ) -> Result<(), ControlError> {
-        let fields = vec![
-            ("name", text(name)),
-            ("handler", text(handler)),
-            ("values", values(amf0)),
-        ];
-        self.command("SendData", fields)
+/// An order as cases write it.
+fn told(order: &Order) -> (&'static str, Vec<(&'static str, Got)>) {
+    match order {
+        Order::Disconnect { conn, reason } => (
+            "Disconnect",
+            vec![("conn", Got::Number(*conn)), ("reason", text(reason))],
+        ),
+        Order::StopStream { stream, reason } => {
+            ("StopStream", vec![target(stream), ("reason", text(reason))])
+        }
+        Order::StartRecord { stream, spec } => (
+            "StartRecord",
+            vec![target(stream), ("spec", recording(spec))],
+        ),
+        Order::StopRecord { stream } => ("StopRecord", vec![target(stream)]),
+        Order::StartForward { stream, url } => {
+            ("StartForward", vec![target(stream), ("url", text(url))])
+        }
+        Order::StopForward { stream, url } => {
+            ("StopForward", vec![target(stream), ("url", text(url))])
+        }
+        Order::SendData {
+            stream,
+            handler,
+            amf0,
+        } => (
+            "SendData",
+            vec![
+                target(stream),
+                ("handler", text(handler)),
+                ("values", values(amf0)),
+            ],
+        ),
     }
 }

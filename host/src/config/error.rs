@@ -45,7 +45,7 @@ impl ConfigError {
             return self.to_string();
         };
         let first = report.problems.first().map_or_else(String::new, |problem| {
-            let place = Place::find(&report.text, &problem.span);
+            let place = Place::find(&report.text, &problem.span, Mask::Nothing);
             report.head(problem, &place)
         });
         match report.problems.len() {
@@ -68,7 +68,12 @@ impl ConfigError {
         for problem in report.problems.iter().take(LOGGED) {
             let mut shown = String::new();
             // Writing to a String can't fail.
-            let _ = report.write_problem(&mut shown, problem, Place::masked);
+            // What a plugin finds wrong with its settings may be a key itself.
+            let mask = match problem.field.contains(".config") {
+                true => Mask::All,
+                false => Mask::ButTheMark,
+            };
+            let _ = report.write_problem(&mut shown, problem, mask);
             lines.extend(shown.lines().map(str::to_owned));
         }
         let count = report.problems.len();
@@ -135,7 +140,7 @@ impl fmt::Display for Report {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            self.write_problem(f, problem, Place::plain)?;
+            self.write_problem(f, problem, Mask::Nothing)?;
         }
         if self.problems.len() > 1 {
             write!(
@@ -165,13 +170,8 @@ impl Report {
         )
     }
 
-    fn write_problem(
-        &self,
-        f: &mut impl fmt::Write,
-        problem: &Problem,
-        shown: impl FnOnce(Place) -> Place,
-    ) -> fmt::Result {
-        let place = shown(Place::find(&self.text, &problem.span));
+    fn write_problem(&self, f: &mut impl fmt::Write, problem: &Problem, mask: Mask) -> fmt::Result {
+        let place = Place::find(&self.text, &problem.span, mask);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(place.indent);
@@ -186,6 +186,41 @@ impl Report {
             write!(f, "\n{margin} = help: {help}")?;
         }
         Ok(())
+    }
+}
+
+/// Which texts in quotes are not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mask {
+    Nothing,
+    ButTheMark,
+    All,
+}
+
+impl Mask {
+    /// `line` without them; the mark is at `marked`, in characters. A quote that
+    /// has no other on its line leaves nothing certain, so nothing is shown.
+    fn over(self, line: &str, marked: &Range<usize>) -> Vec<char> {
+        let mut quoted = false;
+        let mut escaped = false;
+        let mut hidden = Vec::new();
+        for c in line.chars() {
+            let is_quote = c == '"' && !escaped;
+            quoted ^= is_quote;
+            escaped = c == '\\' && !escaped;
+            hidden.push(quoted && !is_quote);
+        }
+        let is_odd = quoted;
+        let kept = |at: usize| match self {
+            Self::Nothing => true,
+            Self::ButTheMark => marked.contains(&at),
+            Self::All => false,
+        };
+        let shown = |((at, c), hidden): ((usize, char), bool)| match hidden || is_odd {
+            true if !kept(at) => '*',
+            _ => c,
+        };
+        line.chars().enumerate().zip(hidden).map(shown).collect()
     }
 }
 
@@ -209,7 +244,7 @@ impl Place {
     /// What is shown of a cut line before the place.
     const BEFORE: usize = 60;
 
-    fn find(text: &str, span: &Range<usize>) -> Self {
+    fn find(text: &str, span: &Range<usize>, mask: Mask) -> Self {
         let start = text.floor_char_boundary(span.start);
         let end = text.ceil_char_boundary(span.end).max(start);
         let (before, after) = text.split_at(start);
@@ -227,9 +262,10 @@ impl Place {
         } else {
             0
         };
-        let mut shown: String = lead
-            .chars()
-            .chain(rest.chars())
+        let line = format!("{lead}{rest}");
+        let mut shown: String = mask
+            .over(&line, &(column..column + width))
+            .into_iter()
             .skip(skip)
             .take(Self::SHOWN)
             // A tab would move the mark, other control characters the cursor.
@@ -250,30 +286,6 @@ impl Place {
             shown: shown.trim_end().to_owned(),
             indent,
             width: width.clamp(1, room.max(1)),
-        }
-    }
-
-    fn plain(self) -> Self {
-        self
-    }
-
-    /// The same without the texts in quotes beside the mark.
-    fn masked(self) -> Self {
-        let marked = self.indent..self.indent + self.width;
-        let mut quoted = false;
-        let mut escaped = false;
-        let mask = |(at, c): (usize, char)| {
-            let is_quote = c == '"' && !escaped;
-            quoted ^= is_quote;
-            escaped = c == '\\' && !escaped;
-            match quoted && !is_quote && !marked.contains(&at) {
-                true => '*',
-                false => c,
-            }
-        };
-        Self {
-            shown: self.shown.chars().enumerate().map(mask).collect(),
-            ..self
         }
     }
 }
@@ -310,6 +322,28 @@ mod tests {
             message: "expected x; found \"sloow\"".to_owned(),
             help: Some("write \"slow\"".to_owned()),
         };
+        let of_plugin = Problem {
+            field: "applications.\"a\".config.mode".to_owned(),
+            ..problem.clone()
+        };
+        let report = Report::new(Path::new("f.ron"), text, vec![of_plugin]);
+        let shown = &ConfigError::Invalid(report).lines()[2];
+        assert!(shown.contains("mode: \"*****\""), "{shown}");
+        // A line that is cut begins within a text, and a quote may be missing.
+        for text in [
+            format!("{}\"{}\", \"s3cret\", x", "a".repeat(80), "b".repeat(80)),
+            format!("{}\", \"s3cret\", x", "b".repeat(160)),
+        ] {
+            let x = text.len() - 1;
+            let problem = Problem {
+                span: x..x + 1,
+                ..problem.clone()
+            };
+            let report = Report::new(Path::new("f.ron"), &text, vec![problem]);
+            let lines = ConfigError::Invalid(report).lines();
+            assert!(!lines[2].contains("s3cret"), "{lines:?}");
+            assert!(lines[2].ends_with('x'), "{lines:?}");
+        }
         let report = Report::new(Path::new("f.ron"), text, vec![problem.clone(); 20]);
         let lines = ConfigError::Invalid(report).lines();
         assert_eq!(lines[0], "f.ron:1:37: a.b: expected x; found \"sloow\"");

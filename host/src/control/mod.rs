@@ -1,15 +1,17 @@
-//! Orders to the media plane, from plugins now, from operators later.
+//! What plugins see of the media plane, and their orders to it; operators' later.
 
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::hub::Hub;
-use crate::policy::{ConnId, ControlError, MediaControl, Recording};
+use crate::policy::{
+    self, Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
+};
 use crate::relay::{AppRelays, Relays};
 use crate::session::Directory;
 
-/// Carries orders out on hub and sessions.
+/// Asks hub and sessions, and carries orders out on them.
 #[derive(Debug)]
 pub struct Desk {
     hub: Arc<Hub>,
@@ -18,8 +20,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Orders for the streams of `hub`, the sessions of `directory`, and
-    /// `relays`.
+    /// For the streams of `hub`, the sessions of `directory`, and `relays`.
     pub fn new(hub: Arc<Hub>, directory: Arc<Directory>, relays: Arc<Relays>) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -33,7 +34,7 @@ impl Desk {
     }
 }
 
-fn done(found: bool) -> Result<(), ControlError> {
+fn found(found: bool) -> Result<(), ControlError> {
     if found {
         Ok(())
     } else {
@@ -59,41 +60,74 @@ impl MediaControl for Desk {
         relays.is_none_or(|relays| relays.may_forward(url))
     }
 
-    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
-        let cut = || {
-            let relays = self.relays.of(app);
-            relays.is_some_and(|relays| relays.disconnect(conn, reason))
+    fn check(&self, app: &str, order: &Order) -> Result<(), ControlError> {
+        match order {
+            Order::Disconnect { conn, .. } => found(
+                self.directory.has(app, *conn)
+                    || (self.relays.of(app)).is_some_and(|relays| relays.has(*conn)),
+            ),
+            Order::StopStream { stream, .. } => found(self.hub.is_published(app, stream)),
+            Order::StartRecord { .. } => not_available(app, "start-record"),
+            Order::StopRecord { .. } => not_available(app, "stop-record"),
+            Order::StartForward { stream, url } => self.relays(app)?.may_start_forward(stream, url),
+            Order::StopForward { stream, url } => found(self.relays(app)?.forwards(stream, url)),
+            Order::SendData { stream, amf0, .. } => {
+                found(self.hub.is_active(app, stream))?;
+                policy::check_amf0(amf0)
+            }
+        }
+    }
+
+    fn carry_out(&self, app: &str, order: Order) {
+        let done = match order {
+            Order::Disconnect { conn, reason } => {
+                let cut = |relays: Arc<AppRelays>| relays.disconnect(conn, &reason);
+                self.directory.disconnect(app, conn, &reason)
+                    || self.relays.of(app).is_some_and(cut)
+            }
+            Order::StopStream { stream, reason } => self.hub.stop(app, &stream, &reason),
+            // Refused when they were given.
+            Order::StartRecord { .. } | Order::StopRecord { .. } => false,
+            Order::StartForward { stream, url } => (self.relays(app))
+                .and_then(|relays| relays.start_forward(&stream, &url))
+                .is_ok(),
+            Order::StopForward { stream, url } => (self.relays(app))
+                .and_then(|relays| relays.stop_forward(&stream, &url))
+                .is_ok(),
+            Order::SendData {
+                stream,
+                handler,
+                amf0,
+            } => self.hub.send_data(app, &stream, &handler, &amf0),
         };
-        done(self.directory.disconnect(app, conn, reason) || cut())
+        if !done {
+            debug!(app, "what a plugin's order was about is gone");
+        }
+    }
+}
+
+impl StreamRegistry for Desk {
+    fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
+        self.hub.resolve(app, path)
     }
 
-    fn stop_stream(&self, app: &str, name: &str, reason: &str) -> Result<(), ControlError> {
-        done(self.hub.stop(app, name, reason))
+    fn get(&self, app: &str, path: &str) -> Option<StreamInfo> {
+        self.hub.get(app, path)
     }
 
-    fn start_record(&self, app: &str, _: &str, _: Recording) -> Result<(), ControlError> {
-        not_available(app, "start-record")
+    fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
+        self.hub.find(app, prefix, limit)
     }
 
-    fn stop_record(&self, app: &str, _: &str) -> Result<(), ControlError> {
-        not_available(app, "stop-record")
+    fn count(&self, app: &str, prefix: &str) -> usize {
+        self.hub.count(app, prefix)
     }
 
-    fn start_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError> {
-        self.relays(app)?.start_forward(name, url)
+    fn awaited(&self, app: &str, prefix: &str, limit: usize) -> Vec<Awaited> {
+        self.hub.awaited(app, prefix, limit)
     }
 
-    fn stop_forward(&self, app: &str, name: &str, url: &str) -> Result<(), ControlError> {
-        self.relays(app)?.stop_forward(name, url)
-    }
-
-    fn send_data(
-        &self,
-        app: &str,
-        name: &str,
-        handler: &str,
-        amf0: &[u8],
-    ) -> Result<(), ControlError> {
-        done(self.hub.send_data(app, name, handler, amf0))
+    fn clients(&self, app: &str, limit: usize) -> Vec<Client> {
+        self.directory.clients(app, limit)
     }
 }

@@ -40,6 +40,10 @@ pub enum ClaimError {
     /// Someone publishes under the name and the rule is to refuse.
     #[error("the stream is busy: it is already being published")]
     Busy(Owner),
+    /// Someone published under the name, was lost, and may return; the rule is to
+    /// refuse others.
+    #[error("the stream is busy: it is held for the return of its publisher")]
+    Held(Owner),
     /// Too many publishers wait behind the current one.
     #[error("the stream is busy: {waiting} publishers already stand by, the most that may")]
     StandbyFull {
@@ -54,7 +58,7 @@ impl ClaimError {
     /// Who has the name.
     pub fn owner(&self) -> &Owner {
         match self {
-            Self::Busy(owner) | Self::StandbyFull { owner, .. } => owner,
+            Self::Busy(owner) | Self::Held(owner) | Self::StandbyFull { owner, .. } => owner,
         }
     }
 }
@@ -115,7 +119,7 @@ impl Contested {
     pub fn refuse(self) -> ClaimError {
         let counters = &self.hub.counters;
         match &self.taken.error {
-            ClaimError::Busy(_) => counters.publishes_busy.add(),
+            ClaimError::Busy(_) | ClaimError::Held(_) => counters.publishes_busy.add(),
             ClaimError::StandbyFull { .. } => counters.publishes_standby_full.add(),
         }
         self.taken.error

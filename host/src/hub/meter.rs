@@ -1,21 +1,26 @@
 //! How much a publisher sends now, and how long it has been silent.
 //!
-//! Flows in: the size of each message with its time. Flows out: a rate of the
-//! last seconds, for whoever asks.
+//! Flows in: the size of each message with its time. Flows out: the rate of the
+//! last two seconds, for whoever asks.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The rate is that of the last full period of this length.
-const PERIOD: Duration = Duration::from_secs(2);
+/// Bytes are summed up for so long, milliseconds: how exact the two seconds are.
+const SLICE: u64 = 250;
+/// Whole slices that the rate is of.
+const SLICES: u64 = 8;
+/// Those, and the one that is not over.
+const KEPT: usize = 9;
 
 /// Counts one publisher's messages.
 #[derive(Debug)]
 pub(super) struct Meter {
+    started: Instant,
     last: Instant,
-    since: Instant,
-    bytes: u64,
-    /// Of the period before `since`.
-    kbps: Option<u32>,
+    /// The newest slices in which something came, at most [`KEPT`]: their numbers
+    /// since the start, and the bytes.
+    slices: VecDeque<(u64, u64)>,
 }
 
 /// What a meter shows.
@@ -30,42 +35,45 @@ pub(super) struct Rate {
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
         Self {
+            started: now,
             last: now,
-            since: now,
-            bytes: 0,
-            kbps: None,
+            slices: VecDeque::with_capacity(KEPT),
         }
     }
 
     pub(super) fn count(&mut self, bytes: usize, now: Instant) {
-        let past = now.saturating_duration_since(self.since);
-        if past >= PERIOD {
-            self.kbps = Some(kbps(self.bytes, past));
-            self.since = now;
-            self.bytes = 0;
-        }
         self.last = now;
-        self.bytes = self.bytes.saturating_add(bytes as u64);
+        let slice = self.age(now) / SLICE;
+        match self.slices.back_mut() {
+            Some((newest, sum)) if *newest >= slice => *sum = sum.saturating_add(bytes as u64),
+            _ => {
+                if self.slices.len() >= KEPT {
+                    self.slices.pop_front();
+                }
+                self.slices.push_back((slice, bytes as u64));
+            }
+        }
     }
 
     pub(super) fn read(&self, now: Instant) -> Rate {
-        let past = now.saturating_duration_since(self.since);
-        let kbps = match self.kbps {
-            // The first period is not over yet, or nothing has ended it.
-            Some(kbps) if past < PERIOD => kbps,
-            _ => kbps(self.bytes, past),
-        };
+        let age = self.age(now);
+        let oldest = (age / SLICE).saturating_sub(SLICES);
+        let of_now = self.slices.iter().filter(|(slice, _)| *slice >= oldest);
+        let bytes = of_now.fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes));
+        let bits = u128::from(bytes).saturating_mul(8);
+        let time = age.saturating_sub(oldest.saturating_mul(SLICE)).max(1);
         Rate {
             idle: now.saturating_duration_since(self.last),
-            kbps,
+            // Bits a millisecond are kilobits a second.
+            kbps: u32::try_from(bits / u128::from(time)).unwrap_or(u32::MAX),
         }
     }
-}
 
-/// Bits a millisecond are kilobits a second.
-fn kbps(bytes: u64, time: Duration) -> u32 {
-    let bits = u128::from(bytes).saturating_mul(8);
-    u32::try_from(bits / time.as_millis().max(1)).unwrap_or(u32::MAX)
+    /// Milliseconds since the start.
+    fn age(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.started);
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -94,22 +102,26 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_publisher_fades_and_its_silence_is_told() {
+    fn a_rate_is_of_two_seconds_and_falls_while_nothing_comes() {
         let start = Instant::now();
         let meter = running(start, 10_000);
-        let rate = meter.read(start + 30_000 * MS);
-        assert_eq!(rate.idle, 20_010 * MS);
-        assert!(rate.kbps < 100, "{rate:?}");
+        let kbps = |after: u32| meter.read(start + (10_000 + after) * MS).kbps;
+        assert!((796..=808).contains(&kbps(0)), "{}", kbps(0));
+        // Half of the last two seconds, a quarter, and none.
+        assert!((390..=410).contains(&kbps(1000)), "{}", kbps(1000));
+        assert!((195..=205).contains(&kbps(1500)), "{}", kbps(1500));
+        assert_eq!(kbps(2250), 0);
+        assert_eq!(meter.read(start + 30_000 * MS).idle, 20_010 * MS);
     }
 
     #[test]
-    fn a_rate_follows_a_change_within_two_periods() {
+    fn a_rate_knows_nothing_of_what_was_before() {
         let start = Instant::now();
         let mut meter = running(start, 10_000);
-        for at in (10_000..14_000).step_by(10) {
+        for at in (10_000..12_250).step_by(10) {
             meter.count(100, start + at * MS);
         }
-        let kbps = meter.read(start + 14_000 * MS).kbps;
+        let kbps = meter.read(start + 12_250 * MS).kbps;
         assert!((79..=81).contains(&kbps), "{kbps}");
     }
 }

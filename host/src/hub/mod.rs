@@ -51,7 +51,7 @@ pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
 pub use subscription::{Subscription, Totals};
 
-use crate::policy::StreamId;
+use crate::policy::{StreamId, names};
 use claim::Attempt;
 use counters::Counters;
 use publication::Publisher;
@@ -78,9 +78,16 @@ pub struct StreamKey {
 impl StreamKey {
     /// `instance/name`, or the name alone: what an application calls it.
     pub fn path(&self) -> String {
-        match &self.instance {
-            Some(instance) => format!("{instance}/{}", self.name),
-            None => self.name.to_string(),
+        names::path(self.instance.as_deref(), &self.name)
+    }
+
+    /// The stream that `app` calls `path`.
+    pub fn called(app: &str, path: &str) -> Self {
+        let (instance, name) = names::split(path);
+        Self {
+            app: app.into(),
+            instance: instance.map(Into::into),
+            name: name.into(),
         }
     }
 }
@@ -140,10 +147,16 @@ pub struct Listener {
 /// may publish another name, and lose that.
 const MAX_HOLDS: usize = 10_000;
 
+/// A stream, and one of those who publish it or stand by.
+type Published = (Arc<Stream>, Arc<Publisher>);
+
 /// The process-wide registry of streams.
 #[derive(Debug)]
 pub struct Hub {
     streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    /// Those who publish or stand by, each with its stream. No other lock is
+    /// taken under this one.
+    publishers: Mutex<HashMap<StreamId, Published>>,
     next_id: AtomicU64,
     counters: Arc<Counters>,
     /// Owns the timers of held streams, and the tasks that run their lanes.
@@ -156,6 +169,7 @@ impl Default for Hub {
     fn default() -> Self {
         Self {
             streams: Mutex::default(),
+            publishers: Mutex::default(),
             next_id: AtomicU64::default(),
             counters: Arc::default(),
             tasks: TaskTracker::default(),
@@ -194,6 +208,8 @@ impl Hub {
             return Err(Contested::new(self.clone(), attempt, taken));
         }
         self.counters.publishes.add();
+        let publisher = (stream.clone(), attempt.publisher.clone());
+        (self.publishers.lock()).insert(attempt.publisher.id(), publisher);
         stream.settle();
         Ok(Publication::new(self.clone(), stream, attempt.publisher))
     }

@@ -14,7 +14,7 @@ use super::meter::{Meter, Rate};
 use super::presence::Presence;
 use super::stream::Stream;
 use super::{Claim, Hub, Settings, StreamKey, Wake};
-use crate::policy::{Client, StreamId, StreamInfo};
+use crate::policy::{Awaited, Client, StreamId, StreamInfo};
 
 /// Why the hub or an operator took a publication away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,16 @@ pub enum Revocation {
     /// Someone ordered it.
     #[error("{0}")]
     Stopped(String),
+}
+
+impl Revocation {
+    /// The word that events and the log carry.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Stopped(_) => "kicked",
+        }
+    }
 }
 
 /// What became of a message.
@@ -235,14 +245,15 @@ impl Publication {
 
     /// Ends it. A publisher that is `lost`, rather than one that says it is
     /// done, leaves its name and players held as its grant says. `tell` is
-    /// called when the name is free, before anybody else can claim it; it must
+    /// called with what is left of the stream when the name is free, before anybody else can claim it; it must
     /// not wait, nor ask the hub.
-    pub fn finish(mut self, lost: bool, tell: impl FnOnce()) {
+    pub fn finish(mut self, lost: bool, tell: impl FnOnce(Option<Awaited>)) {
         self.release(lost, tell);
     }
 
-    fn release(&mut self, lost: bool, tell: impl FnOnce()) {
+    fn release(&mut self, lost: bool, tell: impl FnOnce(Option<Awaited>)) {
         self.is_released = true;
+        self.hub.publishers.lock().remove(&self.publisher.id);
         match self.stream.release(&self.publisher, lost, tell) {
             Some(hold) => {
                 self.hub
@@ -257,7 +268,7 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         if !self.is_released {
-            self.release(true, || {});
+            self.release(true, |_| {});
         }
     }
 }

@@ -7,32 +7,46 @@ use livehost_wire::amf0;
 
 use super::publication::Revocation;
 use super::stream::Stream;
-use super::{Hub, MAX_PATH, StreamKey};
-use crate::policy::{self, Client, StreamInfo, StreamRegistry};
+use super::{Hub, MAX_PATH, Published, StreamKey};
+use crate::policy::names::{self, Ambiguous};
+use crate::policy::{self, Awaited, StreamInfo, Target};
 
 impl Hub {
-    /// Ends the publisher of the application's stream `path`. False when
-    /// nobody publishes it.
-    pub fn stop(&self, app: &str, path: &str, reason: &str) -> bool {
-        let publisher = self.find_one(app, path).and_then(|stream| stream.active());
-        publisher
-            .map(|publisher| {
+    /// Ends a publisher of the application. False when there is none.
+    pub fn stop(&self, app: &str, target: &Target, reason: &str) -> bool {
+        let found = self.publisher(app, target);
+        found
+            .map(|(_, publisher)| {
                 self.counters.publishers_stopped.add();
                 publisher.revoke(Revocation::Stopped(reason.to_owned()));
             })
             .is_some()
     }
 
-    /// Sends a data message (AMF0 values behind `handler`) to the players of
-    /// the application's stream `path`. False when nobody publishes it.
-    pub fn send_data(&self, app: &str, path: &str, handler: &str, values: &[u8]) -> bool {
-        let Some(stream) = self.find_one(app, path).filter(|stream| stream.is_live()) else {
+    /// Sends a data message (AMF0 values behind `handler`) to the players of a
+    /// stream of the application. False when nobody publishes it.
+    pub fn send_data(&self, app: &str, target: &Target, handler: &str, values: &[u8]) -> bool {
+        let Some((stream, publisher)) = self.publisher(app, target) else {
             return false;
         };
         let mut payload = BytesMut::new();
-        amf0::encode(&amf0::Value::from(handler), &mut payload);
+        // As from a publisher: what it is to be kept by follows.
+        if handler != "@setDataFrame" {
+            amf0::encode(&amf0::Value::from(handler), &mut payload);
+        }
         payload.put_slice(values);
-        stream.push_data(payload.freeze()).is_ok()
+        stream.push_data(&publisher, payload.freeze()).is_ok()
+    }
+
+    /// Whether somebody publishes this. One that stands by does, too.
+    pub fn is_published(&self, app: &str, target: &Target) -> bool {
+        self.publisher(app, target).is_some()
+    }
+
+    /// Whether somebody publishes this, and does not stand by.
+    pub fn is_active(&self, app: &str, target: &Target) -> bool {
+        let found = self.publisher(app, target);
+        found.is_some_and(|(stream, publisher)| stream.is_active(publisher.id()))
     }
 
     /// True while someone publishes `key`, or it is held for a return.
@@ -54,31 +68,87 @@ impl Hub {
         live.map(|(_, stream)| stream.key().clone()).collect()
     }
 
-    /// The live stream of an application that is called `path`.
-    pub fn live_key(&self, app: &str, path: &str) -> Option<StreamKey> {
-        let stream = self.find_one(app, path)?;
-        stream.is_live().then(|| stream.key().clone())
+    /// The live stream of an application that is meant.
+    pub fn live_key(&self, app: &str, target: &Target) -> Option<StreamKey> {
+        match target {
+            Target::Path(path) => {
+                let stream = self.find_one(app, path)?;
+                stream.is_live().then(|| stream.key().clone())
+            }
+            Target::Id(_) => {
+                let (stream, publisher) = self.publisher(app, target)?;
+                (stream.is_active(publisher.id())).then(|| stream.key().clone())
+            }
+        }
+    }
+
+    /// The path of the live stream that the application calls `path`.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] when it is the name of several, each in an instance.
+    pub fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
+        let is_bare = path.len() <= MAX_PATH && !path.contains('/');
+        if !is_bare || self.is_live(&StreamKey::called(app, path)) {
+            return Ok(path.to_owned());
+        }
+        let streams = self.streams.lock();
+        let of_name = streams
+            .iter()
+            .filter(|(key, _)| &*key.name == path && &*key.app == app);
+        let of_name: Vec<_> = of_name.map(|(_, stream)| stream.clone()).collect();
+        drop(streams);
+        let live = of_name.iter().filter(|stream| stream.is_live());
+        names::meant(path, live.map(|stream| stream.key().path()))
+    }
+
+    /// The stream of this application with this path, while somebody publishes it.
+    pub fn get(&self, app: &str, path: &str) -> Option<StreamInfo> {
+        self.find_one(app, path)?.info()
+    }
+
+    /// Up to `limit` published streams whose path starts with `prefix`, in order.
+    pub fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
+        let found = self.of_app(app, prefix).into_iter();
+        let found = found.filter_map(|(_, stream)| stream.info());
+        policy::first(found, limit, StreamInfo::bytes)
+    }
+
+    /// How many published streams have a path that starts with `prefix`.
+    pub fn count(&self, app: &str, prefix: &str) -> usize {
+        self.of_app(app, prefix)
+            .into_iter()
+            .filter(|(_, stream)| stream.active().is_some())
+            .count()
+    }
+
+    /// Up to `limit` streams that are played or held, and that nobody publishes.
+    pub fn awaited(&self, app: &str, prefix: &str, limit: usize) -> Vec<Awaited> {
+        let found = self.of_app(app, prefix).into_iter();
+        let found = found.filter_map(|(_, stream)| stream.awaited());
+        policy::first(found, limit, Awaited::bytes)
+    }
+
+    fn publisher(&self, app: &str, target: &Target) -> Option<Published> {
+        match target {
+            Target::Path(path) => {
+                let stream = self.find_one(app, path)?;
+                let active = stream.active()?;
+                Some((stream, active))
+            }
+            Target::Id(id) => {
+                let found = self.publishers.lock().get(id).cloned();
+                found.filter(|(stream, _)| &*stream.key().app == app)
+            }
+        }
     }
 
     fn find_one(&self, app: &str, path: &str) -> Option<Arc<Stream>> {
         if path.len() > MAX_PATH {
             return None;
         }
-        let key = |instance: Option<&str>, name: &str| StreamKey {
-            app: app.into(),
-            instance: instance.map(Into::into),
-            name: name.into(),
-        };
-        // Instances and names may both hold slashes, so each cut is tried.
-        let cuts = path
-            .match_indices('/')
-            .filter_map(|(at, _)| Some((path.get(..at)?, path.get(at.checked_add(1)?..)?)));
         // Made before the lock is taken: everybody waits for it.
-        let keys: Vec<_> = std::iter::once(key(None, path))
-            .chain(cuts.map(|(instance, name)| key(Some(instance), name)))
-            .collect();
-        let streams = self.streams.lock();
-        keys.iter().find_map(|key| streams.get(key).cloned())
+        let key = StreamKey::called(app, path);
+        self.streams.lock().get(&key).cloned()
     }
 
     fn of_app(&self, app: &str, prefix: &str) -> Vec<(String, Arc<Stream>)> {
@@ -96,29 +166,5 @@ impl Hub {
             .collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         found
-    }
-}
-
-impl StreamRegistry for Hub {
-    fn get(&self, app: &str, name: &str) -> Option<StreamInfo> {
-        self.find_one(app, name)?.info()
-    }
-
-    fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
-        let found = self.of_app(app, prefix).into_iter();
-        let found = found.filter_map(|(_, stream)| stream.info());
-        policy::first(found, limit, StreamInfo::bytes)
-    }
-
-    fn count(&self, app: &str, prefix: &str) -> usize {
-        self.of_app(app, prefix)
-            .into_iter()
-            .filter(|(_, stream)| stream.active().is_some())
-            .count()
-    }
-
-    /// The hub knows streams only.
-    fn clients(&self, _: &str, _: usize) -> Vec<Client> {
-        Vec::new()
     }
 }

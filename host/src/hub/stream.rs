@@ -26,7 +26,7 @@ use super::queue::{Item, PlayerQueue};
 use super::timeline::Timeline;
 use super::video::{Turn, Video};
 use super::{ClaimError, Join, Listener, StreamKey, Wake};
-use crate::policy::{DuplicateRule, StreamId, StreamInfo};
+use crate::policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 
 /// Publishers that may wait behind the active one.
 const MAX_STANDBY: usize = 4;
@@ -58,7 +58,7 @@ struct State {
 /// A lost publisher for whose return name and players are kept.
 #[derive(Debug)]
 struct Held {
-    id: StreamId,
+    lost: Arc<Publisher>,
     /// Set once the hold is timed, which ends with it.
     timer: Option<AbortHandle>,
 }
@@ -126,6 +126,15 @@ impl Stream {
     ) -> Result<(), Taken> {
         let mut state = self.state.lock();
         match (&state.active, rule) {
+            (None, DuplicateRule::Reject)
+                if let Some(held) = &state.held
+                    && !held.lost.client().is_same_as(publisher.client()) =>
+            {
+                return Err(Taken {
+                    error: ClaimError::Held((&*held.lost).into()),
+                    in_the_way: Vec::new(),
+                });
+            }
             (None, _) => {
                 if state.held.take().is_some() {
                     self.counters.takeovers.add();
@@ -164,17 +173,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Gives the name up and calls `tell` before anybody can claim it. Returns
-    /// the hold to time, if one begins.
+    /// Gives the name up and calls `tell`, with what is left of the stream, before
+    /// anybody can claim it. Returns the hold to time, if one begins.
     pub(super) fn release(
         &self,
-        publisher: &Publisher,
+        publisher: &Arc<Publisher>,
         lost: bool,
-        tell: impl FnOnce(),
+        tell: impl FnOnce(Option<Awaited>),
     ) -> Option<Duration> {
         let mut state = self.state.lock();
         let hold = self.release_name(&mut state, publisher, lost);
-        tell();
+        tell(state.awaited(&self.key));
         drop(state);
         self.settle();
         hold
@@ -183,7 +192,7 @@ impl Stream {
     fn release_name(
         &self,
         state: &mut State,
-        publisher: &Publisher,
+        publisher: &Arc<Publisher>,
         lost: bool,
     ) -> Option<Duration> {
         state.standby.retain(|other| other.id() != publisher.id());
@@ -204,7 +213,7 @@ impl Stream {
         if lost && !publisher.hold().is_zero() {
             self.counters.holds.add();
             state.held = Some(Held {
-                id: publisher.id(),
+                lost: publisher.clone(),
                 timer: None,
             });
             state.keep_for_players();
@@ -218,7 +227,7 @@ impl Stream {
     pub(super) fn time_hold(&self, id: StreamId, timer: AbortHandle) {
         let mut state = self.state.lock();
         match &mut state.held {
-            Some(held) if held.id == id => held.timer = Some(timer),
+            Some(held) if held.lost.id() == id => held.timer = Some(timer),
             // It has ended meanwhile.
             _ => timer.abort(),
         }
@@ -227,7 +236,7 @@ impl Stream {
     /// The hold of publisher `id` is over.
     pub(super) fn end_hold(&self, id: StreamId) {
         let mut state = self.state.lock();
-        if state.held.as_ref().is_some_and(|held| held.id == id) {
+        if state.held.as_ref().is_some_and(|held| held.lost.id() == id) {
             self.counters.holds_over.add();
             state.held = None;
             state.publisher_is_gone();
@@ -305,13 +314,20 @@ impl Stream {
         Ok(Pushed::Forwarded(role))
     }
 
-    /// A data message of the host's own making, for the players of now.
-    pub(super) fn push_data(&self, payload: Bytes) -> Result<(), NotAFrame> {
-        let state = self.state.lock();
-        let Some(active) = &state.active else {
+    /// A data message of the host's own making, as if `publisher` had sent it:
+    /// for the players of now, and metadata for those that come, too.
+    pub(super) fn push_data(&self, publisher: &Publisher, payload: Bytes) -> Result<(), NotAFrame> {
+        let mut state = self.state.lock();
+        if !state.is_active(publisher.id()) {
             return Ok(());
-        };
-        let settings = *active.settings();
+        }
+        if let Some(handler) = data::cleared(&payload) {
+            if handler == "onMetaData" {
+                state.cache.clear_metadata();
+            }
+            return Ok(());
+        }
+        let settings = *publisher.settings();
         let timestamp = state.timeline.newest();
         let frame = Arc::new(Frame::new(
             Kind::Data,
@@ -319,6 +335,9 @@ impl Stream {
             payload,
             settings.chunk_size,
         )?);
+        if frame.role() == Role::Metadata {
+            state.cache.push(&frame, settings.keyframe_cache);
+        }
         let video = state.cache.video();
         self.lanes.post(&Post::Frame { frame, video });
         drop(state);
@@ -394,6 +413,11 @@ impl Stream {
         Some(state.info(&self.key, active))
     }
 
+    /// The stream while nobody publishes it, if anybody plays it or it is held.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        self.state.lock().awaited(&self.key)
+    }
+
     /// The stream as `publisher` has it, active or not.
     pub(super) fn info_for(&self, publisher: &Publisher) -> StreamInfo {
         self.state.lock().info(&self.key, publisher)
@@ -442,6 +466,17 @@ impl State {
 
     fn change(&self, change: Change) {
         self.lanes.post(&Post::Change(change));
+    }
+
+    fn awaited(&self, key: &StreamKey) -> Option<Awaited> {
+        let held = self.held.is_some();
+        let players = self.lanes.players();
+        (self.active.is_none() && (held || players > 0)).then(|| Awaited {
+            instance: key.instance.as_deref().map(str::to_owned),
+            name: key.name.to_string(),
+            players: u32::try_from(players).unwrap_or(u32::MAX),
+            held,
+        })
     }
 
     fn info(&self, key: &StreamKey, publisher: &Publisher) -> StreamInfo {

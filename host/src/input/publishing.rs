@@ -7,7 +7,7 @@ use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
 use crate::hub::{Kind, Publication, Pushed, Revocation, Role};
-use crate::policy::{Event, Gate, Occasion, SessionEnd, StreamId};
+use crate::policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);
@@ -237,8 +237,19 @@ impl Publishing {
         let event = gate.event(occasion, || Event::Unpublished(publication.info(), end));
         // The name is free before anybody hears that it is, and no event of
         // the next publisher comes before this.
-        publication.finish(lost, || gate.notify(event));
+        publication.finish(lost, |left| {
+            gate.notify(event.map(|event| with_awaited(event, left)));
+        });
     }
+}
+
+/// Tells in the event's `extra` who waits for another publisher.
+fn with_awaited(mut event: Event, left: Option<Awaited>) -> Event {
+    if let (Event::Unpublished(info, _), Some(left)) = (&mut event, left) {
+        let key = if left.held { "held" } else { "waiting" };
+        info.extra.push((key.to_owned(), left.players.to_string()));
+    }
+    event
 }
 
 impl Drop for Publishing {

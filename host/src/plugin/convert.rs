@@ -13,7 +13,7 @@ use super::bindings::exports::livehost::app::shared_objects as wit_objects;
 use super::bindings::livehost::app::types as wit;
 use super::bounds::{self, MAX_HASH, MAX_PASSWORD, MAX_RECORDING, MAX_URL, MAX_WORD, TooLong};
 use super::{StopReason, instance::one_line};
-use crate::policy;
+use crate::policy::{self, names};
 
 /// What a client is told may be long, but not without bound.
 const MAX_DESCRIPTION: usize = 512;
@@ -63,8 +63,16 @@ impl From<policy::ConnectRequest> for wit::ConnectRequest {
     }
 }
 
+/// `extra`, with what the application calls the stream.
+fn with_path(mut extra: policy::Pairs, instance: Option<&str>, name: &str) -> policy::Pairs {
+    extra.push(("path".to_owned(), names::path(instance, name)));
+    extra
+}
+
 impl From<policy::StreamRequest> for wit::StreamRequest {
     fn from(request: policy::StreamRequest) -> Self {
+        let instance = request.instance.as_deref();
+        let extra = with_path(request.extra, instance, &request.name);
         Self {
             client: request.client.into(),
             app: request.app,
@@ -74,13 +82,14 @@ impl From<policy::StreamRequest> for wit::StreamRequest {
             query: request.query,
             mode: request.mode,
             start_seconds: request.start_seconds,
-            extra: request.extra,
+            extra,
         }
     }
 }
 
 impl From<policy::StreamInfo> for wit::StreamInfo {
     fn from(info: policy::StreamInfo) -> Self {
+        let extra = with_path(info.extra, info.instance.as_deref(), &info.name);
         Self {
             id: info.id,
             app: info.app,
@@ -94,7 +103,7 @@ impl From<policy::StreamInfo> for wit::StreamInfo {
             idle_ms: info.idle_ms,
             kbps: info.kbps,
             players: info.players,
-            extra: info.extra,
+            extra,
         }
     }
 }
@@ -123,6 +132,7 @@ impl From<policy::Recording> for wit::Recording {
 
 impl From<policy::Relay> for wit_relays::Relay {
     fn from(relay: policy::Relay) -> Self {
+        let extra = with_path(relay.extra, relay.instance.as_deref(), &relay.name);
         Self {
             conn: relay.conn,
             app: relay.app,
@@ -131,7 +141,7 @@ impl From<policy::Relay> for wit_relays::Relay {
             direction: relay.direction,
             target: relay.target,
             attempt: relay.attempt,
-            extra: relay.extra,
+            extra,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Services;
 use crate::policy::{
-    Client, ConnId, ControlError, MediaControl, Recording, StreamInfo, StreamRegistry,
+    Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
 };
 
 impl Services {
@@ -23,6 +23,10 @@ impl Services {
 struct Nothing;
 
 impl StreamRegistry for Nothing {
+    fn resolve(&self, _: &str, path: &str) -> Result<String, Ambiguous> {
+        Ok(path.to_owned())
+    }
+
     fn get(&self, _: &str, _: &str) -> Option<StreamInfo> {
         None
     }
@@ -33,6 +37,10 @@ impl StreamRegistry for Nothing {
 
     fn count(&self, _: &str, _: &str) -> usize {
         0
+    }
+
+    fn awaited(&self, _: &str, _: &str, _: usize) -> Vec<Awaited> {
+        Vec::new()
     }
 
     fn clients(&self, _: &str, _: usize) -> Vec<Client> {
@@ -49,31 +57,9 @@ impl MediaControl for Nothing {
         false
     }
 
-    fn disconnect(&self, _: &str, _: ConnId, _: &str) -> Result<(), ControlError> {
+    fn check(&self, _: &str, _: &Order) -> Result<(), ControlError> {
         Err(ControlError::NotFound)
     }
 
-    fn stop_stream(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn start_record(&self, _: &str, _: &str, _: Recording) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn stop_record(&self, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn start_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
-
-    fn send_data(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Result<(), ControlError> {
-        Err(ControlError::NotFound)
-    }
+    fn carry_out(&self, _: &str, _: Order) {}
 }

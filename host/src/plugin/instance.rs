@@ -20,6 +20,7 @@ use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
 use super::engine::Runtime;
 use super::error::Fault;
+use super::imports::control::Orders;
 use super::imports::log::Level;
 use super::imports::wasi_http::WasiHttp;
 use super::optional::Guests;
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     /// When the running call's requests must have their answers.
     pub(super) answer_by: Instant,
+    /// What the running call has ordered.
+    pub(super) orders: Orders,
     /// The plugin's name in the log.
     plugin: Arc<str>,
     memory: MemoryLimit,
@@ -148,6 +151,10 @@ impl Budget {
 pub(super) type Call<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>>;
 
 const MAX_HANDLES: usize = 4096;
+/// For an operator whose system is not generous.
+const NO_ROOM: &str = "there is no room for an instance, which reserves 4 GiB of the address \
+    space without using it: take the limit away (`ulimit -v`, LimitAS= of a systemd unit), or \
+    allow fewer instances (limits.instances)";
 
 impl Instance {
     /// Instantiates `compiled` with an empty WASI context, the imports of
@@ -170,6 +177,7 @@ impl Instance {
             http: Arc::clone(http),
             wasi_http: WasiHttp::new(app, &plugin, http),
             answer_by: budget.answer_by(),
+            orders: Orders::default(),
             plugin,
             memory: MemoryLimit::new(spec.limits.memory_bytes),
             table,
@@ -205,6 +213,9 @@ impl Instance {
         drop(running);
         let instance = match instance {
             Ok(Ok(instance)) => instance,
+            Ok(Err(error)) if is_out_of_memory(&error) => {
+                return Err(Fault::Runtime(NO_ROOM.into()));
+            }
             Ok(Err(error)) => {
                 return Err(failure(HOOK, &error, budget, store.data_mut(), &last_words).into());
             }
@@ -248,6 +259,8 @@ impl Instance {
         };
         let answer = tokio::time::timeout_at(budget.deadline, metered).await;
         drop(running);
+        let succeeded = matches!(answer, Ok(Ok(_)));
+        self.store.data_mut().carry_out(hook, succeeded);
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -265,6 +278,15 @@ impl Instance {
     pub(super) fn memory_used(&self) -> usize {
         self.store.data().memory.used()
     }
+}
+
+/// The system refuses what an instance reserves: no fault of the plugin's.
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    let no_memory = rustix::io::Errno::NOMEM;
+    let cause = error.root_cause();
+    let system = cause.downcast_ref::<std::io::Error>();
+    system.and_then(std::io::Error::raw_os_error) == Some(no_memory.raw_os_error())
+        || cause.downcast_ref() == Some(&no_memory)
 }
 
 fn wall_exceeded(

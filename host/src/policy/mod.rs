@@ -6,11 +6,13 @@
 //! supervisor connects the two.
 
 mod gate;
+pub mod names;
 mod services;
 mod types;
 
 pub use gate::{Fallback, Gate, OnError};
-pub use services::{ControlError, MediaControl, StreamRegistry, first};
+pub use names::Ambiguous;
+pub use services::{ControlError, MediaControl, Order, StreamRegistry, Target, check_amf0, first};
 pub use types::*;
 
 use async_trait::async_trait;

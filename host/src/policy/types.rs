@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::names;
+
 /// Identifies a connection for the life of the process.
 pub type ConnId = u64;
 /// Identifies one accepted publish for the life of the process.
@@ -17,13 +19,13 @@ pub type Pairs = Vec<(String, String)>;
 /// A leaf of an AMF object, flattened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
-    /// AMF null or undefined.
+    /// AMF null, undefined, or what has no other form.
     Null,
     /// AMF boolean.
     Boolean(bool),
-    /// AMF number.
+    /// AMF number, or a date in milliseconds since 1970.
     Number(f64),
-    /// AMF string; other kinds as their text.
+    /// AMF string or XML.
     Text(String),
 }
 
@@ -47,6 +49,15 @@ impl Client {
     pub fn address(&self) -> Option<IpAddr> {
         let remote = self.remote.parse::<SocketAddr>();
         remote.ok().map(|remote| remote.ip())
+    }
+
+    /// Whether `other`, on a connection of its own, seems to be the same as this:
+    /// it comes from the same address (or /64 of IPv6), or was granted the same
+    /// attributes, if it was granted any.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let network = |client: &Self| client.address().map(crate::network::network);
+        let same_address = network(self).is_some_and(|own| network(other) == Some(own));
+        same_address || (!self.attrs.is_empty() && self.attrs == other.attrs)
     }
 
     /// What its texts take in memory, in bytes.
@@ -114,7 +125,8 @@ pub struct StreamRequest {
     pub raw_name: String,
     /// The query behind the stream's name.
     pub query: Pairs,
-    /// Publish: `live`, `record`, `append`. Play: `live`, `any`, `vod`.
+    /// Publish: `live`, `record`, `append`; what a client says instead is in `extra`.
+    /// Play: `live`, `any`, `vod`.
     pub mode: String,
     /// Play: the recorded position asked for, in seconds.
     pub start_seconds: Option<f64>,
@@ -338,7 +350,7 @@ pub struct StreamInfo {
     pub bytes_in: u64,
     /// Milliseconds since the last media message, or since the claim.
     pub idle_ms: u64,
-    /// Kilobits a second of the last two seconds or so.
+    /// Kilobits a second of the last two seconds.
     pub kbps: u32,
     /// Players now.
     pub players: u32,
@@ -347,6 +359,11 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
+    /// What the application calls it.
+    pub fn path(&self) -> String {
+        names::path(self.instance.as_deref(), &self.name)
+    }
+
     /// What its texts take in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let texts = [&self.app, &self.name].map(|text| text.len());
@@ -356,9 +373,37 @@ impl StreamInfo {
             .into_iter()
             .chain(optional)
             .fold(0, usize::saturating_add);
-        sum.saturating_add(self.publisher.bytes())
+        // A plugin gets its path, too.
+        let path = self
+            .name
+            .len()
+            .saturating_add(self.instance.as_ref().map_or(0, String::len));
+        sum.saturating_add(path)
+            .saturating_add(self.publisher.bytes())
             .saturating_add(pairs_bytes(&self.extra))
             .saturating_add(size_of::<Self>())
+    }
+}
+
+/// A stream that nobody publishes, and that has players or is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The application instance.
+    pub instance: Option<String>,
+    /// The name that is played.
+    pub name: String,
+    /// Players that wait.
+    pub players: u32,
+    /// The name is held for a publisher that was lost.
+    pub held: bool,
+}
+
+impl Awaited {
+    /// What its texts take in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let instance = self.instance.as_ref().map_or(0, String::len);
+        let texts = instance.saturating_add(self.name.len());
+        texts.saturating_add(size_of::<Self>())
     }
 }
 

@@ -28,7 +28,7 @@ use crate::application::Application;
 use crate::hub::StreamKey;
 use crate::logging::limited;
 use crate::outbound::Reachable;
-use crate::policy::{ConnId, ControlError};
+use crate::policy::{ConnId, ControlError, Target};
 
 /// For the relays of an application to end, beyond which they are cut off.
 const END: Duration = Duration::from_secs(5);
@@ -92,6 +92,10 @@ impl Handle {
         let (sender, cut) = oneshot::channel();
         *self.cut.lock() = Some(sender);
         cut
+    }
+
+    fn is_attempting(&self) -> bool {
+        self.cut.lock().as_ref().is_some_and(|cut| !cut.is_closed())
     }
 
     /// Ends the attempt. False when there is none.
@@ -163,28 +167,73 @@ impl AppRelays {
         }
     }
 
-    /// Pushes the live stream `path` of the application to `url`.
+    /// Whether [`AppRelays::start_forward`] would start one, as things are now.
+    ///
+    /// # Errors
+    /// Those of it.
+    pub fn may_start_forward(&self, stream: &Target, url: &str) -> Result<(), ControlError> {
+        let key = self.live(stream)?;
+        let id = (key.clone(), self.granted(&key, url)?);
+        let state = self.state.lock();
+        if !state.pushes.contains_key(&id)
+            && let Err(error) = self.has_room(&state)
+        {
+            drop(state);
+            self.report(&key, &id.1).not_started(&error);
+            return Err(ControlError::Busy);
+        }
+        Ok(())
+    }
+
+    fn report(&self, key: &StreamKey, url: &RelayUrl) -> Report {
+        let conn = self.common.conns.next();
+        Report::new(self.application.gate().clone(), key, "push", url, conn)
+    }
+
+    /// Pushes a live stream of the application to `url`.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] when nobody publishes it, `Denied` for a URL
     /// that the configuration doesn't allow, `Busy` with too many relays.
-    pub fn start_forward(self: &Arc<Self>, path: &str, url: &str) -> Result<(), ControlError> {
-        let key = self.common.hub.live_key(self.application.name(), path);
-        let key = key.ok_or(ControlError::NotFound)?;
+    pub fn start_forward(self: &Arc<Self>, stream: &Target, url: &str) -> Result<(), ControlError> {
+        let key = self.live(stream)?;
         let mut state = self.state.lock();
         self.push_granted(&mut state, &key, url, None)
     }
 
-    /// Ends the push of the stream `path` to `url`.
+    fn live(&self, stream: &Target) -> Result<StreamKey, ControlError> {
+        let key = self.common.hub.live_key(self.application.name(), stream);
+        key.ok_or(ControlError::NotFound)
+    }
+
+    /// Whether a push of the stream to `url` is there.
+    pub fn forwards(&self, stream: &Target, url: &str) -> bool {
+        let (Some(key), Ok(url)) = (self.pushed_key(stream), RelayUrl::parse(url)) else {
+            return false;
+        };
+        self.state.lock().pushes.contains_key(&(key, url))
+    }
+
+    /// The stream of a push, which may be over for those who play it.
+    fn pushed_key(&self, stream: &Target) -> Option<StreamKey> {
+        let app = self.application.name();
+        match stream {
+            Target::Path(path) => Some(StreamKey::called(app, path)),
+            Target::Id(_) => self.common.hub.live_key(app, stream),
+        }
+    }
+
+    /// Ends the push of a stream to `url`.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] when there is none.
-    pub fn stop_forward(&self, path: &str, url: &str) -> Result<(), ControlError> {
+    pub fn stop_forward(&self, stream: &Target, url: &str) -> Result<(), ControlError> {
         let url = RelayUrl::parse(url).map_err(|_| ControlError::NotFound)?;
+        let meant_key = self.pushed_key(stream).ok_or(ControlError::NotFound)?;
         let mut state = self.state.lock();
         let mut found = false;
         state.pushes.retain(|(key, to), handle| {
-            let meant = *to == url && key.path() == path;
+            let meant = *to == url && *key == meant_key;
             if meant {
                 found = true;
                 handle.stop.cancel();
@@ -196,6 +245,15 @@ impl AppRelays {
         } else {
             Err(ControlError::NotFound)
         }
+    }
+
+    /// Whether it has a relay of this number.
+    pub fn has(&self, conn: ConnId) -> bool {
+        let state = self.state.lock();
+        let pushes = state.pushes.values().map(|push| &**push);
+        let pulls = state.pulls.values().map(|pull| pull.handle());
+        let mut all = pushes.chain(pulls);
+        all.any(|handle| handle.conn == conn && handle.is_attempting())
     }
 
     /// Ends the connection of a relay, which makes another one as after any
@@ -243,6 +301,12 @@ impl AppRelays {
         url: &str,
         lineage: Option<&Lineage>,
     ) -> Result<(), ControlError> {
+        let url = self.granted(key, url)?;
+        self.push(state, key, url, By::Plugin, lineage)
+    }
+
+    /// The URL that a plugin wants `key` to be pushed to, if it may.
+    fn granted(&self, key: &StreamKey, url: &str) -> Result<RelayUrl, ControlError> {
         let app = &**self.application.name();
         let url = RelayUrl::parse(url).map_err(|error| {
             limited!(ERROR, self.application.gate().admits_failure(), app, stream = key.path(), %error,
@@ -255,7 +319,7 @@ impl AppRelays {
                 "the plugin may not push there");
             })
             .map_err(|_| ControlError::Denied)?;
-        self.push(state, key, url, By::Plugin, lineage)
+        Ok(url)
     }
 
     /// Whether a plugin may push to `url`.

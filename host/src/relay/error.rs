@@ -86,7 +86,8 @@ impl RelayError {
             Self::Closed => "eof",
             Self::Protocol(_) => "protocol-error",
             Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
-            Self::Revoked(_) | Self::Disconnected(_) => "kicked",
+            Self::Revoked(why) => why.word(),
+            Self::Disconnected(_) => "kicked",
             Self::Ended(_) => "unpublish",
             _ => "lost",
         }

@@ -24,6 +24,9 @@ use crate::shared_objects::Ruling;
 /// Outbound chunk sizes a grant may ask for, bytes.
 const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
 
+/// Acknowledgement windows, bytes.
+const WINDOWS: std::ops::RangeInclusive<u32> = 1..=u32::MAX;
+
 /// What the policy answered, with what the question was about.
 pub(super) enum Answer {
     Connect {
@@ -79,7 +82,8 @@ impl ClientSession {
             } => self.connect_decided(application, instance, decision),
             Answer::Unauthenticated(rejection) => {
                 let code = code_or(&rejection, "NetConnection.Connect.Rejected");
-                self.machine.reject_connect(code, &rejection.description);
+                self.machine
+                    .reject_connect(code, &rejection.description, rejection.retry_after_ms);
                 self.end = Some(SessionEnd::Unauthenticated);
             }
             Answer::Publish {
@@ -164,10 +168,12 @@ impl ClientSession {
             by = by(rejection),
             code,
             reason = rejection.description,
+            retry_after_ms = rejection.retry_after_ms,
             instance = self.instance.as_deref(),
             "connect refused"
         );
-        self.machine.reject_connect(code, &rejection.description);
+        self.machine
+            .reject_connect(code, &rejection.description, rejection.retry_after_ms);
         self.end = Some(SessionEnd::Refused);
     }
 
@@ -179,27 +185,31 @@ impl ClientSession {
     ) {
         match decision {
             ConnectDecision::Accept(grant) => {
-                let chunk_size = grant.chunk_size.filter(|size| {
-                    let fits = CHUNK_SIZES.contains(size);
-                    if !fits {
+                let gate = application.gate();
+                let within = |what, range: std::ops::RangeInclusive<u32>, granted: Option<u32>| {
+                    let fits = granted.filter(|bytes| range.contains(bytes));
+                    if let (Some(found), None) = (granted, fits) {
                         limited!(
                             WARN,
-                            application.gate().admits_failure(),
-                            size,
-                            "the granted chunk size is outside 128 to 16777215 bytes and ignored"
+                            gate.admits_failure(),
+                            grant = what,
+                            found,
+                            expected = ?range,
+                            "this part of the grant is out of range and ignored"
                         );
                     }
                     fits
-                });
+                };
+                let chunk_size = within("chunk-size", CHUNK_SIZES, grant.chunk_size);
+                let window_ack = within("window-ack", WINDOWS, grant.window_ack);
                 let now = std::time::Instant::now();
                 self.client.attrs = grant.attrs;
                 self.lifetime = grant
                     .max_seconds
                     .map(|seconds| (seconds, now + Duration::from_secs(seconds.into())));
                 self.chunk_size = chunk_size.unwrap_or(self.limits.chunk);
-                self.machine
-                    .accept_connect(chunk_size, grant.window_ack.filter(|window| *window > 0));
-                self.registration.enter(application.name());
+                self.machine.accept_connect(chunk_size, window_ack);
+                self.registration.enter(application.name(), &self.client);
                 self.application = Some(application);
                 self.instance = instance;
                 self.idle_since = now;
@@ -301,7 +311,7 @@ impl ClientSession {
                     publisher_conn = owner.conn,
                     "publish refused"
                 );
-                return self.machine.reject_stream(code, &reason);
+                return self.machine.reject_stream(code, &reason, None);
             }
         };
         self.machine.accept_publish();
@@ -335,9 +345,11 @@ impl ClientSession {
             by = by(rejection),
             code,
             reason = rejection.description,
+            retry_after_ms = rejection.retry_after_ms,
             "publish refused"
         );
-        self.machine.reject_stream(code, &rejection.description);
+        self.machine
+            .reject_stream(code, &rejection.description, rejection.retry_after_ms);
     }
 
     fn play_granted(&mut self, stream: u32, request: StreamRequest, span: Span, grant: PlayGrant) {
@@ -408,9 +420,11 @@ impl ClientSession {
             by = by(rejection),
             code,
             reason = rejection.description,
+            retry_after_ms = rejection.retry_after_ms,
             "play refused"
         );
-        self.machine.reject_stream(code, &rejection.description);
+        self.machine
+            .reject_stream(code, &rejection.description, rejection.retry_after_ms);
     }
 
     /// Only verdicts have a line beyond the quota: it is one for each address

@@ -266,15 +266,11 @@ impl ClientSession {
             self.machine
                 .end_stream(stream, "error", "NetStream.Publish.BadName", &text);
             if let Some(Slot::Publish(publishing)) = self.remove(stream) {
-                let reason = match why {
-                    crate::hub::Revocation::Replaced => "replaced",
-                    crate::hub::Revocation::Stopped(_) => "kicked",
-                };
-                publishing.end(reason, false);
+                publishing.end(why.word(), false);
             }
             // Encoders do not look for a status while they send: only the end
             // of the connection stops them.
-            self.end_when_empty("revoked", text);
+            self.end_when_empty(why.word(), text);
         }
     }
 

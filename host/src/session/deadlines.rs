@@ -66,9 +66,10 @@ impl ClientSession {
         }
     }
 
-    /// A client whose last stream the server ended has nothing more to do here.
+    /// A client whose last stream the server ended has nothing more to do here,
+    /// unless it waits for another, or shares objects.
     pub(super) fn end_when_empty(&mut self, reason: &'static str, text: String) {
-        if self.slots.is_empty() {
+        if self.is_idle() {
             self.end = Some(SessionEnd::StreamOver { reason, text });
         }
     }

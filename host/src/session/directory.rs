@@ -1,6 +1,7 @@
-//! The sessions of the process, so that one can be ended by its number.
+//! The sessions of the process, so that one can be ended by its number, and those
+//! of an application be listed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,14 +9,28 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::conn::ConnIds;
-use crate::policy::ConnId;
+use crate::policy::{self, Client, ConnId};
 use crate::tally::Counts;
 
 #[derive(Debug)]
 struct Entry {
-    app: Option<Arc<str>>,
+    /// Set when the application has accepted it.
+    accepted: Option<Accepted>,
     /// Taken by the first order to leave.
     leave: Option<oneshot::Sender<String>>,
+}
+
+/// A connection as its application knows it.
+#[derive(Debug, Clone)]
+struct Accepted {
+    app: Arc<str>,
+    client: Arc<Client>,
+}
+
+impl Entry {
+    fn is_of(&self, app: &str) -> bool {
+        (self.accepted.as_ref()).is_some_and(|accepted| &*accepted.app == app)
+    }
 }
 
 /// Every connection, by its number.
@@ -23,7 +38,8 @@ struct Entry {
 pub struct Directory {
     conns: Arc<ConnIds>,
     accepted: AtomicU64,
-    sessions: Mutex<HashMap<ConnId, Entry>>,
+    /// In the order in which they came.
+    sessions: Mutex<BTreeMap<ConnId, Entry>>,
     /// How many sessions ended, by reason.
     ends: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -51,7 +67,7 @@ impl Directory {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let (sender, leave) = oneshot::channel();
         let entry = Entry {
-            app: None,
+            accepted: None,
             leave: Some(sender),
         };
         self.sessions.lock().insert(conn, entry);
@@ -65,10 +81,7 @@ impl Directory {
     /// Tells a session of `app` to end. False when there is none.
     pub fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> bool {
         let mut sessions = self.sessions.lock();
-        let Some(entry) = sessions
-            .get_mut(&conn)
-            .filter(|entry| entry.app.as_deref() == Some(app))
-        else {
+        let Some(entry) = sessions.get_mut(&conn).filter(|entry| entry.is_of(app)) else {
             return false;
         };
         if let Some(leave) = entry.leave.take() {
@@ -76,6 +89,25 @@ impl Directory {
             let _ = leave.send(reason.to_owned());
         }
         true
+    }
+
+    /// Whether `app` has a session of this number.
+    pub fn has(&self, app: &str, conn: ConnId) -> bool {
+        let sessions = self.sessions.lock();
+        sessions.get(&conn).is_some_and(|entry| entry.is_of(app))
+    }
+
+    /// Up to `limit` of the connections that `app` has accepted, the oldest first.
+    pub fn clients(&self, app: &str, limit: usize) -> Vec<Client> {
+        let sessions = self.sessions.lock();
+        let of_app = sessions.values().filter(|entry| entry.is_of(app));
+        let of_app = of_app.filter_map(|entry| Some(entry.accepted.as_ref()?.client.clone()));
+        let found: Vec<_> = of_app.take(limit).collect();
+        drop(sessions);
+        // Their texts are copied while nobody waits.
+        let found = found.into_iter();
+        let clients = found.map(Arc::unwrap_or_clone);
+        policy::first(clients, limit, Client::bytes)
     }
 
     /// Connections now (`open`), and how many there have been (`accepted`).
@@ -116,10 +148,14 @@ impl Directory {
 }
 
 impl Registration {
-    /// The session belongs to an application from now on.
-    pub(super) fn enter(&self, app: &Arc<str>) {
+    /// The session belongs to an application from now on, which knows it as `client`.
+    pub(super) fn enter(&self, app: &Arc<str>, client: &Client) {
+        let accepted = Accepted {
+            app: app.clone(),
+            client: Arc::new(client.clone()),
+        };
         if let Some(entry) = self.directory.sessions.lock().get_mut(&self.conn) {
-            entry.app = Some(app.clone());
+            entry.accepted = Some(accepted);
         }
     }
 }

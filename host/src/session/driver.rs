@@ -242,7 +242,7 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
                 Answer::Claimed {
                     claimed: Ok(publication),
                     ..
-                } => return publication.finish(false, || {}),
+                } => return publication.finish(false, |_| {}),
                 _ => return,
             };
             session.handle_answer(answer);

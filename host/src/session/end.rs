@@ -98,3 +98,41 @@ impl SessionEnd {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interface_lists_every_reason() {
+        let lost = |kind: io::ErrorKind| SessionEnd::Lost(kind.into());
+        let text = String::new;
+        let ends = [
+            SessionEnd::Closed,
+            lost(io::ErrorKind::ConnectionReset),
+            lost(io::ErrorKind::TimedOut),
+            SessionEnd::HandshakeTimeout(1),
+            SessionEnd::Idle(1),
+            SessionEnd::Expired(1),
+            SessionEnd::Silent(1),
+            SessionEnd::WriteStalled(1),
+            SessionEnd::Refused,
+            SessionEnd::Unauthenticated,
+            SessionEnd::Ordered(text()),
+            SessionEnd::Shutdown,
+        ];
+        let interface = include_str!("../../../wit/0.1/types.wit");
+        let listed = interface
+            .split_once("/// How a publish, a playback")
+            .unwrap()
+            .1;
+        let listed = listed.split_once("record session-end").unwrap().0;
+        for end in ends {
+            let mut lines = listed.lines().filter_map(|line| line.split_once(" - "));
+            let reason = end.reason();
+            let is_listed =
+                lines.any(|(list, _)| list.split([',', ' ']).any(|word| word == reason));
+            assert!(is_listed, "{reason}");
+        }
+    }
+}

@@ -17,6 +17,9 @@ use crate::logging::{STRANGERS, limited};
 use crate::policy::{ConnectRequest, Pairs, Rejection, StreamRequest};
 use crate::relay::Lineage;
 
+/// How a stream may be published. Whatever else a client says, it is the first.
+const MODES: [&str; 3] = ["live", "record", "append"];
+
 impl ClientSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
         const INVALID: &str = "NetConnection.Connect.InvalidApp";
@@ -84,11 +87,15 @@ impl ClientSession {
     }
 
     pub(super) fn ask_publish(&mut self, publish: Publish) {
-        let Some((application, request, span)) =
+        let Some((application, mut request, span)) =
             self.stream_request(&publish.name, publish.mode, "NetStream.Publish.BadName")
         else {
             return;
         };
+        if !MODES.contains(&&*request.mode) {
+            let said = std::mem::replace(&mut request.mode, "live".to_owned());
+            request.extra.push(("mode".to_owned(), said));
+        }
         let gate = application.gate().clone();
         let stream = publish.stream;
         let deciding = span.clone();
@@ -161,7 +168,7 @@ impl ClientSession {
             Ok(parsed) => parsed,
             Err(error) => {
                 limited!(WARN, STRANGERS.admits(), %error, "refused a stream name");
-                self.machine.reject_stream(code, &error.to_string());
+                self.machine.reject_stream(code, &error.to_string(), None);
                 return None;
             }
         };

@@ -5,8 +5,6 @@
 //! them a question holds, the first things first, and which of its fields were
 //! cut, for its `extra`.
 
-use std::fmt::{self, Write as _};
-
 use livehost_rtmp::auth;
 use livehost_wire::amf0::{Properties, Value};
 
@@ -18,8 +16,6 @@ pub(super) const MAX_TEXT: usize = 16 * 1024;
 pub(super) const MAX_NAME: usize = 255;
 /// Pairs of one field.
 const MAX_PAIRS: usize = 64;
-/// Bytes of what is shown for a value that has no form among pairs.
-const MAX_OTHER: usize = 1024;
 /// The pair of `extra` that names the fields that were cut.
 const CUT: &str = "cut";
 
@@ -57,7 +53,7 @@ impl QuestionText {
             .collect()
     }
 
-    /// An object as flat pairs, nested names joined with dots.
+    /// An object as flat pairs, nested names and places of arrays joined with dots.
     pub(super) fn properties(
         &mut self,
         field: &'static str,
@@ -155,12 +151,30 @@ impl<'t> Flat<'t> {
         self.path.push_str(kept);
     }
 
+    /// Values of a list, named by their places.
+    fn list(&mut self, values: &[Value]) -> bool {
+        let mut values = values.iter().enumerate();
+        values.all(|(index, value)| self.named(&index.to_string(), value))
+    }
+
     /// Without what authentication has put behind URLs: no business of a plugin's,
     /// which may log what it sees.
     fn value(&mut self, value: &Value) -> bool {
-        if let Value::Object(inner) | Value::EcmaArray(inner) = value {
-            self.append(".");
-            return self.object(inner);
+        match value {
+            Value::Object(inner) | Value::EcmaArray(inner) => {
+                self.append(".");
+                return self.object(inner);
+            }
+            Value::TypedObject(inner) => {
+                self.append(".");
+                return self.object(&inner.properties);
+            }
+            Value::StrictArray(values) => {
+                self.append(".");
+                return self.list(values);
+            }
+            Value::AvmPlus(inner) => return self.value(&Value::from((**inner).clone())),
+            _ => {}
         }
         if self.pairs.len() >= MAX_PAIRS || self.path.len() > self.text.left {
             self.text.note(self.field);
@@ -168,52 +182,15 @@ impl<'t> Flat<'t> {
         }
         let name = self.text.name(self.field, &self.path);
         let scalar = match value {
-            Value::Null | Value::Undefined => Scalar::Null,
             Value::Boolean(value) => Scalar::Boolean(*value),
-            Value::Number(value) => Scalar::Number(*value),
+            Value::Number(value) | Value::Date { millis: value, .. } => Scalar::Number(*value),
             Value::String(value) | Value::XmlDocument(value) => {
                 Scalar::Text(self.text.text(self.field, auth::cut(value).0))
             }
-            other => {
-                let shown = Shown::of(other);
-                if shown.is_cut {
-                    self.text.note(self.field);
-                }
-                Scalar::Text(self.text.text(self.field, &shown.text))
-            }
+            _ => Scalar::Null,
         };
         self.pairs.push((name, scalar));
         true
-    }
-}
-
-/// The start of what a value is printed as: no more of it is made.
-struct Shown {
-    text: String,
-    is_cut: bool,
-}
-
-impl Shown {
-    fn of(value: &Value) -> Self {
-        let mut shown = Self {
-            text: String::new(),
-            is_cut: false,
-        };
-        // Fails once there is enough.
-        let _ = write!(shown, "{value:?}");
-        shown
-    }
-}
-
-impl fmt::Write for Shown {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = clip(text, MAX_OTHER.saturating_sub(self.text.len()));
-        self.text.push_str(kept);
-        if kept.len() < text.len() {
-            self.is_cut = true;
-            return Err(fmt::Error);
-        }
-        Ok(())
     }
 }
 
@@ -226,6 +203,8 @@ fn clip(text: &str, most: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use livehost_wire::amf0::TypedObject;
+    use livehost_wire::amf3;
     use proptest::prelude::*;
 
     use super::*;
@@ -261,11 +240,28 @@ mod tests {
     #[test]
     fn what_fits_is_whole_and_nothing_says_otherwise() {
         let inner = object([("b".to_owned(), Value::Number(15.0))]);
+        let list = Value::StrictArray(vec![true.into(), Value::Object(inner.clone())]);
+        let born = Value::Date {
+            millis: 86_400_000.0,
+            timezone: 0,
+        };
+        let class = TypedObject {
+            class_name: "a.B".to_owned(),
+            properties: inner.clone(),
+        };
+        let amf3 = amf3::Value::Array {
+            dense: vec![amf3::Value::Integer(7)],
+            associative: amf3::Properties::from([("", amf3::Value::Null); 0]),
+        };
         let properties = object([
             ("app".to_owned(), Value::from("live?authmod=adobe&user=ann")),
             ("a".to_owned(), Value::Object(inner.clone())),
             ("none".to_owned(), Value::Undefined),
-            ("list".to_owned(), Value::StrictArray(vec![true.into()])),
+            ("list".to_owned(), list),
+            ("born".to_owned(), born),
+            ("class".to_owned(), Value::TypedObject(class.into())),
+            ("amf3".to_owned(), Value::AvmPlus(amf3.into())),
+            ("other".to_owned(), Value::Unsupported),
         ]);
         let values = ["ann".into(), Value::Null, Value::Object(inner)];
         let (props, extra, cut) = flat(&properties, &values);
@@ -274,7 +270,12 @@ mod tests {
             ("app", text("live")),
             ("a.b", Scalar::Number(15.0)),
             ("none", Scalar::Null),
-            ("list", text("StrictArray([Boolean(true)])")),
+            ("list.0", Scalar::Boolean(true)),
+            ("list.1.b", Scalar::Number(15.0)),
+            ("born", Scalar::Number(86_400_000.0)),
+            ("class.b", Scalar::Number(15.0)),
+            ("amf3.0", Scalar::Number(7.0)),
+            ("other", Scalar::Null),
         ];
         assert_eq!(
             props,
@@ -318,9 +319,9 @@ mod tests {
         // Many of them, and what has no form of its own.
         let many = (0..65).map(|n| (n.to_string(), Value::Null));
         assert_eq!(cut(object(many), &[]).2, "props");
-        let list = Value::StrictArray(vec![Value::Null; 1_000_000]);
+        let list = Value::StrictArray(vec![true.into(); 1_000_000]);
         let (_, extra, fields) = cut(object([]), &[list]);
-        assert_eq!((extra[0].1.len(), &*fields), (MAX_OTHER, "extra"));
+        assert_eq!((extra.len(), &*fields), (MAX_PAIRS, "extra"));
         let values = vec![Value::Number(-f64::MIN_POSITIVE); 64];
         assert_eq!(cut(object([]), &values).2, "extra");
         let values = vec![Value::from("x"); 100_000];

@@ -43,13 +43,14 @@ pub(super) async fn load(
     name: &str,
     application: &config::Application,
 ) -> Result<Unstarted, PluginError> {
+    let desk = Desk::new(
+        shared.hub.clone(),
+        shared.directory.clone(),
+        shared.relays.clone(),
+    );
     let services = Services {
-        registry: shared.hub.clone(),
-        control: Desk::new(
-            shared.hub.clone(),
-            shared.directory.clone(),
-            shared.relays.clone(),
-        ),
+        registry: desk.clone(),
+        control: desk,
     };
     let spec = plugin_spec(name, application);
     let sharing = application.shared_objects;

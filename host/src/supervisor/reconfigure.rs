@@ -67,8 +67,7 @@ impl Server {
             Err(error) => {
                 error!(file = %self.file.display(), error = format!("{error:#}"),
                     "configuration refused; the old one stays in force");
-                let refused = error.downcast_ref::<refusal::Refused>();
-                for line in refused.iter().flat_map(|refused| &refused.lines) {
+                for line in refusal::lines(&error) {
                     error!("{line}");
                 }
             }

@@ -1,8 +1,7 @@
 //! A plugin that refuses its settings, shown at their place in the file.
 //!
 //! Flows in: why a plugin can't serve. Flows out: the same for a terminal, with
-//! the lines of the file, or for the log, where texts in them are masked: they may
-//! be keys.
+//! the lines of the file, or for the log, where what may be a key is masked.
 
 use std::path::Path;
 
@@ -18,28 +17,34 @@ pub(super) fn in_full(file: &Path, application: &Application, error: PluginError
     }
 }
 
-/// For the log: a line, and those that follow it.
-#[derive(Debug, thiserror::Error)]
-#[error("{brief}")]
-pub(super) struct Refused {
-    brief: String,
-    pub(super) lines: Vec<String>,
-}
-
-/// For the log, as a [`Refused`].
+/// For the log, in one line; [`lines`] has the others.
 pub(super) fn in_brief(
     file: &Path,
     application: &Application,
     error: PluginError,
 ) -> anyhow::Error {
     match place(file, &application.config, &error) {
-        Some(place) => Refused {
-            brief: format!("{}: {}", head(&error), place.brief()),
-            lines: place.lines(),
+        Some(place) => {
+            let head = head(&error);
+            Brief { head, place }.into()
         }
-        .into(),
         None => error.into(),
     }
+}
+
+/// A refusal with its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{head}: {}", place.brief())]
+struct Brief {
+    head: String,
+    place: ConfigError,
+}
+
+/// The lines of the file that an error of [`in_brief`] is about, with the place
+/// marked, and keys masked.
+pub(super) fn lines(error: &anyhow::Error) -> Vec<String> {
+    let brief = error.downcast_ref::<Brief>();
+    brief.map_or_else(Vec::new, |brief| brief.place.lines())
 }
 
 /// The place in the file, if the plugin refused what `config`, the JSON that

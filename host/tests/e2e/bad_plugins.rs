@@ -230,3 +230,27 @@ fn answers_and_names_beyond_their_bounds_cost_only_their_client() {
     assert_eq!(looked_up.description(), "false 0 false");
     host.stop();
 }
+
+#[test]
+fn a_timer_that_fails_is_named_and_refuses_nobody() {
+    let _guard = together();
+    let app = App::probe("loop-on-timer").limits("cpu: \"5 ms\", failures: 2");
+    let host = Host::start(&Config::live(app));
+    let set = "live?mode=do&do=timer-set&args=bad%201%2010";
+    let told = Client::connect(host.addr, set).expect_err("it says what it did");
+    assert_eq!(told.description(), "set");
+    const FAILS: &str = "plugin timer keeps failing and is not called for a while";
+    let named = [("app", "live"), ("function", "on-timer"), ("key", "bad")];
+    let again = |retry| [named.as_slice(), &[("retry_ms", retry)]].concat();
+    let first = host.log.wait(START, FAILS, &again("1000"), SOON);
+    assert_eq!(first.level(), "WARN");
+    for _ in 0..50 {
+        Client::connect(host.addr, "live/room1?mode=accept").expect("is let in");
+    }
+    host.log.wait(START, FAILS, &again("2000"), SOON);
+    Client::connect(host.addr, "live?mode=accept").expect("is let in");
+    // Who it was is said where the client comes in.
+    let who = [("app", "live"), ("instance", "room1")];
+    host.log.wait(START, "connected", &who, SOON);
+    host.stop();
+}

@@ -390,6 +390,27 @@ fn port_in_use() {
 }
 
 #[test]
+fn too_little_address_space_is_named() {
+    let _guard = together();
+    let folder = host::folder();
+    let config = Config::live(App::open("reject")).text();
+    // Less than one instance of a plugin reserves.
+    let space = 3 << 20;
+    let exit = host::confined("run", folder.path(), &config, space).wait(SOON);
+    let error = one_error(&exit);
+    for word in ["address space", "ulimit -v", "LimitAS=", "limits.instances"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    let warning = "the address space is limited to 3072 MiB";
+    assert!(exit.stderr.contains(warning), "{}", exit.stderr);
+    let mut check = host::confined("check", folder.path(), &config, space);
+    let exit = check.wait(SOON);
+    assert_eq!(exit.status.code(), Some(1), "{}", exit.stderr);
+    let told = check.stdout.text();
+    assert!(told.contains(&format!("warning: {warning}")), "{told}");
+}
+
+#[test]
 fn unreadable_plugin() {
     let _guard = together();
     let error = fails(&Config::live(App::new("nowhere/plugin.wasm", "{}")));

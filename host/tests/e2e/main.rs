@@ -27,6 +27,7 @@ mod expanding;
 mod first_words;
 mod garbage;
 mod http;
+mod interface;
 mod joining;
 mod languages;
 mod lifecycle;

@@ -9,17 +9,25 @@ use crate::control::ControlError;
 use crate::http_client::{HttpError, Request, Response};
 use crate::kv::{Entry, KvError};
 use crate::log::Level;
-use crate::{Client, ConnId, Recording, StreamInfo};
+use crate::registry::Awaited;
+use crate::{Client, ConnId, Recording, StreamId, StreamInfo};
 
 /// 2026-01-01 00:00 UTC, since 1970.
 const START: Duration = Duration::from_secs(1_767_225_600);
 /// As long as a decision may take in a server that does not say otherwise.
 const DECISION: Duration = Duration::from_secs(3);
-/// Bytes of a key, and of a value.
+/// Bytes of a key, of the state and of a timer, and of a value.
 const MAX_KEY: usize = 512;
 const MAX_VALUE: usize = 1 << 20;
 /// A timer that repeats does so no faster.
 const MIN_PERIOD: Duration = Duration::from_millis(10);
+/// As many timers as an application may have by default.
+const MAX_TIMERS: usize = 1024;
+/// Entries of a list.
+const MAX_FOUND: u32 = 10_000;
+/// Bytes of a handler, and of the values behind it.
+const MAX_HANDLER: usize = 255;
+const MAX_DATA: usize = 256 << 10;
 
 thread_local! {
     static HOST: RefCell<Option<Rc<State>>> = const { RefCell::new(None) };
@@ -30,7 +38,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct MockHost(Rc<State>);
 
-/// A command of [`crate::control`].
+/// A command of [`crate::control`]; a `name` is the stream's path.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum Command {
@@ -40,6 +48,10 @@ pub enum Command {
     },
     StopStream {
         name: String,
+        reason: String,
+    },
+    StopStreamId {
+        id: StreamId,
         reason: String,
     },
     StartRecord {
@@ -59,6 +71,19 @@ pub enum Command {
     },
     SendData {
         name: String,
+        handler: String,
+        amf0: Vec<u8>,
+    },
+    StartForwardId {
+        id: StreamId,
+        url: String,
+    },
+    StopForwardId {
+        id: StreamId,
+        url: String,
+    },
+    SendDataId {
+        id: StreamId,
         handler: String,
         amf0: Vec<u8>,
     },
@@ -85,6 +110,7 @@ pub(crate) struct State {
     kv_fails: RefCell<Option<KvError>>,
     timers: RefCell<BTreeMap<String, Timer>>,
     streams: RefCell<Vec<StreamInfo>>,
+    awaited: RefCell<Vec<Awaited>>,
     clients: RefCell<Vec<Client>>,
     /// Each with the time that it takes.
     answers: RefCell<VecDeque<(Duration, Result<Response, HttpError>)>>,
@@ -197,17 +223,32 @@ impl MockHost {
         self.0.timers.borrow().keys().cloned().collect()
     }
 
-    /// Makes a stream live; see [`super::stream`].
+    /// Makes a stream live; see [`super::stream`]. As soon as there is one, commands
+    /// for others are for something unknown.
     pub fn add_stream(&self, info: StreamInfo) {
         self.0.streams.borrow_mut().push(info);
     }
 
-    /// Ends the stream of this name.
-    pub fn remove_stream(&self, name: &str) {
-        self.0.streams.borrow_mut().retain(|info| info.name != name);
+    /// Ends the stream of this path.
+    pub fn remove_stream(&self, path: &str) {
+        let mut streams = self.0.streams.borrow_mut();
+        streams.retain(|info| info.path() != path);
     }
 
-    /// Adds an accepted connection; see [`super::client`].
+    /// Adds a stream that nobody publishes: `players` wait for it, or it is `held`.
+    pub fn add_awaited(&self, path: &str, players: u32, held: bool) {
+        let (instance, name) = super::requests::place(path);
+        self.0.awaited.borrow_mut().push(Awaited {
+            path: path.to_owned(),
+            instance,
+            name,
+            players,
+            held,
+        });
+    }
+
+    /// Adds an accepted connection; see [`super::client`]. As soon as there is one,
+    /// commands for others are for something unknown.
     pub fn add_client(&self, client: Client) {
         self.0.clients.borrow_mut().push(client);
     }
@@ -276,6 +317,9 @@ impl State {
     }
 
     pub(crate) fn kv_get(&self, key: &str) -> Option<Entry> {
+        if !self.is_key("nothing was looked up in kv", key) {
+            return None;
+        }
         let kv = self.kv.borrow();
         let stored = kv.get(key)?;
         let live = stored.expires.is_none_or(|end| end > self.passed.get());
@@ -319,7 +363,34 @@ impl State {
     }
 
     pub(crate) fn kv_delete(&self, key: &str) {
-        self.kv.borrow_mut().remove(key);
+        if self.is_key("nothing was looked up in kv", key) {
+            self.kv.borrow_mut().remove(key);
+        }
+    }
+
+    pub(crate) fn kv_list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Vec<String> {
+        let kv = self.kv.borrow();
+        let keys = kv.iter().filter(|(key, stored)| {
+            let live = stored.expires.is_none_or(|end| end > self.passed.get());
+            live && key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        });
+        let keys = keys.map(|(key, _)| key.clone());
+        keys.take(limit.min(MAX_FOUND) as usize).collect()
+    }
+
+    /// Whether `key` can be one; if not, the log says what did not happen.
+    fn is_key(&self, otherwise: &str, key: &str) -> bool {
+        let (fits, found) = (key.len() <= MAX_KEY, key.len());
+        if !fits {
+            self.warn(&format!(
+                "{otherwise}: expected a key of at most {MAX_KEY} bytes, found {found}"
+            ));
+        }
+        fits
+    }
+
+    fn warn(&self, message: &str) {
+        self.line(Level::Warn, message, &[]);
     }
 
     fn working(&self) -> Result<(), KvError> {
@@ -339,6 +410,15 @@ impl State {
     }
 
     pub(crate) fn timer(&self, key: &str, delay_ms: u64, every_ms: Option<u64>) {
+        if !self.is_key("a timer was not set", key) {
+            return;
+        }
+        let timers = self.timers.borrow().len();
+        if timers >= MAX_TIMERS && !self.timers.borrow().contains_key(key) {
+            return self.warn(&format!(
+                "a timer was not set: the application has {timers} timers, the most it may have"
+            ));
+        }
         let due = self.passed.get() + Duration::from_millis(delay_ms);
         let every = every_ms.map(|every| Duration::from_millis(every).max(MIN_PERIOD));
         let timer = Timer { due, every };
@@ -346,7 +426,9 @@ impl State {
     }
 
     pub(crate) fn cancel(&self, key: &str) {
-        self.timers.borrow_mut().remove(key);
+        if self.is_key("no timer was cancelled", key) {
+            self.timers.borrow_mut().remove(key);
+        }
     }
 
     /// The first timer that is due at `end`.
@@ -359,9 +441,83 @@ impl State {
 
     pub(crate) fn streams(&self, prefix: &str) -> Vec<StreamInfo> {
         let mut found = self.streams.borrow().clone();
-        found.retain(|info| info.name.starts_with(prefix));
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.retain(|info| info.path().starts_with(prefix));
+        found.sort_by_key(StreamInfo::path);
         found
+    }
+
+    pub(crate) fn awaited(&self, prefix: &str) -> Vec<Awaited> {
+        let mut found = self.awaited.borrow().clone();
+        found.retain(|awaited| awaited.path.starts_with(prefix));
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
+    }
+
+    /// The stream that is called `path`, as the host finds it.
+    pub(crate) fn stream(&self, path: &str) -> Option<StreamInfo> {
+        let (instance, name) = super::requests::place(path);
+        let streams = self.streams.borrow();
+        let exact = |info: &&StreamInfo| info.instance == instance && info.name == name;
+        if let Some(info) = streams.iter().find(exact) {
+            return Some(info.clone());
+        }
+        if instance.is_some() {
+            return None;
+        }
+        let of_name = || streams.iter().filter(|info| info.name == name);
+        if of_name().count() > 1 {
+            let mut paths: Vec<_> = of_name().map(StreamInfo::path).collect();
+            paths.sort_unstable();
+            let paths = paths.join(", ");
+            self.warn(&format!(
+                "expected the path of one stream, found {name:?}, which is the name of {}: {paths}",
+                of_name().count()
+            ));
+            return None;
+        }
+        of_name().next().cloned()
+    }
+
+    /// The path of the stream that a command is for.
+    pub(crate) fn target(&self, path: &str) -> Result<String, ControlError> {
+        if self.streams.borrow().is_empty() {
+            return Ok(path.to_owned());
+        }
+        let found = self.stream(path).ok_or(ControlError::NotFound)?;
+        Ok(found.path())
+    }
+
+    pub(crate) fn target_id(&self, id: StreamId) -> Result<(), ControlError> {
+        let streams = self.streams.borrow();
+        match streams.is_empty() || streams.iter().any(|info| info.id == id) {
+            true => Ok(()),
+            false => Err(ControlError::NotFound),
+        }
+    }
+
+    pub(crate) fn connected(&self, conn: ConnId) -> Result<(), ControlError> {
+        let clients = self.clients.borrow();
+        match clients.is_empty() || clients.iter().any(|client| client.conn == conn) {
+            true => Ok(()),
+            false => Err(ControlError::NotFound),
+        }
+    }
+
+    pub(crate) fn check_data(&self, handler: &str, amf0: &[u8]) -> Result<(), ControlError> {
+        if handler.len() > MAX_HANDLER || amf0.len() > MAX_DATA {
+            self.warn(&format!(
+                "data was not sent: expected at most {MAX_HANDLER} bytes of handler and \
+                 {MAX_DATA} of amf0, found {} and {}",
+                handler.len(),
+                amf0.len()
+            ));
+            return Err(ControlError::Denied);
+        }
+        if !super::amf0::is_values(amf0) {
+            self.warn("data was not sent: expected AMF0 values");
+            return Err(ControlError::Denied);
+        }
+        Ok(())
     }
 
     pub(crate) fn clients(&self) -> Vec<Client> {

@@ -55,19 +55,21 @@ pub fn logged_in(mut request: ConnectRequest, user: &str, challenge: Challenge) 
     request
 }
 
-/// A publish or play of a stream of `live`, for example `cam1?key=s3cret`.
+/// A publish or play of a stream of `live`, for example `cam1?key=s3cret`, or
+/// `room1/cam1` in the instance `room1`.
 pub fn request(name: &str) -> StreamRequest {
     let (path, query) = split(name);
+    let (instance, name_alone) = place(path);
     StreamRequest {
         client: client(),
         app: "live".into(),
-        instance: None,
-        name: path.into(),
+        instance,
+        name: name_alone,
         raw_name: name.into(),
         query,
         mode: "live".into(),
         start_seconds: None,
-        extra: Vec::new(),
+        extra: with_path(path),
     }
 }
 
@@ -83,13 +85,15 @@ pub fn object(name: &str, operation: Operation) -> ObjectRequest {
     }
 }
 
-/// A live stream of [`client`].
-pub fn stream(name: &str) -> StreamInfo {
+/// A live stream of [`client`], for example `cam1`, or `room1/cam1` in the instance
+/// `room1`.
+pub fn stream(path: &str) -> StreamInfo {
+    let (instance, name) = place(path);
     StreamInfo {
         id: 1,
         app: "live".into(),
-        instance: None,
-        name: name.into(),
+        instance,
+        name,
         publisher: client(),
         video: None,
         audio: None,
@@ -98,7 +102,7 @@ pub fn stream(name: &str) -> StreamInfo {
         idle_ms: 0,
         kbps: 0,
         players: 0,
-        extra: Vec::new(),
+        extra: with_path(path),
     }
 }
 
@@ -115,16 +119,17 @@ pub fn ended(reason: &str) -> SessionEnd {
 
 /// The first attempt to push a stream of `live` to another server, whose
 /// connection is 9.
-pub fn relay(name: &str, target: &str) -> Relay {
+pub fn relay(path: &str, target: &str) -> Relay {
+    let (instance, name) = place(path);
     Relay {
         conn: 9,
         app: "live".into(),
-        instance: None,
-        name: name.into(),
+        instance,
+        name,
         direction: "push".into(),
         target: target.into(),
         attempt: 1,
-        extra: Vec::new(),
+        extra: with_path(path),
     }
 }
 
@@ -135,6 +140,21 @@ pub fn failed(reason: &str) -> RelayFailure {
         up_ms: None,
         retry_ms: Some(1000),
     }
+}
+
+/// Instance and name of the stream that is called `path`: the last segment is the
+/// name, those before it are the instance, and empty ones mean nothing.
+pub(super) fn place(path: &str) -> (Option<String>, String) {
+    let mut segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let name = segments.pop().unwrap_or_default().to_owned();
+    let instance = (!segments.is_empty()).then(|| segments.join("/"));
+    (instance, name)
+}
+
+fn with_path(path: &str) -> Pairs {
+    let (instance, name) = place(path);
+    let path = crate::decision::path(instance.as_deref(), &name);
+    vec![("path".into(), path)]
 }
 
 fn split(text: &str) -> (&str, Pairs) {

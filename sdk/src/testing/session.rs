@@ -35,14 +35,14 @@ impl MockHost {
         let decision = policy.on_publish(request);
         if let PublishDecision::Accept(grant) = &decision {
             let name = grant.name.as_deref().unwrap_or(&request.name);
+            let path = crate::decision::path(request.instance.as_deref(), name);
             let info = StreamInfo {
                 app: request.app.clone(),
-                instance: request.instance.clone(),
                 publisher: request.client.clone(),
                 started_unix_ms: self.unix_ms(),
-                ..super::stream(name)
+                ..super::stream(&path)
             };
-            self.remove_stream(name);
+            self.remove_stream(&path);
             self.add_stream(info.clone());
             policy.on_published(&info);
         }
@@ -53,18 +53,18 @@ impl MockHost {
     /// `on_ready`.
     ///
     /// # Panics
-    /// When no stream of this name is live.
+    /// When no stream of this path is live.
     pub fn ready(
         &self,
         policy: &impl App,
-        name: &str,
+        path: &str,
         video: Option<&str>,
         audio: Option<&str>,
     ) -> StreamInfo {
-        let mut info = self.live(name);
+        let mut info = self.live(path);
         info.video = video.map(str::to_owned);
         info.audio = audio.map(str::to_owned);
-        self.remove_stream(name);
+        self.remove_stream(&info.path());
         self.add_stream(info.clone());
         policy.on_ready(&info);
         info
@@ -73,18 +73,16 @@ impl MockHost {
     /// A live stream ends: the policy hears of it in `on_unpublished`.
     ///
     /// # Panics
-    /// When no stream of this name is live.
-    pub fn unpublish(&self, policy: &impl App, name: &str, reason: &str) {
-        let info = self.live(name);
-        self.remove_stream(name);
+    /// When no stream of this path is live.
+    pub fn unpublish(&self, policy: &impl App, path: &str, reason: &str) {
+        let info = self.live(path);
+        self.remove_stream(&info.path());
         policy.on_unpublished(&info, &ended(reason));
     }
 
-    fn live(&self, name: &str) -> StreamInfo {
-        let live = super::with(|host| host.streams(name));
-        let mut live = live.into_iter().filter(|info| info.name == name);
-        live.next()
-            .unwrap_or_else(|| panic!("no stream {name:?} is live: publish it first"))
+    fn live(&self, path: &str) -> StreamInfo {
+        let live = super::with(|host| host.stream(path));
+        live.unwrap_or_else(|| panic!("no stream {path:?} is live: publish it first"))
     }
 
     fn unix_ms(&self) -> u64 {

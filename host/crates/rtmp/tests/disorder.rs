@@ -114,13 +114,13 @@ impl Owner {
                 assert!(!self.playing.contains(&publish.stream), "played as well");
                 server.accept_publish();
             }
-            ServerEvent::Publish(_) => server.reject_stream("NetStream.Publish.BadName", ""),
+            ServerEvent::Publish(_) => server.reject_stream("NetStream.Publish.BadName", "", None),
             ServerEvent::Play(play) if accept => {
                 assert!(self.playing.insert(play.stream), "played twice");
                 assert!(!self.publishing.contains(&play.stream), "published as well");
                 server.accept_play();
             }
-            ServerEvent::Play(_) => server.reject_stream("NetStream.Play.Failed", ""),
+            ServerEvent::Play(_) => server.reject_stream("NetStream.Play.Failed", "", None),
             ServerEvent::Call { .. } => server.answer_call(Err("no".into())),
             ServerEvent::SharedObject(_) => server.finish_shared_object(),
             ServerEvent::Unpublish { stream, .. } => {

@@ -252,7 +252,7 @@ fn media_without_a_publication_is_passed_over() {
     assert_eq!(client.read().unwrap(), []);
     client
         .session
-        .reject_stream("NetStream.Publish.Denied", "no");
+        .reject_stream("NetStream.Publish.Denied", "no", None);
     assert_eq!(client.read().unwrap(), []);
     // Half of one: nothing of it is held.
     client.write(&video(1 << 20));

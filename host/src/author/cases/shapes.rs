@@ -140,18 +140,32 @@ pub(crate) const CONTROL: &[Shape] = &[
         "Disconnect",
         &[field("conn", Number), field("reason", Text)],
     ),
-    shape("StopStream", &[field("name", Text), field("reason", Text)]),
+    shape(
+        "StopStream",
+        &[
+            field("name", Text),
+            field("id", Number),
+            field("reason", Text),
+        ],
+    ),
     shape(
         "StartRecord",
         &[field("name", Text), field("spec", Record(RECORDING))],
     ),
     shape("StopRecord", &[field("name", Text)]),
-    shape("StartForward", &[field("name", Text), field("url", Text)]),
-    shape("StopForward", &[field("name", Text), field("url", Text)]),
+    shape(
+        "StartForward",
+        &[field("name", Text), field("id", Number), field("url", Text)],
+    ),
+    shape(
+        "StopForward",
+        &[field("name", Text), field("id", Number), field("url", Text)],
+    ),
     shape(
         "SendData",
         &[
             field("name", Text),
+            field("id", Number),
             field("handler", Text),
             field("values", Values),
         ],

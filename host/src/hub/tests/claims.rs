@@ -29,7 +29,7 @@ async fn a_publisher_that_has_left_makes_room_for_one_that_waits() {
     assert!(settled.as_mut().now_or_never().is_none());
     wake.notified().await;
     assert!(first.question().is_some());
-    first.finish(true, || {});
+    first.finish(true, |_| {});
     let second = settled.await.unwrap();
     assert!(second.is_active());
     assert_eq!(hub.census().get("publishes_busy"), 0);
@@ -143,10 +143,11 @@ async fn a_publisher_that_is_lost_again_and_again_leaves_one_timer() {
     let hub = Hub::new();
     let mut player = play(&hub);
     for conn in 1..200 {
-        let claim = Claim {
+        let mut claim = Claim {
             hold: Duration::from_secs(3600),
-            ..claim(conn, DuplicateRule::Reject)
+            ..claim(1, DuplicateRule::Reject)
         };
+        claim.client.conn = conn;
         drop(hub.publish(claim).unwrap());
         // The runtime takes away what was stopped.
         yield_now().await;

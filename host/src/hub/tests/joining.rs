@@ -38,9 +38,7 @@ fn metadata_is_of_no_moment() {
     let cue = amf0::encode_all(&["onCuePoint".into(), amf0::Value::Null]);
     publication.push(Kind::Data, 5_020, cue).unwrap();
     inter(&publication, 5_040, 2);
-    hub.streams.lock()[&key("cam")]
-        .push_data(metadata())
-        .unwrap();
+    assert!(hub.send_data("live", &path("cam"), "onMetaData", &[5]));
     let told = ["key1@5000", "meta@0", "data@5020", "inter2@5040", "meta@0"];
     assert_eq!(taken(&mut present), told);
     let told = ["meta@0", "key1@5000", "data@5020", "inter2@5040"];
@@ -109,7 +107,7 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
     let publication = publish(&hub, 1);
     keyframe(&publication, 5, 1);
     assert!(player.is_live());
-    publication.finish(false, || {});
+    publication.finish(false, |_| {});
     assert_eq!(taken(&mut player), ["published", "key1@5", "unpublished"]);
     let publication = publish(&hub, 2);
     keyframe(&publication, 0, 2);

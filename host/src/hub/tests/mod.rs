@@ -19,7 +19,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use livehost_wire::amf0;
 
 use super::*;
-use crate::policy::{Client, DuplicateRule, StreamRegistry};
+use crate::policy::{Awaited, Client, DuplicateRule, Target};
 
 const LARGE: usize = 1 << 20;
 
@@ -72,6 +72,10 @@ fn publish(hub: &Arc<Hub>, conn: u64) -> Publication {
 
 fn play(hub: &Arc<Hub>) -> Subscription {
     hub.play(&key("cam"), listener(settings()))
+}
+
+fn path(path: &str) -> Target {
+    Target::Path(path.to_owned())
 }
 
 /// An AVC message: frame type, packet type, a marker, and padding.

@@ -43,17 +43,18 @@ fn the_same_name_in_another_instance_is_another_stream() {
 fn a_name_that_nobody_can_have_costs_nothing_to_look_up() {
     let hub = Hub::new();
     let mut longest = claim(1, DuplicateRule::Reject);
-    longest.key.instance = Some("/".repeat(MAX_PATH - 4).into());
-    let path = longest.key.path();
+    longest.key.instance = Some("i".repeat(MAX_PATH - 4).into());
+    let called = longest.key.path();
     let _publication = hub.publish(longest).unwrap();
-    assert_eq!(path.len(), MAX_PATH);
-    assert!(hub.get("live", &path).is_some() && hub.live_key("live", &path).is_some());
-    assert_eq!(hub.find("live", &path, 10).len(), 1);
-    // Each of these slashes was a cut to be tried, under the lock of all.
+    assert_eq!(called.len(), MAX_PATH);
+    assert!(hub.get("live", &called).is_some());
+    assert!(hub.live_key("live", &path(&called)).is_some());
+    assert_eq!(hub.find("live", &called, 10).len(), 1);
     let endless = "/".repeat(4 << 20);
     assert!(hub.get("live", &endless).is_none());
-    assert!(!hub.stop("live", &endless, "asked to"));
-    assert!(!hub.send_data("live", &endless, "onText", &[]));
+    assert_eq!(hub.resolve("live", &endless).as_deref(), Ok(&*endless));
+    assert!(!hub.stop("live", &path(&endless), "asked to"));
+    assert!(!hub.send_data("live", &path(&endless), "onText", &[]));
     assert!(hub.find("live", &endless, 10).is_empty());
     assert_eq!(hub.count("live", &endless), 0);
 }
@@ -121,6 +122,8 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
     let hub = Hub::new();
     let hold = |conn, hold| Claim {
         hold,
+        // Each time another connection of the same address.
+        client: claim(1, DuplicateRule::Reject).client,
         ..claim(conn, DuplicateRule::Reject)
     };
     let wake = Wake::default();
@@ -150,6 +153,60 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
     assert_eq!(told, ["unpublished"]);
 }
 
+#[tokio::test]
+async fn a_held_name_is_for_the_one_that_was_lost() {
+    let holds = |conn: u64, rule, remote: &str, user: &str| {
+        let mut claim = claim(conn, rule);
+        claim.hold = Duration::from_secs(600);
+        claim.client.remote = remote.to_owned();
+        if !user.is_empty() {
+            claim.client.attrs = vec![("user".to_owned(), user.to_owned())];
+        }
+        claim
+    };
+    let (first, other) = ("192.0.2.1:1000", "192.0.2.9:1000");
+    for (rule, remote, user, comes_in) in [
+        (DuplicateRule::Reject, "192.0.2.1:2000", "", true),
+        (DuplicateRule::Reject, other, "ann", true),
+        (DuplicateRule::Reject, other, "bob", false),
+        (DuplicateRule::Reject, other, "", false),
+        (DuplicateRule::Replace, other, "bob", true),
+        (DuplicateRule::Standby, other, "bob", true),
+    ] {
+        let hub = Hub::new();
+        drop(
+            hub.publish(holds(1, DuplicateRule::Reject, first, "ann"))
+                .unwrap(),
+        );
+        assert!(hub.is_live(&key("cam")));
+        assert!(
+            hub.awaited("live", "cam", 1)
+                .iter()
+                .all(|stream| stream.held)
+        );
+        let came = hub.publish(holds(2, rule, remote, user));
+        let case = format!("{rule:?} {remote} {user}");
+        match came {
+            Ok(publication) => assert!(comes_in && publication.is_active(), "{case}"),
+            Err(contested) => {
+                let refused = contested.settle().await.unwrap_err();
+                assert!(!comes_in, "{case}");
+                assert_eq!((refused.owner().conn, &*refused.owner().remote), (1, first));
+                assert!(refused.to_string().contains("held for the return"));
+            }
+        }
+    }
+
+    let nobody = Client::default();
+    assert!(!nobody.is_same_as(&nobody), "nothing is no identity");
+    let six = |remote: &str| Client {
+        remote: remote.to_owned(),
+        ..Client::default()
+    };
+    assert!(six("[2001:db8::1]:1").is_same_as(&six("[2001:db8::2]:2")));
+    assert!(!six("[2001:db8::1]:1").is_same_as(&six("[2001:db8:0:1::1]:1")));
+}
+
 #[test]
 fn a_publisher_that_says_it_is_done_is_not_held_for() {
     let hub = Hub::new();
@@ -160,7 +217,7 @@ fn a_publisher_that_says_it_is_done_is_not_held_for() {
             ..claim(1, DuplicateRule::Reject)
         })
         .unwrap();
-    publication.finish(false, || {});
+    publication.finish(false, |_| {});
     assert_eq!(taken(&mut player), ["published", "unpublished"]);
 }
 
@@ -203,13 +260,115 @@ fn stopping_and_sending_data_reach_the_stream() {
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
     audio(&publication, 40);
-    assert!(hub.send_data("live", "cam", "onCue", &[5]));
-    assert!(!hub.send_data("live", "nobody", "onCue", &[5]));
+    assert!(hub.send_data("live", &path("cam"), "onCue", &[5]));
+    assert!(!hub.send_data("live", &path("nobody"), "onCue", &[5]));
     assert_eq!(taken(&mut player), ["audio@40", "data@40"]);
-    assert!(hub.stop("live", "cam", "enough"));
-    assert!(!hub.stop("other", "cam", "enough"));
+    assert!(hub.stop("live", &path("cam"), "enough"));
+    assert!(!hub.stop("other", &path("cam"), "enough"));
     let why = publication.revoked().unwrap();
     assert_eq!(why.to_string(), "enough");
+}
+
+#[test]
+fn an_order_by_number_is_for_that_publish_alone() {
+    let hub = Hub::new();
+    let first = publish(&hub, 1);
+    let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
+    let by_id = |publication: &Publication| Target::Id(publication.id());
+    assert!(!hub.stop("other", &by_id(&first), "enough"));
+    assert_eq!(hub.live_key("live", &by_id(&first)), Some(key("cam")));
+    assert_eq!(hub.live_key("live", &by_id(&second)), None, "it stands by");
+    assert!(hub.is_published("live", &by_id(&second)));
+    assert!(!hub.is_active("live", &by_id(&second)) && hub.is_active("live", &by_id(&first)));
+    assert!(hub.stop("live", &by_id(&second), "not needed"));
+    assert!(first.revoked().is_none() && second.revoked().is_some());
+    let gone = by_id(&first);
+    drop((first, second));
+    let _third = publish(&hub, 3);
+    assert!(!hub.stop("live", &gone, "enough"));
+    assert!(!hub.send_data("live", &gone, "onCue", &[5]));
+    assert_eq!(hub.publishers.lock().len(), 1);
+}
+
+#[test]
+fn a_name_alone_is_the_only_stream_that_has_it() {
+    let hub = Hub::new();
+    let in_room = |conn: u64, room: &str| {
+        let mut claim = claim(conn, DuplicateRule::Reject);
+        claim.key.instance = Some(room.into());
+        hub.publish(claim).unwrap()
+    };
+    let _waits = play(&hub);
+    let first = in_room(1, "a");
+    // Somebody waits for the one without an instance, and it is not there.
+    assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("a/cam"));
+    assert_eq!(hub.resolve("other", "cam").as_deref(), Ok("cam"));
+    let second = in_room(2, "b");
+    let ambiguous = hub.resolve("live", "cam").unwrap_err().to_string();
+    assert!(ambiguous.ends_with("of 2: a/cam, b/cam"), "{ambiguous}");
+    assert_eq!(hub.resolve("live", "b/cam").as_deref(), Ok("b/cam"));
+    let _bare = publish(&hub, 3);
+    assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("cam"));
+    drop((first, second));
+}
+
+#[test]
+fn metadata_that_the_host_sends_is_for_those_who_come_too() {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    publication.push(Kind::Data, 0, metadata()).unwrap();
+    keyframe(&publication, 0, 1);
+    let mut present = play(&hub);
+    taken(&mut present);
+    let title = |text: &str| {
+        let title = amf0::Properties::from([("title", amf0::Value::from(text))]);
+        amf0::encode_all(&[amf0::Value::Object(title)])
+    };
+    let shows = |player: &mut Subscription, text: &str| {
+        let mut payloads = Vec::new();
+        while let Some(item) = player.next() {
+            if let Item::Frame(frame) = item
+                && frame.role() == Role::Metadata
+            {
+                payloads.push(frame.payload());
+            }
+        }
+        let shown = |payload: &Bytes| payload.windows(text.len()).any(|at| at == text.as_bytes());
+        payloads.len() == 1 && payloads.iter().all(shown)
+    };
+    assert!(hub.send_data("live", &path("cam"), "onMetaData", &title("news")));
+    assert!(shows(&mut present, "news"));
+    assert!(shows(&mut play(&hub), "news"));
+    // As a publisher says it.
+    let named = [amf0::encode_all(&["onMetaData".into()]), title("sports")].concat();
+    assert!(hub.send_data("live", &path("cam"), "@setDataFrame", &named));
+    assert!(shows(&mut present, "sports"));
+    assert!(shows(&mut play(&hub), "sports"));
+    let named = amf0::encode_all(&["onMetaData".into()]);
+    assert!(hub.send_data("live", &path("cam"), "@clearDataFrame", &named));
+    assert!(taken(&mut present).is_empty());
+    assert_eq!(taken(&mut play(&hub)), ["key1@0"]);
+}
+
+#[test]
+fn those_who_wait_are_counted_apart() {
+    let hub = Hub::new();
+    assert!(hub.awaited("live", "", 10).is_empty());
+    let _players = [play(&hub), play(&hub)];
+    let waiting = |held| Awaited {
+        instance: None,
+        name: "cam".into(),
+        players: 2,
+        held,
+    };
+    assert_eq!(hub.awaited("live", "c", 10), [waiting(false)]);
+    assert!(hub.awaited("live", "x", 10).is_empty() && hub.awaited("other", "", 10).is_empty());
+    let publication = publish(&hub, 1);
+    assert!(hub.awaited("live", "", 10).is_empty());
+    let mut left = None;
+    publication.finish(false, |awaited| left = awaited);
+    assert_eq!(left, Some(waiting(false)));
+    assert!(hub.get("live", "cam").is_none());
 }
 
 #[test]
@@ -235,7 +394,7 @@ fn a_stream_that_is_busy_holds_up_no_other() {
     let stream = hub.streams.lock()[&key("cam")].clone();
     let (done, others) = std::sync::mpsc::channel();
     // What is told of the end is told under the stream's lock.
-    publication.finish(false, || {
+    publication.finish(false, |_| {
         let before = Arc::strong_count(&stream);
         for player in [true, false] {
             let hub = hub.clone();

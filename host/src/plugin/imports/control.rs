@@ -1,109 +1,122 @@
-//! `control`: commands to the media plane, limited to this application.
+//! `control`: orders to the media plane, limited to this application.
 //!
-//! Lengths are looked at first, by what they are of; reasons are cut. A command
-//! that is denied is a line in the log; beyond some of a second, those that would
-//! be are not even given.
+//! Lengths are looked at first, by what they are of; reasons are cut. An order is
+//! looked at while the guest waits, and kept until its call is over: one that
+//! failed has ordered nothing. An order that is denied is a line in the log;
+//! beyond some of a second, those that would be are not even looked at.
 
 use std::time::Instant;
 
 use crate::hub::MAX_PATH;
 use crate::plugin::bindings::livehost::app::control::{ControlError, Host};
-use crate::plugin::bindings::livehost::app::types::{ConnId, Recording};
+use crate::plugin::bindings::livehost::app::types::{ConnId, Recording, StreamId};
 use crate::plugin::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
 use crate::plugin::convert::{reason, recording};
 use crate::plugin::instance::State;
-use crate::policy::{self, MediaControl};
+use crate::policy::{self, MediaControl, Order, Target};
 
-impl State {
-    fn command(
-        &self,
-        command: impl FnOnce(&dyn MediaControl, &str) -> Result<(), policy::ControlError>,
-    ) -> Result<(), ControlError> {
-        Ok(command(&*self.app.services.control, &self.app.name)?)
+/// Orders of one call.
+const MAX_ORDERS: usize = 10_000;
+/// What they take in memory, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
+/// What a call has ordered so far.
+#[derive(Debug, Default)]
+pub(in crate::plugin) struct Orders {
+    queue: Vec<Order>,
+    bytes: usize,
+}
+
+impl Orders {
+    fn has_room(&self, order: &Order) -> bool {
+        let bytes = self.bytes.saturating_add(order.bytes());
+        self.queue.len() < MAX_ORDERS && bytes <= MAX_BYTES
     }
 
-    /// A command that the configuration may not allow.
+    fn push(&mut self, order: Order) {
+        self.bytes = self.bytes.saturating_add(order.bytes());
+        self.queue.push(order);
+    }
+}
+
+impl State {
+    /// The call is over: what it has ordered is carried out if it `succeeded`.
+    pub(in crate::plugin) fn carry_out(&mut self, hook: &'static str, succeeded: bool) {
+        let orders = std::mem::take(&mut self.orders).queue;
+        let app = &self.app;
+        if succeeded {
+            for order in orders {
+                app.services.control.carry_out(&app.name, order);
+            }
+        } else if !orders.is_empty() {
+            let message = format!("{hook} failed: its {} orders are dropped", orders.len());
+            self.warn(&message);
+        }
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), ControlError> {
+        let control = &*self.app.services.control;
+        control.check(&self.app.name, &order).inspect_err(|error| {
+            if let policy::ControlError::Unusable(reason) = error {
+                self.warn(reason);
+            }
+        })?;
+        if !self.orders.has_room(&order) {
+            return Err(ControlError::Busy);
+        }
+        self.orders.push(order);
+        Ok(())
+    }
+
+    /// An order that the configuration may not allow.
     fn wish(
-        &self,
+        &mut self,
         is_allowed: impl FnOnce(&dyn MediaControl, &str) -> bool,
-        wish: impl FnOnce(&dyn MediaControl, &str) -> Result<(), policy::ControlError>,
+        wish: Order,
     ) -> Result<(), ControlError> {
         let app = &self.app;
         let is_used_up = app.denials.lock().is_used_up(Instant::now());
         if is_used_up && !is_allowed(&*app.services.control, &app.name) {
             return Err(ControlError::Denied);
         }
-        let done = self.command(wish);
+        let done = self.order(wish);
         if matches!(done, Err(ControlError::Denied)) {
             self.app.denials.lock().admit(Instant::now());
         }
         done
     }
-}
 
-/// Nothing has a longer name.
-fn named(name: &str) -> Result<(), ControlError> {
-    match name.len() <= MAX_PATH {
-        true => Ok(()),
-        false => Err(ControlError::NotFound),
-    }
-}
-
-impl Host for State {
-    fn disconnect(&mut self, conn: ConnId, reason: String) -> Result<(), ControlError> {
-        let reason = self::reason(&reason);
-        self.command(|control, app| control.disconnect(app, conn, &reason))
+    /// The stream that the guest calls `name`. Nothing has a longer one.
+    fn named(&self, name: &str) -> Result<Target, ControlError> {
+        if name.len() > MAX_PATH {
+            return Err(ControlError::NotFound);
+        }
+        let path = self.resolve(name).ok_or(ControlError::NotFound)?;
+        Ok(Target::Path(path))
     }
 
-    fn stop_stream(&mut self, name: String, reason: String) -> Result<(), ControlError> {
-        named(&name)?;
-        let reason = self::reason(&reason);
-        self.command(|control, app| control.stop_stream(app, &name, &reason))
+    fn start_forward(&mut self, stream: Target, url: String) -> Result<(), ControlError> {
+        let denied = |control: &dyn MediaControl, app: &str| control.may_forward(app, &url);
+        let order = Order::StartForward {
+            stream,
+            url: url.clone(),
+        };
+        self.wish(denied, order)
     }
 
-    fn start_record(&mut self, name: String, spec: Recording) -> Result<(), ControlError> {
-        named(&name)?;
-        let spec = recording(spec).map_err(|error| {
-            self.warn(&format!("no recording: {error}"));
-            ControlError::Denied
-        })?;
-        self.wish(
-            |control, _| control.may_record(),
-            |control, app| control.start_record(app, &name, spec),
-        )
-    }
-
-    fn stop_record(&mut self, name: String) -> Result<(), ControlError> {
-        named(&name)?;
-        self.wish(
-            |control, _| control.may_record(),
-            |control, app| control.stop_record(app, &name),
-        )
-    }
-
-    fn start_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
-        named(&name)?;
-        self.wish(
-            |control, app| control.may_forward(app, &url),
-            |control, app| control.start_forward(app, &name, &url),
-        )
-    }
-
-    fn stop_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
-        named(&name)?;
+    fn stop_forward(&mut self, stream: Target, url: String) -> Result<(), ControlError> {
         if url.len() > MAX_URL {
             return Err(ControlError::NotFound);
         }
-        self.command(|control, app| control.stop_forward(app, &name, &url))
+        self.order(Order::StopForward { stream, url })
     }
 
     fn send_data(
         &mut self,
-        name: String,
+        stream: Target,
         handler: String,
         amf0: Vec<u8>,
     ) -> Result<(), ControlError> {
-        named(&name)?;
         if handler.len() > MAX_WORD || amf0.len() > MAX_DATA {
             let (handler, amf0) = (handler.len(), amf0.len());
             let message = format!(
@@ -113,7 +126,81 @@ impl Host for State {
             self.warn(&message);
             return Err(ControlError::Denied);
         }
-        self.command(|control, app| control.send_data(app, &name, &handler, &amf0))
+        self.order(Order::SendData {
+            stream,
+            handler,
+            amf0,
+        })
+    }
+}
+
+impl Host for State {
+    fn disconnect(&mut self, conn: ConnId, reason: String) -> Result<(), ControlError> {
+        let reason = self::reason(&reason);
+        self.order(Order::Disconnect { conn, reason })
+    }
+
+    fn stop_stream(&mut self, name: String, reason: String) -> Result<(), ControlError> {
+        let (stream, reason) = (self.named(&name)?, self::reason(&reason));
+        self.order(Order::StopStream { stream, reason })
+    }
+
+    fn start_record(&mut self, name: String, spec: Recording) -> Result<(), ControlError> {
+        let stream = self.named(&name)?;
+        let spec = recording(spec).map_err(|error| {
+            self.warn(&format!("no recording: {error}"));
+            ControlError::Denied
+        })?;
+        let order = Order::StartRecord { stream, spec };
+        self.wish(|control, _| control.may_record(), order)
+    }
+
+    fn stop_record(&mut self, name: String) -> Result<(), ControlError> {
+        let stream = self.named(&name)?;
+        let order = Order::StopRecord { stream };
+        self.wish(|control, _| control.may_record(), order)
+    }
+
+    fn start_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
+        let stream = self.named(&name)?;
+        State::start_forward(self, stream, url)
+    }
+
+    fn stop_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
+        let stream = self.named(&name)?;
+        State::stop_forward(self, stream, url)
+    }
+
+    fn send_data(
+        &mut self,
+        name: String,
+        handler: String,
+        amf0: Vec<u8>,
+    ) -> Result<(), ControlError> {
+        let stream = self.named(&name)?;
+        State::send_data(self, stream, handler, amf0)
+    }
+
+    fn stop_stream_id(&mut self, id: StreamId, reason: String) -> Result<(), ControlError> {
+        let (stream, reason) = (Target::Id(id), self::reason(&reason));
+        self.order(Order::StopStream { stream, reason })
+    }
+
+    fn start_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
+        State::start_forward(self, Target::Id(id), url)
+    }
+
+    fn stop_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
+        State::stop_forward(self, Target::Id(id), url)
+    }
+
+    fn send_data_id(
+        &mut self,
+        id: StreamId,
+        handler: String,
+        amf0: Vec<u8>,
+    ) -> Result<(), ControlError> {
+        State::send_data(self, Target::Id(id), handler, amf0)
     }
 }
 
@@ -121,7 +208,7 @@ impl From<policy::ControlError> for ControlError {
     fn from(error: policy::ControlError) -> Self {
         match error {
             policy::ControlError::NotFound => Self::NotFound,
-            policy::ControlError::Denied => Self::Denied,
+            policy::ControlError::Denied | policy::ControlError::Unusable(_) => Self::Denied,
             policy::ControlError::Busy => Self::Busy,
         }
     }

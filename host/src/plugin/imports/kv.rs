@@ -3,6 +3,7 @@
 //! A key that is too long is not looked up: there is none.
 
 use crate::plugin::bindings::livehost::app::kv::{Entry, Host, KvError};
+use crate::plugin::imports::registry::bounded;
 use crate::plugin::instance::State;
 use crate::plugin::kv::{MAX_KEY, Refused, Store};
 
@@ -33,9 +34,29 @@ impl State {
     }
 }
 
+/// The keys of an answer, in bytes.
+const MAX_ANSWER: usize = 4 << 20;
+
+impl State {
+    /// Whether there can be something under `key`. If not, the guest may not know
+    /// that it asks in vain.
+    fn is_key(&self, key: &str) -> bool {
+        let fits = key.len() <= MAX_KEY;
+        if !fits {
+            let found = key.len();
+            let message = format!(
+                "nothing was looked up in kv: expected a key of at most {MAX_KEY} bytes, found \
+                 {found}"
+            );
+            self.warn(&message);
+        }
+        fits
+    }
+}
+
 impl Host for State {
     fn get(&mut self, key: String) -> Result<Option<Entry>, KvError> {
-        if key.len() > MAX_KEY {
+        if !self.is_key(&key) {
             return Ok(None);
         }
         Ok(self.app.kv.with(|store, now| {
@@ -67,10 +88,27 @@ impl Host for State {
     }
 
     fn delete(&mut self, key: String) -> Result<(), KvError> {
-        if key.len() > MAX_KEY {
-            return Ok(());
+        if self.is_key(&key) {
+            self.app.kv.with(|store, _| store.remove(&key));
         }
-        self.app.kv.with(|store, _| store.remove(&key));
         Ok(())
+    }
+
+    fn list(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<String>, KvError> {
+        let mut left = MAX_ANSWER;
+        let keys = self.app.kv.with(|store, now| {
+            let keys = store.keys(&prefix, after.as_deref(), now);
+            let keys = keys.take(bounded(limit)).map_while(|key| {
+                left = left.checked_sub(key.len().saturating_add(size_of::<String>()))?;
+                Some(key.to_owned())
+            });
+            keys.collect()
+        });
+        Ok(keys)
     }
 }

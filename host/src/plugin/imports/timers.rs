@@ -118,7 +118,11 @@ impl Host for State {
 
     fn cancel(&mut self, key: String) {
         if key.len() > MAX_KEY {
-            return;
+            let found = key.len();
+            let message = format!(
+                "no timer was cancelled: expected a key of at most {MAX_KEY} bytes, found {found}"
+            );
+            return self.warn(&message);
         }
         // The task may wake once for nothing.
         self.app.timers.with(|queue| queue.cancel(&key));
@@ -172,13 +176,15 @@ impl Queue {
                 key.len()
             ));
         }
-        self.cancel(&key);
-        if self.timers.len() >= self.limit {
+        // One that is replaced is there already, also above a limit that has become
+        // lower.
+        if !self.timers.contains_key(&key) && self.timers.len() >= self.limit {
             return Err(format!(
                 "a timer was not set: the application has {} timers, the most it may have",
                 self.limit
             ));
         }
+        self.cancel(&key);
         self.insert(key, delay, every, now);
         Ok(())
     }
@@ -320,6 +326,9 @@ mod tests {
         }
         assert!(queue.set("d".into(), SECOND, None, now).is_err());
         queue.set("a".into(), SECOND, None, now).unwrap();
+        assert_eq!(queue.order.len(), 3);
+        queue.limit = 1;
+        queue.set("b".into(), SECOND, None, now).unwrap();
         assert_eq!(queue.order.len(), 3);
     }
 

@@ -4,7 +4,8 @@
 //! with versions, and what changed since it was last asked. Bounded by a quota
 //! of bytes; what has expired makes room before anything is refused.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,7 +59,7 @@ struct Stored {
 
 #[derive(Debug)]
 pub(crate) struct Store {
-    entries: HashMap<Arc<str>, Stored>,
+    entries: BTreeMap<Arc<str>, Stored>,
     /// Those that expire, by time.
     expiring: BTreeSet<(u64, Arc<str>)>,
     quota: usize,
@@ -97,7 +98,7 @@ impl Store {
         records: impl IntoIterator<Item = (Arc<str>, Record)>,
     ) -> Self {
         let mut store = Self {
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             expiring: BTreeSet::new(),
             quota,
             used: 0,
@@ -126,6 +127,24 @@ impl Store {
     pub(crate) fn get(&mut self, key: &str, now: u64) -> Option<&Record> {
         self.sweep(now);
         self.entries.get(key).map(|stored| &stored.record)
+    }
+
+    /// The keys that begin with `prefix`, in order: those behind `after`, if there
+    /// is one.
+    pub(crate) fn keys<'a>(
+        &'a mut self,
+        prefix: &'a str,
+        after: Option<&str>,
+        now: u64,
+    ) -> impl Iterator<Item = &'a str> {
+        self.sweep(now);
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let keys = self.entries.range::<str, _>((start, Bound::Unbounded));
+        let keys = keys.map(|(key, _)| &**key);
+        keys.take_while(move |key| key.starts_with(prefix))
     }
 
     /// Every live record with its key.

@@ -11,6 +11,7 @@ mod decide;
 mod escape;
 mod failures;
 mod http;
+mod known_values;
 mod limits;
 mod logs;
 mod reload;
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::policy::{ConnId, ControlError, Recording, SessionEnd, StreamInfo};
+use crate::policy::{Ambiguous, Awaited, ControlError, Order, SessionEnd, StreamInfo, names};
 
 /// For what must happen, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
@@ -321,7 +322,27 @@ impl Recorder {
     }
 }
 
+/// The text of an AMF0 string; of what is none, the bytes: a guest of long ago
+/// sends such.
+fn text(amf0: &[u8]) -> String {
+    let text = match amf0 {
+        [2, _, _, text @ ..] => text,
+        other => other,
+    };
+    String::from_utf8_lossy(text).into_owned()
+}
+
 impl StreamRegistry for Recorder {
+    fn resolve(&self, _: &str, path: &str) -> Result<String, Ambiguous> {
+        names::meant(
+            path,
+            ["cam1", "cam2"]
+                .map(String::from)
+                .into_iter()
+                .filter(|live| live == path),
+        )
+    }
+
     fn get(&self, app: &str, name: &str) -> Option<StreamInfo> {
         let mut found = self.find(app, name, 1);
         found.retain(|info| info.name == name);
@@ -341,6 +362,10 @@ impl StreamRegistry for Recorder {
         self.find(app, prefix, usize::MAX).len()
     }
 
+    fn awaited(&self, _: &str, _: &str, _: usize) -> Vec<Awaited> {
+        Vec::new()
+    }
+
     fn clients(&self, app: &str, limit: usize) -> Vec<Client> {
         assert_eq!(app, "live", "a plugin asks for its own application only");
         std::iter::once(client()).take(limit).collect()
@@ -356,40 +381,37 @@ impl MediaControl for Recorder {
         !url.contains("192.0.2.1/")
     }
 
-    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> Result<(), ControlError> {
-        if conn != 7 {
-            return Err(ControlError::NotFound);
-        }
-        self.tell(format!("disconnect {app} {conn} {reason}"));
-        Ok(())
-    }
-
-    fn stop_stream(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::Busy)
-    }
-
-    fn start_record(&self, _: &str, _: &str, _: Recording) -> Result<(), ControlError> {
-        Err(ControlError::Denied)
-    }
-
-    fn stop_record(&self, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::Denied)
-    }
-
-    fn start_forward(&self, app: &str, _: &str, url: &str) -> Result<(), ControlError> {
-        self.tell(format!("forward {url}"));
-        match self.may_forward(app, url) {
-            true => Ok(()),
-            false => Err(ControlError::Denied),
+    fn check(&self, app: &str, order: &Order) -> Result<(), ControlError> {
+        match order {
+            Order::SendData { handler, amf0, .. } => {
+                if handler == "ordered" {
+                    self.tell(format!("asks for {}", text(amf0)));
+                }
+                Ok(())
+            }
+            Order::Disconnect { conn: 7, .. } => Ok(()),
+            Order::Disconnect { .. } => Err(ControlError::NotFound),
+            Order::StopStream { .. } => Err(ControlError::Busy),
+            Order::StartForward { url, .. } => {
+                self.tell(format!("forward {url}"));
+                match self.may_forward(app, url) {
+                    true => Ok(()),
+                    false => Err(ControlError::Denied),
+                }
+            }
+            _ => Err(ControlError::Denied),
         }
     }
 
-    fn stop_forward(&self, _: &str, _: &str, _: &str) -> Result<(), ControlError> {
-        Err(ControlError::Denied)
-    }
-
-    fn send_data(&self, _: &str, _: &str, _: &str, amf0: &[u8]) -> Result<(), ControlError> {
-        self.tell(String::from_utf8_lossy(amf0).into_owned());
-        Ok(())
+    fn carry_out(&self, app: &str, order: Order) {
+        match order {
+            Order::Disconnect { conn, reason } => {
+                self.tell(format!("disconnect {app} {conn} {reason}"));
+            }
+            Order::SendData { amf0, .. } => {
+                self.tell(text(&amf0));
+            }
+            _ => {}
+        }
     }
 }

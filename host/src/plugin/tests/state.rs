@@ -203,6 +203,67 @@ async fn a_shutdown_delivers_what_was_queued() {
 }
 
 #[tokio::test]
+async fn keys_are_listed_in_pages() {
+    let fixture = Fixture::probe("accept").await;
+    for key in ["a/3", "a/1", "b/1", "a/2", "a"] {
+        ok(&fixture, "kv-set", &format!("{key} x")).await;
+    }
+    ok(&fixture, "kv-set", "a/0 x 1").await;
+    ok(&fixture, "kv-delete", "a/0").await;
+    assert_eq!(ok(&fixture, "kv-list", "a/ 10").await, "a/1,a/2,a/3");
+    assert_eq!(ok(&fixture, "kv-list", "a/ 2").await, "a/1,a/2");
+    assert_eq!(ok(&fixture, "kv-list", "a/ 2 a/2").await, "a/3");
+    assert_eq!(ok(&fixture, "kv-list", "a/ 2 a/3").await, "");
+    // Before and behind what begins so.
+    assert_eq!(ok(&fixture, "kv-list", "b/ 9 a").await, "b/1");
+    assert_eq!(ok(&fixture, "kv-list", "a 9 b").await, "");
+    assert_eq!(ok(&fixture, "kv-list", " 9").await, "a,a/1,a/2,a/3,b/1");
+    assert_eq!(ok(&fixture, "kv-list", "a/ 0").await, "");
+}
+
+#[tokio::test]
+async fn orders_are_carried_out_when_the_hook_has_returned_and_in_order() {
+    let fixture = Fixture::probe("accept").await;
+    assert_eq!(ok(&fixture, "order", "first second").await, "queued");
+    let mut told = fixture.media.told();
+    told.retain(|line| !line.starts_with("start"));
+    let expected = ["asks for first", "asks for second", "first", "second"];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn the_orders_of_a_hook_that_fails_are_dropped() {
+    let fixture = Fixture::probe("accept").await;
+    let (log, _guard) = super::logs::Captured::start();
+    fixture
+        .call("order", "first second panic")
+        .await
+        .unwrap_err();
+    log.one(
+        "on-call failed: its 2 orders are dropped",
+        &["app=\"live\""],
+    );
+    assert_eq!(ok(&fixture, "order", "third fourth").await, "queued");
+    let told = fixture.media.told();
+    assert!(!told.iter().any(|line| line == "first"), "{told:?}");
+    assert!(told.ends_with(&["third".to_owned(), "fourth".to_owned()]));
+}
+
+#[tokio::test]
+async fn the_orders_of_a_call_are_bounded() {
+    let limits = Limits {
+        cpu: SOON,
+        wall: SOON,
+        ..Limits::default()
+    };
+    let fixture = Fixture::probe_within("accept", limits).await;
+    assert_eq!(ok(&fixture, "order-often", "1").await, "10000");
+    let of_size: usize = ok(&fixture, "order-often", "512").await.parse().unwrap();
+    assert!((4000..10_000).contains(&of_size), "{of_size}");
+    assert_eq!(ok(&fixture, "order-often", "1").await, "10000");
+}
+
+#[tokio::test]
 async fn registry_and_control_reach_the_media_plane() {
     let fixture = Fixture::probe("accept").await;
     assert_eq!(ok(&fixture, "registry-get", "cam1").await, "cam1");

@@ -47,13 +47,23 @@ pub(crate) fn check(folder: &Path, config: &str) -> Process {
 
 /// `host VERB config.ron` by a shell that has this behind it, like `> /dev/full`.
 pub(crate) fn redirected(verb: &str, folder: &Path, config: &str, redirection: &str) -> Process {
+    let line = format!("exec \"$0\" \"$@\" {redirection}");
+    by_shell(verb, folder, config, &line)
+}
+
+/// `host VERB config.ron` with so much address space, in KiB.
+pub(crate) fn confined(verb: &str, folder: &Path, config: &str, space: u64) -> Process {
+    let line = format!("ulimit -v {space}; exec \"$0\" \"$@\"");
+    by_shell(verb, folder, config, &line)
+}
+
+fn by_shell(verb: &str, folder: &Path, config: &str, line: &str) -> Process {
     let file = folder.join("config.ron");
     fs::write(&file, config).expect("config.ron can be written");
-    let line = format!("exec \"$0\" \"$@\" {redirection}");
     Process::spawn(
-        format!("host {verb} {redirection}"),
+        format!("host {verb}: {line}"),
         Command::new("sh")
-            .args(["-c", &line, env!("CARGO_BIN_EXE_host"), verb])
+            .args(["-c", line, env!("CARGO_BIN_EXE_host"), verb])
             .arg(&file)
             .env("SSL_CERT_FILE", folder.join(TRUSTED))
             .env("SSL_CERT_DIR", "")

@@ -233,7 +233,7 @@ impl ServerEnd {
         match self.question.take() {
             Some(ServerEvent::Connect(_)) if refuse => {
                 self.session
-                    .reject_connect("NetConnection.Connect.Rejected", "no");
+                    .reject_connect("NetConnection.Connect.Rejected", "no", None);
                 self.closed = true;
             }
             Some(ServerEvent::Connect(_)) => {
@@ -252,7 +252,7 @@ impl ServerEnd {
                 self.session.accept_play();
             }
             Some(ServerEvent::Publish(_) | ServerEvent::Play(_)) => {
-                self.session.reject_stream("NetStream.Failed", "no");
+                self.session.reject_stream("NetStream.Failed", "no", None);
             }
             Some(ServerEvent::Call { arguments, .. }) => {
                 let answer = if refuse {

@@ -79,8 +79,11 @@ fn a_refused_connect_gives_the_reason() {
     // Asked for ahead: must not reach a server that refuses.
     pair.client.publish("key", "live");
     pair.run().unwrap();
-    pair.server
-        .reject_connect("NetConnection.Connect.Rejected", "no such application");
+    pair.server.reject_connect(
+        "NetConnection.Connect.Rejected",
+        "no such application",
+        None,
+    );
     pair.run().unwrap();
     let (client, server) = pair.take_events();
     let [ClientEvent::Rejected(rejection)] = &client[..] else {
@@ -216,7 +219,7 @@ fn a_refused_publish_gives_the_reason_and_the_next_can_start() {
     pair.client.publish("wrong", "live");
     pair.run().unwrap();
     pair.server
-        .reject_stream("NetStream.Publish.BadName", "wrong key");
+        .reject_stream("NetStream.Publish.BadName", "wrong key", None);
     pair.run().unwrap();
     let (client, _) = pair.take_events();
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {
@@ -316,7 +319,7 @@ fn a_refused_play_gives_the_reason() {
     pair.client.play("none", PlayOptions::default());
     pair.run().unwrap();
     pair.server
-        .reject_stream("NetStream.Play.StreamNotFound", "no such stream");
+        .reject_stream("NetStream.Play.StreamNotFound", "no such stream", None);
     pair.run().unwrap();
     let (client, _) = pair.take_events();
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {

@@ -3,7 +3,7 @@
 //! unread), and so is the answer.
 
 use livehost_sdk::control::ControlError;
-use livehost_sdk::{control, http_client, kv, log, registry, timers};
+use livehost_sdk::{amf0, control, http_client, kv, log, registry, timers};
 
 /// Runs one command; errors are the import's, as their debug text.
 pub fn run(method: &str, args: &str) -> Result<String, String> {
@@ -34,6 +34,10 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             .map_err(debug),
         "kv-delete" => kv::delete(word(0))
             .map(|()| "deleted".into())
+            .map_err(debug),
+        // Prefix, how many, and behind which.
+        "kv-list" => kv::list(word(0), words.get(2).copied(), number(1) as u32)
+            .map(|keys| keys.join(","))
             .map_err(debug),
         // Without the version, which differs from run to run.
         "kv-value" => match kv::get(word(0)).map_err(debug)? {
@@ -72,7 +76,7 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             timers::cancel(word(0));
             Ok("cancelled".into())
         }
-        "registry-get" => Ok(registry::get(word(0)).map_or("none".into(), |info| info.name)),
+        "registry-get" => Ok(registry::get(word(0)).map_or("none".into(), |info| info.path())),
         // A name of so many slashes.
         "registry-slashes" => {
             let name = "/".repeat(number(0) as usize);
@@ -86,9 +90,17 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
         "registry-count" => Ok(registry::count(word(0)).to_string()),
         "registry-find" => Ok(registry::find(word(0), 10)
             .into_iter()
-            .map(|info| info.name)
+            .map(|info| info.path())
             .collect::<Vec<_>>()
             .join(",")),
+        "registry-awaited" => Ok(registry::awaited_streams(word(0), 10)
+            .into_iter()
+            .map(|awaited| format!("{} {} {}", awaited.path, awaited.players, awaited.held))
+            .collect::<Vec<_>>()
+            .join(",")),
+        "registry-id" => {
+            Ok(registry::get(word(0)).map_or("none".into(), |info| info.id.to_string()))
+        }
         "registry-clients" => Ok(registry::clients(10)
             .into_iter()
             .map(|client| client.remote)
@@ -96,6 +108,34 @@ pub fn run(method: &str, args: &str) -> Result<String, String> {
             .join(",")),
         "disconnect" => control::disconnect(number(0), word(1))
             .map(|()| "queued".into())
+            .map_err(debug),
+        "stop-stream" => control::stop_stream(word(0), word(1))
+            .map(|()| "queued".into())
+            .map_err(debug),
+        "stop-stream-id" => control::stop_stream_id(number(0), word(1))
+            .map(|()| "queued".into())
+            .map_err(debug),
+        // Two orders, and perhaps a failure.
+        "order" => {
+            for text in [word(0), word(1)] {
+                control::send_data("cam1", "ordered", &amf0::text(text)).map_err(debug)?;
+            }
+            if word(2) == "panic" {
+                panic!("asked to panic after its orders");
+            }
+            Ok("queued".into())
+        }
+        // As many orders as there is room for.
+        "order-often" => {
+            let reason = "r".repeat(number(0) as usize);
+            let orders = std::iter::repeat_with(|| control::disconnect(7, &reason));
+            Ok(orders.take_while(Result::is_ok).count().to_string())
+        }
+        "send-text" => control::send_data(word(0), word(1), &amf0::text(word(2)))
+            .map(|()| "sent".into())
+            .map_err(debug),
+        "send-bytes" => control::send_data(word(0), word(1), word(2).as_bytes())
+            .map(|()| "sent".into())
             .map_err(debug),
         // So many commands that the configuration doesn't allow.
         "forward-often" => {

@@ -3,7 +3,9 @@
 //!
 //! Configuration: `{"mode": "accept"}`; a client overrides the mode for its own
 //! decision with `mode=...` in the query. Modes are `accept`, `reject`,
-//! `rename`, `version`, `tell-version`, `tell-extra`, `tell-client`, `attrs`, which
+//! `rename`, `version`, `tell-version`, `tell-extra`, `tell-props`, `tell-mode`,
+//! `tell-client`, `later`, `hold`, `user`, which grants `user=...`, `sizes`, which
+//! grants `chunk=...&window=...`, `attrs`, which
 //! grants an attribute of `bytes=...`, those made of a fault and a hook
 //! (`panic-on-connect`, `loop-on-publish`, `alloc-on-play`, `sleep-on-start`,
 //! ...), `log-in` and `nobody-logs-in`, `refuse-configure`, `refuse-start`,
@@ -61,7 +63,7 @@ struct Probe {
 /// a test without a log to read records that command.
 fn tell(line: &str) {
     log::info(line);
-    let _ = control::send_data("probe", "tell", line.as_bytes());
+    let _ = control::send_data("probe", "tell", &amf0::text(line));
 }
 
 fn log_codecs(when: &str, info: &StreamInfo) {
@@ -146,6 +148,7 @@ impl Probe {
         let version = version();
         match mode {
             "reject" => Some(Rejection::new("asked to reject").code("Probe.Rejected")),
+            "later" => Some(Rejection::new("come back").retry_after(Duration::from_millis(1500))),
             "version" if asked_version == Some(version.as_str()) => None,
             "version" | "tell-version" => Some(Rejection::new(format!("version {version}"))),
             "verbose" => Some(Rejection::new("x".repeat(100_000))),
@@ -186,6 +189,19 @@ impl App for Probe {
                 .max_duration(Duration::from_secs(1))
                 .into(),
             None if mode == "tell-extra" => deny(format!("{:?}", req.extra)),
+            None if mode == "tell-props" => deny(format!("{:?}", req.props)),
+            None if mode == "sizes" => {
+                let size = |name| req.param(name).and_then(|size| size.parse().ok());
+                livehost_sdk::ConnectGrant {
+                    chunk_size: size("chunk"),
+                    window_ack: size("window"),
+                    ..Default::default()
+                }
+                .into()
+            }
+            None if mode == "user" => livehost_sdk::ConnectGrant::default()
+                .attr("user", req.param("user").unwrap_or_default())
+                .into(),
             None if mode == "attrs" => {
                 let bytes = req.param("bytes").unwrap_or_default().parse();
                 livehost_sdk::ConnectGrant::default()
@@ -206,6 +222,10 @@ impl App for Probe {
         misbehave(mode, "publish");
         match Self::refusal(mode, req.param("v")) {
             Some(rejection) => rejection.into(),
+            None if mode == "tell-mode" => deny(format!("{} {:?}", req.mode, req.extra)),
+            None if mode == "hold" => PublishGrant::default()
+                .hold(Duration::from_secs(600))
+                .into(),
             None if mode == "publish-no-trial" && req.is_trial() => deny("a trial"),
             None if mode == "tell" => deny(told_of_stream(req)),
             None if mode == "record" => PublishGrant::default().record("flv", "cam.flv").into(),
@@ -292,6 +312,12 @@ impl App for Probe {
     fn on_unpublished(&self, info: &StreamInfo, end: &SessionEnd) {
         misbehave(&self.mode, "unpublished");
         tell(&format!("event unpublished {} {}", info.name, end.reason));
+        let extra: Vec<_> = info
+            .extra
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        log::info(format!("left behind: {}", extra.join(" ")));
     }
 
     fn on_play_ended(&self, req: &StreamRequest, end: &SessionEnd) {

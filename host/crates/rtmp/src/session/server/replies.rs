@@ -71,8 +71,10 @@ impl ServerSession {
     }
 
     /// Refuses the connection. Nothing more is read; close when the bytes are sent.
-    pub fn reject_connect(&mut self, code: &str, description: &str) {
-        self.refuse_connect(code, description, |_| {});
+    /// With `retry_after_ms` the client is told when to try again: RTMP has no
+    /// property for that, and clients pass over those that they don't know.
+    pub fn reject_connect(&mut self, code: &str, description: &str, retry_after_ms: Option<u32>) {
+        self.refuse_connect(code, description, |info| retry_after(info, retry_after_ms));
     }
 
     /// Sends the client to another URL, as Adobe's servers did (`ex.redirect`)
@@ -120,12 +122,17 @@ impl ServerSession {
         self.send_status(stream, "status", "NetStream.Publish.Start", &text);
     }
 
-    /// Refuses a publish or a playback; the connection stays.
-    pub fn reject_stream(&mut self, code: &str, description: &str) {
+    /// Refuses a publish or a playback; the connection stays. `retry_after_ms` as of
+    /// [`ServerSession::reject_connect`].
+    pub fn reject_stream(&mut self, code: &str, description: &str, retry_after_ms: Option<u32>) {
         if let Some(Question::Publish { stream, .. } | Question::Play { stream, .. }) =
             self.question.take()
         {
-            self.send_status(stream, "error", code, description);
+            let on_status = CommandWriter::new("onStatus", 0.0).null();
+            let on_status = on_status.info_with("error", code, description, |info| {
+                retry_after(info, retry_after_ms);
+            });
+            self.send_command(stream, on_status);
         }
     }
 
@@ -334,6 +341,12 @@ impl ServerSession {
         if let Phase::Messages(link) = &mut self.phase {
             link.send(message);
         }
+    }
+}
+
+fn retry_after(info: &mut ObjectWriter<'_>, millis: Option<u32>) {
+    if let Some(millis) = millis {
+        info.value("retryAfterMs", &Value::Number(millis.into()));
     }
 }
 
