@@ -45,7 +45,7 @@ impl Hub {
     /// What is in the hub now (`streams`, `publishers`, `players`), and all
     /// that it did since the start.
     pub fn census(&self) -> Counts {
-        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        let streams: Vec<_> = self.streams.lock().all().cloned().collect();
         let (mut publishers, mut players) = (0_u64, 0_u64);
         for stream in &streams {
             let (here, listening) = stream.population();

@@ -19,6 +19,7 @@ mod headers;
 mod lane;
 mod lanes;
 mod meter;
+mod names;
 mod outlet;
 mod presence;
 mod publication;
@@ -51,9 +52,10 @@ pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
 pub use subscription::{Subscription, Totals};
 
-use crate::policy::{StreamId, names};
+use crate::policy::{self, StreamId};
 use claim::Attempt;
 use counters::Counters;
+use names::Names;
 use publication::Publisher;
 use stream::Stream;
 
@@ -78,12 +80,12 @@ pub struct StreamKey {
 impl StreamKey {
     /// `instance/name`, or the name alone: what an application calls it.
     pub fn path(&self) -> String {
-        names::path(self.instance.as_deref(), &self.name)
+        policy::names::path(self.instance.as_deref(), &self.name)
     }
 
     /// The stream that `app` calls `path`.
     pub fn called(app: &str, path: &str) -> Self {
-        let (instance, name) = names::split(path);
+        let (instance, name) = policy::names::split(path);
         Self {
             app: app.into(),
             instance: instance.map(Into::into),
@@ -153,7 +155,7 @@ type Published = (Arc<Stream>, Arc<Publisher>);
 /// The process-wide registry of streams.
 #[derive(Debug)]
 pub struct Hub {
-    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    streams: Mutex<Names>,
     /// Those who publish or stand by, each with its stream. No other lock is
     /// taken under this one.
     publishers: Mutex<HashMap<StreamId, Published>>,
@@ -230,7 +232,7 @@ impl Hub {
     /// does for who comes is not done under the lock that all streams share.
     fn approach(&self, key: &StreamKey) -> Arc<Stream> {
         let mut streams = self.streams.lock();
-        let stream = streams.entry(key.clone()).or_insert_with(|| {
+        let stream = streams.get_or_insert(key, || {
             let (tasks, counters) = (self.tasks.clone(), self.counters.clone());
             Arc::new(Stream::new(key.clone(), tasks, counters))
         });

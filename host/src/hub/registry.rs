@@ -82,23 +82,22 @@ impl Hub {
         }
     }
 
-    /// The path of the live stream that the application calls `path`.
+    /// The path of the published stream that the application calls `path`.
     ///
     /// # Errors
     /// [`Ambiguous`] when it is the name of several, each in an instance.
     pub fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
         let is_bare = path.len() <= MAX_PATH && !path.contains('/');
-        if !is_bare || self.is_live(&StreamKey::called(app, path)) {
+        let is_published = |stream: &Arc<Stream>| stream.active().is_some();
+        if !is_bare || self.find_one(app, path).as_ref().is_some_and(is_published) {
             return Ok(path.to_owned());
         }
+        let name = (app.into(), path.into());
         let streams = self.streams.lock();
-        let of_name = streams
-            .iter()
-            .filter(|(key, _)| &*key.name == path && &*key.app == app);
-        let of_name: Vec<_> = of_name.map(|(_, stream)| stream.clone()).collect();
+        let published = streams.in_instances(&name).filter(|of| is_published(of));
+        let published: Vec<_> = published.take(names::ENOUGH).cloned().collect();
         drop(streams);
-        let live = of_name.iter().filter(|stream| stream.is_live());
-        names::meant(path, live.map(|stream| stream.key().path()))
+        names::meant(path, published.iter().map(|stream| stream.key().path()))
     }
 
     /// The stream of this application with this path, while somebody publishes it.
@@ -156,8 +155,8 @@ impl Hub {
             return Vec::new();
         }
         let streams = self.streams.lock();
-        let of_app = streams.iter().filter(|(key, _)| &*key.app == app);
-        let of_app: Vec<_> = of_app.map(|(_, stream)| stream.clone()).collect();
+        let of_app = streams.all().filter(|stream| &*stream.key().app == app);
+        let of_app: Vec<_> = of_app.cloned().collect();
         drop(streams);
         let mut found: Vec<_> = of_app
             .into_iter()

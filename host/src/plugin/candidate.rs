@@ -207,12 +207,13 @@ impl Candidate {
         Ok(())
     }
 
-    /// It serves from now on.
+    /// It serves from now on, unless it has failed before: then the old one goes
+    /// on until the file changes.
     pub fn commit(mut self) -> Reload {
+        self.core.wanted.store(Arc::clone(&self.spec));
         if self.known_bad {
             return Reload::KnownBad;
         }
-        self.core.wanted.store(Arc::clone(&self.spec));
         let Some(new) = self.new.take() else {
             return Reload::Unchanged;
         };

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -16,6 +17,7 @@ use super::compile::Compiled;
 use super::engine::Runtime;
 use super::error::Fault;
 use super::hooks;
+use super::imports::control::Orders;
 use super::instance::{Budget, Call, Instance, Queued, millis, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::stats::Alive;
@@ -36,6 +38,9 @@ pub(super) struct Generation {
     pub(super) born: Instant,
     pool: Arc<Pool>,
     http: Arc<Client>,
+    /// What it orders before it serves, until then: it may never. None once it
+    /// serves.
+    ahead: Mutex<Option<Orders>>,
     _alive: Alive,
 }
 
@@ -69,13 +74,15 @@ impl Generation {
             born: Instant::now(),
             pool: Pool::new(&spec.limits, &app.stats),
             http: app.http_client(&runtime.network, &spec.http),
+            ahead: Mutex::new(Some(Orders::default())),
             _alive: Alive::new(&app.stats, |stats| &stats.generations),
             spec,
         };
         let instance = generation.new_instance(generation.start_budget()).await?;
         generation.pool.put_idle(instance);
         if generation.compiled.optional.auth.is_some() {
-            generation.needs_auth = generation.call("needs-auth", hooks::needs_auth()).await?;
+            let (needs_auth, _) = generation.call("needs-auth", hooks::needs_auth()).await?;
+            generation.needs_auth = needs_auth;
         }
         Ok(generation)
     }
@@ -99,15 +106,22 @@ impl Generation {
         // It goes from hand to hand.
         let mut instance = Box::new(instance);
         let config = spec.config.clone();
-        let configured = instance
-            .call("configure", budget, |i| {
+        let hook = "configure";
+        let (configured, orders) = instance
+            .ask(hook, budget, |i| {
                 let Instance {
                     store, lifecycle, ..
                 } = i;
                 Box::pin(async move { lifecycle.call_configure(store, &config).await })
             })
             .await?;
-        configured.map_err(|text| Fault::ConfigRefused(one_line(&text)))?;
+        match configured {
+            Ok(()) => self.order(orders),
+            Err(text) => {
+                instance.drop_orders(hook, &orders);
+                return Err(Fault::ConfigRefused(one_line(&text)));
+            }
+        }
         Ok(instance)
     }
 
@@ -165,27 +179,39 @@ impl Generation {
         self.pool.take_idle()
     }
 
+    /// What a call of the life cycle has ordered: carried out, but not before
+    /// this generation serves.
+    fn order(&self, orders: Orders) {
+        if let Some(ahead) = &mut *self.ahead.lock() {
+            return ahead.extend(orders);
+        }
+        orders.carry_out(&self.app);
+    }
+
     /// A call of the life cycle. It does not queue behind decisions: it takes
     /// an idle instance or makes one.
     async fn call<R: Send>(
         &self,
         hook: &'static str,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
-    ) -> Result<R, Fault> {
+    ) -> Result<(R, Orders), Fault> {
         let budget = self.start_budget();
         let mut instance = match self.pool.take_idle() {
             Some(instance) => instance,
             None => self.new_instance(budget).await?,
         };
-        let answer = instance.call(hook, budget, call).await?;
+        let answered = instance.ask(hook, budget, call).await?;
         self.pool.put_idle(instance);
-        Ok(answer)
+        Ok(answered)
     }
 
     /// It serves from now on.
     pub(super) fn begin(mut self) -> Self {
         self.born = Instant::now();
         self.app.set_http_client(&self.http);
+        if let Some(orders) = self.ahead.get_mut().take() {
+            orders.carry_out(&self.app);
+        }
         self
     }
 
@@ -195,7 +221,7 @@ impl Generation {
         reason: StartReason,
         from_old: Option<Handoff>,
     ) -> Result<(), Fault> {
-        let answer = self
+        let (answer, orders) = self
             .call("on-start", |i| {
                 let Instance {
                     store, lifecycle, ..
@@ -207,7 +233,9 @@ impl Generation {
                 })
             })
             .await?;
-        answer.map_err(|text| Fault::StartRefused(one_line(&text)))
+        answer.map_err(|text| Fault::StartRefused(one_line(&text)))?;
+        self.order(orders);
+        Ok(())
     }
 
     /// `snapshot`, while this generation serves. A failure costs the handoff,
@@ -222,6 +250,10 @@ impl Generation {
             })
             .await;
         let (app, generation) = (self.app.name.as_str(), self.number);
+        let answer = answer.map(|(handoff, orders)| {
+            self.order(orders);
+            handoff
+        });
         match answer {
             Ok(Some(handoff)) if handoff.data.len() > self.spec.limits.handoff_bytes => {
                 let (bytes, limit) = (handoff.data.len(), self.spec.limits.handoff_bytes);
@@ -270,8 +302,9 @@ impl Generation {
                 Box::pin(lifecycle.call_on_stop(store, reason.into()))
             })
             .await;
-        if let Err(error) = stopped {
-            warn!(app, generation, %error, "plugin on-stop failed");
+        match stopped {
+            Ok(((), orders)) => self.order(orders),
+            Err(error) => warn!(app, generation, %error, "plugin on-stop failed"),
         }
         info!(app, generation, "plugin generation drained");
     }

@@ -239,13 +239,27 @@ impl Instance {
         })
     }
 
-    /// Calls an export. After an error the instance must not be used again.
+    /// Calls an export, and carries out what it orders. After an error the
+    /// instance must not be used again.
     pub(super) async fn call<R: Send>(
         &mut self,
         hook: &'static str,
         budget: Budget,
         call: impl for<'a> FnOnce(&'a mut Self) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
+        let (answer, orders) = self.ask(hook, budget, call).await?;
+        orders.carry_out(&self.store.data().app);
+        Ok(answer)
+    }
+
+    /// As [`Instance::call`], for an answer that may take back the orders: they
+    /// are the caller's.
+    pub(super) async fn ask<R: Send>(
+        &mut self,
+        hook: &'static str,
+        budget: Budget,
+        call: impl for<'a> FnOnce(&'a mut Self) -> Call<'a, R> + Send,
+    ) -> Result<(R, Orders), PolicyError> {
         let running = self.runtime.ticker.run();
         let meter = Arc::clone(&self.meter);
         self.calls_made = self.calls_made.saturating_add(1);
@@ -259,19 +273,20 @@ impl Instance {
         };
         let answer = tokio::time::timeout_at(budget.deadline, metered).await;
         drop(running);
-        let succeeded = matches!(answer, Ok(Ok(_)));
-        self.store.data_mut().carry_out(hook, succeeded);
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                let state = self.store.data_mut();
-                Err(failure(hook, &error, budget, state, &self.last_words))
-            }
-            Err(_) => {
-                let stats = &self.store.data().app.stats;
-                Err(wall_exceeded(hook, budget, &self.meter, stats))
-            }
-        }
+        let state = self.store.data_mut();
+        let orders = std::mem::take(&mut state.orders);
+        let error = match answer {
+            Ok(Ok(answer)) => return Ok((answer, orders)),
+            Ok(Err(error)) => failure(hook, &error, budget, state, &self.last_words),
+            Err(_) => wall_exceeded(hook, budget, &self.meter, &state.app.stats),
+        };
+        self.drop_orders(hook, &orders);
+        Err(error)
+    }
+
+    /// See [`State::drop_orders`].
+    pub(super) fn drop_orders(&self, hook: &'static str, orders: &Orders) {
+        self.store.data().drop_orders(hook, orders);
     }
 
     /// Bytes of linear memories and tables in use.

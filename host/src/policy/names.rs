@@ -6,6 +6,8 @@
 
 /// More of those that a name may stand for are not named.
 const MAX_NAMED: usize = 3;
+/// So many tell all that is to be known of them.
+pub const ENOUGH: usize = MAX_NAMED + 1;
 
 /// The path of a stream.
 pub fn path(instance: Option<&str>, name: &str) -> String {
@@ -26,17 +28,19 @@ pub fn split(path: &str) -> (Option<String>, String) {
 /// A name without an instance that several streams have, each in another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected the path of one stream, found {name:?}, which is the name of {count}: {}",
-    self.named.join(", ")
+    "expected the path of one stream, found {name:?}, which is the name of several: {}{}",
+    named.join(", "),
+    if *are_more { ", ..." } else { "" }
 )]
 pub struct Ambiguous {
     name: String,
-    count: usize,
     /// Some of their paths, in order.
     named: Vec<String>,
+    are_more: bool,
 }
 
 /// Which of the `live` paths, all of streams with this name, is meant by `name`.
+/// Of many paths, any [`ENOUGH`] are enough, with the one without an instance.
 ///
 /// # Errors
 /// [`Ambiguous`] when there are several, and none of them is without an instance.
@@ -44,13 +48,12 @@ pub fn meant(name: &str, live: impl Iterator<Item = String>) -> Result<String, A
     let mut live: Vec<_> = live.collect();
     if live.len() > 1 && !live.iter().any(|path| path == name) {
         live.sort_unstable();
-        let count = live.len();
+        let are_more = live.len() > MAX_NAMED;
         live.truncate(MAX_NAMED);
-        let name = name.to_owned();
         return Err(Ambiguous {
-            name,
-            count,
+            name: name.to_owned(),
             named: live,
+            are_more,
         });
     }
     let only = live.pop().filter(|_| live.is_empty());
@@ -94,8 +97,8 @@ mod tests {
         let error = found("cam", &several).unwrap_err().to_string();
         assert_eq!(
             error,
-            "expected the path of one stream, found \"cam\", which is the name of 4: a/cam, \
-             b/cam, d/cam"
+            "expected the path of one stream, found \"cam\", which is the name of several: \
+             a/cam, b/cam, d/cam, ..."
         );
     }
 }

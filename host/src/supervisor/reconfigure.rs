@@ -7,6 +7,7 @@
 use std::mem::take;
 
 use anyhow::Context;
+use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -14,7 +15,7 @@ use super::server::{Server, Unit};
 use super::{build, files, refusal};
 use crate::config::{Change, Config, ConfigError, Diff};
 use crate::net::{Acceptor, BindError, Binding, Bound, Door, Listener};
-use crate::plugin::{Candidate, StopReason};
+use crate::plugin::{Candidate, Reload, StopReason};
 
 /// What was prepared for a new configuration. Dropped instead of applied, it
 /// ends what it has begun.
@@ -40,7 +41,8 @@ impl Drop for Prepared {
 
 impl Server {
     /// Reads the configuration again and goes from what serves to what it says.
-    pub(super) async fn reload_config(&mut self) {
+    /// False when that was refused.
+    pub(super) async fn reload_config(&mut self) -> bool {
         let new = match self.read_config() {
             Ok(new) => new,
             Err(error) => {
@@ -49,7 +51,7 @@ impl Server {
                 for line in error.lines() {
                     error!("{line}");
                 }
-                return;
+                return false;
             }
         };
         let diff = Diff::between(&self.config, &new);
@@ -57,19 +59,23 @@ impl Server {
             info!("configuration unchanged");
             self.wanted = None;
             self.watch();
-            return;
+            return true;
         }
         // Before its files are read: what becomes of them later is a change.
         self.wanted = Some(new.clone());
         self.watch();
         match self.prepare(&new, &diff).await {
-            Ok(prepared) => self.apply(new, &diff, prepared),
+            Ok(prepared) => {
+                self.apply(new, &diff, prepared);
+                true
+            }
             Err(error) => {
                 error!(file = %self.file.display(), error = format!("{error:#}"),
                     "configuration refused; the old one stays in force");
                 for line in refusal::lines(&error) {
                     error!("{line}");
                 }
+                false
             }
         }
     }
@@ -122,8 +128,10 @@ impl Server {
             let unit = unstarted.start(application, new).await?;
             prepared.added.push((name.clone(), unit));
         }
-        for (_, candidate) in &mut prepared.changed {
-            candidate.start().await?;
+        // Side by side: what an old version hands over must not grow old.
+        let starts = (prepared.changed.iter_mut()).map(|(_, candidate)| candidate.start());
+        for started in join_all(starts).await {
+            started?;
         }
         // Late, since the kernel takes clients in from here on.
         let listeners = bound.into_iter().map(Bound::listen);
@@ -165,8 +173,14 @@ impl Server {
             }
             self.units.insert(name, unit);
         }
-        for (_, candidate) in take(&mut prepared.changed) {
-            candidate.commit();
+        for (name, candidate) in take(&mut prepared.changed) {
+            if candidate.commit() == Reload::KnownBad {
+                error!(
+                    app = name,
+                    "this version of the plugin failed with these settings and was rolled back; \
+                     the one before decides until one of them changes"
+                );
+            }
         }
         for (name, change) in &diff.applications {
             match change {

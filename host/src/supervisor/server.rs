@@ -1,6 +1,6 @@
 //! Everything that runs, from start to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,9 @@ pub(super) struct Server {
     /// What the file says, when that could not be put into force. It is tried
     /// again when one of its files changes.
     pub(super) wanted: Option<Config>,
+    /// Files that changed together with a configuration that was refused: they
+    /// may fit no other.
+    held_back: BTreeSet<PathBuf>,
     pub(super) log: LogControl,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
@@ -141,6 +144,7 @@ impl Server {
             changes,
             config,
             wanted: None,
+            held_back: BTreeSet::new(),
         };
         server.publish_applications(&server.config);
         for (name, unit) in &server.units {
@@ -221,9 +225,11 @@ impl Server {
                 Some(changed) = self.changes.recv() => self.follow(&changed).await,
                 Some(()) = hangup.recv() => {
                     info!("SIGHUP: reloading the configuration, certificates and plugins");
-                    self.reload_config().await;
+                    if self.reload_config().await {
+                        self.held_back.clear();
+                    }
                     self.reload_certificates(|_| true);
-                    self.reload_plugins(|_| true).await;
+                    self.reload_plugins(|plugin| self.is_settled(plugin)).await;
                 }
             }
         }
@@ -235,12 +241,39 @@ impl Server {
         let is_wanted = wanted
             .flat_map(|wanted| watched(&self.file, [wanted]))
             .any(|file| changed.contains(&file));
-        if is_wanted || changed.contains(&self.file) {
-            self.reload_config().await;
+        let is_config = changed.contains(&self.file);
+        let mut changed: BTreeSet<_> = changed.iter().cloned().collect();
+        if is_config || is_wanted {
+            if self.reload_config().await {
+                changed.append(&mut self.held_back);
+            } else {
+                changed.remove(&self.file);
+                // No more than are watched.
+                self.held_back.extend(changed.iter().cloned());
+                if is_config {
+                    if !changed.is_empty() {
+                        warn!(files = ?changed, "what changed with it waits for a configuration");
+                    }
+                    return;
+                }
+            }
         }
         self.reload_certificates(|tls| changed.iter().any(|file| tls.uses(file)));
-        self.reload_plugins(|plugin| changed.contains(&plugin.file()))
-            .await;
+        let is_due = |plugin: &Plugin| changed.contains(&plugin.file()) && self.is_settled(plugin);
+        self.reload_plugins(is_due).await;
+    }
+
+    /// The configuration that waits, if one does, wants of the plugin what the
+    /// one in force does. The file of one that is to change may fit that alone.
+    fn is_settled(&self, plugin: &Plugin) -> bool {
+        let app = plugin.describe().app;
+        self.wanted.as_ref().is_none_or(|wanted| {
+            let spec = |config: &Config| {
+                let application = config.applications.get(&app);
+                application.map(|application| build::plugin_spec(&app, application))
+            };
+            spec(wanted) == spec(&self.config)
+        })
     }
 
     /// A server that runs for months outlives its certificates.

@@ -40,6 +40,47 @@ fn swap(link: &Path, to: &str) {
 }
 
 #[test]
+fn a_swapped_volume_with_a_refused_configuration_is_taken_up_in_no_part() {
+    let _guard = together();
+    let folder = host::folder();
+    let root = folder.path().to_owned();
+    let plugin = root.join("..data/plugin.wasm");
+    let certificate = Certificate::new("localhost");
+    let version = |folder: &str, number: u32, room: &str| {
+        let live = Config::live(App::probe_at(&plugin, "tell-version"));
+        let config = live.and("room", App::probe(room));
+        Version {
+            config: &config.state(&root.join("state")).text(),
+            plugin: guests::probe_version(number),
+            certificate: &certificate,
+        }
+        .write(&root.join(folder));
+    };
+    version("..1", 1, "accept");
+    symlink("..1", root.join("..data")).expect("a link");
+    let host = Host::start_at(folder, "..data/config.ron");
+    let told = || {
+        let told = Client::connect(host.addr, "live").expect_err("it tells its version");
+        told.description().to_owned()
+    };
+    assert_eq!(told(), "version 000001");
+
+    let mark = host.log.mark();
+    version("..2", 2, "refuse-start");
+    swap(&root.join("..data"), "..2");
+    let waits = "what changed with it waits for a configuration";
+    host.log.wait(mark, waits, &[], SOON);
+    assert_eq!(told(), "version 000001");
+
+    // The configuration is the old one again.
+    version("..3", 2, "accept");
+    swap(&root.join("..data"), "..3");
+    host.log.wait(mark, "plugin generation serving", &[], SOON);
+    assert_eq!(told(), "version 000002");
+    host.stop();
+}
+
+#[test]
 fn a_swapped_volume_is_taken_up_as_a_whole_without_a_signal() {
     let _guard = together();
     for through_links in [true, false] {

@@ -290,8 +290,8 @@ fn an_order_by_number_is_for_that_publish_alone() {
     assert_eq!(hub.publishers.lock().len(), 1);
 }
 
-#[test]
-fn a_name_alone_is_the_only_stream_that_has_it() {
+#[tokio::test]
+async fn a_name_alone_is_the_only_stream_that_has_it() {
     let hub = Hub::new();
     let in_room = |conn: u64, room: &str| {
         let mut claim = claim(conn, DuplicateRule::Reject);
@@ -305,11 +305,22 @@ fn a_name_alone_is_the_only_stream_that_has_it() {
     assert_eq!(hub.resolve("other", "cam").as_deref(), Ok("cam"));
     let second = in_room(2, "b");
     let ambiguous = hub.resolve("live", "cam").unwrap_err().to_string();
-    assert!(ambiguous.ends_with("of 2: a/cam, b/cam"), "{ambiguous}");
+    assert!(ambiguous.ends_with("several: a/cam, b/cam"), "{ambiguous}");
     assert_eq!(hub.resolve("live", "b/cam").as_deref(), Ok("b/cam"));
-    let _bare = publish(&hub, 3);
+    let bare = publish(&hub, 3);
     assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("cam"));
-    drop((first, second));
+    // What is held is published by nobody.
+    drop((first, second, bare));
+    for (conn, room) in [(4, Some("a")), (5, None)] {
+        let mut held = claim(conn, DuplicateRule::Reject);
+        held.key.instance = room.map(Into::into);
+        held.hold = Duration::from_secs(600);
+        drop(hub.publish(held).unwrap());
+    }
+    let other = in_room(6, "b");
+    assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("b/cam"));
+    drop(other);
+    assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("cam"));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use crate::hub::MAX_PATH;
+use crate::plugin::application::Application;
 use crate::plugin::bindings::livehost::app::control::{ControlError, Host};
 use crate::plugin::bindings::livehost::app::types::{ConnId, Recording, StreamId};
 use crate::plugin::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
@@ -37,19 +38,29 @@ impl Orders {
         self.bytes = self.bytes.saturating_add(order.bytes());
         self.queue.push(order);
     }
+
+    /// After the call that gave them.
+    pub(in crate::plugin) fn carry_out(self, app: &Application) {
+        for order in self.queue {
+            app.services.control.carry_out(&app.name, order);
+        }
+    }
+
+    /// Before those of `later`.
+    pub(in crate::plugin) fn extend(&mut self, later: Self) {
+        self.bytes = self.bytes.saturating_add(later.bytes);
+        self.queue.extend(later.queue);
+    }
 }
 
 impl State {
-    /// The call is over: what it has ordered is carried out if it `succeeded`.
-    pub(in crate::plugin) fn carry_out(&mut self, hook: &'static str, succeeded: bool) {
-        let orders = std::mem::take(&mut self.orders).queue;
-        let app = &self.app;
-        if succeeded {
-            for order in orders {
-                app.services.control.carry_out(&app.name, order);
-            }
-        } else if !orders.is_empty() {
-            let message = format!("{hook} failed: its {} orders are dropped", orders.len());
+    /// Forgets what a call that failed has ordered.
+    pub(in crate::plugin) fn drop_orders(&self, hook: &'static str, orders: &Orders) {
+        if !orders.queue.is_empty() {
+            let message = format!(
+                "{hook} failed: its {} orders are dropped",
+                orders.queue.len()
+            );
             self.warn(&message);
         }
     }
