@@ -56,6 +56,11 @@ impl Names {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty() && self.by_name.is_empty()
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.by_key.values()
     }

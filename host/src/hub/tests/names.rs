@@ -249,7 +249,7 @@ fn nothing_is_left_when_everybody_has_gone() {
     let publication = publish(&hub, 1);
     let player = play(&hub);
     drop(publication);
-    assert_eq!(hub.streams.lock().len(), 1);
+    assert_eq!(hub.streams.lock().all().count(), 1);
     drop(player);
     assert!(hub.streams.lock().is_empty());
 }
@@ -321,6 +321,11 @@ async fn a_name_alone_is_the_only_stream_that_has_it() {
     assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("b/cam"));
     drop(other);
     assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("cam"));
+    let in_instances = |name: &str| {
+        let name = ("live".into(), name.into());
+        hub.streams.lock().in_instances(&name).count()
+    };
+    assert_eq!(in_instances("cam"), 1, "the held one");
 }
 
 #[test]
@@ -402,7 +407,7 @@ fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
 fn a_stream_that_is_busy_holds_up_no_other() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let stream = hub.streams.lock()[&key("cam")].clone();
+    let stream = hub.streams.lock().get(&key("cam")).unwrap().clone();
     let (done, others) = std::sync::mpsc::channel();
     // What is told of the end is told under the stream's lock.
     publication.finish(false, |_| {
@@ -430,7 +435,7 @@ fn a_stream_that_is_busy_holds_up_no_other() {
             };
             drop(hub.publish(claim).unwrap());
             drop(player);
-            done.send(hub.streams.lock().contains_key(&other)).unwrap();
+            done.send(hub.streams.lock().get(&other).is_some()).unwrap();
         });
         let is_left = others.recv_timeout(Duration::from_secs(60));
         assert_eq!(is_left, Ok(false), "nobody waits for the busy one");
