@@ -17,6 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::mask::Mask;
+
 /// Problems of a file that go to the log.
 const LOGGED: usize = 8;
 
@@ -38,15 +40,17 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// One line: the first problem with its place, and how many there are.
+    /// One line for a log: the first problem with its place, and how many there
+    /// are. Texts are masked as [`Self::lines`] does it.
     #[must_use]
     pub fn brief(&self) -> String {
         let Self::Invalid(report) = self else {
             return self.to_string();
         };
+        let mask = Mask::of(&report.text);
         let first = report.problems.first().map_or_else(String::new, |problem| {
-            let place = Place::find(&report.text, &problem.span, Mask::Nothing);
-            report.head(problem, &place)
+            let place = Place::find(&report.text, &problem.span, Some(&mask));
+            report.head(problem, &place, Some(&mask))
         });
         match report.problems.len() {
             0 | 1 => first,
@@ -57,23 +61,19 @@ impl ConfigError {
 
 impl ConfigError {
     /// What [`fmt::Display`] shows, in lines for a log, and no more than
-    /// [`LOGGED`] problems of it. Texts in quotes are masked apart from what is
-    /// wrong, since they may be keys, and logs go far.
+    /// [`LOGGED`] problems of it. Texts in quotes are masked, what is wrong as
+    /// well, since they may be keys, and logs go far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let Self::Invalid(report) = self else {
             return Vec::new();
         };
+        let mask = Mask::of(&report.text);
         let mut lines = Vec::new();
         for problem in report.problems.iter().take(LOGGED) {
             let mut shown = String::new();
             // Writing to a String can't fail.
-            // What a plugin finds wrong with its settings may be a key itself.
-            let mask = match problem.field.contains(".config") {
-                true => Mask::All,
-                false => Mask::ButTheMark,
-            };
-            let _ = report.write_problem(&mut shown, problem, mask);
+            let _ = report.write_problem(&mut shown, problem, Some(&mask));
             lines.extend(shown.lines().map(str::to_owned));
         }
         let count = report.problems.len();
@@ -140,7 +140,7 @@ impl fmt::Display for Report {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            self.write_problem(f, problem, Mask::Nothing)?;
+            self.write_problem(f, problem, None)?;
         }
         if self.problems.len() > 1 {
             write!(
@@ -156,21 +156,31 @@ impl fmt::Display for Report {
 
 impl Report {
     /// `file:line:column: field: message`
-    fn head(&self, problem: &Problem, place: &Place) -> String {
+    fn head(&self, problem: &Problem, place: &Place, mask: Option<&Mask>) -> String {
         let field = match problem.field.as_str() {
             "" => String::new(),
             field => format!("{field}: "),
         };
+        // What a plugin says about its settings may hold any of them.
+        let is_plugins = problem.field.contains(".config");
+        let message = match mask {
+            Some(mask) => mask.message(&problem.message, &problem.span, is_plugins),
+            None => problem.message.clone(),
+        };
         format!(
-            "{}:{}:{}: {field}{}",
+            "{}:{}:{}: {field}{message}",
             self.file.display(),
             place.line,
             place.column,
-            problem.message
         )
     }
 
-    fn write_problem(&self, f: &mut impl fmt::Write, problem: &Problem, mask: Mask) -> fmt::Result {
+    fn write_problem(
+        &self,
+        f: &mut impl fmt::Write,
+        problem: &Problem,
+        mask: Option<&Mask>,
+    ) -> fmt::Result {
         let place = Place::find(&self.text, &problem.span, mask);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
@@ -179,48 +189,13 @@ impl Report {
         write!(
             f,
             "{}\n{margin} |\n{number} | {}\n{margin} | {indent}{marker}",
-            self.head(problem, &place),
+            self.head(problem, &place, mask),
             place.shown
         )?;
         if let Some(help) = &problem.help {
             write!(f, "\n{margin} = help: {help}")?;
         }
         Ok(())
-    }
-}
-
-/// Which texts in quotes are not shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mask {
-    Nothing,
-    ButTheMark,
-    All,
-}
-
-impl Mask {
-    /// `line` without them; the mark is at `marked`, in characters. A quote that
-    /// has no other on its line leaves nothing certain, so nothing is shown.
-    fn over(self, line: &str, marked: &Range<usize>) -> Vec<char> {
-        let mut quoted = false;
-        let mut escaped = false;
-        let mut hidden = Vec::new();
-        for c in line.chars() {
-            let is_quote = c == '"' && !escaped;
-            quoted ^= is_quote;
-            escaped = c == '\\' && !escaped;
-            hidden.push(quoted && !is_quote);
-        }
-        let is_odd = quoted;
-        let kept = |at: usize| match self {
-            Self::Nothing => true,
-            Self::ButTheMark => marked.contains(&at),
-            Self::All => false,
-        };
-        let shown = |((at, c), hidden): ((usize, char), bool)| match hidden || is_odd {
-            true if !kept(at) => '*',
-            _ => c,
-        };
-        line.chars().enumerate().zip(hidden).map(shown).collect()
     }
 }
 
@@ -244,7 +219,7 @@ impl Place {
     /// What is shown of a cut line before the place.
     const BEFORE: usize = 60;
 
-    fn find(text: &str, span: &Range<usize>, mask: Mask) -> Self {
+    fn find(text: &str, span: &Range<usize>, mask: Option<&Mask>) -> Self {
         let start = text.floor_char_boundary(span.start);
         let end = text.ceil_char_boundary(span.end).max(start);
         let (before, after) = text.split_at(start);
@@ -263,9 +238,12 @@ impl Place {
             0
         };
         let line = format!("{lead}{rest}");
-        let mut shown: String = mask
-            .over(&line, &(column..column + width))
-            .into_iter()
+        let mut shown: String = line
+            .char_indices()
+            .map(|(at, c)| match mask {
+                Some(mask) if mask.hides(line_start + at) => '*',
+                _ => c,
+            })
             .skip(skip)
             .take(Self::SHOWN)
             // A tab would move the mark, other control characters the cursor.
@@ -313,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_has_what_is_wrong_and_none_of_the_keys_beside_it() {
+    fn a_log_has_the_place_and_no_text_of_the_file() {
         let text = r#"{"live": (keys: ["s3\"cret"], mode: "sloow", key: "other")}"#;
         let wrong = text.find("\"sloow").unwrap();
         let problem = Problem {
@@ -322,37 +300,21 @@ mod tests {
             message: "expected x; found \"sloow\"".to_owned(),
             help: Some("write \"slow\"".to_owned()),
         };
-        let of_plugin = Problem {
-            field: "applications.\"a\".config.mode".to_owned(),
-            ..problem.clone()
-        };
-        let report = Report::new(Path::new("f.ron"), text, vec![of_plugin]);
-        let shown = &ConfigError::Invalid(report).lines()[2];
-        assert!(shown.contains("mode: \"*****\""), "{shown}");
-        // A line that is cut begins within a text, and a quote may be missing.
-        for text in [
-            format!("{}\"{}\", \"s3cret\", x", "a".repeat(80), "b".repeat(80)),
-            format!("{}\", \"s3cret\", x", "b".repeat(160)),
-        ] {
-            let x = text.len() - 1;
-            let problem = Problem {
-                span: x..x + 1,
-                ..problem.clone()
-            };
-            let report = Report::new(Path::new("f.ron"), &text, vec![problem]);
-            let lines = ConfigError::Invalid(report).lines();
-            assert!(!lines[2].contains("s3cret"), "{lines:?}");
-            assert!(lines[2].ends_with('x'), "{lines:?}");
-        }
-        let report = Report::new(Path::new("f.ron"), text, vec![problem.clone(); 20]);
-        let lines = ConfigError::Invalid(report).lines();
-        assert_eq!(lines[0], "f.ron:1:37: a.b: expected x; found \"sloow\"");
-        let shown = r#"1 | {"****": (keys: ["********"], mode: "sloow", key: "*****")}"#;
+        let report = Report::new(Path::new("f.ron"), text, vec![problem; 20]);
+        let error = ConfigError::Invalid(report);
+        let lines = error.lines();
+        let first = "f.ron:1:37: a.b: expected x; found \"***\"";
+        assert_eq!(lines[0], first);
+        assert_eq!(error.brief(), format!("{first} (and 19 more)"));
+        let shown = r#"1 | {"****": (keys: ["********"], mode: "*****", key: "*****")}"#;
         assert_eq!(lines[2], shown);
-        assert_eq!(lines[3].find('^'), shown.find("\"sloow"));
+        assert_eq!(lines[3].find('^'), text.find("\"sloow").map(|at| at + 4));
         assert_eq!(lines[4], "  = help: write \"slow\"");
         assert_eq!(lines.len(), 8 * 5 + 1, "{lines:?}");
         assert_eq!(lines.last().unwrap(), "20 problems in f.ron");
+        // The terminal has all of it.
+        assert!(error.to_string().contains(text), "{error}");
+        assert!(error.to_string().contains("found \"sloow\""), "{error}");
     }
 
     #[test]

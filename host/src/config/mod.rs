@@ -15,6 +15,7 @@ pub(crate) mod error;
 mod http;
 pub(crate) mod json;
 mod load;
+mod mask;
 mod naming;
 pub(crate) mod node;
 pub(crate) mod reader;

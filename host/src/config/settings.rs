@@ -16,6 +16,7 @@ use serde::Deserialize as _;
 use super::error::{ConfigError, Problem, Report};
 use super::json::to_json;
 use super::load::MAX_FILE;
+use super::mask;
 use super::node::{Node, Shape};
 
 /// The place in `file` that the application's plugin refuses; none if the file
@@ -28,6 +29,26 @@ pub(crate) fn refused(file: &Path, app: &str, json: &str, refusal: &str) -> Opti
     let problem = find(text, app, json, refusal)?;
     let report = Report::new(file, text, vec![problem]);
     Some(ConfigError::Invalid(report))
+}
+
+/// What a plugin says, for the log: without the texts of its settings, `json`,
+/// which may be keys. Names of fields stay.
+pub(crate) fn without_texts(json: &str, said: &str) -> String {
+    fn collect(value: serde_json::Value, texts: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => texts.push(text),
+            serde_json::Value::Array(items) => {
+                items.into_iter().for_each(|item| collect(item, texts));
+            }
+            serde_json::Value::Object(fields) => {
+                (fields.into_iter()).for_each(|(_, value)| collect(value, texts));
+            }
+            _ => {}
+        }
+    }
+    let mut texts = Vec::new();
+    collect(serde_json::from_str(json).unwrap_or_default(), &mut texts);
+    mask::without(said, texts.iter().map(String::as_str))
 }
 
 fn find(text: &str, app: &str, json: &str, refusal: &str) -> Option<Problem> {
@@ -349,6 +370,26 @@ mod tests {
             message.starts_with("\"live\".config.users.ann: invalid type"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn the_log_has_none_of_the_settings() {
+        let file = FILE.replace("[\"k\"]", "\"s3cretKey\"");
+        let json = JSON.replace("[\"k\"]", "\"s3cretKey\"");
+        let refusal =
+            "config: publish.keys: invalid type: string \"s3cretKey\", expected a sequence";
+        let problem = find(&file, "live", &json, refusal).expect("a place");
+        let error = ConfigError::Invalid(Report::new(Path::new("f.ron"), &file, vec![problem]));
+        let lines = error.lines().join("\n");
+        assert!(!lines.contains("s3cret") && !error.brief().contains("s3cret"));
+        let said = ".config.publish.keys: invalid type: string \"***\", expected a sequence";
+        assert!(error.brief().ends_with(said), "{}", error.brief());
+        assert!(error.to_string().contains("s3cretKey"), "{error}");
+        // Without a place in the file, too.
+        let expected = refusal.replace("s3cretKey", "***");
+        assert_eq!(without_texts(&json, refusal), expected);
+        let refusal = "config: publish: unknown field `keys`, expected `key`";
+        assert_eq!(without_texts(&json, refusal), refusal);
     }
 
     #[test]

@@ -345,6 +345,40 @@ fn brief_errors_show_no_keys() {
     }
 }
 
+/// The log of a file that is refused, for all that may hold a key.
+#[test]
+fn the_log_has_no_url_name_or_text_that_is_wrong() {
+    for part in [
+        r#"forward: [(to: "rtmp://a.example/live/s3cret")]"#,
+        r#"forward: "rtmp://a.example/live/s3cret""#,
+        r#"forward: ["rtmp://a.example/live/s3cret"]"#,
+        r#"pull: [(name: "n", from: "rtmp://ann:s3cret@/x?key=s3cret")]"#,
+        r#"pull: [(name: "cam?key=s3cret", from: "rtmp://a/b/c")]"#,
+        r#"relay: (allow: ["rtmp://u:s3cret@@x/#"])"#,
+        r#"relay: (allow: "rtmp://u:s3cret@x/*")"#,
+        r#"relay: "s3cret""#,
+        r#"http: (allow: "https://u:s3cret@x/*")"#,
+        r#"http: (allow: ["https://u:s3cret@@x/*"])"#,
+        r##"config: {"keys": [r#"top"s3cret"x"#, inf]}"##,
+        "config: {\"keys\": [\"first\ns3cret\", inf, \"other\n\"]}",
+        r#"config: {"keys": [b"s3cret"]}"#,
+        r#"config: {"keys": "s3cret, x: "s3cret"}"#,
+        r#"config: {"keys": [s3cret", "s3cret]}"#,
+        r#"limits: (cpu: "s3cret s3cret s3cret s3cret s3cret s3cret s3cret s3cret")"#,
+        r#"key: "s3cret""#,
+    ] {
+        let text = format!(
+            "(applications: {{\"live\": (plugin: \"a\", {part})}}, \
+             acceptors: [(listen: \"127.0.0.1:1\")])"
+        );
+        let error = Config::parse(Path::new("c.ron"), &text).expect_err(part);
+        let lines = error.lines().join("\n");
+        assert!(lines.contains("c.ron:"), "{lines}");
+        assert!(!lines.contains("s3cret"), "{lines}");
+        assert!(!error.brief().contains("s3cret"), "{}", error.brief());
+    }
+}
+
 #[test]
 fn problems_carry_their_place_as_data() {
     let text =

@@ -19,7 +19,7 @@ use super::doubles::{
 };
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
-use super::generation::{Generation, NoLease, run};
+use super::generation::{Generation, NoLease, THROW_AWAY, run};
 use super::hooks;
 use super::instance::{Budget, Instance, one_line};
 use super::kv::Kv;
@@ -100,7 +100,7 @@ async fn try_out(
     check: &mut Check,
 ) -> Result<(), Fault> {
     check.hash = ContentHash::of(&compile::read(&spec.file).await?).short();
-    let generation = reload::prepare(runtime, app, spec, 0).await?;
+    let generation = reload::prepare(runtime, app, spec, THROW_AWAY).await?;
     check.optional = generation.compiled.optional.names();
     generation.start(StartReason::Boot, None).await?;
     let open = accepts_anybody(&app.name, &generation, &check.hash).await;
@@ -341,7 +341,7 @@ pub(super) async fn welcome(
     let app = Application::with_doubles(&spec, Services::detached(), state, doubles);
     let visitor = Visitor { address, stream };
     let asked = async {
-        let generation = reload::prepare(runtime, &app, &Arc::new(spec), 0)
+        let generation = reload::prepare(runtime, &app, &Arc::new(spec), THROW_AWAY)
             .await
             .ok()?;
         generation.start(StartReason::Boot, None).await.ok()?;

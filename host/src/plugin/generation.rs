@@ -25,6 +25,9 @@ use super::{PluginSpec, StopReason};
 use crate::outbound::Client;
 use crate::policy::PolicyError;
 
+/// The number of a generation that never serves. Those that do count from 1.
+pub(super) const THROW_AWAY: u64 = 0;
+
 /// A version of a plugin with its settings, and its instances.
 pub(super) struct Generation {
     runtime: Arc<Runtime>,
@@ -306,7 +309,9 @@ impl Generation {
             Ok(((), orders)) => self.order(orders),
             Err(error) => warn!(app, generation, %error, "plugin on-stop failed"),
         }
-        info!(app, generation, "plugin generation drained");
+        if generation != THROW_AWAY {
+            info!(app, generation, "plugin generation drained");
+        }
     }
 }
 

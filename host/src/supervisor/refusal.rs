@@ -28,7 +28,13 @@ pub(super) fn in_brief(
             let head = head(&error);
             Brief { head, place }.into()
         }
-        None => error.into(),
+        None => match &error.fault {
+            Fault::ConfigRefused(said) => {
+                let said = settings::without_texts(&application.config, said);
+                anyhow::anyhow!("{}: {said}", head(&error))
+            }
+            _ => error.into(),
+        },
     }
 }
 

@@ -94,6 +94,16 @@ async fn a_reload_is_told_step_by_step() {
 }
 
 #[tokio::test]
+async fn a_trial_is_no_event() {
+    let (log, _guard) = Captured::start();
+    let fixture = Fixture::probe("accept").await;
+    let welcome = Plugin::welcome(runtime(), fixture.spec(), "127.0.0.1", "test").await;
+    assert!(welcome.is_some());
+    let lines = log.lines("generation=0");
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[tokio::test]
 async fn guests_write_lines_with_their_name() {
     let (log, _guard) = Captured::start();
     let fixture = Fixture::probe("accept").await;
