@@ -465,6 +465,14 @@ async fn what_the_host_says_about_a_plugin_is_not_hidden_by_its_own_lines() {
         60,
         "and the rest counted"
     );
+    // Nor that of what the host says about calls that fail.
+    for _ in 0..5 {
+        assert!(fixture.publish_from(1, "panic-on-publish").await.is_err());
+    }
+    log.one(
+        "calls for one address keep failing",
+        &["WARN", "198.51.100.1"],
+    );
     tokio::time::sleep(Duration::from_millis(1100)).await;
     fixture.call("log", "still heard").await.unwrap();
     log.one("still heard", &["INFO"]);
