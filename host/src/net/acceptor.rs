@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,12 +112,8 @@ impl Acceptor {
         // In a row.
         let mut failures = 0_u64;
         loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stop.now.cancelled() => return,
-                // Before the end: whoever waits was let in by the kernel.
-                accepted = self.listener.socket().accept() => accepted,
-                () = &mut handed_over => return,
+            let Some(accepted) = next(&self.listener, &stop.now, handed_over.as_mut()).await else {
+                return;
             };
             let (carrier, remote) = match accepted {
                 Ok((carrier, remote)) => {
@@ -179,6 +175,22 @@ impl Acceptor {
     }
 }
 
+/// The next connection; none at the end.
+async fn next(
+    listener: &Listener,
+    stop: &CancellationToken,
+    handed_over: Pin<&mut impl Future<Output = ()>>,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        // Clients may come faster than they are accepted, and an accept that fails
+        // may always do: neither puts off the end.
+        () = handed_over => None,
+        accepted = listener.socket().accept() => Some(accepted),
+    }
+}
+
 /// A connection is above the limits.
 fn refused(remote: SocketAddr, reason: Refused) {
     limited!(WARN, STRANGERS.admits(), %remote, %reason, "connection refused");
@@ -214,5 +226,31 @@ async fn announced(
             limited!(WARN, STRANGERS.admits(), %proxy, reason, "PROXY header refused");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::listener::{Binding, Bound};
+
+    #[tokio::test]
+    async fn a_listener_that_was_replaced_ends_although_clients_keep_coming() {
+        let binding = Binding {
+            address: ([127, 0, 0, 1], 0).into(),
+            dual_stack: false,
+        };
+        let listener = Bound::new(binding, &[]).unwrap().listen().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            clients.push(TcpStream::connect(listener.address()).await.unwrap());
+        }
+        let stop = CancellationToken::new();
+        let never = pin!(std::future::pending());
+        let first = next(&listener, &stop, never).await;
+        assert!(first.is_some_and(|first| first.is_ok()));
+        // The second waits, and is not asked for any more.
+        let over = pin!(std::future::ready(()));
+        assert!(next(&listener, &stop, over).await.is_none());
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Application {
     /// Our lines about what the plugin does, which it can cause again and again:
     /// it must not hide them behind lines of its own, nor take the place of
     /// those.
+    complaints: Arc<Quota>,
+    /// Our lines about calls that fail; the others must not hide these.
     warnings: Arc<Quota>,
     pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
@@ -56,8 +58,12 @@ impl Application {
                 limits.log_lines_per_second,
                 Arc::clone(&stats),
             ),
+            complaints: Arc::new(Quota::new(format!(
+                "what the plugin of the application {:?} does",
+                spec.app
+            ))),
             warnings: Arc::new(Quota::new(format!(
-                "the plugin of the application {:?}",
+                "calls of the plugin of the application {:?}",
                 spec.app
             ))),
             stats,
@@ -91,7 +97,7 @@ impl Application {
             None => {
                 limited!(
                     WARN,
-                    self.admits_warning(),
+                    self.complaints.admits_and_reports(),
                     app = self.name,
                     plugin,
                     "{message}"
@@ -100,7 +106,7 @@ impl Application {
         }
     }
 
-    /// Whether one more line about its plugin may be written.
+    /// Whether one more line about calls that fail may be written.
     pub(super) fn admits_warning(&self) -> bool {
         self.warnings.admits_and_reports()
     }

@@ -7,7 +7,7 @@
 //! about the same stream or connection; the others go on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::function::Function;
 use super::hooks;
-use crate::policy::{ConnId, Event, Occasion, StreamId};
+use crate::policy::{Client, ConnId, Event, Occasion, StreamId};
 
 /// One application's queue.
 #[derive(Debug)]
@@ -79,14 +79,17 @@ impl EventQueue {
     }
 
     /// The next event whose function may be called; none once the queue is closed
-    /// and empty. `suspended`: how much longer a function may not be. One task
-    /// calls this.
+    /// and empty. `suspended`: how much longer a function may not be at a time. One
+    /// task calls this.
     pub(super) async fn next(
         &self,
-        suspended: impl Fn(Function) -> Option<Duration>,
+        suspended: impl Fn(Function, Instant) -> Option<Duration>,
     ) -> Option<Due> {
         loop {
-            let (next, dropped) = self.with(|queue| queue.pop(&suspended));
+            // A back-off that ends between two questions would be no reason to
+            // wait, and none to go on.
+            let now = Instant::now();
+            let (next, dropped) = self.with(|queue| queue.pop(|it| suspended(it, now)));
             if dropped > 0 {
                 warn!(app = self.app, dropped, "event queue keeps up again");
             }
@@ -182,6 +185,19 @@ impl Subject {
                 Self::Conn(relay.conn)
             }
         }
+    }
+}
+
+/// The client that an event is about, or whose stream it is.
+pub(super) fn client_of(event: &Event) -> Option<&Client> {
+    match event {
+        Event::Published(info)
+        | Event::Ready(info)
+        | Event::Unpublished(info, _)
+        | Event::Recorded(info, ..) => Some(&info.publisher),
+        Event::PlayEnded(request, _) => Some(&request.client),
+        Event::Disconnected(who, _) => Some(who),
+        Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => None,
     }
 }
 
@@ -307,7 +323,9 @@ impl Queue {
                 is_last_call,
             })),
             None if self.closed => Next::End,
-            None => left().map_or(Next::Never, Next::Later),
+            None if self.held.is_empty() => Next::Never,
+            // Who was suspended may be let go by others at any time.
+            None => Next::Later(left().unwrap_or_default()),
         };
         (next, dropped)
     }
@@ -324,7 +342,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Client, Relay, SessionEnd, StreamInfo};
+    use crate::policy::{Relay, SessionEnd, StreamInfo};
 
     fn info(id: StreamId) -> StreamInfo {
         StreamInfo {
@@ -374,7 +392,7 @@ mod tests {
     }
 
     async fn next(queue: &EventQueue) -> Option<Event> {
-        queue.next(never).await.map(|due| due.event)
+        queue.next(|_, _| None).await.map(|due| due.event)
     }
 
     #[test]
@@ -497,6 +515,26 @@ mod tests {
         assert_eq!(drain(&mut queue, never), [ready, end, recorded()]);
         assert_eq!(queue.pop(never), (Next::Never, 0));
         assert!(queue.subjects.is_empty() && queue.suspended.is_empty());
+    }
+
+    #[test]
+    fn what_is_held_is_looked_at_again_whenever_its_suspension_ends() {
+        // After so many questions the function may be called.
+        for ends_after in 0..8 {
+            let mut queue = Queue::new(8);
+            queue.push(Event::Disconnected(
+                Client::default(),
+                SessionEnd::default(),
+            ));
+            let asked = std::cell::Cell::new(0);
+            let suspended = |_| {
+                asked.set(asked.get() + 1);
+                (asked.get() <= ends_after).then_some(Duration::from_secs(5))
+            };
+            let looks = (0..8).map(|_| queue.pop(suspended).0);
+            let mut looks = looks.skip_while(|next| matches!(next, Next::Later(_)));
+            assert!(matches!(looks.next(), Some(Next::Due(_))), "{ends_after}");
+        }
     }
 
     #[test]

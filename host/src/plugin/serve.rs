@@ -17,7 +17,7 @@ use super::PluginSpec;
 use super::application::Application;
 use super::breaker::{Caller, Failing, Open, Ticket};
 use super::engine::Runtime;
-use super::events::{Due, EventQueue};
+use super::events::{self, Due, EventQueue};
 use super::function::{Breakers, Function};
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
@@ -33,6 +33,10 @@ const REPORT: Duration = Duration::from_secs(60);
 
 /// A timer that may not fire now is not looked at before.
 const SOON: Duration = Duration::from_millis(100);
+
+/// Every client needs these. The others few may ever ask, and one that knows how
+/// to make them fail would be alone with them.
+const ASKED_BY_ALL: [Function; 3] = [Function::Connect, Function::Publish, Function::Play];
 
 /// A swap between the look at the serving generation and the lease sends a
 /// call to the next one; so many swaps in a row don't happen.
@@ -175,7 +179,9 @@ impl Core {
             self.delayed(caller, function, back_off);
         }
         let limits = &generation.spec.limits;
-        if verdict.condemned && generation.born.elapsed() < limits.roll_back_within {
+        let is_condemned =
+            verdict.condemned || (verdict.answers_nobody && ASKED_BY_ALL.contains(&function));
+        if is_condemned && generation.born.elapsed() < limits.roll_back_within {
             self.condemned.report(generation.number, function);
         }
     }
@@ -261,10 +267,7 @@ impl Core {
 
     /// Delivers queued events in order, until the queue is closed and empty.
     pub(super) async fn deliver_events(&self) {
-        let suspended = |function| {
-            let now = Instant::now().into_std();
-            self.breakers.of(function).suspended(now)
-        };
+        let suspended = |function, now| self.breakers.of(function).suspended(now);
         while let Some(due) = self.events.next(suspended).await {
             self.deliver(due).await;
         }
@@ -282,7 +285,7 @@ impl Core {
         }
         let function = hooks::function_of(&event);
         let ticket = match self.admit(function, Caller::Host) {
-            Ok(ticket) => Some(ticket),
+            Ok(ticket) => Some(ticket.about(events::client_of(&event))),
             Err(_) if is_last_call => None,
             // It was opened since the queue was asked.
             Err(_) => return self.events.put_back(event),

@@ -32,6 +32,8 @@ use trials::{Opened, TrialId};
 const CALLERS: usize = 3;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+/// A version that answers nobody for so long fails whoever asks.
+const LASTING: Duration = Duration::from_secs(10);
 /// So many times the limit are enough to judge by, whatever was before them.
 const LAST: usize = 10;
 /// Failures that are remembered at once; above the largest `limits.failures`.
@@ -40,7 +42,7 @@ const MAX_FAILURES: usize = 1024;
 /// Whose call it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
-    /// The host's own: one failure too many is enough.
+    /// The host's own: one failure too many is enough to open it.
     Host,
     /// A client's, by its [`network`].
     Network(IpAddr),
@@ -81,6 +83,8 @@ pub(super) struct Breaker {
 pub(super) struct Ticket<'a> {
     breaker: &'a Breaker,
     caller: Caller,
+    /// Whose doing a failure may be.
+    account: Caller,
     trial: Option<TrialId>,
     /// Answers before the call.
     answers: u64,
@@ -119,9 +123,12 @@ pub(super) struct Verdict {
     pub(super) opened: Option<Duration>,
     /// Its caller may not for so long.
     pub(super) delayed: Option<Duration>,
-    /// The generation answers nobody, or it opened the breaker: reason enough
-    /// to go back to the one before.
+    /// It is no single client's doing: reason enough to go back to the generation
+    /// before.
     pub(super) condemned: bool,
+    /// Nobody was answered for [`LASTING`], however few have asked: reason enough
+    /// where everybody has to ask.
+    pub(super) answers_nobody: bool,
 }
 
 impl Breaker {
@@ -145,6 +152,7 @@ impl Breaker {
         };
         Ok(Ticket {
             breaker: self,
+            account: caller.clone(),
             caller,
             trial,
             answers: self.answers.load(Ordering::Relaxed),
@@ -168,7 +176,10 @@ impl Breaker {
     /// Forgets everything: another generation serves, perhaps with other limits.
     pub(super) fn reset(&self, generation: u64, failures: usize, window: Duration) {
         let mut state = self.state();
-        *state = State::new(failures, window);
+        *state = State {
+            next_trial: state.next_trial,
+            ..State::new(failures, window)
+        };
         self.generation.store(generation, Ordering::Release);
         self.answers.store(0, Ordering::Relaxed);
         self.troubled.store(false, Ordering::Release);
@@ -180,6 +191,14 @@ impl Breaker {
 }
 
 impl Ticket<'_> {
+    /// The call is the host's, but what it says comes of this client.
+    pub(super) fn about(mut self, client: Option<&Client>) -> Self {
+        if let Some(address) = client.and_then(Client::address) {
+            self.account = Caller::Network(network(address));
+        }
+        self
+    }
+
     /// `generation` answered the call. How long the breaker was open, when that
     /// closed it.
     pub(super) fn succeeded(mut self, generation: u64, now: Instant) -> Option<Duration> {
@@ -219,9 +238,20 @@ impl Ticket<'_> {
         }
         self.reported = true;
         breaker.troubled.store(true, Ordering::Release);
-        let mut verdict = state.fail(self.trial, &self.caller, failing, now);
-        let is_enough = state.failures.list.len() >= state.limit;
-        verdict.condemned = verdict.opened.is_some() || (answers == 0 && is_enough);
+        let mut verdict = state.fail(&self, failing, now);
+        if verdict.opened.is_some() {
+            let open = state.open.as_ref();
+            verdict.condemned = open.is_some_and(|open| are_enough(&open.failed));
+        } else if answers == 0 {
+            match self.caller {
+                Caller::Host => {}
+                Caller::Network(_) => verdict.answers_nobody = state.has_lasted(now),
+                // Timers are the plugin's own.
+                Caller::Timer(_) => {
+                    verdict.condemned = state.failures.list.len() >= state.limit;
+                }
+            }
+        }
         verdict
     }
 }
@@ -247,6 +277,11 @@ struct State {
     failures: Failures,
     callers: Callers,
     open: Option<Opened>,
+    /// The first failure of the generation, and how many there were.
+    failed: Option<(Instant, usize)>,
+    /// Never used before, whatever else is forgotten: a ticket may outlive the
+    /// time that its trial belongs to, and its generation.
+    next_trial: TrialId,
 }
 
 impl State {
@@ -257,13 +292,18 @@ impl State {
             failures: Failures::default(),
             callers: Callers::default(),
             open: None,
+            failed: None,
+            next_trial: TrialId::default(),
         }
     }
 
     /// Some: the call is a trial.
     fn admit(&mut self, caller: &Caller, now: Instant) -> Result<Option<TrialId>, Open> {
         if let Some(open) = &mut self.open {
-            return open.admit(caller, now).map(Some);
+            let id = self.next_trial;
+            open.admit(id, caller, now)?;
+            self.next_trial = id.following();
+            return Ok(Some(id));
         }
         self.callers.admit(caller, now).map(|()| None)
     }
@@ -291,20 +331,22 @@ impl State {
         None
     }
 
-    fn fail(
-        &mut self,
-        trial: Option<TrialId>,
-        caller: &Caller,
-        failing: Failing,
-        now: Instant,
-    ) -> Verdict {
+    fn fail(&mut self, ticket: &Ticket<'_>, failing: Failing, now: Instant) -> Verdict {
+        let Ticket {
+            caller,
+            account,
+            trial,
+            ..
+        } = ticket;
+        let (first, count) = self.failed.unwrap_or((now, 0));
+        self.failed = Some((first, count.saturating_add(1)));
         let waiting = match failing {
             Failing::Itself { waiting } => Some(waiting),
             Failing::Late => None,
         };
         if let Some(open) = &mut self.open {
             // Without a trial it is one from before it opened.
-            let opened = trial.and_then(|trial| open.failed(trial, waiting, now));
+            let opened = trial.and_then(|trial| open.failed(trial, account, waiting, now));
             return Verdict {
                 opened,
                 ..Verdict::default()
@@ -314,13 +356,13 @@ impl State {
         self.failures.add(Failure {
             at: now,
             waiting,
-            caller: caller.clone(),
+            caller: account.clone(),
             answers: 0,
         });
         if self.failures.are_too_many(self.limit, caller.needed()) {
             let waiting = self.failures.waiting() == Some(true);
-            self.failures = Failures::default();
-            self.open = Some(Opened::new(waiting, now));
+            let failed = std::mem::take(&mut self.failures).callers(CALLERS);
+            self.open = Some(Opened::new(failed, waiting, now));
             return Verdict {
                 opened: Some(FIRST_BACK_OFF),
                 ..Verdict::default()
@@ -335,6 +377,13 @@ impl State {
             delayed,
             ..Verdict::default()
         }
+    }
+
+    /// Calls have failed, as many as are too many, for [`LASTING`].
+    fn has_lasted(&self, now: Instant) -> bool {
+        self.failed.is_some_and(|(first, count)| {
+            count >= self.limit && now.saturating_duration_since(first) >= LASTING
+        })
     }
 
     /// There is nothing to remember.
@@ -407,7 +456,12 @@ impl Failures {
         };
         let answered = last().map(|failure| failure.answers).sum();
         (outweigh(self.list.len(), self.answers) || outweigh(last().len(), answered) && few > 0)
-            && are_of(last(), callers)
+            && distinct(last(), callers).len() >= callers
+    }
+
+    /// Those that failed, at most so many.
+    fn callers(&self, most: usize) -> Vec<Caller> {
+        distinct(self.list.iter(), most)
     }
 
     fn waiting(&self) -> Option<bool> {
@@ -415,18 +469,28 @@ impl Failures {
     }
 }
 
-/// So many callers failed, or more.
-fn are_of<'a>(failures: impl Iterator<Item = &'a Failure>, callers: usize) -> bool {
-    let mut seen: Vec<&Caller> = Vec::with_capacity(callers);
+/// Whose failures they are, at most so many.
+fn distinct<'a>(failures: impl Iterator<Item = &'a Failure>, most: usize) -> Vec<Caller> {
+    let mut seen = Vec::with_capacity(most);
     for Failure { caller, .. } in failures {
-        if !seen.contains(&caller) {
-            seen.push(caller);
-            if seen.len() >= callers {
-                return true;
-            }
+        add_caller(&mut seen, caller, most);
+        if seen.len() >= most {
+            break;
         }
     }
-    false
+    seen
+}
+
+fn add_caller(seen: &mut Vec<Caller>, caller: &Caller, most: usize) {
+    if seen.len() < most && !seen.contains(caller) {
+        seen.push(caller.clone());
+    }
+}
+
+/// Their failures are no single one's doing.
+fn are_enough(callers: &[Caller]) -> bool {
+    let needed = callers.iter().map(Caller::needed).min();
+    needed.is_some_and(|needed| callers.len() >= needed)
 }
 
 /// Whether all of those that are known to have waited, or not, have.

@@ -63,12 +63,10 @@ fn old_failures_are_forgotten() {
     for caller in [1, 2, 3, 4] {
         fail(&breaker, caller, now);
     }
-    assert_eq!(
-        fail(&breaker, 5, now + 60 * SECOND),
-        Verdict {
-            condemned: false,
-            ..Verdict::default()
-        }
+    let verdict = fail(&breaker, 5, now + 60 * SECOND);
+    assert!(
+        verdict.opened.is_none() && !verdict.condemned,
+        "{verdict:?}"
     );
     succeed(&breaker, 1, now + 121 * SECOND);
     assert!(!breaker.troubled.load(Ordering::Acquire));
@@ -118,6 +116,7 @@ fn one_address_waits_and_others_do_not() {
             opened,
             delayed: Some(wait),
             condemned: false,
+            ..
         } = fail(&breaker, 1, now)
         else {
             panic!("it waits, and nobody else");
@@ -284,6 +283,36 @@ fn no_client_holds_the_trial_for_itself() {
 }
 
 #[test]
+fn a_trial_of_an_earlier_time_is_none_of_this_one() {
+    let start = Instant::now();
+    for is_reset in [false, true] {
+        let breaker = opened(start);
+        let mut now = start + SECOND;
+        let [first, left, failed] = [1, 2, 3].map(|caller| admitted(&breaker, caller, now));
+        let generation = if is_reset {
+            breaker.reset(2, 3, 60 * SECOND);
+            drop(first);
+            2
+        } else {
+            assert!(first.succeeded(1, now).is_some());
+            1
+        };
+        for caller in [4, 5, 6] {
+            admitted(&breaker, caller, now).failed(generation, TRAP, now);
+        }
+        now += SECOND;
+        let [a, b, c] = [4, 5, 6].map(|caller| admitted(&breaker, caller, now));
+        drop(left);
+        let verdict = failed.failed(generation, TRAP, now);
+        assert_eq!(verdict, Verdict::default());
+        assert!(may_call(&breaker, now).is_empty(), "all three run");
+        assert_eq!(a.failed(generation, TRAP, now).opened, None);
+        assert_eq!(b.failed(generation, TRAP, now).opened, None);
+        assert_eq!(c.failed(generation, TRAP, now).opened, Some(2 * SECOND));
+    }
+}
+
+#[test]
 fn without_others_a_caller_tries_again_later_and_later() {
     let now = Instant::now();
     let breaker = opened(now);
@@ -367,21 +396,89 @@ fn only_the_generation_that_is_judged_counts() {
     assert_eq!(verdicts, [(); 3].map(|()| Verdict::default()));
     assert_eq!(answered.succeeded(1, now), None);
     // What the old one answered does not vouch for the new one.
-    let fail = || admitted(&breaker, 1, now).failed(2, TRAP, now).condemned;
-    assert_eq!([fail(), fail(), fail()], [false, false, true]);
+    let fail = |caller| {
+        admitted(&breaker, caller, now)
+            .failed(2, TRAP, now)
+            .condemned
+    };
+    assert_eq!([1, 2, 3].map(fail), [false, false, true]);
 }
 
 #[test]
-fn a_generation_that_answers_nobody_is_condemned_by_one_address() {
+fn two_addresses_alone_condemn_no_generation() {
     let now = Instant::now();
-    let condemned = |answers: usize| {
+    let breaker = breaker(5);
+    for address in [1, 2].repeat(20) {
+        if let Ok(ticket) = breaker.admit(of(address), now) {
+            let verdict = ticket.failed(1, TRAP, now);
+            assert!(!verdict.condemned && !verdict.answers_nobody);
+        }
+    }
+    let third = fail(&breaker, 3, now);
+    assert!(third.opened.is_some() && third.condemned, "{third:?}");
+}
+
+#[test]
+fn a_generation_that_answers_nobody_for_long_is_known() {
+    let start = Instant::now();
+    let answers_nobody = |answers: usize, failures: usize, lasted: Duration| {
         let breaker = breaker(5);
         for _ in 0..answers {
-            succeed(&breaker, 9, now);
+            succeed(&breaker, 9, start);
         }
-        let mut verdicts = (0..5).map(|_| fail(&breaker, 1, now).condemned);
-        verdicts.any(|condemned| condemned)
+        for _ in 1..failures {
+            fail(&breaker, 1, start);
+        }
+        let last = fail(&breaker, 1, start + lasted);
+        assert!(!last.condemned && last.opened.is_none(), "{last:?}");
+        last.answers_nobody
     };
-    assert!(condemned(0));
-    assert!(!condemned(1));
+    assert!(answers_nobody(0, 5, 10 * SECOND));
+    assert!(!answers_nobody(0, 5, 9 * SECOND));
+    assert!(!answers_nobody(0, 4, 10 * SECOND));
+    assert!(!answers_nobody(1, 5, 10 * SECOND));
+}
+
+#[test]
+fn what_a_generation_before_did_not_answer_says_nothing() {
+    let start = Instant::now();
+    let breaker = breaker(2);
+    fail(&breaker, 1, start);
+    breaker.reset(2, 2, 60 * SECOND);
+    let fail = |now| {
+        admitted(&breaker, 1, now)
+            .failed(2, TRAP, now)
+            .answers_nobody
+    };
+    assert!(!fail(start + 10 * SECOND));
+    assert!(!fail(start + 19 * SECOND));
+    assert!(fail(start + 21 * SECOND));
+}
+
+#[test]
+fn events_about_one_client_condemn_no_generation() {
+    let breaker = breaker(2);
+    let mut now = Instant::now();
+    let fail = |address: Option<u8>, now| {
+        let about = address.map(|address| Client {
+            remote: format!("192.0.2.{address}:50000"),
+            ..Client::default()
+        });
+        let ticket = breaker.admit(Caller::Host, now).expect("it may call");
+        let verdict = ticket.about(about.as_ref()).failed(1, TRAP, now);
+        (verdict.opened.is_some(), verdict.condemned)
+    };
+    assert_eq!(fail(Some(1), now), (false, false));
+    // The function waits all the same.
+    assert_eq!(fail(Some(1), now), (true, false));
+    for address in [1, 1, 2, 1, 2] {
+        now += MAX_BACK_OFF;
+        assert_eq!(fail(Some(address), now), (true, false));
+    }
+    now += MAX_BACK_OFF;
+    assert_eq!(fail(Some(3), now), (true, true));
+    // Those about no client are the host's own.
+    breaker.reset(1, 2, 60 * SECOND);
+    assert_eq!(fail(None, now), (false, false));
+    assert_eq!(fail(None, now), (true, true));
 }

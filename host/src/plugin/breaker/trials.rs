@@ -8,16 +8,22 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Caller, FIRST_BACK_OFF, MAX_BACK_OFF, Open, waiting};
+use super::{CALLERS, Caller, FIRST_BACK_OFF, MAX_BACK_OFF, Open, add_caller, waiting};
 
 /// When to ask again while others try.
 const A_MOMENT: Duration = Duration::from_millis(100);
 /// Turns that are remembered at once, those without an end included.
 const MAX_TRIALS: usize = 64;
 
-/// Numbers the trials of one time that a breaker is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Numbers the trials of a breaker.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TrialId(u64);
+
+impl TrialId {
+    pub(super) fn following(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -25,10 +31,11 @@ pub(super) struct Opened {
     /// Nobody may call before.
     until: Instant,
     back_off: Duration,
+    /// Whose calls failed since, and before; [`CALLERS`] at most.
+    pub(super) failed: Vec<Caller>,
     /// See [`Open::waiting`].
     waiting: bool,
     trials: Vec<Trial>,
-    next: u64,
 }
 
 #[derive(Debug)]
@@ -54,14 +61,14 @@ enum Turn {
 }
 
 impl Opened {
-    pub(super) fn new(waiting: bool, now: Instant) -> Self {
+    pub(super) fn new(failed: Vec<Caller>, waiting: bool, now: Instant) -> Self {
         Self {
+            failed,
             since: now,
             until: now + FIRST_BACK_OFF,
             back_off: FIRST_BACK_OFF,
             waiting,
             trials: Vec::new(),
-            next: 0,
         }
     }
 
@@ -86,7 +93,8 @@ impl Opened {
         self.trials.iter().any(|trial| trial.id == id)
     }
 
-    pub(super) fn admit(&mut self, caller: &Caller, now: Instant) -> Result<TrialId, Open> {
+    /// The call becomes the trial `id`.
+    pub(super) fn admit(&mut self, id: TrialId, caller: &Caller, now: Instant) -> Result<(), Open> {
         if let Some(left) = self.left(caller, now) {
             return Err(Open {
                 left,
@@ -94,7 +102,6 @@ impl Opened {
                 alone: false,
             });
         }
-        let id = TrialId(self.next);
         let own = self.trials.iter_mut().find(|trial| trial.caller == *caller);
         if let Some(trial) = own {
             trial.turn = Turn::Running;
@@ -108,8 +115,7 @@ impl Opened {
                 back_off: None,
             });
         }
-        self.next = self.next.saturating_add(1);
-        Ok(id)
+        Ok(())
     }
 
     /// The trial came to no end. Its caller is in no hurry.
@@ -124,9 +130,11 @@ impl Opened {
     pub(super) fn failed(
         &mut self,
         id: TrialId,
+        account: &Caller,
         has_waited: Option<bool>,
         now: Instant,
     ) -> Option<Duration> {
+        add_caller(&mut self.failed, account, CALLERS);
         let trial = self.trials.iter_mut().find(|trial| trial.id == id)?;
         let back_off = trial.back_off.unwrap_or(self.back_off);
         let back_off = back_off.saturating_mul(2).min(MAX_BACK_OFF);

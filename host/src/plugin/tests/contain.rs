@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
 use super::*;
+use crate::plugin::breaker::{Caller, Failing};
 
 /// A client at the address of this number.
 fn at(address: u8) -> Client {
@@ -249,7 +250,7 @@ async fn a_version_is_rolled_back_for_one_function_that_answers_nobody() {
     let (log, _guard) = logs::Captured::start();
     let fixture = Fixture::probe("accept").await;
     fixture.reconfigure(mode("panic-on-publish")).await.unwrap();
-    for _ in 0..5 {
+    for address in [1, 2, 3, 1, 2] {
         // Everything else goes well.
         assert!(fixture.connect_from(1, "accept").await.is_ok());
         assert!(fixture.play_from(1, "accept").await.is_ok());
@@ -257,7 +258,7 @@ async fn a_version_is_rolled_back_for_one_function_that_answers_nobody() {
             .plugin
             .notify(Event::Disconnected(client(), SessionEnd::default()));
         let mut request = stream("s", &[]);
-        request.client = at(1);
+        request.client = at(address);
         assert!(fixture.plugin.on_publish(request).await.is_err());
     }
     fixture
@@ -286,8 +287,10 @@ async fn a_version_is_rolled_back_for_a_failing_event_or_timer() {
         let fixture = Fixture::probe("accept").await;
         fixture.call("timer-set", "often 1 1").await.unwrap();
         fixture.reconfigure(mode(bad)).await.unwrap();
-        for id in 0..5 {
-            fixture.plugin.notify(Event::Published(info(id, "s")));
+        for address in 1..=5 {
+            let mut info = info(address.into(), "s");
+            info.publisher = at(address);
+            fixture.plugin.notify(Event::Published(info));
             assert!(fixture.connect_from(1, "accept").await.is_ok());
         }
         fixture
@@ -297,22 +300,92 @@ async fn a_version_is_rolled_back_for_a_failing_event_or_timer() {
     }
 }
 
+impl Fixture {
+    /// Whether the version before has been asked for, and serves.
+    async fn is_rolled_back(&self) -> bool {
+        // Who has been told that a version fails has its turn before us.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let core = &self.plugin.core;
+        let loader = core.loader.lock().await;
+        loader.previous.is_none() || core.condemned.is_reported()
+    }
+
+    /// Five calls of `function` failed at `when`; all are those of one client.
+    fn fails_for_one(&self, function: Function, when: Instant) {
+        let core = &self.plugin.core;
+        let generation = core.serving.load().number;
+        let failing = Failing::Itself { waiting: false };
+        for _ in 0..5 {
+            let breaker = core.breakers.of(function);
+            let ticket = breaker.admit(Caller::of(&at(1)), when).expect("it may");
+            ticket.failed(generation, failing, when);
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_stranger_rolls_no_version_back_that_answers_others() {
+async fn a_stranger_rolls_no_version_back() {
     let fixture = Fixture::probe("accept").await;
     fixture.reconfigure(mode("reject")).await.unwrap();
-    assert!(fixture.connect_from(9, "accept").await.is_ok());
+    // Whether it has answered others or nobody.
     for _ in 0..5 {
         assert!(fixture.connect_from(1, "panic-on-connect").await.is_err());
     }
-    assert!(is_left_alone(
-        &fixture.connect_from(1, "accept").await,
-        true
+    assert!(fixture.publish_from(9, "accept").await.is_ok());
+    for _ in 0..5 {
+        assert!(fixture.publish_from(1, "panic-on-publish").await.is_err());
+    }
+    let refused = fixture.publish_from(1, "accept").await;
+    assert!(is_left_alone(&refused, true));
+    assert!(!fixture.is_rolled_back().await);
+}
+
+#[tokio::test]
+async fn events_of_one_client_roll_no_version_back() {
+    let fixture = Fixture::probe("accept").await;
+    fixture
+        .reconfigure(mode("panic-on-disconnected"))
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        fixture
+            .plugin
+            .notify(Event::Disconnected(at(1), end("eof")));
+    }
+    fixture.counts_while_clients_enter("events_failed", 5).await;
+    assert_eq!(fixture.plugin.stats().get("breaker_open"), 1);
+    assert!(!fixture.is_rolled_back().await);
+}
+
+#[tokio::test]
+async fn one_client_is_enough_where_all_are_asked_and_nobody_is_answered_for_long() {
+    let Some(a_while_ago) = Instant::now().checked_sub(Duration::from_secs(11)) else {
+        return;
+    };
+    for function in [Function::Connect, Function::Publish, Function::Play] {
+        let fixture = Fixture::probe("accept").await;
+        fixture.reconfigure(mode("reject")).await.unwrap();
+        fixture.fails_for_one(function, a_while_ago);
+        let again = match function {
+            Function::Connect => fixture.connect_from(1, "panic-on-connect").await.err(),
+            Function::Publish => fixture.publish_from(1, "panic-on-publish").await.err(),
+            _ => fixture.play_from(1, "panic-on-play").await.err(),
+        };
+        assert!(again.is_some());
+        assert!(fixture.is_rolled_back().await, "{}", function.name());
+    }
+    // What few clients use may fail for one of them alone.
+    let fixture = Fixture::probe("accept").await;
+    fixture.reconfigure(mode("panic-on-call")).await.unwrap();
+    fixture.fails_for_one(Function::Call, a_while_ago);
+    let call = fixture.plugin.on_call(at(1), "echo".into(), Bytes::new());
+    assert!(matches!(
+        call.await,
+        Err(CallError::Policy(PolicyError::Trapped { .. }))
     ));
-    // A roll-back would have been asked for by now.
-    let mut loader = fixture.plugin.core.loader.lock().await;
-    assert!(!fixture.plugin.core.condemned.is_reported());
-    assert!(loader.previous.take().is_some());
+    assert!(!fixture.is_rolled_back().await);
 }
 
 #[tokio::test]
@@ -464,6 +537,14 @@ async fn what_the_host_says_about_a_plugin_is_not_hidden_by_its_own_lines() {
         log.lines("HTTP request denied").len(),
         60,
         "and the rest counted"
+    );
+    // Nor that of what the host says about calls that fail.
+    for _ in 0..5 {
+        assert!(fixture.publish_from(1, "panic-on-publish").await.is_err());
+    }
+    log.one(
+        "calls for one address keep failing",
+        &["WARN", "198.51.100.1"],
     );
     tokio::time::sleep(Duration::from_millis(1100)).await;
     fixture.call("log", "still heard").await.unwrap();
