@@ -34,6 +34,9 @@ const REPORT: Duration = Duration::from_secs(60);
 /// A timer that may not fire now is not looked at before.
 const SOON: Duration = Duration::from_millis(100);
 
+/// What can wait tries so often whether an instance can be made.
+const NO_INSTANCE: Duration = Duration::from_secs(1);
+
 /// Every client needs these. The others few may ever ask, and one that knows how
 /// to make them fail would be alone with them.
 const ASKED_BY_ALL: [Function; 3] = [Function::Connect, Function::Publish, Function::Play];
@@ -98,16 +101,27 @@ impl Core {
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, ()> + Send,
     ) -> Result<(), PolicyError> {
         let hook = function.name();
+        let mut is_said = false;
         let (turn, generation) = loop {
             let (turn, generation) = self.lease(hook, &mut self.budget()).await?;
-            if !matches!(
-                &turn,
+            match &turn {
                 Turn::Failed {
                     error: PolicyError::Busy { .. },
                     ..
+                } => {}
+                // For want of room, say: it is no failure of the call.
+                Turn::Failed {
+                    error: error @ PolicyError::Unavailable(_),
+                    ..
+                } => {
+                    if !is_said {
+                        limited!(WARN, self.app.admits_warning(), app = self.app.name,
+                            function = hook, %error, "plugin has no instance for a call that waits");
+                    }
+                    is_said = true;
+                    tokio::time::sleep(NO_INSTANCE).await;
                 }
-            ) {
-                break (turn, generation);
+                _ => break (turn, generation),
             }
         };
         let answer = match turn {
