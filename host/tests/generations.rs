@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use livehost::outbound;
@@ -77,10 +78,12 @@ fn connect() -> ConnectRequest {
     }
 }
 
+/// Each time of another address: many clients fail, not one.
 fn client() -> Client {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
     Client {
         conn: 7,
-        remote: "203.0.113.7:51234".into(),
+        remote: format!("203.0.113.{}:51234", NEXT.fetch_add(1, Ordering::Relaxed)),
         protocol: "rtmp".into(),
         ..Client::default()
     }

@@ -16,7 +16,6 @@ use serde::Deserialize as _;
 use super::error::{ConfigError, Problem, Report};
 use super::json::to_json;
 use super::load::MAX_FILE;
-use super::mask;
 use super::node::{Node, Shape};
 
 /// The place in `file` that the application's plugin refuses; none if the file
@@ -29,26 +28,6 @@ pub(crate) fn refused(file: &Path, app: &str, json: &str, refusal: &str) -> Opti
     let problem = find(text, app, json, refusal)?;
     let report = Report::new(file, text, vec![problem]);
     Some(ConfigError::Invalid(report))
-}
-
-/// What a plugin says, for the log: without the texts of its settings, `json`,
-/// which may be keys. Names of fields stay.
-pub(crate) fn without_texts(json: &str, said: &str) -> String {
-    fn collect(value: serde_json::Value, texts: &mut Vec<String>) {
-        match value {
-            serde_json::Value::String(text) => texts.push(text),
-            serde_json::Value::Array(items) => {
-                items.into_iter().for_each(|item| collect(item, texts));
-            }
-            serde_json::Value::Object(fields) => {
-                (fields.into_iter()).for_each(|(_, value)| collect(value, texts));
-            }
-            _ => {}
-        }
-    }
-    let mut texts = Vec::new();
-    collect(serde_json::from_str(json).unwrap_or_default(), &mut texts);
-    mask::without(said, texts.iter().map(String::as_str))
 }
 
 fn find(text: &str, app: &str, json: &str, refusal: &str) -> Option<Problem> {
@@ -241,6 +220,7 @@ fn start(node: Node<'_>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::texts::without_settings;
 
     const FILE: &str = r#"(
     applications: {
@@ -387,9 +367,9 @@ mod tests {
         assert!(error.to_string().contains("s3cretKey"), "{error}");
         // Without a place in the file, too.
         let expected = refusal.replace("s3cretKey", "***");
-        assert_eq!(without_texts(&json, refusal), expected);
+        assert_eq!(without_settings(&json, refusal), expected);
         let refusal = "config: publish: unknown field `keys`, expected `key`";
-        assert_eq!(without_texts(&json, refusal), refusal);
+        assert_eq!(without_settings(&json, refusal), refusal);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod line;
 mod quota;
+pub(crate) mod texts;
 mod value;
 
 use std::io::IsTerminal;

@@ -21,6 +21,7 @@ use super::function::Function;
 use super::generation::Generation;
 use super::serve::Core;
 use super::{PluginSpec, Reload, StopReason};
+use crate::logging::texts::without_settings;
 
 /// What is known about versions; locked for the length of a reload, so there
 /// is one at a time.
@@ -70,7 +71,7 @@ pub(super) async fn reload(core: &Arc<Core>) -> Result<Reload, PluginError> {
         error!(
             app,
             file = %spec.file.display(),
-            error = %fault,
+            error = without_settings(&spec.config, &fault.to_string()),
             "plugin reload failed; the old generation keeps serving"
         );
         spec.fault(fault)
@@ -225,7 +226,14 @@ pub(super) async fn roll_back(
     loader.known_bad = Some((failing.compiled.hash, Arc::clone(&failing.spec)));
     let number = loader.next_number;
     loader.next_number = number.saturating_add(1);
-    let prepared = Generation::prepare(&core.runtime, &core.app, compiled, spec, number).await;
+    let prepared = Generation::prepare(
+        &core.runtime,
+        &core.app,
+        compiled,
+        Arc::clone(&spec),
+        number,
+    )
+    .await;
     let started = match prepared {
         Ok(generation) => generation
             .start(StartReason::Restart, None)
@@ -247,7 +255,12 @@ pub(super) async fn roll_back(
             // Not back again to the one that failed.
             loader.previous = None;
         }
-        Err(fault) => error!(app, failing = failing.number, function, error = %fault,
-            "plugin keeps failing and can't be rolled back"),
+        Err(fault) => error!(
+            app,
+            failing = failing.number,
+            function,
+            error = without_settings(&spec.config, &fault.to_string()),
+            "plugin keeps failing and can't be rolled back"
+        ),
     }
 }

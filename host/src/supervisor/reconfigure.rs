@@ -15,7 +15,7 @@ use super::server::{Server, Unit};
 use super::{build, files, refusal};
 use crate::config::{Change, Config, ConfigError, Diff};
 use crate::net::{Acceptor, BindError, Binding, Bound, Door, Listener};
-use crate::plugin::{Candidate, Reload, StopReason};
+use crate::plugin::{Candidate, PluginError, Reload, StopReason};
 
 /// What was prepared for a new configuration. Dropped instead of applied, it
 /// ends what it has begun.
@@ -101,7 +101,10 @@ impl Server {
             services: self.services.clone(),
         };
         let bound = self.bind(new, diff)?;
-        let said = |application, error| refusal::in_brief(&self.file, application, error);
+        let said = |error: PluginError| match new.applications.get(&error.app) {
+            Some(application) => refusal::in_brief(&self.file, application, error),
+            None => error.into(),
+        };
         let mut unstarted = Vec::new();
         for (name, change) in &diff.applications {
             let Some(application) = new.applications.get(name) else {
@@ -110,14 +113,14 @@ impl Server {
             match change {
                 Change::Added => {
                     let load = build::load(&self.runtime, &self.shared, name, application);
-                    let loaded = load.await.map_err(|error| said(application, error))?;
+                    let loaded = load.await.map_err(said)?;
                     unstarted.push((name, application, loaded));
                 }
                 Change::Changed { plugin: true, .. } => {
                     let unit = self.units.get(name).context("no such application")?;
                     let spec = build::plugin_spec(name, application);
                     let candidate = unit.plugin.prepare(spec).await;
-                    let candidate = candidate.map_err(|error| said(application, error))?;
+                    let candidate = candidate.map_err(said)?;
                     prepared.changed.push((name.clone(), candidate));
                 }
                 Change::Changed { .. } | Change::Removed => {}
@@ -125,13 +128,13 @@ impl Server {
         }
         // All of them are good so far: from here on plugins act.
         for (name, application, unstarted) in unstarted {
-            let unit = unstarted.start(application, new).await?;
+            let unit = unstarted.start(application, new).await.map_err(said)?;
             prepared.added.push((name.clone(), unit));
         }
         // Side by side: what an old version hands over must not grow old.
         let starts = (prepared.changed.iter_mut()).map(|(_, candidate)| candidate.start());
         for started in join_all(starts).await {
-            started?;
+            started.map_err(said)?;
         }
         // Late, since the kernel takes clients in from here on.
         let listeners = bound.into_iter().map(Bound::listen);

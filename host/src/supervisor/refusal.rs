@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::config::settings;
 use crate::config::{Application, ConfigError};
+use crate::logging::texts::without_settings;
 use crate::plugin::{Fault, PluginError};
 
 /// For a terminal.
@@ -28,13 +29,10 @@ pub(super) fn in_brief(
             let head = head(&error);
             Brief { head, place }.into()
         }
-        None => match &error.fault {
-            Fault::ConfigRefused(said) => {
-                let said = settings::without_texts(&application.config, said);
-                anyhow::anyhow!("{}: {said}", head(&error))
-            }
-            _ => error.into(),
-        },
+        None => {
+            let said = without_settings(&application.config, &error.to_string());
+            anyhow::anyhow!("{said}")
+        }
     }
 }
 

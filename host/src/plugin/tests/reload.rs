@@ -192,9 +192,7 @@ async fn a_young_version_that_keeps_failing_is_rolled_back() {
     let fixture = Fixture::probe("accept").await;
     let bad = mode("panic-on-connect");
     swapped(&fixture.reconfigure(bad.clone()).await.unwrap());
-    for _ in 0..5 {
-        assert!(fixture.connect(&[]).await.is_err());
-    }
+    assert_eq!(fixture.connect_from_all("", 5).await.len(), 5);
     fixture
         .media
         .wait_for("start StartReason::Restart 000000", 1)
@@ -294,9 +292,7 @@ async fn settings_that_fail_change_nothing() {
 async fn after_a_roll_back_a_mended_file_gets_the_wanted_settings() {
     let fixture = Fixture::probe("accept").await;
     swapped(&fixture.reconfigure(mode("panic-on-connect")).await.unwrap());
-    for _ in 0..5 {
-        assert!(fixture.connect(&[]).await.is_err());
-    }
+    assert_eq!(fixture.connect_from_all("", 5).await.len(), 5);
     fixture
         .media
         .wait_for("start StartReason::Restart", 1)
@@ -306,5 +302,25 @@ async fn after_a_roll_back_a_mended_file_gets_the_wanted_settings() {
     swapped(&fixture.plugin.reload().await.unwrap());
     // Still the wanted configuration: it panics, in the new version.
     assert!(fixture.connect(&[]).await.is_err());
+    assert_eq!(fixture.version().await, "version 000001");
+}
+
+#[tokio::test]
+async fn settings_that_failed_before_are_wanted_again_after_others() {
+    let fixture = Fixture::probe("accept").await;
+    let bad = mode("panic-on-connect");
+    swapped(&fixture.reconfigure(bad.clone()).await.unwrap());
+    assert_eq!(fixture.connect_from_all("", 5).await.len(), 5);
+    fixture
+        .media
+        .wait_for("start StartReason::Restart", 1)
+        .await;
+    // The settings that serve since then, and again those that failed.
+    let good = fixture.reconfigure(mode("accept")).await;
+    assert_eq!(good, Ok(Reload::Unchanged));
+    assert_eq!(fixture.reconfigure(bad).await, Ok(Reload::KnownBad));
+    fixture.replace(&probe(1));
+    swapped(&fixture.plugin.reload().await.unwrap());
+    assert!(fixture.connect(&[]).await.is_err(), "it panics");
     assert_eq!(fixture.version().await, "version 000001");
 }
