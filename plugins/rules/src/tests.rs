@@ -252,7 +252,7 @@ fn mistakes_are_refused_and_named() {
         ("1", "config: rules: invalid type"),
         (
             r#"[{"then": "alow"}]"#,
-            "rules[0]: invalid value: string \"alow\", expected then: \"allow\"",
+            "rules[0].then: invalid value: string \"alow\", expected then: \"allow\"",
         ),
         (
             r#"[{"then": "deny"}, {"match": {}}]"#,
@@ -265,7 +265,7 @@ fn mistakes_are_refused_and_named() {
         ),
         (
             r#"[{"match": {"nam": "a"}, "then": "deny"}]"#,
-            "rules[0]: unknown field `nam`",
+            "rules[0].match.nam: unknown field `nam`",
         ),
         (
             r#"[{"match": {"action": "watch"}, "then": "deny"}]"#,
