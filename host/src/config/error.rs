@@ -61,7 +61,7 @@ impl ConfigError {
 
 impl ConfigError {
     /// What [`fmt::Display`] shows, in lines for a log, and no more than
-    /// [`LOGGED`] problems of it. Texts in quotes are masked, what is wrong as
+    /// 8 problems of it. Texts in quotes are masked, what is wrong as
     /// well, since they may be keys, and logs go far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
