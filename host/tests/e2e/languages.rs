@@ -283,7 +283,9 @@ fn refuses(host: &Host, config: &Config, app: &dyn Fn(&str) -> App) {
         let text = config.clone().and("more", app(settings)).text();
         guests::replace(&host.file("config.ron"), text.as_bytes());
         let verdict = host.log.wait_until(mark, SOON, |entry| {
-            entry.message() == "configuration in force" || entry.level() == "ERROR"
+            // Lines of the file follow a refusal.
+            entry.message() == "configuration in force"
+                || entry.message().starts_with("configuration refused")
         });
         verdict.expect("a verdict on the saved configuration")
     };
