@@ -56,7 +56,9 @@ fn a_stream_is_called_by_its_path_and_a_name_is_never_a_guess() {
     let refused = run(&host, "live", "stop-stream", "cam enough");
     assert!(refused.contains("not-found"), "{refused}");
     let line = host.log.wait_until(START, SOON, |entry| {
-        entry.message().ends_with("of several: room1/cam, room2/cam")
+        entry
+            .message()
+            .ends_with("of several: room1/cam, room2/cam")
     });
     assert_eq!(line.expect("the log names them").level(), "WARN");
     assert_eq!(

@@ -454,11 +454,16 @@ fn plugin_that_is_no_component() {
 fn plugin_that_refuses_its_configuration() {
     let _guard = together();
     let app = App::new(guests::probe(), "{ \"mode\": \"refuse-configure\" }");
-    let error = fails(&Config::live(app));
-    assert!(
-        error.contains("asked to refuse its configuration"),
-        "{error}"
-    );
+    let folder = host::folder();
+    let exit = host::launch(folder.path(), &Config::live(app).text()).wait(SOON);
+    let error = one_error(&exit);
+    assert!(error.contains("refused its configuration"), "{error}");
+    // With its place in the file.
+    let said = "asked to refuse its configuration";
+    let place = exit.stderr.lines().find(|line| line.contains(said));
+    let place = place.expect("what the plugin said");
+    assert!(place.contains("config.ron:"), "{place}");
+    assert!(exit.stderr.contains("refuse-configure"), "{}", exit.stderr);
 }
 
 #[test]

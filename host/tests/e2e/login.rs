@@ -59,8 +59,13 @@ fn encoders_log_in_by_either_challenge_and_are_told_when_it_fails() {
                 let name = format!("cam{}{}", tool as u32, path.len());
                 let url = url(&host, "ann", PASSWORD, &format!("{path}/{name}"));
                 let _running = Encoder(tool).publish(&film, &url);
+                // An application's instance is part of what it calls the stream.
+                let stream = match path {
+                    "live/room" => format!("room/{name}"),
+                    _ => name,
+                };
                 host.log
-                    .wait(mark, "publishing", &[("stream", &name)], SOON);
+                    .wait(mark, "publishing", &[("stream", &stream)], SOON);
                 let logged_in = host.log.find(mark, "authenticated", &[("user", "ann")]);
                 assert_eq!(logged_in.len(), 1, "{tool} by {challenge} to {path}");
             }

@@ -192,7 +192,10 @@ async fn a_young_version_that_keeps_failing_is_rolled_back() {
     let fixture = Fixture::probe("accept").await;
     let bad = mode("panic-on-connect");
     swapped(&fixture.reconfigure(bad.clone()).await.unwrap());
-    assert_eq!(fixture.connect_from_all("panic-on-connect", 5).await.len(), 5);
+    assert_eq!(
+        fixture.connect_from_all("panic-on-connect", 5).await.len(),
+        5
+    );
     fixture
         .media
         .wait_for("start StartReason::Restart 000000", 1)
@@ -292,7 +295,10 @@ async fn settings_that_fail_change_nothing() {
 async fn after_a_roll_back_a_mended_file_gets_the_wanted_settings() {
     let fixture = Fixture::probe("accept").await;
     swapped(&fixture.reconfigure(mode("panic-on-connect")).await.unwrap());
-    assert_eq!(fixture.connect_from_all("panic-on-connect", 5).await.len(), 5);
+    assert_eq!(
+        fixture.connect_from_all("panic-on-connect", 5).await.len(),
+        5
+    );
     fixture
         .media
         .wait_for("start StartReason::Restart", 1)
@@ -310,7 +316,10 @@ async fn settings_that_failed_before_are_wanted_again_after_others() {
     let fixture = Fixture::probe("accept").await;
     let bad = mode("panic-on-connect");
     swapped(&fixture.reconfigure(bad.clone()).await.unwrap());
-    assert_eq!(fixture.connect_from_all("panic-on-connect", 5).await.len(), 5);
+    assert_eq!(
+        fixture.connect_from_all("panic-on-connect", 5).await.len(),
+        5
+    );
     fixture
         .media
         .wait_for("start StartReason::Restart", 1)
