@@ -33,6 +33,7 @@ pub mod output;
 pub mod plugin;
 pub mod policy;
 pub mod relay;
+mod secrets;
 pub mod session;
 pub mod shared_objects;
 pub mod supervisor;

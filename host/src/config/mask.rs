@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::load::fields;
 use super::node::Node;
-use crate::logging::texts::{STARS, is_of_word, without};
+use crate::secrets::{STARS, is_of_word, without};
 
 /// What is hidden of one file.
 pub(super) struct Mask {

@@ -220,7 +220,7 @@ fn start(node: Node<'_>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::texts::without_settings;
+    use crate::secrets::without_settings;
 
     const FILE: &str = r#"(
     applications: {

@@ -8,7 +8,6 @@
 
 mod line;
 mod quota;
-pub(crate) mod texts;
 mod value;
 
 use std::io::IsTerminal;

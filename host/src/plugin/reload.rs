@@ -21,7 +21,7 @@ use super::function::Function;
 use super::generation::Generation;
 use super::serve::Core;
 use super::{PluginSpec, Reload, StopReason};
-use crate::logging::texts::without_settings;
+use crate::secrets::without_settings;
 
 /// What is known about versions; locked for the length of a reload, so there
 /// is one at a time.

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::config::settings;
 use crate::config::{Application, ConfigError};
-use crate::logging::texts::without_settings;
 use crate::plugin::{Fault, PluginError};
+use crate::secrets::without_settings;
 
 /// For a terminal.
 pub(super) fn in_full(file: &Path, application: &Application, error: PluginError) -> anyhow::Error {
@@ -30,8 +30,8 @@ pub(super) fn in_brief(
             Brief { head, place }.into()
         }
         None => {
-            let said = without_settings(&application.config, &error.to_string());
-            anyhow::anyhow!("{said}")
+            let said = without_settings(&application.config, &error.fault.to_string());
+            anyhow::anyhow!("{}: {said}", subject(&error))
         }
     }
 }
@@ -61,8 +61,12 @@ pub(super) fn place(file: &Path, config: &str, error: &PluginError) -> Option<Co
 }
 
 fn head(error: &PluginError) -> String {
+    format!("{}: refused its configuration", subject(error))
+}
+
+fn subject(error: &PluginError) -> String {
     format!(
-        "application {:?}, plugin {}: refused its configuration",
+        "application {:?}, plugin {}",
         error.app,
         error.file.display()
     )
