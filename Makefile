@@ -22,7 +22,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-bench livehost-wire livehost-rtmp livehost-counting livehost-sdk plugin-common $(SHIPPED) keyed
+LIGHT := livehost-bench livehost-wire livehost-media livehost-rtmp livehost-counting livehost-sdk plugin-common $(SHIPPED) keyed
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Programs of the project's own commands, not of the system.
