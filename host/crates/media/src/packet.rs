@@ -1,5 +1,7 @@
 //! What a publisher sent at one moment.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use livehost_wire::amf0;
 use livehost_wire::flv::FlvError;
@@ -199,6 +201,18 @@ impl Packet {
         self.dts == dts || self.content.role == Role::Metadata && self.dts == 0
     }
 
+    /// The same packet at another time, inside of nothing.
+    #[must_use]
+    pub fn at(&self, dts: i64) -> Self {
+        let body = match &self.body {
+            Body::Embedded(embedded) => Body::Flv(embedded.body()),
+            other => other.clone(),
+        };
+        let mut packet = Self { body, ..*self };
+        packet.set_dts(dts);
+        packet
+    }
+
     /// Bytes of the body, or of the samples, if it has none.
     #[inline]
     pub fn len(&self) -> usize {
@@ -279,7 +293,7 @@ impl Packet {
                 })
                 .collect(),
             Body::Flv(_) | Body::Embedded(_) => {
-                classify::codecs(self.content.scope, &self.flv_body())
+                classify::codecs(self.content.scope, &self.flv_bytes())
             }
         }
     }
@@ -341,6 +355,17 @@ impl Packet {
         }
     }
 
+    /// The same as [`Packet::flv_body`], copied only where it is in no one
+    /// piece.
+    pub fn flv_bytes(&self) -> Cow<'_, [u8]> {
+        let whole = match &self.body {
+            Body::Flv(body) => Some(&**body),
+            Body::Embedded(embedded) => embedded.whole(),
+            Body::Samples { .. } => None,
+        };
+        whole.map_or_else(|| Cow::Owned(self.flv_body().into()), Cow::Borrowed)
+    }
+
     /// Keeps `bytes` that were made of its body, and has the body inside of
     /// them, where `layout` says that it lies: it is in memory once.
     ///
@@ -371,6 +396,6 @@ impl Packet {
     pub fn has_body_of(&self, other: &Self) -> bool {
         self.scope() == other.scope()
             && self.len() == other.len()
-            && self.flv_body() == other.flv_body()
+            && self.flv_bytes() == other.flv_bytes()
     }
 }

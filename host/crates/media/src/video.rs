@@ -123,7 +123,7 @@ impl VideoWatch {
         if matches!(self.video, Video::Never | Video::Off) {
             return turn;
         }
-        self.grow(cost);
+        self.group.cost = self.group.cost.saturating_add(cost);
         if self.video == Video::Endless {
             return turn;
         }
@@ -139,9 +139,11 @@ impl VideoWatch {
         turn
     }
 
-    /// What is kept of the present group of pictures costs so many bytes more.
-    pub fn grow(&mut self, cost: usize) {
-        self.group.cost = self.group.cost.saturating_add(cost);
+    /// What is kept of the present group of pictures cost so many bytes
+    /// `before`, and costs so many `now`.
+    pub fn recount(&mut self, before: usize, now: usize) {
+        let others = self.group.cost.saturating_sub(before);
+        self.group.cost = others.saturating_add(now);
     }
 
     fn note_video(&mut self, packet: &Packet) -> Option<Turn> {
@@ -202,5 +204,58 @@ impl VideoWatch {
     /// What was found out so far.
     pub fn video(&self) -> Video {
         self.video
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const COST: usize = 800;
+
+    fn video(is_keyframe: bool, dts: i64) -> Packet {
+        let body: &[u8] = if is_keyframe {
+            b"\x17\x01\0\0\0k"
+        } else {
+            b"\x27\x01\0\0\0i"
+        };
+        Packet::from_flv(Kind::Video, dts, Bytes::from_static(body)).unwrap()
+    }
+
+    #[test]
+    fn it_is_said_once_that_no_keyframe_is_expected() {
+        let mut watch = VideoWatch::default();
+        let mut turns = Vec::new();
+        let mut note = |is_keyframe, dts| {
+            turns.extend(watch.note(&video(is_keyframe, dts), COST, COST));
+        };
+        let mut at = 0;
+        // The first is short, so that each of the others is twice as long.
+        for seconds in [1, 30, 70, 200, 200, 200] {
+            note(true, at);
+            for _ in 0..seconds {
+                at += 1_000 * MILLISECOND;
+                note(false, at);
+            }
+        }
+        assert_eq!(turns, [Turn::Begins, Turn::LosesKeyframes]);
+        // However much comes: no time passes.
+        let mut watch = VideoWatch::default();
+        for _ in 0..100 {
+            let turn = watch.note(&video(false, 0), 1_000, COST);
+            assert_ne!(turn, Some(Turn::LosesKeyframes));
+        }
+    }
+
+    #[test]
+    fn what_a_group_costs_may_change() {
+        let mut watch = VideoWatch::default();
+        watch.note(&video(true, 0), COST, 2 * COST);
+        assert_eq!(watch.video(), Video::Going);
+        watch.recount(COST, 2 * COST);
+        watch.note(&video(false, MILLISECOND), 1, 2 * COST);
+        assert_eq!(watch.video(), Video::Large);
     }
 }

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use livehost_counting::{Counting, peak_of};
-use livehost_media::{Kind, MAX_SAMPLES, Packet};
+use livehost_media::{Kind, MAX_SAMPLES, Packet, metadata};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -47,5 +47,27 @@ fn tracks_without_number_are_not_read_without_end() {
         ];
         assert!(peaks.iter().all(|peak| *peak <= LIST), "{peaks:?}");
         assert_eq!(packet.track_codecs().len(), MAX_SAMPLES);
+    }
+}
+
+#[test]
+fn metadata_is_merged_within_bounds() {
+    let of = |property: &[u8]| {
+        let object = [
+            b"\x02\0\x0aonMetaData\x03",
+            &property.repeat(64 * 1024 / 2 / property.len() - 4)[..],
+            b"\0\0\x09",
+        ];
+        Bytes::from(object.concat())
+    };
+    for property in [
+        &b"\0\x01a\x05"[..],
+        b"\0\x05width\0\0\0\0\0\0\0\0\0",
+        b"\0\x01a\x11\x09\x01\x01",
+    ] {
+        let payload = of(property);
+        let (peak, merged) = peak_of(|| metadata::merged(&payload, &payload));
+        assert!(peak < 4 << 20, "{peak} bytes");
+        assert!(merged.len() <= 64 * 1024, "{} bytes", merged.len());
     }
 }
