@@ -22,7 +22,11 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-bench livehost-wire livehost-media livehost-rtmp livehost-counting livehost-sdk plugin-common $(SHIPPED) keyed
+LIGHT := livehost-wire livehost-media livehost-rtmp livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
+	livehost-relay livehost-server-rtmp livehost-ron livehost-counting livehost-bench livehost-sdk \
+	plugin-common $(SHIPPED) keyed
+# Those that do: in the release profile, which has wasmtime once.
+HEAVY := livehost livehost-plugin livehost-author
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Programs of the project's own commands, not of the system.
@@ -72,7 +76,7 @@ test: plugins-all test-guests clients ## Run every test
 	$(call say,testing protocols$(,) SDK and plugins)
 	cargo test $(call packages,$(LIGHT))
 	$(call say,testing the server)
-	cargo test --release -p livehost
+	cargo test --release $(call packages,$(HEAVY))
 
 .PHONY: client-matrix
 client-matrix: plugins clients ## Try every client, transport and codec: docs/client-matrix.md
@@ -85,10 +89,10 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	cargo fmt --all --check
 	$(call say,clippy)
 	cargo clippy $(call packages,$(LIGHT) livehost-instructions probe-guest compat-0-1-guest examples-guest) --all-targets -- -D warnings
-	cargo clippy --release -p livehost --all-targets -- -D warnings
+	cargo clippy --release $(call packages,$(HEAVY)) --all-targets -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --release -p livehost --lib
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --release $(call packages,$(HEAVY)) --lib
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track

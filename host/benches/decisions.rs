@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use livehost::outbound;
-use livehost::plugin::{
+use livehost_net::outbound;
+use livehost_plugin::{
     Compiler, Limits, Plugin, PluginSpec, Runtime, Services, StopReason, Storage,
 };
-use livehost::policy::{Client, ConnectRequest, Policy, StreamRequest};
+use livehost_policy::{Client, ConnectRequest, Policy, StreamRequest};
 
 /// Each figure is of so long, after a tenth of it to warm up.
 const LENGTH: Duration = Duration::from_secs(2);

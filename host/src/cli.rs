@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use livehost_author::TemplateLanguage;
 
 /// What `host` was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -179,19 +180,6 @@ pub struct StateFolder {
     pub state: Option<PathBuf>,
 }
 
-/// The languages that `host plugin new` has a template for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TemplateLanguage {
-    /// Rust, with the SDK
-    Rust,
-    /// C, compiled by Zig
-    C,
-    /// JavaScript, by componentize-js
-    Js,
-    /// Python, by componentize-py
-    Python,
-}
-
 const EXAMPLES: &str = "\
 Example:
   host check config.ron    # is it valid, do its plugins load?
@@ -200,7 +188,7 @@ Example:
   host dev config.ron      # serve, and build plugins when they change
 
 RUST_LOG, if set, overrides the configuration's log filter, for example
-  RUST_LOG=info,livehost::session=debug host run config.ron";
+  RUST_LOG=info,livehost_hub=debug host run config.ron";
 
 #[cfg(test)]
 mod tests {

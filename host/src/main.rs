@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use livehost::cli::{Cli, Command};
-use livehost::plugin::{self, CompilerTask};
-use livehost::{author, supervisor, terminal};
+use livehost::{author, supervisor};
+use livehost_plugin::CompilerTask;
+use livehost_telemetry::terminal;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::CompileComponent { parent, memory } = cli.command {
         // One thread, and none of a server's memory.
-        return plugin::compile(CompilerTask { parent, memory });
+        return livehost_plugin::compile(CompilerTask { parent, memory });
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -21,9 +21,9 @@ use std::path::Path;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::logging;
-use crate::plugin::{Compiler, Plugin, Runtime, Storage};
-use crate::terminal::{self, say};
+use livehost_plugin::{Compiler, Plugin, Runtime, Storage};
+use livehost_telemetry::log;
+use livehost_telemetry::{say, terminal};
 use server::Server;
 use signals::Signals;
 
@@ -37,7 +37,7 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     // Signals that arrive while plugins are compiled count too.
     let mut signals = Signals::listen()?;
     let config = Config::load(file)?;
-    let log = logging::start(&config.log)?;
+    let log = log::start(&config.log)?;
     files::raise_limit(config.limits.connections);
     for complaint in machine::complaints(&config) {
         warn!("{complaint}");
@@ -77,8 +77,8 @@ pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
         say!("warning: {complaint}");
     }
     for acceptor in &config.acceptors {
-        let door = build::door(acceptor)?;
-        if let Some(tls) = door.layers.tls {
+        let entry = build::entry(acceptor)?;
+        if let Some(tls) = entry.layers.tls {
             for dates in tls.dates() {
                 say!("certificate {dates}");
             }

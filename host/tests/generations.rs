@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use livehost::outbound;
-use livehost::plugin::{
+use livehost_net::outbound;
+use livehost_plugin::{
     Compiler, Limits, Plugin, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
 };
-use livehost::policy::{
+use livehost_policy::{
     Client, ConnectDecision, ConnectRequest, Policy as _, PolicyError, StreamRequest,
 };
 use tokio::task::JoinHandle;

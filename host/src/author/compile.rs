@@ -10,8 +10,8 @@ use anyhow::{Context as _, ensure};
 
 use crate::cli::StateFolder;
 use crate::config::Config;
-use crate::plugin::{Compiler, Runtime, Storage, compile_ahead};
-use crate::terminal::say;
+use livehost_plugin::{Compiler, Runtime, Storage, compile_ahead};
+use livehost_telemetry::say;
 
 /// The configuration that is meant when none is named.
 const CONFIG: &str = "config.ron";

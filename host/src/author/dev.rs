@@ -16,10 +16,10 @@ use anyhow::Context as _;
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::build::{Project, Purpose, Running};
 use crate::config::Config;
 use crate::supervisor;
-use crate::terminal::{self, say};
+use livehost_author::build::{Project, Purpose, Running};
+use livehost_telemetry::{say, terminal};
 
 /// A burst of changes is over after so long without another: editors write
 /// several files.

@@ -1,26 +1,13 @@
-//! Tools for authors of plugins: `host plugin ...` and `host dev`.
-//!
-//! Flows in: components, sources, cases. Flows out: text for a terminal. A
-//! server needs nothing of this; plugins are run by [`crate::plugin`], as in a
-//! server.
+//! The commands `host plugin ...` and `host dev`: what needs a configuration or a
+//! server beside `livehost-author`.
 
-mod build;
-mod cases;
 mod compile;
 mod dev;
-mod follow;
-mod inspect;
-mod new;
-mod random;
-mod stage;
-mod test;
 
-pub use build::build;
 pub use compile::compile;
 pub use dev::dev;
-pub use inspect::inspect;
-pub use new::new;
-pub use test::{Options, test};
+
+use livehost_author::{Options, build, inspect, new, test};
 
 use crate::cli::PluginCommand;
 

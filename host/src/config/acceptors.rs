@@ -12,14 +12,16 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    chain::Chain,
     load::Reading,
-    node::Shape,
-    reader::{Fields, suggest, suggest_word},
     schema::{Acceptor, Application},
     tls::tls,
 };
-use crate::net::Binding;
+use livehost_net::Binding;
+use livehost_ron::{
+    node::Shape,
+    reader::{Fields, suggest, suggest_word},
+};
+use livehost_server_rtmp::Chain;
 
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{node::Shape, reader::Fields};
-use crate::outbound::{AllowList, Pattern, Settings};
+use livehost_net::outbound::{AllowList, Pattern, Settings};
+use livehost_ron::{node::Shape, reader::Fields};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

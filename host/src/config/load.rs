@@ -15,18 +15,21 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     acceptors::acceptors,
-    error::{ConfigError, Problem, Report},
+    error::ConfigError,
     http::http,
-    json::to_json,
     naming::{aliases, default_application},
-    node::{Node, Shape},
-    reader::{FieldDoc, Fields, Findings, suggest, word},
     relay::relays,
-    schema::{Application, Config, Join, Limits, Log, LogFormat, Media, PluginLimits},
+    schema::{Application, Config, Join, Limits, LogFormat, LogSettings, Media, PluginLimits},
     shared_objects::shared_objects,
+};
+use livehost_policy::{Fallback, OnError};
+use livehost_ron::{
+    FieldDoc, Problem, Report,
+    json::to_json,
+    node::{Node, Shape},
+    reader::{Fields, Findings, suggest, word},
     units::format_duration,
 };
-use crate::policy::{Fallback, OnError};
 
 /// No configuration is longer, bytes; a device or a stream would never end.
 pub(super) const MAX_FILE: u64 = 1 << 20;
@@ -148,7 +151,7 @@ fn read(
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = Node::whole(text).map_err(|error| {
-        let problem = super::syntax::problem(text, &error);
+        let problem = livehost_ron::syntax::problem(text, &error);
         invalid(path, text, vec![problem])
     })?;
     let mut findings = Findings::default();
@@ -306,11 +309,11 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn log(fields: &mut Fields<'_, '_>) -> Log {
-    let default = Log::default();
+fn log(fields: &mut Fields<'_, '_>) -> LogSettings {
+    let default = LogSettings::default();
     let level = log_level(fields).unwrap_or(default.level);
     let formats = [("Text", LogFormat::Text), ("Json", LogFormat::Json)];
-    Log {
+    LogSettings {
         level,
         format: fields.choice("format", default.format, &formats),
         stats: fields.duration("stats", default.stats, Duration::ZERO..=24 * HOUR),
@@ -344,7 +347,7 @@ fn log_level(fields: &mut Fields<'_, '_>) -> Option<String> {
     }
     if let Err(error) = EnvFilter::builder().parse(&level) {
         let message = format!(
-            "expected a log filter, like \"info,livehost::session=debug\"; found {}: {error}",
+            "expected a log filter, like \"info,livehost_hub=debug\"; found {}: {error}",
             node.describe()
         );
         fields.findings.problem(node.span(), &path, message);

@@ -9,31 +9,23 @@
 //! row is missing).
 
 mod acceptors;
-mod chain;
 mod diff;
-pub(crate) mod error;
+mod error;
 mod http;
-pub(crate) mod json;
 mod load;
-mod mask;
 mod naming;
-pub(crate) mod node;
-pub(crate) mod reader;
 mod relay;
 mod schema;
 pub(crate) mod settings;
 mod shared_objects;
-pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
 mod tls;
-pub mod units;
 
 pub use diff::{Change, Diff};
-pub use error::{ConfigError, Problem, Report};
+pub use error::ConfigError;
 pub use load::fields;
-pub use reader::FieldDoc;
 pub use schema::{
-    Acceptor, Application, CertificateFiles, Chain, Config, Join, Limits, Log, LogFormat, Media,
-    PluginLimits,
+    Acceptor, Application, CertificateFiles, Chain, Config, Join, Limits, LogFormat, LogSettings,
+    Media, PluginLimits,
 };

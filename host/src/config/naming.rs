@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    load::check_name,
+use super::{load::check_name, schema::Application};
+use livehost_ron::{
     node::{Node, Shape},
     reader::{Fields, suggest},
-    schema::Application,
 };
 
 /// Other names of one application. `taken` has those of the others and grows.

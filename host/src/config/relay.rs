@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::{
+use livehost_net::outbound::Pattern;
+use livehost_relay::{Allow, Forward, NAME, Plan, Pull, RelayUrl, Settings};
+use livehost_ron::{
     node::{Node, Shape},
     reader::Fields,
 };
-use crate::outbound::Pattern;
-use crate::relay::{Allow, Forward, NAME, Plan, Pull, RelayUrl, Settings};
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);

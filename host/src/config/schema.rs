@@ -15,9 +15,13 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use super::chain::Chain;
-pub use crate::plugin::Limits as PluginLimits;
-use crate::{net::Binding, outbound, policy::OnError, relay, shared_objects};
+use livehost_app::shared_objects;
+pub use livehost_net::tls::CertificateFiles;
+use livehost_net::{Binding, outbound};
+pub use livehost_plugin::Limits as PluginLimits;
+use livehost_policy::OnError;
+pub use livehost_server_rtmp::Chain;
+pub use livehost_telemetry::log::{LogFormat, LogSettings};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -26,7 +30,7 @@ const MIB: usize = 1024 * KIB;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// What is logged, and how.
-    pub log: Log,
+    pub log: LogSettings,
     /// The folder of what the server keeps across restarts, absolute.
     pub state: PathBuf,
     /// The applications by name; at least one.
@@ -40,29 +44,6 @@ pub struct Config {
     pub limits: Limits,
     /// The absolute folder of the file: relative paths in it start here.
     pub base: PathBuf,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// A filter as `RUST_LOG` has it: `info`, `warn,livehost::session=debug`.
-    /// It has been parsed once. Default `info`.
-    pub level: String,
-    /// Default [`LogFormat::Text`].
-    pub format: LogFormat,
-    /// How often the server's counters are logged; zero for never. Default 1
-    /// minute.
-    pub stats: Duration,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people: one line of text an event.
-    #[default]
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
 }
 
 /// One application: who decides, and with what limits.
@@ -85,7 +66,7 @@ pub struct Application {
     /// Its clients' shared objects; without a plugin that decides, none.
     pub shared_objects: shared_objects::Settings,
     /// What it relays; by default nothing.
-    pub relays: relay::Plan,
+    pub relays: livehost_relay::Plan,
 }
 
 impl fmt::Debug for Application {
@@ -174,15 +155,6 @@ impl Acceptor {
     }
 }
 
-/// Where a certificate and its key are; both absolute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// The server's own certificate, then those that lead to a trusted one.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
 /// Limits of the server and of each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -219,16 +191,6 @@ impl Config {
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base.join(path)
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::default(),
-            stats: Duration::from_secs(60),
-        }
     }
 }
 

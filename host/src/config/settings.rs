@@ -13,10 +13,11 @@ use std::path::Path;
 
 use serde::Deserialize as _;
 
-use super::error::{ConfigError, Problem, Report};
-use super::json::to_json;
+use super::error::ConfigError;
 use super::load::MAX_FILE;
-use super::node::{Node, Shape};
+use livehost_ron::json::to_json;
+use livehost_ron::node::{Node, Shape};
+use livehost_ron::{Problem, Report};
 
 /// The place in `file` that the application's plugin refuses; none if the file
 /// has changed since the plugin got `json` out of it.
@@ -220,7 +221,7 @@ fn start(node: Node<'_>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::without_settings;
+    use livehost_telemetry::secrets::without_settings;
 
     const FILE: &str = r#"(
     applications: {

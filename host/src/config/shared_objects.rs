@@ -3,8 +3,8 @@
 //! Flows in: the fields of an application's `shared_objects`. Flows out: the
 //! settings of its objects; what is wrong goes to the fields' findings.
 
-use super::reader::Fields;
-use crate::shared_objects::{Access, Settings};
+use livehost_app::shared_objects::{Access, Settings};
+use livehost_ron::reader::Fields;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

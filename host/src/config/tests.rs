@@ -12,10 +12,8 @@ use std::{
 };
 
 use super::*;
-use crate::{
-    outbound,
-    policy::{Fallback, OnError},
-};
+use livehost_net::outbound;
+use livehost_policy::{Fallback, OnError};
 
 fn host() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -75,7 +73,7 @@ fn every_bad_file_is_explained() {
 #[test]
 fn what_is_left_out_has_its_default() {
     let config = good("minimal.ron");
-    assert_eq!(config.log, Log::default());
+    assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.base, testdata("good"));
     assert_eq!(config.state, testdata("good/state"));
@@ -106,8 +104,8 @@ fn every_field_is_read() {
     let config = good("full.ron");
     assert_eq!(
         config.log,
-        Log {
-            level: "warn,livehost::session=debug".to_owned(),
+        LogSettings {
+            level: "warn,livehost_hub=debug".to_owned(),
             format: LogFormat::Json,
             stats: Duration::from_secs(10),
         }
@@ -234,7 +232,7 @@ fn shipped_file_states_defaults_as_they_are() {
     let file = host().join("../config.ron");
     let config = Config::parse(&file, &fs::read_to_string(&file).unwrap()).unwrap();
     let live = &config.applications["live"];
-    assert_eq!(config.log, Log::default());
+    assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(live.limits, PluginLimits::default());
     assert_eq!(live.media, Media::default());

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use super::{
-    chain::Chain,
-    load::Reading,
+use super::load::Reading;
+use livehost_net::tls::CertificateFiles;
+use livehost_ron::{
     node::{Node, Shape},
     reader::Fields,
-    schema::CertificateFiles,
 };
+use livehost_server_rtmp::Chain;
 
 const ALLOWED: &str = "(certificate: \"...\", key: \"...\"), or a list of these";
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use crate::hub::Hub;
-use crate::policy::{
-    self, Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
+use livehost_app::directory::Directory;
+use livehost_hub::Hub;
+use livehost_policy::{
+    Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
 };
-use crate::relay::{AppRelays, Relays};
-use crate::session::Directory;
+use livehost_relay::{AppRelays, Relays};
 
 /// Asks hub and sessions, and carries orders out on them.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl MediaControl for Desk {
             Order::StopForward { stream, url } => found(self.relays(app)?.forwards(stream, url)),
             Order::SendData { stream, amf0, .. } => {
                 found(self.hub.is_active(app, stream))?;
-                policy::check_amf0(amf0)
+                livehost_policy::check_amf0(amf0)
             }
         }
     }

@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::units::format_duration;
 use crate::config::{Application, Config};
-use crate::plugin::{Check, Plugin, Welcome};
-use crate::policy::{Fallback, OnError};
-use crate::terminal::say;
+use livehost_plugin::{Check, Plugin, Welcome};
+use livehost_policy::{Fallback, OnError};
+use livehost_ron::units::format_duration;
+use livehost_telemetry::say;
 
 /// The stream of the lines to paste.
 pub(super) const STREAM: &str = "test";

@@ -1,22 +1,22 @@
-//! Configuration to parts: plugins, applications, doors, limits.
+//! Configuration to parts: plugins, applications, acceptors, limits.
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use ipnet::IpNet;
 use tracing::warn;
 
 use super::server::Unit;
-use crate::application::{Application, Settings};
-use crate::chain::Layers;
-use crate::chain::tls::Tls;
 use crate::config::{self, Config};
 use crate::control::Desk;
-use crate::hub;
-use crate::net::{AdmissionLimits, Door};
-use crate::plugin::{self, Plugin, PluginError, PluginSpec, Runtime, Services};
-use crate::policy::Gate;
-use crate::session::{self, Shared};
-use crate::shared_objects::Objects;
+use livehost_app::application::{Application, Settings};
+use livehost_app::shared_objects::Objects;
+use livehost_net::tls::Tls;
+use livehost_net::{AdmissionLimits, Ingress};
+use livehost_plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
+use livehost_policy::Gate;
+use livehost_server_rtmp::session::{self, Shared};
+use livehost_server_rtmp::{Layers, RtmpServer, Tunnels};
 
 /// What the plugin runtime needs to know of an application.
 pub(super) fn plugin_spec(name: &str, application: &config::Application) -> PluginSpec {
@@ -32,7 +32,7 @@ pub(super) fn plugin_spec(name: &str, application: &config::Application) -> Plug
 /// An application whose plugin has not started.
 pub(super) struct Unstarted {
     name: String,
-    plugin: plugin::Unstarted,
+    plugin: livehost_plugin::Unstarted,
     objects: Arc<Objects>,
 }
 
@@ -88,11 +88,11 @@ impl Unstarted {
 pub(super) fn settings(application: &config::Application, config: &Config) -> Settings {
     let media = &application.media;
     Settings {
-        media: hub::Settings {
+        media: livehost_hub::Settings {
             keyframe_cache: media.keyframe_cache,
             join: match media.join {
-                config::Join::Keyframe => hub::Join::Keyframe,
-                config::Join::NextKeyframe => hub::Join::NextKeyframe,
+                config::Join::Keyframe => livehost_hub::Join::Keyframe,
+                config::Join::NextKeyframe => livehost_hub::Join::NextKeyframe,
             },
             queue_bytes: media.queue_bytes,
             queue_time: media.queue_time,
@@ -106,8 +106,31 @@ pub(super) fn settings(application: &config::Application, config: &Config) -> Se
     }
 }
 
-/// What an acceptor leads to; reads its certificates.
-pub(super) fn door(acceptor: &config::Acceptor) -> anyhow::Result<Door> {
+/// What an acceptor of the configuration leads to, its certificates read.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) layers: Layers,
+    proxies: Arc<[IpNet]>,
+    applications: Arc<[String]>,
+}
+
+impl Entry {
+    /// To be put in place, for clients that may be in `tunnels`.
+    pub(super) fn ingress(self, shared: &Arc<Shared>, tunnels: &Arc<Tunnels>) -> Ingress {
+        Ingress {
+            protocol: Arc::new(RtmpServer {
+                layers: self.layers,
+                applications: self.applications,
+                tunnels: tunnels.clone(),
+                shared: shared.clone(),
+            }),
+            proxies: self.proxies,
+        }
+    }
+}
+
+/// Reads the certificates of an acceptor.
+pub(super) fn entry(acceptor: &config::Acceptor) -> anyhow::Result<Entry> {
     let tls = (!acceptor.tls.is_empty())
         .then(|| Tls::load(&acceptor.tls))
         .transpose()
@@ -119,7 +142,7 @@ pub(super) fn door(acceptor: &config::Acceptor) -> anyhow::Result<Door> {
         chain: acceptor.chain,
         tls,
     };
-    Ok(Door {
+    Ok(Entry {
         layers,
         proxies: acceptor.proxy_protocol.as_slice().into(),
         applications: acceptor.applications.as_slice().into(),

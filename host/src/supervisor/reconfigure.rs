@@ -11,11 +11,12 @@ use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use super::build::{self, Entry};
 use super::server::{Server, Unit};
-use super::{build, files, refusal};
+use super::{files, refusal};
 use crate::config::{Change, Config, ConfigError, Diff};
-use crate::net::{Acceptor, BindError, Binding, Bound, Door, Listener};
-use crate::plugin::{Candidate, PluginError, Reload, StopReason};
+use livehost_net::{BindError, Binding, Bound, Listener};
+use livehost_plugin::{Candidate, PluginError, Reload, StopReason};
 
 /// What was prepared for a new configuration. Dropped instead of applied, it
 /// ends what it has begun.
@@ -23,7 +24,7 @@ struct Prepared {
     added: Vec<(String, Unit)>,
     changed: Vec<(String, Candidate)>,
     /// What each acceptor of the new configuration leads to.
-    doors: Vec<Door>,
+    entries: Vec<Entry>,
     /// In the order of the new configuration's `opened`.
     listeners: Vec<Listener>,
     services: TaskTracker,
@@ -92,11 +93,11 @@ impl Server {
 
     /// Everything that can fail.
     async fn prepare(&self, new: &Config, diff: &Diff) -> anyhow::Result<Prepared> {
-        let doors = new.acceptors.iter().map(build::door);
+        let entries = new.acceptors.iter().map(build::entry);
         let mut prepared = Prepared {
             added: Vec::new(),
             changed: Vec::new(),
-            doors: doors.collect::<anyhow::Result<_>>()?,
+            entries: entries.collect::<anyhow::Result<_>>()?,
             listeners: Vec::new(),
             services: self.services.clone(),
         };
@@ -206,8 +207,8 @@ impl Server {
             }
         }
         self.publish_applications(&new);
-        let (doors, listeners) = (take(&mut prepared.doors), take(&mut prepared.listeners));
-        self.apply_acceptors(diff, doors, listeners);
+        let (entries, listeners) = (take(&mut prepared.entries), take(&mut prepared.listeners));
+        self.apply_acceptors(diff, entries, listeners);
         self.config = new;
         self.wanted = None;
         self.watch();
@@ -230,27 +231,25 @@ impl Server {
         });
     }
 
-    fn apply_acceptors(&mut self, diff: &Diff, doors: Vec<Door>, opened: Vec<Listener>) {
+    fn apply_acceptors(&mut self, diff: &Diff, entries: Vec<Entry>, opened: Vec<Listener>) {
         let mut old: Vec<_> = std::mem::take(&mut self.acceptors)
             .into_iter()
             .map(Some)
             .collect();
         let taken: Vec<Binding> = opened.iter().map(Listener::binding).collect();
         let mut opened = opened.into_iter();
-        for (at, door) in doors.into_iter().enumerate() {
+        for (at, entry) in entries.into_iter().enumerate() {
             let kept = diff
                 .kept
                 .iter()
                 .find(|(_, now)| *now == at)
                 .and_then(|(before, _)| old.get_mut(*before)?.take());
             let listening = match kept {
-                Some(listening) => {
-                    listening.door.store(door.into());
+                Some(mut listening) => {
+                    listening.lead_to(entry, &self.shared);
                     Some(listening)
                 }
-                None => opened
-                    .next()
-                    .map(|listener| self.listen(Acceptor::new(listener, door))),
+                None => opened.next().map(|listener| self.listen(listener, entry)),
             };
             self.acceptors.extend(listening);
         }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::config::settings;
 use crate::config::{Application, ConfigError};
-use crate::plugin::{Fault, PluginError};
-use crate::secrets::without_settings;
+use livehost_plugin::{Fault, PluginError};
+use livehost_telemetry::secrets::without_settings;
 
 /// For a terminal.
 pub(super) fn in_full(file: &Path, application: &Application, error: PluginError) -> anyhow::Error {

@@ -17,20 +17,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
+use super::build::{self, Entry};
 use super::stats::Reporter;
-use super::{banner, build, ending, refusal};
-use crate::application::Application;
-use crate::chain::tls::Tls;
+use super::{banner, ending, refusal};
 use crate::config::Config;
-use crate::conn::ConnIds;
-use crate::hub::Hub;
-use crate::logging::{LogControl, STRANGERS};
-use crate::net::{Acceptor, Admission, BindError, Bound, Door, Listener, Stop};
-use crate::outbound::Network;
-use crate::plugin::{Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome};
-use crate::relay::Relays;
-use crate::session::{Directory, Shared};
 use crate::watch::Watcher;
+use livehost_app::application::Application;
+use livehost_app::conn::ConnIds;
+use livehost_app::directory::Directory;
+use livehost_hub::Hub;
+use livehost_net::outbound::Network;
+use livehost_net::tls::Tls;
+use livehost_net::{Acceptor, Admission, BindError, Bound, Ingress, Listener, Stop};
+use livehost_plugin::{
+    Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome,
+};
+use livehost_relay::Relays;
+use livehost_server_rtmp::session::Shared;
+use livehost_server_rtmp::{Layers, Tunnels};
+use livehost_telemetry::log::{LogControl, STRANGERS};
 
 /// How often certificates are looked at whose files nobody changes.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,9 +75,20 @@ pub(super) struct Unit {
 
 /// An acceptor that runs.
 pub(super) struct Listening {
-    pub(super) door: Arc<ArcSwap<Door>>,
+    ingress: Arc<ArcSwap<Ingress>>,
+    layers: Layers,
+    tunnels: Arc<Tunnels>,
     pub(super) stop: Stop,
     pub(super) listener: Listener,
+}
+
+impl Listening {
+    /// Connections from now on go there.
+    pub(super) fn lead_to(&mut self, entry: Entry, shared: &Arc<Shared>) {
+        self.layers = entry.layers.clone();
+        let ingress = entry.ingress(shared, &self.tunnels);
+        self.ingress.store(ingress.into());
+    }
 }
 
 impl Server {
@@ -103,8 +119,8 @@ impl Server {
         });
         // Addresses first: it costs nothing to find out that one is taken.
         let bound = config.acceptors.iter().map(|acceptor| {
-            let door = build::door(acceptor)?;
-            Ok((Bound::new(acceptor.binding(), &[])?, door))
+            let entry = build::entry(acceptor)?;
+            Ok((Bound::new(acceptor.binding(), &[])?, entry))
         });
         let bound = bound.collect::<anyhow::Result<Vec<_>>>()?;
         let runtime = Runtime::with_network(
@@ -120,10 +136,10 @@ impl Server {
         // Late, since the kernel takes clients in from here on.
         let listening = bound
             .into_iter()
-            .map(|(bound, door)| Ok(Acceptor::new(bound.listen()?, door)))
+            .map(|(bound, entry)| Ok((bound.listen()?, entry)))
             .collect::<Result<Vec<_>, BindError>>();
-        let acceptors = match listening {
-            Ok(acceptors) => acceptors,
+        let listeners = match listening {
+            Ok(listeners) => listeners,
             Err(error) => {
                 stop_again(units).await;
                 return Err(error.into());
@@ -155,8 +171,8 @@ impl Server {
         }
         let plugins = server.units.values().map(|unit| &*unit.plugin);
         banner::print(&server.config, &addresses, plugins, welcome.as_ref());
-        for acceptor in acceptors {
-            let listening = server.listen(acceptor);
+        for (listener, entry) in listeners {
+            let listening = server.listen(listener, entry);
             server.acceptors.push(listening);
         }
         let interval = server.stats_interval.subscribe();
@@ -172,19 +188,24 @@ impl Server {
         Reporter::new(self.shared.clone(), self.admission.clone(), trackers)
     }
 
-    /// Starts the accept loop of a bound acceptor.
-    pub(super) fn listen(&self, acceptor: Acceptor) -> Listening {
+    /// Starts the accept loop of a listener.
+    pub(super) fn listen(&self, listener: Listener, entry: Entry) -> Listening {
+        let layers = entry.layers.clone();
+        let tunnels = Tunnels::new(self.admission.clone(), self.sessions.clone());
+        let acceptor = Acceptor::new(listener, entry.ingress(&self.shared, &tunnels));
         let listening = Listening {
-            door: acceptor.door(),
+            ingress: acceptor.ingress(),
+            layers,
+            tunnels,
             stop: Stop::default(),
             listener: acceptor.listener().clone(),
         };
-        let door = listening.door.load();
-        info!(addr = %listening.listener.address(), chain = %door.layers.chain, "listening");
+        let chain = listening.layers.chain;
+        info!(addr = %listening.listener.address(), %chain, "listening");
         self.services.spawn(acceptor.run(
-            self.shared.clone(),
             self.admission.clone(),
             self.sessions.clone(),
+            self.shared.shutdown.clone(),
             listening.stop.clone(),
         ));
         listening
@@ -279,8 +300,7 @@ impl Server {
     /// A server that runs for months outlives its certificates.
     fn say_untimely(&self) {
         for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
-            let door = listening.door.load();
-            for why in door.layers.tls.iter().flat_map(|tls| tls.untimely()) {
+            for why in listening.layers.tls.iter().flat_map(|tls| tls.untimely()) {
                 warn!(listen = %acceptor.listen, "{why}");
             }
         }
@@ -289,8 +309,7 @@ impl Server {
     /// Connections go on with what they agreed on.
     fn reload_certificates(&self, of_interest: impl Fn(&Tls) -> bool) {
         for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
-            let door = listening.door.load();
-            let Some(tls) = door.layers.tls.as_ref().filter(|tls| of_interest(tls)) else {
+            let Some(tls) = listening.layers.tls.as_ref().filter(|tls| of_interest(tls)) else {
                 continue;
             };
             let listen = acceptor.listen;

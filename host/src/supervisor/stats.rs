@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::net::Admission;
-use crate::session::Shared;
-use crate::tally::Counts;
+use livehost_net::Admission;
+use livehost_server_rtmp::session::Shared;
+use livehost_telemetry::counters::Counts;
 
 /// Reads the counters of all parts.
 #[derive(Clone)]

@@ -102,7 +102,7 @@ fn persistent_objects_survive_a_restart_and_a_crash() {
     let state = folder.path().join("state");
     let config = Config::live(open(""))
         .state(&state)
-        .level("info,livehost::plugin=debug");
+        .level("info,livehost_plugin=debug");
     let host = Host::start(&config);
     let mut ann = Guest::new(&host, "live/room");
     ann.joins("so 0 persistent");

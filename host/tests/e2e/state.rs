@@ -32,7 +32,7 @@ fn config(state: &Path) -> Config {
     Config::live(app())
         .and("other", app())
         .state(state)
-        .level("info,livehost::plugin=debug")
+        .level("info,livehost_plugin=debug")
 }
 
 /// Waits until what was written before `mark` is on disk.

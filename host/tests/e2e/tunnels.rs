@@ -217,7 +217,11 @@ fn a_connection_of_a_tunnel_ends_after_it() {
     let _guard = together();
     let limits = "handshake: \"1 s\", tunnel: \"2 s\"";
     let config = Config::live(App::open("reject")).limits(limits);
-    let host = Host::start(&config.chain(RTMPT, "").level("info,livehost::chain=debug"));
+    let host = Host::start(
+        &config
+            .chain(RTMPT, "")
+            .level("info,livehost_server_rtmp=debug"),
+    );
     let mut http = Http::open(&host);
     let name = http.open_tunnel();
     // Its session has waited for a connect in vain, not its connection.

@@ -1,0 +1,259 @@
+//! An accepted publish: frames to the hub, events to the application.
+
+use std::time::{Duration, Instant};
+
+use livehost_rtmp::session::server::{Media, MediaKind};
+use tracing::{Span, debug, info, warn};
+
+use super::rate::RateLimit;
+use livehost_hub::{Kind, Publication, Pushed, Revocation, Role};
+use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
+
+/// How long `on-ready` waits for the codec of a second kind of media.
+const READY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a publisher was granted.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Without media for so long it is lost.
+    pub silence: Duration,
+    /// Closed when it sends more, kilobits a second.
+    pub max_kbps: Option<u32>,
+}
+
+/// A publication with the duty to say exactly once that it ended.
+#[derive(Debug)]
+pub struct Publishing {
+    /// Taken when it ends.
+    publication: Option<Publication>,
+    gate: Gate,
+    span: Span,
+    terms: Terms,
+    rate: Option<RateLimit>,
+    /// When media came, or a part of it.
+    last_media: Instant,
+    /// Since when it is not read from.
+    held_up_since: Option<Instant>,
+    first_media: Option<Instant>,
+    is_ready: bool,
+    is_active: bool,
+    /// What [`Publishing::answer_question`] answers.
+    question: Option<u64>,
+    refused: u64,
+}
+
+impl Publishing {
+    /// Announces the publish.
+    pub fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
+        let now = Instant::now();
+        let is_active = publication.is_active();
+        span.in_scope(|| {
+            if is_active {
+                info!("publishing");
+            } else {
+                info!("standing by behind the stream's publisher");
+            }
+        });
+        let occasion = Occasion::Published(publication.id());
+        gate.tell(occasion, || Event::Published(publication.info()));
+        Self {
+            publication: Some(publication),
+            gate,
+            span,
+            terms,
+            rate: terms.max_kbps.map(|kbps| RateLimit::new(kbps, now)),
+            last_media: now,
+            held_up_since: None,
+            first_media: None,
+            is_ready: false,
+            is_active,
+            question: None,
+            refused: 0,
+        }
+    }
+
+    /// Forwards one message. A body that is no frame is counted and dropped.
+    ///
+    /// # Errors
+    /// The granted rate in kbit/s, when the publisher keeps sending more.
+    pub fn push(&mut self, media: Media) -> Result<(), u32> {
+        let Some(publication) = &self.publication else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        self.last_media = now;
+        if let (Some(rate), Some(kbps)) = (&mut self.rate, self.terms.max_kbps)
+            && rate.is_exceeded_by(media.payload.len(), now)
+        {
+            return Err(kbps);
+        }
+        let kind = match media.kind {
+            MediaKind::Audio => Kind::Audio,
+            MediaKind::Video => Kind::Video,
+            MediaKind::Data => Kind::Data,
+        };
+        match publication.push(kind, media.timestamp, media.payload) {
+            Ok(Pushed::Forwarded(role)) => {
+                if !self.is_active {
+                    self.is_active = true;
+                    self.span.in_scope(|| info!("publishing"));
+                }
+                if !self.is_ready && kind != Kind::Data {
+                    self.check_ready(role, now);
+                }
+            }
+            Ok(Pushed::Waiting) => {}
+            Err(error) => {
+                // The first of a kind is worth a line; an encoder that sends
+                // them all the time would fill the log.
+                if self.refused == 0 {
+                    self.span
+                        .in_scope(|| warn!(?kind, %error, "dropping a message that is no frame"));
+                } else {
+                    self.span
+                        .in_scope(|| debug!(?kind, %error, "dropping a message that is no frame"));
+                }
+                self.refused = self.refused.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of its next message has come.
+    pub fn hear(&mut self, now: Instant) {
+        self.last_media = now;
+    }
+
+    /// Codecs are known when both kinds have come, or one came and the other
+    /// did not for a while.
+    fn check_ready(&mut self, role: Role, now: Instant) {
+        let first = *self.first_media.get_or_insert(now);
+        if matches!(role, Role::Header | Role::Metadata) {
+            return;
+        }
+        let Some(publication) = &self.publication else {
+            return;
+        };
+        let stream = publication.info();
+        let both = stream.video.is_some() && stream.audio.is_some();
+        if both || now.saturating_duration_since(first) >= READY_AFTER {
+            self.is_ready = true;
+            self.span.in_scope(|| {
+                info!(
+                    video = stream.video.as_deref().unwrap_or("none"),
+                    audio = stream.audio.as_deref().unwrap_or("none"),
+                    "ready"
+                );
+            });
+            self.gate.tell(Occasion::Ready, || Event::Ready(stream));
+        }
+    }
+
+    /// Its number among publications.
+    pub fn id(&self) -> StreamId {
+        self.publication.as_ref().map_or(0, Publication::id)
+    }
+
+    /// When it is lost unless media comes. One that is not read from can't be
+    /// called silent.
+    pub fn deadline(&self) -> Instant {
+        let heard = self
+            .held_up_since
+            .map_or(self.last_media, |_| Instant::now());
+        heard + self.terms.silence
+    }
+
+    /// Its limit of silence.
+    pub fn silence(&self) -> Duration {
+        self.terms.silence
+    }
+
+    /// Whether nothing more should be read from the publisher for now. What it
+    /// sends meanwhile comes at once later, and is not too much because of that.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self
+            .publication
+            .as_ref()
+            .is_some_and(Publication::is_held_up);
+        match self.held_up_since {
+            None if is_held_up => self.held_up_since = Some(Instant::now()),
+            Some(since) if !is_held_up => {
+                let now = Instant::now();
+                self.held_up_since = None;
+                self.last_media = now;
+                if let Some(rate) = &mut self.rate {
+                    rate.was_held_up(now.saturating_duration_since(since));
+                }
+            }
+            _ => {}
+        }
+        is_held_up
+    }
+
+    /// Why the hub took it away, if it did.
+    pub fn revoked(&self) -> Option<Revocation> {
+        self.publication.as_ref()?.revoked()
+    }
+
+    /// Somebody else wants the name: has the publisher left?
+    pub fn hear_question(&mut self) -> bool {
+        self.question = self.publication.as_ref().and_then(Publication::question);
+        self.question.is_some()
+    }
+
+    /// It has not, as was found out since [`Publishing::hear_question`] said so.
+    pub fn answer_question(&self) {
+        if let (Some(publication), Some(question)) = (&self.publication, self.question) {
+            publication.answer(question);
+        }
+    }
+
+    /// Ends it. `lost`: the publisher did not say that it is done.
+    pub fn end(mut self, reason: &str, lost: bool) {
+        self.finish(reason, lost);
+    }
+
+    fn finish(&mut self, reason: &str, lost: bool) {
+        let Some(publication) = self.publication.take() else {
+            return;
+        };
+        let end = SessionEnd {
+            reason: reason.to_owned(),
+            duration_ms: u64::try_from(publication.age().as_millis()).unwrap_or(u64::MAX),
+            bytes_in: publication.bytes_in(),
+            ..SessionEnd::default()
+        };
+        self.span.in_scope(|| {
+            info!(
+                reason,
+                duration_ms = end.duration_ms,
+                bytes_in = end.bytes_in,
+                messages_dropped = self.refused,
+                "unpublished"
+            );
+        });
+        let gate = &self.gate;
+        let occasion = Occasion::Unpublished(publication.id());
+        let event = gate.event(occasion, || Event::Unpublished(publication.info(), end));
+        // The name is free before anybody hears that it is, and no event of
+        // the next publisher comes before this.
+        publication.finish(lost, |left| {
+            gate.notify(event.map(|event| with_awaited(event, left)));
+        });
+    }
+}
+
+/// Tells in the event's `extra` who waits for another publisher.
+fn with_awaited(mut event: Event, left: Option<Awaited>) -> Event {
+    if let (Event::Unpublished(info, _), Some(left)) = (&mut event, left) {
+        let key = if left.held { "held" } else { "waiting" };
+        info.extra.push((key.to_owned(), left.players.to_string()));
+    }
+    event
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.finish("aborted", true);
+    }
+}

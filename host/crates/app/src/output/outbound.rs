@@ -1,0 +1,162 @@
+//! A connection's way out, shared by its session and the hub.
+//!
+//! Usually nothing waits and the hub writes a frame straight to the socket.
+//! When something does, the hub leaves the frame in the player's bounded queue,
+//! and the session, which awaits the socket, goes on from there.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
+
+use bytes::{Buf, Bytes};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::SendQueue;
+use livehost_hub::{Offer, Outlet, PlayerId};
+use livehost_net::carrier::Carrier;
+
+/// The carrier and the bytes that wait for it: all that a frame touches of a
+/// player that keeps up, and therefore in one place, in this order.
+#[repr(C)]
+pub struct Outbound<C: ?Sized = dyn Carrier> {
+    /// The player that the hub may write for without asking its queue; 0 for
+    /// none.
+    open_for: AtomicU64,
+    queue: Mutex<SendQueue>,
+    carrier: C,
+}
+
+impl<C: Carrier> Outbound<C> {
+    /// Nothing waits yet.
+    pub fn new(carrier: C) -> Arc<Self> {
+        Arc::new(Self {
+            open_for: AtomicU64::new(0),
+            queue: Mutex::default(),
+            carrier,
+        })
+    }
+}
+
+impl<C: Carrier + ?Sized> fmt::Debug for Outbound<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("carrier", &&self.carrier)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Carrier + ?Sized> Outbound<C> {
+    /// What the bytes go to, and come from.
+    pub fn carrier(&self) -> &C {
+        &self.carrier
+    }
+
+    /// The bytes that wait. While this is held the hub writes nothing.
+    pub fn lock(&self) -> MutexGuard<'_, SendQueue> {
+        self.queue.lock()
+    }
+
+    /// Appends bytes.
+    pub fn push(&self, bytes: Bytes) {
+        self.lock().push(bytes);
+    }
+
+    /// Writes a little at once, if the socket takes it: answers. Much, with
+    /// more behind it, and what does not fit is left to [`Outbound::write`].
+    /// True when this was the last that waited.
+    pub fn flush(&self) -> io::Result<bool> {
+        let mut queue = self.lock();
+        if let Some(error) = queue.take_failure() {
+            return Err(error);
+        }
+        if queue.is_empty() || !queue.has_room() {
+            return Ok(false);
+        }
+        match queue.write_to(&self.carrier) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(queue.is_empty()),
+        }
+    }
+
+    /// Waits until the socket has taken some. Cancel-safe.
+    pub async fn write(&self) -> io::Result<()> {
+        poll_fn(|cx| {
+            loop {
+                ready!(self.carrier.poll_write_ready(cx))?;
+                match self.lock().write_to(&self.carrier) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
+    fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
+        // Locked: the session is about to send something itself.
+        match self.queue.try_lock() {
+            // Under the lock: see `finish`.
+            Some(queue) if self.is_open(player) => self.write_now(queue, chunks),
+            _ => Offer::Refused,
+        }
+    }
+
+    fn is_open(&self, player: PlayerId) -> bool {
+        self.open_for.load(Ordering::Acquire) == player.get()
+    }
+
+    fn set_open(&self, player: PlayerId, open: bool) {
+        let (from, to) = if open {
+            (0, player.get())
+        } else {
+            (player.get(), 0)
+        };
+        // Fails when it is another player's by now.
+        let _ = self
+            .open_for
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn finish(&self) -> u64 {
+        self.lock().taken()
+    }
+
+    fn taken(&self) -> u64 {
+        self.lock().taken()
+    }
+}
+
+impl<C: Carrier + ?Sized> Outbound<C> {
+    fn write_now(&self, mut queue: MutexGuard<'_, SendQueue>, chunks: &Bytes) -> Offer {
+        if !queue.is_empty() || queue.is_closed() {
+            return Offer::Refused;
+        }
+        let written = match self.carrier.write_now(chunks) {
+            Ok(written) => written,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    queue.fail(error);
+                }
+                return Offer::Refused;
+            }
+        };
+        queue.count_taken(written, chunks.len());
+        if written >= chunks.len() {
+            return Offer::Written;
+        }
+        let mut rest = chunks.clone();
+        rest.advance(written);
+        queue.push(rest);
+        Offer::Taken
+    }
+}
+
+#[cfg(test)]
+#[path = "outbound_tests.rs"]
+mod tests;

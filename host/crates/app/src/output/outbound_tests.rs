@@ -1,0 +1,166 @@
+//! The way out over a socket that takes as much as a test wants.
+
+use std::io::IoSlice;
+use std::sync::atomic::AtomicU32;
+use std::task::Context;
+
+use super::*;
+
+/// Takes `room` bytes, then none; or fails once.
+#[derive(Debug, Default)]
+struct Socket {
+    room: Mutex<usize>,
+    failure: Mutex<Option<io::ErrorKind>>,
+    written: Mutex<Vec<u8>>,
+    calls: AtomicU32,
+}
+
+impl Carrier for Socket {
+    fn try_read(&self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        // As a socket's: told once, and after that it is only closed.
+        if let Some(kind) = &mut *self.failure.lock() {
+            return Err(std::mem::replace(kind, io::ErrorKind::BrokenPipe).into());
+        }
+        let mut room = self.room.lock();
+        if *room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut written = 0;
+        for slice in slices {
+            let count = slice.len().min(*room);
+            self.written.lock().extend_from_slice(&slice[..count]);
+            *room -= count;
+            written += count;
+        }
+        Ok(written)
+    }
+
+    fn poll_read_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_write_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if *self.room.lock() > 0 {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self) {}
+}
+
+const PLAYER: PlayerId = PlayerId::new(7);
+
+fn open(room: usize) -> Arc<Outbound<Socket>> {
+    let out = Outbound::new(Socket::default());
+    out.set_open(PLAYER, true);
+    give_room(&out, room);
+    out
+}
+
+fn give_room(out: &Outbound<Socket>, room: usize) {
+    *out.carrier().room.lock() = room;
+}
+
+fn pass(out: &Outbound<Socket>, bytes: &'static [u8]) -> Offer {
+    out.pass(PLAYER, &Bytes::from_static(bytes))
+}
+
+fn written(out: &Outbound<Socket>) -> String {
+    String::from_utf8(out.carrier().written.lock().clone()).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_socket_did_not_take_is_kept_before_what_follows() {
+    let out = open(5);
+    assert_eq!(pass(&out, b"abc"), Offer::Written);
+    assert_eq!(pass(&out, b"defg"), Offer::Taken);
+    assert_eq!(out.lock().len(), 2);
+    give_room(&out, 1);
+    assert_eq!(
+        pass(&out, b"hij"),
+        Offer::Refused,
+        "two bytes are before it"
+    );
+    out.push(Bytes::from_static(b"hij"));
+    out.write().await.unwrap();
+    give_room(&out, 99);
+    out.write().await.unwrap();
+    assert_eq!(written(&out), "abcdefghij");
+    assert_eq!(pass(&out, b"kl"), Offer::Written);
+    assert_eq!(out.lock().sent(), 12);
+    assert_eq!(out.finish(), 9, "three bytes were the session's own");
+}
+
+#[test]
+fn a_full_socket_takes_nothing_and_is_no_failure() {
+    let out = open(0);
+    assert_eq!(pass(&out, b"abc"), Offer::Refused);
+    assert!(out.lock().is_empty());
+    assert!(!out.flush().unwrap());
+    assert_eq!(out.taken(), 0);
+}
+
+#[test]
+fn only_the_one_that_it_is_open_for_passes() {
+    let out = open(99);
+    let other = PlayerId::new(8);
+    assert_eq!(out.pass(other, &Bytes::from_static(b"abc")), Offer::Refused);
+    out.set_open(other, true);
+    assert!(!out.is_open(other), "the first has not left");
+    out.set_open(other, false);
+    assert!(out.is_open(PLAYER), "it was not the other's to close");
+    out.set_open(PLAYER, false);
+    assert_eq!(pass(&out, b"abc"), Offer::Refused);
+    out.set_open(PLAYER, true);
+    out.lock().close();
+    assert_eq!(pass(&out, b"abc"), Offer::Refused, "last words are said");
+    // While the session is about to send something itself.
+    let out = open(99);
+    let held = out.lock();
+    assert_eq!(pass(&out, b"abc"), Offer::Refused);
+    drop(held);
+    assert_eq!(pass(&out, b"abc"), Offer::Written);
+    assert_eq!(written(&out), "abc");
+}
+
+#[test]
+fn why_a_write_of_the_hub_failed_is_told_to_the_session() {
+    let out = open(99);
+    *out.carrier().failure.lock() = Some(io::ErrorKind::ConnectionReset);
+    assert_eq!(pass(&out, b"abc"), Offer::Refused);
+    assert_eq!(
+        pass(&out, b"def"),
+        Offer::Refused,
+        "it fails again, otherwise"
+    );
+    let error = out.flush().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(out.lock().take_failure().is_none(), "told once");
+}
+
+#[test]
+fn answers_go_out_in_one_write_as_far_as_there_is_room() {
+    let out = open(4);
+    for bytes in [&b"ab"[..], b"cd", b"ef"] {
+        out.push(Bytes::from_static(bytes));
+    }
+    assert!(!out.flush().unwrap(), "some waits");
+    assert_eq!(out.carrier().calls.load(Ordering::Relaxed), 1);
+    assert_eq!((written(&out).as_str(), out.lock().len()), ("abcd", 2));
+    assert!(out.lock().waiting_since().is_some());
+    give_room(&out, 9);
+    assert!(out.flush().unwrap(), "that was the last");
+    assert!(!out.flush().unwrap(), "nothing waited");
+    assert!(out.lock().is_empty() && out.lock().waiting_since().is_none());
+}

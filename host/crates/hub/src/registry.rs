@@ -1,0 +1,171 @@
+//! Snapshot reads and operators' commands on live streams.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use livehost_wire::amf0;
+
+use super::publication::Revocation;
+use super::stream::Stream;
+use livehost_policy::names::MAX_PATH;
+
+use super::{Hub, Published, StreamKey};
+use livehost_policy::names::{self, Ambiguous};
+use livehost_policy::{Awaited, StreamInfo, Target};
+
+impl Hub {
+    /// Ends a publisher of the application. False when there is none.
+    pub fn stop(&self, app: &str, target: &Target, reason: &str) -> bool {
+        let found = self.publisher(app, target);
+        found
+            .map(|(_, publisher)| {
+                self.counters.publishers_stopped.add();
+                publisher.revoke(Revocation::Stopped(reason.to_owned()));
+            })
+            .is_some()
+    }
+
+    /// Sends a data message (AMF0 values behind `handler`) to the players of a
+    /// stream of the application. False when nobody publishes it.
+    pub fn send_data(&self, app: &str, target: &Target, handler: &str, values: &[u8]) -> bool {
+        let Some((stream, publisher)) = self.publisher(app, target) else {
+            return false;
+        };
+        let mut payload = BytesMut::new();
+        // As from a publisher: what it is to be kept by follows.
+        if handler != "@setDataFrame" {
+            amf0::encode(&amf0::Value::from(handler), &mut payload);
+        }
+        payload.put_slice(values);
+        stream.push_data(&publisher, payload.freeze()).is_ok()
+    }
+
+    /// Whether somebody publishes this. One that stands by does, too.
+    pub fn is_published(&self, app: &str, target: &Target) -> bool {
+        self.publisher(app, target).is_some()
+    }
+
+    /// Whether somebody publishes this, and does not stand by.
+    pub fn is_active(&self, app: &str, target: &Target) -> bool {
+        let found = self.publisher(app, target);
+        found.is_some_and(|(stream, publisher)| stream.is_active(publisher.id()))
+    }
+
+    /// True while someone publishes `key`, or it is held for a return.
+    pub fn is_live(&self, key: &StreamKey) -> bool {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.is_some_and(|stream| stream.is_live())
+    }
+
+    /// Players of `key` now, those that wait included.
+    pub fn players(&self, key: &StreamKey) -> usize {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.map_or(0, |stream| stream.players())
+    }
+
+    /// The live streams of an application.
+    pub fn live(&self, app: &str) -> Vec<StreamKey> {
+        let streams = self.of_app(app, "").into_iter();
+        let live = streams.filter(|(_, stream)| stream.is_live());
+        live.map(|(_, stream)| stream.key().clone()).collect()
+    }
+
+    /// The live stream of an application that is meant.
+    pub fn live_key(&self, app: &str, target: &Target) -> Option<StreamKey> {
+        match target {
+            Target::Path(path) => {
+                let stream = self.find_one(app, path)?;
+                stream.is_live().then(|| stream.key().clone())
+            }
+            Target::Id(_) => {
+                let (stream, publisher) = self.publisher(app, target)?;
+                (stream.is_active(publisher.id())).then(|| stream.key().clone())
+            }
+        }
+    }
+
+    /// The path of the published stream that the application calls `path`.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] when it is the name of several, each in an instance.
+    pub fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
+        let is_bare = path.len() <= MAX_PATH && !path.contains('/');
+        let is_published = |stream: &Arc<Stream>| stream.active().is_some();
+        if !is_bare || self.find_one(app, path).as_ref().is_some_and(is_published) {
+            return Ok(path.to_owned());
+        }
+        let name = (app.into(), path.into());
+        let streams = self.streams.lock();
+        let published = streams.in_instances(&name).filter(|of| is_published(of));
+        let published: Vec<_> = published.take(names::ENOUGH).cloned().collect();
+        drop(streams);
+        names::meant(path, published.iter().map(|stream| stream.key().path()))
+    }
+
+    /// The stream of this application with this path, while somebody publishes it.
+    pub fn get(&self, app: &str, path: &str) -> Option<StreamInfo> {
+        self.find_one(app, path)?.info()
+    }
+
+    /// Up to `limit` published streams whose path starts with `prefix`, in order.
+    pub fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
+        let found = self.of_app(app, prefix).into_iter();
+        let found = found.filter_map(|(_, stream)| stream.info());
+        livehost_policy::first(found, limit, StreamInfo::bytes)
+    }
+
+    /// How many published streams have a path that starts with `prefix`.
+    pub fn count(&self, app: &str, prefix: &str) -> usize {
+        self.of_app(app, prefix)
+            .into_iter()
+            .filter(|(_, stream)| stream.active().is_some())
+            .count()
+    }
+
+    /// Up to `limit` streams that are played or held, and that nobody publishes.
+    pub fn awaited(&self, app: &str, prefix: &str, limit: usize) -> Vec<Awaited> {
+        let found = self.of_app(app, prefix).into_iter();
+        let found = found.filter_map(|(_, stream)| stream.awaited());
+        livehost_policy::first(found, limit, Awaited::bytes)
+    }
+
+    fn publisher(&self, app: &str, target: &Target) -> Option<Published> {
+        match target {
+            Target::Path(path) => {
+                let stream = self.find_one(app, path)?;
+                let active = stream.active()?;
+                Some((stream, active))
+            }
+            Target::Id(id) => {
+                let found = self.publishers.lock().get(id).cloned();
+                found.filter(|(stream, _)| &*stream.key().app == app)
+            }
+        }
+    }
+
+    fn find_one(&self, app: &str, path: &str) -> Option<Arc<Stream>> {
+        if path.len() > MAX_PATH {
+            return None;
+        }
+        // Made before the lock is taken: everybody waits for it.
+        let key = StreamKey::called(app, path);
+        self.streams.lock().get(&key).cloned()
+    }
+
+    fn of_app(&self, app: &str, prefix: &str) -> Vec<(String, Arc<Stream>)> {
+        if prefix.len() > MAX_PATH {
+            return Vec::new();
+        }
+        let streams = self.streams.lock();
+        let of_app = streams.all().filter(|stream| &*stream.key().app == app);
+        let of_app: Vec<_> = of_app.cloned().collect();
+        drop(streams);
+        let mut found: Vec<_> = of_app
+            .into_iter()
+            .map(|stream| (stream.key().path(), stream))
+            .filter(|(path, _)| path.starts_with(prefix))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+}

@@ -1,0 +1,138 @@
+//! The hub from outside: publications push, subscriptions take.
+
+mod changed_headers;
+mod claims;
+mod codec_headers;
+mod endless_video;
+mod falling_behind;
+mod joining;
+mod late_video;
+mod names;
+mod outlet;
+mod stopped_video;
+mod tracks;
+
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use livehost_wire::amf0;
+
+use super::*;
+use livehost_policy::{Awaited, Client, DuplicateRule, Target};
+
+const LARGE: usize = 1 << 20;
+
+fn settings() -> Settings {
+    Settings {
+        keyframe_cache: LARGE,
+        join: Join::Keyframe,
+        queue_bytes: LARGE,
+        queue_time: Duration::from_secs(10),
+        slow_close: Duration::from_secs(20),
+        chunk_size: 60_000,
+        gather: Duration::ZERO,
+    }
+}
+
+fn listener(settings: Settings) -> Listener {
+    Listener {
+        settings,
+        wake: Wake::default(),
+        outlet: None,
+    }
+}
+
+fn key(name: &str) -> StreamKey {
+    StreamKey {
+        app: "live".into(),
+        instance: None,
+        name: name.into(),
+    }
+}
+
+fn claim(conn: u64, on_duplicate: DuplicateRule) -> Claim {
+    Claim {
+        key: key("cam"),
+        on_duplicate,
+        hold: Duration::ZERO,
+        client: Client {
+            conn,
+            remote: format!("192.0.2.{conn}:1000"),
+            ..Client::default()
+        },
+        settings: settings(),
+        wake: Wake::default(),
+    }
+}
+
+fn publish(hub: &Arc<Hub>, conn: u64) -> Publication {
+    hub.publish(claim(conn, DuplicateRule::Reject)).unwrap()
+}
+
+fn play(hub: &Arc<Hub>) -> Subscription {
+    hub.play(&key("cam"), listener(settings()))
+}
+
+fn path(path: &str) -> Target {
+    Target::Path(path.to_owned())
+}
+
+/// An AVC message: frame type, packet type, a marker, and padding.
+fn avc(frame_type: u8, packet: u8, marker: u8, len: usize) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_slice(&[(frame_type << 4) | 7, packet, 0, 0, 0, marker]);
+    body.resize(body.len() + len, 0);
+    body.freeze()
+}
+
+fn metadata() -> Bytes {
+    amf0::encode_all(&[amf0::Value::from("onMetaData"), amf0::Value::Null])
+}
+
+fn aac(packet: u8) -> Bytes {
+    Bytes::copy_from_slice(&[0xaf, packet, 0x12, 0x10])
+}
+
+fn video_header(publication: &Publication) {
+    publication.push(Kind::Video, 0, avc(1, 0, 0, 10)).unwrap();
+}
+
+fn keyframe(publication: &Publication, timestamp: u32, marker: u8) {
+    publication
+        .push(Kind::Video, timestamp, avc(1, 1, marker, 100))
+        .unwrap();
+}
+
+fn inter(publication: &Publication, timestamp: u32, marker: u8) {
+    publication
+        .push(Kind::Video, timestamp, avc(2, 1, marker, 100))
+        .unwrap();
+}
+
+/// An AAC message: a frame, not a header.
+fn audio(publication: &Publication, timestamp: u32) {
+    publication.push(Kind::Audio, timestamp, aac(1)).unwrap();
+}
+
+/// What waits, as a person would tell it: role letter, timestamp, marker.
+fn taken(subscription: &mut Subscription) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Some(item) = subscription.next() {
+        told.push(match item {
+            Item::Published => "published".to_owned(),
+            Item::Unpublished => "unpublished".to_owned(),
+            Item::Frame(frame) => match (frame.kind(), frame.role()) {
+                (Kind::Data, Role::Metadata) => format!("meta@{}", frame.timestamp()),
+                (Kind::Data, _) => format!("data@{}", frame.timestamp()),
+                (kind, Role::Header) => format!("{kind:?} header@{}", frame.timestamp()),
+                (Kind::Audio, _) => format!("audio@{}", frame.timestamp()),
+                (_, Role::Keyframe) => {
+                    format!("key{}@{}", frame.payload()[5], frame.timestamp())
+                }
+                _ => format!("inter{}@{}", frame.payload()[5], frame.timestamp()),
+            },
+        });
+    }
+    told
+}

@@ -1,0 +1,147 @@
+//! What an application's plugin did, counted.
+//!
+//! Flows in: one `add` where something happened. Flows out: the numbers by
+//! name, for the log and for operators. Counters outlive generations; a relaxed
+//! increment costs a decision nothing worth measuring.
+
+use std::sync::Arc;
+
+use livehost_net::outbound;
+use livehost_telemetry::counters;
+use livehost_telemetry::counters::{Counter, Counts};
+
+counters! {
+    /// The counters of one application.
+    pub(super) struct Stats {
+        /// Decisions of `on-connect`.
+        connects_accepted,
+        /// Decisions of `on-connect`.
+        connects_rejected,
+        /// Decisions of `on-connect`.
+        connects_redirected,
+        /// Questions to `on-connect` without a decision.
+        connects_failed,
+        /// Decisions of `on-publish`.
+        publishes_accepted,
+        /// Decisions of `on-publish`.
+        publishes_rejected,
+        /// Questions to `on-publish` without a decision.
+        publishes_failed,
+        /// Decisions of `on-play`.
+        plays_accepted,
+        /// Decisions of `on-play`.
+        plays_rejected,
+        /// Questions to `on-play` without a decision.
+        plays_failed,
+        /// Events of shared objects that were allowed.
+        objects_allowed,
+        /// Events of shared objects that were allowed with another value.
+        objects_rewritten,
+        /// Events of shared objects that were denied.
+        objects_denied,
+        /// Questions to `on-shared-object` without a decision.
+        objects_failed,
+        /// Remote calls with a result.
+        calls_answered,
+        /// Remote calls with an error of the plugin for the client.
+        calls_refused,
+        /// Remote calls without an answer.
+        calls_failed,
+        /// Events that the plugin took.
+        events_delivered,
+        /// Events in which the plugin failed.
+        events_failed,
+        /// Events that were dropped: the queue was full.
+        events_dropped,
+        /// Timers that fired.
+        timers_fired,
+        /// Timers in which the plugin failed.
+        timers_failed,
+        /// Timers that were not set: there were too many.
+        timers_refused,
+        /// Calls of any kind that trapped, those below apart.
+        traps,
+        /// Calls that trapped after memory was refused.
+        memory_exceeded,
+        /// Calls that computed for too long.
+        cpu_exceeded,
+        /// Calls that took too long in all.
+        wall_exceeded,
+        /// Calls that found no free instance in time.
+        pool_exhausted,
+        /// Timers that had to wait, for failing again and again.
+        timers_delayed,
+        /// Calls for clients that were not made: their function was left alone.
+        breaker_refused,
+        /// How often a function was left alone.
+        breaker_opened,
+        /// Addresses that had to wait, for calls that failed again and again.
+        addresses_delayed,
+        /// Generations that replaced another.
+        reloads,
+        /// Reloads that failed before the swap.
+        reloads_refused,
+        /// Generations replaced by the one before, for failing.
+        roll_backs,
+        /// Snapshots that the next generation did not get: too large, or failed.
+        snapshots_left_out,
+        /// Generations that had calls left when their time to drain was over.
+        drains_exceeded,
+        /// Instances replaced by fresh ones for their calls or their memory.
+        instances_recycled,
+        /// Keys or values that were too large.
+        kv_too_large,
+        /// Writes beyond the quota.
+        kv_over_quota,
+        /// Counters that would have overflowed, or were none.
+        kv_not_counted,
+        /// Lines of the plugin that were not logged.
+        log_lines_dropped,
+        /// Generations alive now: serving, starting or on their way out.
+        generations,
+        /// Instances alive now.
+        instances,
+    }
+}
+
+impl Stats {
+    /// The numbers now, with those of HTTP requests, and how many functions are left
+    /// alone.
+    pub(super) fn counts(&self, http: outbound::Totals, breakers_open: usize) -> Counts {
+        let mut counts = self.by_name();
+        counts.extend([
+            ("http_requests", http.requests),
+            ("http_denied", http.denied),
+            ("http_over_limit", http.over_limit),
+            ("http_timed_out", http.timed_out),
+            ("http_failed", http.failed),
+            (
+                "breaker_open",
+                u64::try_from(breakers_open).unwrap_or(u64::MAX),
+            ),
+        ]);
+        counts.into()
+    }
+}
+
+/// Counts one thing as alive until it is dropped.
+pub(super) struct Alive {
+    stats: Arc<Stats>,
+    what: fn(&Stats) -> &Counter,
+}
+
+impl Alive {
+    pub(super) fn new(stats: &Arc<Stats>, what: fn(&Stats) -> &Counter) -> Self {
+        what(stats).add();
+        Self {
+            stats: Arc::clone(stats),
+            what,
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        (self.what)(&self.stats).subtract();
+    }
+}

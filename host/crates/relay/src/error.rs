@@ -1,0 +1,138 @@
+//! Why a relay has no connection, or has it no more.
+
+use std::io;
+use std::net::IpAddr;
+
+use livehost_rtmp::session::SessionError;
+use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
+
+use super::url::RelayUrl;
+use livehost_net::outbound::ConnectError;
+
+/// The end of an attempt, in words for the log and the plugin; what players hear
+/// is [`RelayError::told`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayError {
+    #[error("cannot connect: {0}")]
+    Connect(#[from] ConnectError),
+    /// What goes behind the application next.
+    #[error("the server asks for a password again and again")]
+    Challenged(String),
+    /// The server at this address has the stream elsewhere.
+    #[error("the server redirects")]
+    Redirected(Redirect, IpAddr),
+    /// The reason first: a URL may be long, and lines are cut.
+    #[error("the server's redirect is not followed: {why} (it leads to {to})")]
+    NotFollowed { to: String, why: String },
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("the connection was lost: {0}")]
+    Lost(#[from] io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("protocol error: {0}")]
+    Protocol(#[from] SessionError),
+    #[error("no answer to {what} within {seconds} s")]
+    NoAnswer { what: &'static str, seconds: f32 },
+    #[error("{what} refused: {text}")]
+    Refused {
+        what: &'static str,
+        code: String,
+        text: String,
+    },
+    #[error("the server ended it: {0}")]
+    Ended(String),
+    #[error("the server took no bytes for {0} s")]
+    Stalled(f32),
+    #[error("{0}")]
+    Behind(livehost_hub::PlayerEnd),
+    #[error("the server sent no media within {0} s")]
+    NoMedia(f32),
+    #[error("the server sent nothing for {0} s")]
+    Silent(f32),
+    #[error("{0} by {remote} (connection {conn})", remote = .0.owner().remote, conn = .0.owner().conn)]
+    Taken(livehost_hub::ClaimError),
+    #[error("stopped here: {0}")]
+    Revoked(livehost_hub::Revocation),
+    #[error("stopped here: {0}")]
+    Disconnected(String),
+}
+
+impl RelayError {
+    /// A refusal without what of it may be secret.
+    pub(super) fn refused(rejection: &Rejection, url: &RelayUrl) -> Self {
+        let what = match rejection.what {
+            Refused::Connect => "connect",
+            Refused::CreateStream => "createStream",
+            Refused::Publish { .. } => "publish",
+            Refused::Play { .. } => "play",
+        };
+        let said = [&*rejection.code, &*rejection.description];
+        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        let text = match said.is_empty() {
+            true => "without a reason".to_owned(),
+            false => url.redact(&said.join(": ")),
+        };
+        Self::Refused {
+            what,
+            code: rejection.code.clone(),
+            text,
+        }
+    }
+
+    /// The word that events carry.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "eof",
+            Self::Protocol(_) => "protocol-error",
+            Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
+            Self::Revoked(why) => why.word(),
+            Self::Disconnected(_) => "kicked",
+            Self::Ended(_) => "unpublish",
+            _ => "lost",
+        }
+    }
+
+    /// The server did not say that the stream is over.
+    pub(super) fn is_loss(&self) -> bool {
+        !matches!(
+            self,
+            Self::Revoked(_) | Self::Disconnected(_) | Self::Ended(_)
+        )
+    }
+
+    /// The reason as players hear it: where the other server is, and who
+    /// publishes here, is none of their business.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Taken(error) => error.to_string(),
+            Self::Refused { .. }
+            | Self::Ended(_)
+            | Self::Closed
+            | Self::NoAnswer { .. }
+            | Self::NoMedia(_)
+            | Self::Silent(_)
+            | Self::Stalled(_)
+            | Self::Challenged(_)
+            | Self::Revoked(_)
+            | Self::Disconnected(_) => self.to_string(),
+            _ => "its server can't be reached".to_owned(),
+        }
+    }
+
+    /// The status code that players get when the stream can't be had.
+    pub(super) fn play_code(&self) -> &'static str {
+        match self {
+            Self::NoMedia(_) => "NetStream.Play.StreamNotFound",
+            Self::Refused { code, .. } if code == "NetStream.Play.StreamNotFound" => {
+                "NetStream.Play.StreamNotFound"
+            }
+            // It has the stream, or knows whence, and can't give it.
+            Self::Ended(said) if said.starts_with("NetStream.Play.Failed") => {
+                "NetStream.Play.Failed"
+            }
+            Self::Ended(_) => "NetStream.Play.StreamNotFound",
+            _ => "NetStream.Play.Failed",
+        }
+    }
+}

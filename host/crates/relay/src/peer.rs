@@ -1,0 +1,406 @@
+//! A connection to another server: the socket, the client's state machine, and
+//! the deadlines of both.
+//!
+//! Flows in: a URL and what to do there. Flows out: a message stream to send on
+//! or to receive from, then the server's events, one turn at a time.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use livehost_rtmp::auth;
+use livehost_rtmp::chunk::ReaderLimits;
+use livehost_rtmp::handshake::RANDOM_LEN;
+use livehost_rtmp::session::Output;
+use livehost_rtmp::session::client::{
+    ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused, Rejection,
+};
+use rustls::pki_types::ServerName;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::allow::Allow;
+use super::backoff;
+use super::error::RelayError;
+use super::lineage::Lineage;
+use super::redirect::Route;
+use super::url::RelayUrl;
+use livehost_app::output::Outbound;
+use livehost_hub::Wake;
+use livehost_net::carrier::Carrier;
+use livehost_net::carrier::socket::{Keepalive, tune};
+use livehost_net::carrier::tls::TlsCarrier;
+use livehost_net::outbound::Connector;
+
+/// The most that one read takes, bytes.
+const READ_SIZE: usize = 64 * 1024;
+/// Connections that one login takes: to hear that a password is wanted, to get
+/// the challenge, and to answer it.
+const LOGIN_STEPS: usize = 3;
+/// How often deadlines are looked at while a relay is up.
+const TICK: Duration = Duration::from_millis(500);
+/// For the last bytes, and for the server to close its side.
+const LINGER: Duration = Duration::from_secs(2);
+/// A server whose machine is gone is noticed by the kernel.
+const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    retries: 3,
+};
+
+thread_local! {
+    /// Where reads go before the state machine takes them.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+}
+
+/// How the connection is made.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// Finds the server; knows how long that may take.
+    pub(super) connector: Connector,
+    /// Whom `rtmps` trusts.
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    /// For the handshake and each answer, together.
+    pub(super) answer: Duration,
+    /// Without a byte taken for so long the server is gone.
+    pub(super) stall: Duration,
+    /// Outbound chunk size, bytes.
+    pub(super) chunk_size: u32,
+    /// The longest message that is taken, bytes.
+    pub(super) message: usize,
+    /// What is passed on.
+    pub(super) lineage: Lineage,
+    /// Where redirects may lead; none: the configuration wants the relay, and
+    /// they may lead anywhere that their server can reach.
+    pub(super) allow: Option<Allow>,
+    /// Redirects may lead to this machine and to local networks.
+    pub(super) private: bool,
+}
+
+/// What is wanted of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Publish,
+    Play,
+}
+
+/// A server that agreed.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Where it is, after all redirects.
+    pub(super) url: RelayUrl,
+    pub(super) machine: ClientSession,
+    pub(super) out: Arc<Outbound>,
+    /// The message stream.
+    pub(super) stream: u32,
+    /// The server's address.
+    pub(super) remote: SocketAddr,
+    stall: Duration,
+    tick: Interval,
+}
+
+impl Peer {
+    /// Connects and asks; returns once a server has agreed: the one of `url`,
+    /// or one that it redirects to.
+    pub(super) async fn open(
+        url: &RelayUrl,
+        purpose: Purpose,
+        terms: &Terms,
+    ) -> Result<Self, RelayError> {
+        let mut route = Route::new(url, terms);
+        loop {
+            match Self::log_in(&route, purpose, terms).await {
+                Err(RelayError::Redirected(redirect, from)) => {
+                    route.follow(&redirect, from, terms)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// A server that wants a password closes the connection each time it says
+    /// so.
+    async fn log_in(route: &Route, purpose: Purpose, terms: &Terms) -> Result<Self, RelayError> {
+        let mut login = String::new();
+        for _ in 0..LOGIN_STEPS {
+            match Self::attempt(route, purpose, terms, &login).await {
+                Err(RelayError::Challenged(next)) => login = next,
+                outcome => return outcome,
+            }
+        }
+        Err(RelayError::Challenged(login))
+    }
+
+    async fn attempt(
+        route: &Route,
+        purpose: Purpose,
+        terms: &Terms,
+        login: &str,
+    ) -> Result<Self, RelayError> {
+        let url = &route.url;
+        let socket = route.connector.dial(url.host(), url.port()).await?;
+        tune(&SockRef::from(&socket), KEEPALIVE);
+        let remote = socket.peer_addr()?;
+        let out: Arc<Outbound> = if url.is_secure() {
+            Outbound::new(secure(url, socket, terms).await?)
+        } else {
+            Outbound::new(socket)
+        };
+        let mut peer = Self {
+            url: url.clone(),
+            machine: machine(url, purpose, terms, login),
+            out,
+            stream: 0,
+            remote,
+            stall: terms.stall,
+            tick: ticking(),
+        };
+        let agreed = timeout(terms.answer, peer.agree()).await;
+        agreed.map_err(|_| RelayError::NoAnswer {
+            what: match (peer.machine.is_connected(), purpose) {
+                (false, _) => "handshake and connect",
+                (true, Purpose::Publish) => "publish",
+                (true, Purpose::Play) => "play",
+            },
+            seconds: terms.answer.as_secs_f32(),
+        })??;
+        Ok(peer)
+    }
+
+    async fn agree(&mut self) -> Result<(), RelayError> {
+        let never = Wake::default();
+        loop {
+            while let Some(event) = self.poll() {
+                match event {
+                    ClientEvent::PublishStarted { stream }
+                    | ClientEvent::PlayStarted { stream } => {
+                        self.stream = stream;
+                        return Ok(());
+                    }
+                    ClientEvent::Rejected(rejection) => return Err(self.refused(rejection)),
+                    other => self.check(&other)?,
+                }
+            }
+            self.turn(&never, true).await?;
+        }
+    }
+
+    /// What to do about a refusal.
+    fn refused(&self, rejection: Rejection) -> RelayError {
+        if let Some(next) = reply(&rejection, &self.url) {
+            return RelayError::Challenged(next);
+        }
+        match rejection.redirect {
+            Some(redirect) => RelayError::Redirected(redirect, self.remote.ip()),
+            None => RelayError::refused(&rejection, &self.url),
+        }
+    }
+
+    /// An event that ends a relay, as its reason.
+    pub(super) fn check(&self, event: &ClientEvent) -> Result<(), RelayError> {
+        end_of(event, &self.url)
+    }
+
+    /// The next event; the machine's bytes are queued on the way.
+    pub(super) fn poll(&mut self) -> Option<ClientEvent> {
+        loop {
+            match self.machine.poll_output()? {
+                Output::Send(bytes) => self.out.push(bytes),
+                Output::Event(event) => return Some(event),
+            }
+        }
+    }
+
+    /// Waits until something has happened: bytes came or went, `wake` was
+    /// notified, or some time has passed. Events are to be polled after it.
+    pub(super) async fn turn(&mut self, wake: &Wake, may_read: bool) -> Result<(), RelayError> {
+        let (untaken, waiting) = {
+            let out = self.out.lock();
+            (out.len(), out.waiting_since())
+        };
+        tokio::select! {
+            ready = poll_fn(|cx| self.out.carrier().poll_read_ready(cx)), if may_read => {
+                ready?;
+                if read(&mut self.machine, self.out.carrier())? == READ_SIZE {
+                    // More waits: others of the thread have their turn first.
+                    yield_now().await;
+                }
+            }
+            written = self.out.write(), if untaken > 0 => written?,
+            () = wake.notified() => {}
+            _ = self.tick.tick() => {
+                let now = Instant::now();
+                if waiting.is_some_and(|since| now.saturating_duration_since(since) >= self.stall) {
+                    return Err(RelayError::Stalled(self.stall.as_secs_f32()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, and waits for the server to close its side: closing
+    /// with unread input would reset the connection and lose the last frames.
+    pub(super) async fn close(mut self) {
+        self.machine.delete_stream(self.stream);
+        while self.poll().is_some() {}
+        let last = async {
+            while !self.out.lock().is_empty() {
+                self.out.write().await?;
+            }
+            self.out.carrier().shutdown_write()?;
+            loop {
+                poll_fn(|cx| self.out.carrier().poll_read_ready(cx)).await?;
+                let count = SCRATCH.with_borrow_mut(|scratch| self.out.carrier().try_read(scratch));
+                match count {
+                    Ok(0) => return Ok(()),
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    _ => {}
+                }
+            }
+        };
+        // It is over either way.
+        let _ = timeout(LINGER, last).await;
+    }
+
+    /// Queues bytes of media.
+    pub(super) fn push(&self, bytes: Bytes) {
+        self.out.push(bytes);
+    }
+}
+
+/// The TLS handshake; the machine's certificates say whom to trust.
+async fn secure(
+    url: &RelayUrl,
+    socket: TcpStream,
+    terms: &Terms,
+) -> Result<TlsCarrier, RelayError> {
+    let host = url.host();
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let name = ServerName::try_from(address.unwrap_or(host).to_owned());
+    let name = name.map_err(|error| RelayError::Tls(error.to_string()))?;
+    let handshake = TlsConnector::from(terms.tls.clone()).connect(name, socket);
+    match timeout(terms.answer, handshake).await {
+        Ok(Ok(stream)) => Ok(TlsCarrier::new(stream)),
+        Ok(Err(error)) => Err(RelayError::Tls(error.to_string())),
+        Err(_) => Err(RelayError::NoAnswer {
+            what: "the TLS handshake",
+            seconds: terms.answer.as_secs_f32(),
+        }),
+    }
+}
+
+fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
+    let ended = |code: &str, text: &str| {
+        let said = match text.is_empty() {
+            true => code.to_owned(),
+            false => format!("{code}: {text}"),
+        };
+        Err(RelayError::Ended(url.redact(&said)))
+    };
+    match event {
+        ClientEvent::Status {
+            level,
+            code,
+            description,
+            ..
+        } => {
+            let over = level == "error"
+                || ENDS.contains(&code.as_str())
+                || code.starts_with("NetConnection.Connect.") && code != CONNECTED;
+            if over {
+                return ended(code, description);
+            }
+        }
+        ClientEvent::Command { command, .. } if command.name == "close" => {
+            return ended("close", "");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+const CONNECTED: &str = "NetConnection.Connect.Success";
+/// Status codes after which nothing more comes, or is taken.
+const ENDS: [&str; 5] = [
+    "NetStream.Play.Stop",
+    "NetStream.Play.Complete",
+    "NetStream.Play.UnpublishNotify",
+    "NetStream.Unpublish.Success",
+    "NetStream.Publish.Idle",
+];
+
+/// What goes behind the application in the next connect, if the server asks
+/// for a password and the URL has one.
+fn reply(rejection: &Rejection, url: &RelayUrl) -> Option<String> {
+    let login = url.login().filter(|_| rejection.what == Refused::Connect)?;
+    let random = format!("{:08x}", backoff::random());
+    auth::reply(
+        &rejection.description,
+        url.app(),
+        &login.user,
+        &login.password,
+        &random,
+    )
+}
+
+/// `text` with what a login wants behind it.
+fn with_login(text: &str, login: &str) -> String {
+    match (login.is_empty(), text.contains('?')) {
+        (true, _) => text.to_owned(),
+        (false, false) => format!("{text}?{login}"),
+        (false, true) => format!("{text}&{login}"),
+    }
+}
+
+fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> ClientSession {
+    let app = with_login(url.app(), login);
+    let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
+    config.chunk_size = terms.chunk_size;
+    config.limits = ReaderLimits::of_messages(u32::try_from(terms.message).unwrap_or(u32::MAX));
+    terms.lineage.write(&mut config.properties);
+    let mut random = [0; RANDOM_LEN];
+    // The handshake's random bytes protect nothing.
+    let _ = getrandom::fill(&mut random);
+    let mut machine = ClientSession::new(config, &random, 0);
+    match purpose {
+        Purpose::Publish => machine.publish(url.name(), "live"),
+        Purpose::Play => {
+            let live = PlayOptions {
+                start: -1.0,
+                ..PlayOptions::default()
+            };
+            machine.play(url.name(), live);
+        }
+    }
+    machine
+}
+
+/// One read, and what the machine makes of it. Returns its bytes.
+fn read(machine: &mut ClientSession, carrier: &dyn Carrier) -> Result<usize, RelayError> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let count = match carrier.try_read(scratch) {
+            Ok(0) => return Err(RelayError::Closed),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = scratch.get(..count).unwrap_or_default();
+        machine.handle_input(&mut bytes)?;
+        Ok(count)
+    })
+}
+
+fn ticking() -> Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}

@@ -1,0 +1,244 @@
+//! One attempt to pull a stream: another server's frames into the hub.
+//!
+//! The name is claimed when media comes, not before: many servers accept a
+//! `play` of what they don't have.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use livehost_rtmp::data::relayed_payload;
+use livehost_rtmp::message::Message;
+use livehost_rtmp::session::client::ClientEvent;
+use livehost_rtmp::session::server::{Media, MediaKind};
+use tokio::sync::Notify;
+use tracing::Span;
+
+use super::error::RelayError;
+use super::peer::{Peer, Purpose, Terms};
+use super::report::Report;
+use super::url::RelayUrl;
+use livehost_app::application::Application;
+use livehost_app::input::{self, Publishing};
+use livehost_hub::{Claim, Hub, StreamKey, Wake};
+use livehost_policy::{Client, ConnId, DuplicateRule, StreamId};
+
+/// Data that came before any media, until the name is claimed.
+const MAX_EARLY: usize = 16;
+/// Beginnings of data messages that are a server's own words to its players.
+const NOT_OF_THE_STREAM: [&[u8]; 2] = [b"\x02\x00\x08onStatus", b"\x02\x00\x11|RtmpSampleAccess"];
+
+/// What is pulled, and whereto.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) application: &'a Application,
+    pub(super) key: &'a StreamKey,
+    pub(super) url: &'a RelayUrl,
+    pub(super) terms: &'a Terms,
+    /// The publisher's number.
+    pub(super) conn: ConnId,
+    /// How long players are kept when the server is lost.
+    pub(super) hold: Duration,
+}
+
+/// A pull whose server has accepted it.
+#[derive(Debug)]
+pub(super) struct Pulling<'a> {
+    source: Source<'a>,
+    peer: Peer,
+    wake: Wake,
+    /// When it was accepted, or when a part of its first media came.
+    since: Instant,
+    early: Vec<Media>,
+    /// From the first media on.
+    publishing: Option<Publishing>,
+}
+
+/// What a turn has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// The stream is here from now on, as this publication.
+    Started(StreamId),
+    /// Nothing that matters to others.
+    None,
+}
+
+impl<'a> Pulling<'a> {
+    pub(super) async fn open(source: Source<'a>) -> Result<Self, RelayError> {
+        let peer = Peer::open(source.url, Purpose::Play, source.terms).await?;
+        Ok(Self {
+            source,
+            peer,
+            wake: Arc::new(Notify::new()),
+            since: Instant::now(),
+            early: Vec::new(),
+            publishing: None,
+        })
+    }
+
+    /// Waits for something to happen and acts on it. To be called until it
+    /// fails.
+    pub(super) async fn turn(&mut self, report: &mut Report) -> Result<News, RelayError> {
+        let had = self.publishing.is_some();
+        while let Some(event) = self.peer.poll() {
+            match event {
+                ClientEvent::Audio(message) => self.media(MediaKind::Audio, message, report)?,
+                ClientEvent::Video(message) => self.media(MediaKind::Video, message, report)?,
+                ClientEvent::Data(message) => self.data(&message),
+                ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
+                    return Err(RelayError::Ended("the end of the stream".into()));
+                }
+                other => self.peer.check(&other)?,
+            }
+        }
+        if let (false, Some(publishing)) = (had, &self.publishing) {
+            return Ok(News::Started(publishing.id()));
+        }
+        self.check()?;
+        let held_up = self.publishing.as_mut().is_some_and(Publishing::is_held_up);
+        self.peer.turn(&self.wake, !held_up).await?;
+        // A frame that comes slowly is a sign of life.
+        if self.peer.machine.media_in_progress().count() > 0 {
+            let now = Instant::now();
+            match &mut self.publishing {
+                Some(publishing) => publishing.hear(now),
+                None => self.since = now,
+            }
+        }
+        Ok(News::None)
+    }
+
+    /// Is it overdue, or taken away?
+    fn check(&mut self) -> Result<(), RelayError> {
+        let now = Instant::now();
+        match &mut self.publishing {
+            Some(publishing) => {
+                // Its end is noticed within a turn.
+                if publishing.hear_question() {
+                    publishing.answer_question();
+                }
+                if let Some(why) = publishing.revoked() {
+                    return Err(RelayError::Revoked(why));
+                }
+                if now >= publishing.deadline() {
+                    return Err(RelayError::Silent(publishing.silence().as_secs_f32()));
+                }
+            }
+            None => {
+                let patience = self.source.terms.answer;
+                if now.saturating_duration_since(self.since) >= patience {
+                    return Err(RelayError::NoMedia(patience.as_secs_f32()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn media(
+        &mut self,
+        kind: MediaKind,
+        message: Message,
+        report: &mut Report,
+    ) -> Result<(), RelayError> {
+        if message.payload.is_empty() {
+            return Ok(());
+        }
+        let media = Media {
+            stream: message.message_stream_id,
+            kind,
+            timestamp: message.timestamp,
+            payload: message.payload,
+        };
+        if self.publishing.is_none() {
+            self.publishing = Some(self.claim(report)?);
+            for media in std::mem::take(&mut self.early) {
+                self.push(media);
+            }
+        }
+        self.push(media);
+        Ok(())
+    }
+
+    fn data(&mut self, message: &Message) {
+        let payload = relayed_payload(message);
+        let is_own = NOT_OF_THE_STREAM
+            .iter()
+            .any(|beginning| payload.starts_with(beginning));
+        if is_own || payload.is_empty() {
+            return;
+        }
+        let media = Media {
+            stream: message.message_stream_id,
+            kind: MediaKind::Data,
+            timestamp: message.timestamp,
+            payload,
+        };
+        if self.publishing.is_some() {
+            self.push(media);
+        } else if self.early.len() < MAX_EARLY {
+            self.early.push(media);
+        }
+    }
+
+    fn push(&mut self, media: Media) {
+        if let Some(publishing) = &mut self.publishing {
+            // There is no limit of its rate that could be exceeded.
+            let _ = publishing.push(media);
+        }
+    }
+
+    fn claim(&self, report: &mut Report) -> Result<Publishing, RelayError> {
+        let Source {
+            hub,
+            application,
+            key,
+            conn,
+            hold,
+            ..
+        } = self.source;
+        let settings = application.settings();
+        let protocol = if self.peer.url.is_secure() {
+            "rtmps"
+        } else {
+            "rtmp"
+        };
+        let client = Client {
+            conn,
+            remote: self.peer.remote.to_string(),
+            protocol: protocol.to_owned(),
+            attrs: vec![("relay".to_owned(), "pull".to_owned())],
+            ..Client::default()
+        };
+        let claim = Claim {
+            key: key.clone(),
+            on_duplicate: DuplicateRule::Reject,
+            hold,
+            client,
+            settings: settings.media,
+            wake: self.wake.clone(),
+        };
+        let publication = hub
+            .publish(claim)
+            .map_err(|contested| RelayError::Taken(contested.refuse()))?;
+        report.up(self.peer.remote);
+        let terms = input::Terms {
+            silence: settings.publisher_timeout,
+            max_kbps: None,
+        };
+        let gate = application.gate().clone();
+        Ok(Publishing::start(publication, gate, Span::current(), terms))
+    }
+
+    /// Gives the name back, for this reason. `lost`: the server did not say
+    /// that the stream is over.
+    pub(super) fn unpublish(&mut self, reason: &str, lost: bool) {
+        if let Some(publishing) = self.publishing.take() {
+            publishing.end(reason, lost);
+        }
+    }
+
+    /// Tells the server that nobody wants the stream any more.
+    pub(super) async fn close(self) {
+        self.peer.close().await;
+    }
+}

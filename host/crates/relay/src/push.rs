@@ -1,0 +1,159 @@
+//! One attempt to push a stream: a player of the hub whose frames go to another
+//! server.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use livehost_rtmp::chunk;
+use livehost_rtmp::message::{Message, type_id};
+use livehost_wire::amf0;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::error::RelayError;
+use super::peer::{Peer, Purpose, Terms};
+use super::report::Report;
+use super::url::RelayUrl;
+use livehost_hub::{Frame, Hub, Item, Listener, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
+use livehost_hub::{Subscription, Wake};
+
+/// The chunk stream of data, as the hub has it.
+const DATA_CHUNK_STREAM: u32 = 5;
+
+/// Why a push is over without having failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Nobody publishes the stream.
+    Unpublished,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Pushes `key` to `url` until the stream is unpublished, the server is lost,
+/// or `stop`. `report` learns when an attempt begins, and when the server has
+/// accepted it.
+pub(super) async fn push(
+    hub: &Arc<Hub>,
+    key: &StreamKey,
+    url: &RelayUrl,
+    terms: &Terms,
+    media: Settings,
+    stop: &CancellationToken,
+    report: &mut Report,
+) -> Result<Over, RelayError> {
+    let wake: Wake = Arc::new(Notify::new());
+    // Before the connection: what comes meanwhile waits in the queue.
+    let listener = Listener {
+        settings: media,
+        wake: wake.clone(),
+        outlet: None,
+    };
+    let subscription = hub.play(key, listener);
+    if !subscription.is_live() {
+        return Ok(Over::Unpublished);
+    }
+    report.connecting();
+    let peer = tokio::select! {
+        peer = Peer::open(url, Purpose::Publish, terms) => peer?,
+        () = stop.cancelled() => return Ok(Over::Stopped),
+    };
+    report.up(peer.remote);
+    let mut push = Push {
+        peer,
+        subscription,
+        chunk_size: terms.chunk_size,
+    };
+    let over = tokio::select! {
+        over = push.run(&wake) => over?,
+        () = stop.cancelled() => Over::Stopped,
+    };
+    let Push {
+        peer, subscription, ..
+    } = push;
+    info!(
+        frames_dropped = subscription.leave().dropped,
+        "relay closing"
+    );
+    peer.close().await;
+    Ok(over)
+}
+
+struct Push {
+    peer: Peer,
+    subscription: Subscription,
+    chunk_size: u32,
+}
+
+impl Push {
+    async fn run(&mut self, wake: &Wake) -> Result<Over, RelayError> {
+        loop {
+            let unpublished = self.fill();
+            while let Some(event) = self.peer.poll() {
+                self.peer.check(&event)?;
+            }
+            if unpublished {
+                return Ok(Over::Unpublished);
+            }
+            if let Some(end) = self.subscription.end() {
+                return Err(RelayError::Behind(end));
+            }
+            self.peer.turn(wake, true).await?;
+        }
+    }
+
+    /// Moves frames to the socket's queue while there is room. True when the
+    /// stream is unpublished.
+    fn fill(&mut self) -> bool {
+        loop {
+            {
+                let out = self.peer.out.lock();
+                if !out.has_room() {
+                    return false;
+                }
+            }
+            match self.subscription.next() {
+                Some(Item::Frame(frame)) => {
+                    let chunks = self.chunks_of(&frame);
+                    self.peer.push(chunks);
+                }
+                Some(Item::Published) => {}
+                Some(Item::Unpublished) => return true,
+                None => {
+                    let caught_up = self.peer.out.lock().is_empty();
+                    self.subscription.rest(false, caught_up);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Media as the hub has it; the chunk streams are those of the client's
+    /// state machine, which sends none itself.
+    fn chunks_of(&self, frame: &Frame) -> Bytes {
+        if frame.role() == Role::Metadata {
+            return chunk::encode_absolute(&self.metadata(frame), self.chunk_size);
+        }
+        let shared =
+            self.peer.stream == SHARED_MESSAGE_STREAM && frame.chunk_size() == self.chunk_size;
+        if shared {
+            frame.shared_chunks().clone()
+        } else {
+            frame.chunks_for(self.peer.stream, self.chunk_size)
+        }
+    }
+
+    /// Servers keep metadata for players only behind `@setDataFrame`.
+    fn metadata(&self, frame: &Frame) -> Message {
+        let mut payload = BytesMut::new();
+        amf0::encode(&amf0::Value::from("@setDataFrame"), &mut payload);
+        payload.extend_from_slice(&frame.payload());
+        Message {
+            chunk_stream_id: DATA_CHUNK_STREAM,
+            timestamp: frame.timestamp(),
+            type_id: type_id::DATA_AMF0,
+            message_stream_id: self.peer.stream,
+            payload: payload.freeze(),
+        }
+    }
+}
