@@ -27,6 +27,8 @@ pub struct Application {
 pub struct Settings {
     /// How its streams are cached and queued.
     pub media: livehost_hub::Settings,
+    /// RTMP chunk size that its streams are sent in, bytes.
+    pub chunk_size: u32,
     /// Bytes of one message of a server that a stream is pulled from.
     pub message: usize,
     /// A publisher that is silent for so long is lost.

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use livehost_media::Video;
+
 use super::frame::Frame;
-use super::video::Video;
+use super::renderer::Variant;
 
 /// Frames in one write at most.
 const MAX_FRAMES: usize = 64;
@@ -17,12 +19,11 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     frames: Vec<Arc<Frame>>,
-    /// The chunks of all frames in one piece, made before the first delivery.
-    /// One plain write of it costs every player less than a vectored one.
-    joined: Option<Bytes>,
+    /// For each variant of the lane the bytes of all frames in one piece, made
+    /// before the first delivery; empty before that. One plain write of it
+    /// costs every player less than a vectored one.
+    joined: Vec<Option<Bytes>>,
     bytes: usize,
-    /// What all of it is cut for.
-    chunk_size: u32,
     video: Video,
 }
 
@@ -30,10 +31,8 @@ pub(super) struct Batch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery<'a> {
     pub(super) frames: &'a [Arc<Frame>],
-    /// The same frames as one piece.
-    pub(super) chunks: &'a Bytes,
-    /// The chunk size that `chunks` are cut for.
-    pub(super) chunk_size: u32,
+    /// The same frames as one piece, for each variant of the lane.
+    pub(super) joined: &'a [Option<Bytes>],
     /// Whether audio waits for the keyframe.
     pub(super) video: Video,
     pub(super) now: Instant,
@@ -50,46 +49,54 @@ impl Batch {
 
     /// Whether `frame` may follow: players get a batch whole or not at all.
     pub(super) fn fits(&self, frame: &Frame) -> bool {
-        let bytes = self.bytes.saturating_add(frame.shared_chunks().len());
-        self.is_empty() || (self.chunk_size == frame.chunk_size() && bytes <= MAX_BYTES)
+        let bytes = self.bytes.saturating_add(frame.longest());
+        self.is_empty() || bytes <= MAX_BYTES
     }
 
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        self.joined = None;
+        self.joined.clear();
         self.bytes = 0;
     }
 
     pub(super) fn push(&mut self, frame: Arc<Frame>, video: Video) {
-        if self.is_empty() {
-            self.chunk_size = frame.chunk_size();
-        }
         self.video = video;
-        self.bytes = self.bytes.saturating_add(frame.shared_chunks().len());
+        self.bytes = self.bytes.saturating_add(frame.longest());
         self.frames.push(frame);
     }
 
-    /// The batch as a player's queue wants it.
-    pub(super) fn delivery(&mut self, now: Instant) -> Delivery<'_> {
-        let chunks = self.joined.get_or_insert_with(|| join(&self.frames));
+    /// The batch as the players of a lane want it, which has these variants.
+    pub(super) fn delivery(
+        &mut self,
+        variants: impl Iterator<Item = Option<Variant>>,
+        now: Instant,
+    ) -> Delivery<'_> {
+        if self.joined.is_empty() {
+            let joined = variants.map(|variant| join(&self.frames, variant?));
+            self.joined.extend(joined);
+        }
         Delivery {
             frames: &self.frames,
-            chunks,
-            chunk_size: self.chunk_size,
+            joined: &self.joined,
             video: self.video,
             now,
         }
     }
 }
 
-fn join(frames: &[Arc<Frame>]) -> Bytes {
+/// `None` if any of them was not rendered for that variant: it came before the
+/// first who wanted it.
+fn join(frames: &[Arc<Frame>], variant: Variant) -> Option<Bytes> {
     if let [frame] = frames {
-        return frame.shared_chunks().clone();
+        return frame.rendering(variant).cloned();
     }
-    let bytes = frames.iter().map(|frame| frame.shared_chunks().len()).sum();
+    let mut bytes = 0_usize;
+    for frame in frames {
+        bytes = bytes.saturating_add(frame.rendering(variant)?.len());
+    }
     let mut joined = BytesMut::with_capacity(bytes);
     for frame in frames {
-        joined.extend_from_slice(frame.shared_chunks());
+        joined.extend_from_slice(frame.rendering(variant)?);
     }
-    joined.freeze()
+    Some(joined.freeze())
 }

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use livehost_rtmp::data;
+use livehost_media::{Kind, MainTrack, Packet, Role, Turn, Video, VideoWatch, metadata};
 
-use super::frame::{Draft, Frame, Kind, Role};
+use super::frame::{Frame, OVERHEAD};
 use super::group::Group;
 use super::headers::Headers;
-use super::tracks::MainTrack;
-use super::video::{Seen, Turn, Video, VideoWatch};
+use super::renderer::Variant;
+use super::renderers::Renderers;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -19,40 +19,38 @@ pub(super) struct Cache {
     group: Group,
     main_track: MainTrack,
     video_watch: VideoWatch,
-    audio: Option<TrackCodec>,
-    video: Option<TrackCodec>,
+    audio: Option<MainCodec>,
+    video: Option<MainCodec>,
 }
 
 /// The codec of the lowest track seen: of the default one, as soon as it came.
 #[derive(Debug, Clone, Copy)]
-struct TrackCodec {
+struct MainCodec {
     track: u8,
     name: &'static str,
 }
 
 impl Cache {
-    /// Says whether a video frame begins a group of pictures, which depends on
-    /// the tracks before it. `timestamp` in the publisher's milliseconds.
-    pub(super) fn classify(&mut self, draft: &mut Draft, timestamp: u32) {
-        self.retire_headers(draft);
-        if draft.kind() == Kind::Video && draft.media_track().is_some() {
-            let keyframe = draft.role() == Role::Keyframe;
-            if !self
-                .main_track
-                .starts_group(draft.slot().tracks, keyframe, timestamp)
-            {
-                draft.depends();
+    /// Says whether a packet of video begins a group of pictures, which depends
+    /// on the tracks before it. Its time is its publisher's still.
+    pub(super) fn classify(&mut self, packet: &mut Packet) {
+        self.retire_headers(packet);
+        if packet.kind() == Kind::Video && packet.is_coded() {
+            let keyframe = packet.role() == Role::Keyframe;
+            let (tracks, dts) = (packet.scope().tracks, packet.dts());
+            if !self.main_track.starts_group(tracks, keyframe, dts) {
+                packet.demote();
             }
         }
     }
 
     /// What needs a header of a codec that its track has no longer is not for
     /// players that join later.
-    pub(super) fn retire_headers(&mut self, draft: &Draft) {
-        if draft.names_codecs() {
-            let retired = self.headers.retire(draft);
+    pub(super) fn retire_headers(&mut self, packet: &Packet) {
+        if packet.names_codecs() {
+            let retired = self.headers.retire(packet);
             if !retired.is_empty() {
-                self.group.forget(draft.kind(), retired);
+                self.group.forget(packet.kind(), retired);
             }
         }
     }
@@ -62,29 +60,32 @@ impl Cache {
     /// about the video.
     pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) -> Option<Turn> {
         self.note_codec(frame);
-        let turn = self.video_watch.note(frame.seen(), limit);
+        let turn = (self.video_watch).note(frame.packet(), frame.cost(), limit);
         match turn {
             Some(Turn::Stops) => self.group.pause(),
-            Some(Turn::Returns) => self.group.resume(frame.timestamp()),
+            Some(Turn::Returns) => self.group.resume(frame.packet().dts()),
             Some(Turn::Begins | Turn::LosesKeyframes) | None => {}
         }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
-            Role::Header => {
+            Role::Configuration => {
                 let replaces = self.headers.has_other_than(frame);
                 let before = self.headers.frames().cloned().collect();
                 self.headers.push(frame);
                 self.group
                     .push_header(frame, replaces, before, &self.headers, limit);
             }
-            Role::Keyframe | Role::Dependent => self.group.push(frame, limit),
+            Role::Keyframe | Role::Delta | Role::EndOfSequence | Role::Data => {
+                self.group.push(frame, limit);
+            }
         }
         turn
     }
 
     /// Notes media that is not kept: of a publisher that stands by.
-    pub(super) fn note(&mut self, seen: Seen, limit: usize) {
-        self.video_watch.note(seen, limit);
+    pub(super) fn note(&mut self, packet: &Packet, limit: usize) {
+        let cost = packet.memory().saturating_add(OVERHEAD);
+        self.video_watch.note(packet, cost, limit);
     }
 
     /// A player that joins later gets what was said before, too.
@@ -92,26 +93,37 @@ impl Cache {
         let Some(kept) = &self.metadata else {
             return newer.clone();
         };
-        let payload = data::merged_metadata(&kept.payload(), &newer.payload());
-        Frame::new(Kind::Data, newer.timestamp(), payload, newer.chunk_size())
-            .map_or_else(|_| newer.clone(), Arc::new)
+        let (kept, newest) = (kept.packet().flv_body(), newer.packet().flv_body());
+        let merged = metadata::merged(&kept, &newest);
+        Packet::from_flv(Kind::Data, newer.packet().dts(), merged)
+            .map_or_else(|_| newer.clone(), |merged| Arc::new(Frame::new(merged)))
     }
 
-    /// Players that join later get no metadata until there is some again.
-    pub(super) fn clear_metadata(&mut self) {
-        self.metadata = None;
+    /// Whether a packet clears what is kept of a handler, which is for the server
+    /// alone: players keep what they were told. Those that join later get no
+    /// metadata until there is some again.
+    pub(super) fn clears(&mut self, packet: &Packet) -> bool {
+        if packet.kind() != Kind::Data {
+            return false;
+        }
+        let handler = metadata::cleared(&packet.flv_bytes());
+        if handler.as_deref() == Some("onMetaData") {
+            self.metadata = None;
+        }
+        handler.is_some()
     }
 
     fn note_codec(&mut self, frame: &Frame) {
-        let known = match frame.kind() {
+        let packet = frame.packet();
+        let known = match packet.kind() {
             Kind::Audio => &mut self.audio,
             Kind::Video => &mut self.video,
             Kind::Data => return,
         };
-        if let (Some(name), Some(track)) = (frame.codec(), frame.slot().tracks.lowest())
+        if let (Some(name), Some(track)) = (packet.codec(), packet.scope().tracks.lowest())
             && known.is_none_or(|known| track <= known.track)
         {
-            *known = Some(TrackCodec { track, name });
+            *known = Some(MainCodec { track, name });
         }
     }
 
@@ -130,36 +142,37 @@ impl Cache {
         known.map(|codec| codec.name)
     }
 
-    /// Metadata, and the headers at the time of the first frame that follows.
-    pub(super) fn preamble(&self, timestamp: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
-        self.preamble_of(self.headers.frames(), timestamp, chunk_size)
-    }
-
-    fn preamble_of<'a>(
-        &'a self,
-        headers: impl Iterator<Item = &'a Arc<Frame>>,
-        timestamp: u32,
-        chunk_size: u32,
+    /// Metadata, and the headers at the time of the first frame that follows,
+    /// for players of the variants `wanted`.
+    pub(super) fn preamble(
+        &mut self,
+        dts: i64,
+        renderers: &Renderers,
+        wanted: &[Variant],
     ) -> Vec<Arc<Frame>> {
-        let metadata = self.metadata.iter();
-        metadata
-            .chain(headers)
-            .map(|frame| match frame.is_at(timestamp, chunk_size) {
-                true => frame.clone(),
-                false => Arc::new(frame.restamped(timestamp, chunk_size)),
-            })
-            .collect()
+        let headers = self.headers.frames();
+        preamble(&mut self.metadata, headers, |frame| {
+            renderers.repeat(frame, dts, wanted)
+        })
     }
 
     /// The frames from the last keyframe on, behind the preamble they were
-    /// coded under, for a player that joins while the stream is at `newest`.
-    pub(super) fn group(&mut self, newest: u32, chunk_size: u32) -> Vec<Arc<Frame>> {
-        self.group.refresh(newest);
+    /// coded under, for a player of the variant `wanted` that joins while the
+    /// stream is at `newest`.
+    pub(super) fn group(
+        &mut self,
+        newest: i64,
+        renderers: &Renderers,
+        wanted: &[Variant],
+    ) -> Vec<Arc<Frame>> {
+        let (before, now) = self.group.prepare(newest, renderers, wanted);
+        self.video_watch.recount(before, now);
         let frames = self.group.frames();
-        let first = frames.first().map_or(newest, |frame| frame.timestamp());
+        let first = frames.first().map_or(newest, |frame| frame.packet().dts());
+        let repeat = |frame: &Arc<Frame>| renderers.repeat(frame, first, wanted);
         let mut burst = match self.group.headers() {
-            Some(headers) => self.preamble_of(headers.iter(), first, chunk_size),
-            None => self.preamble(first, chunk_size),
+            Some(headers) => preamble(&mut self.metadata, headers.iter(), repeat),
+            None => preamble(&mut self.metadata, self.headers.frames(), repeat),
         };
         burst.extend_from_slice(frames);
         burst
@@ -169,4 +182,21 @@ impl Cache {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// `repeat` gives the frames that players get of those kept. Metadata has the same
+/// time for all of them: what is made of it is kept.
+fn preamble<'a>(
+    metadata: &mut Option<Arc<Frame>>,
+    headers: impl Iterator<Item = &'a Arc<Frame>>,
+    repeat: impl Fn(&Arc<Frame>) -> Arc<Frame>,
+) -> Vec<Arc<Frame>> {
+    if let Some(metadata) = metadata {
+        *metadata = repeat(metadata);
+    }
+    metadata
+        .iter()
+        .cloned()
+        .chain(headers.map(repeat))
+        .collect()
 }

@@ -6,18 +6,22 @@
 
 use std::sync::Arc;
 
-use super::frame::{Frame, Kind, Role};
-use super::headers::{Headers, is_same};
-use super::tracks::Tracks;
+use livehost_media::time::MILLISECOND;
+use livehost_media::{Kind, Packet, Role, Tracks};
 
-/// How long a group of pictures before a gap lasts for who joins, milliseconds:
-/// only its last one is worth a look.
-const SPAN: u32 = 500;
-/// The last picture before a gap is at least so long before what follows,
-/// milliseconds: video that comes back may be sent a little later than audio.
-const LAG: u32 = 500;
+use super::frame::Frame;
+use super::headers::Headers;
+use super::renderer::Variant;
+use super::renderers::Renderers;
+
+/// How long a group of pictures before a gap lasts for who joins: only its last
+/// one is worth a look.
+const SPAN: i64 = 500 * MILLISECOND;
+/// The last picture before a gap is at least so long before what follows: video
+/// that comes back may be sent a little later than audio.
+const LAG: i64 = 500 * MILLISECOND;
 /// And at most so long: moving it copies the group.
-const MAX_LAG: u32 = 1_500;
+const MAX_LAG: i64 = 1_500 * MILLISECOND;
 
 /// What is kept from the last keyframe on.
 #[derive(Debug, Default)]
@@ -39,8 +43,8 @@ pub(super) struct Group {
 /// Where video had stopped: behind the silent frames.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    /// When video came back, milliseconds on the stream's timeline.
-    until: Option<u32>,
+    /// When video came back, on the stream's line.
+    until: Option<i64>,
 }
 
 impl Group {
@@ -77,7 +81,7 @@ impl Group {
         now: &Headers,
         limit: usize,
     ) {
-        let is_new = !before.iter().any(|old| is_same(old, frame));
+        let is_new = !(before.iter()).any(|old| old.packet().has_body_of(frame.packet()));
         // One that configures nothing was left out.
         let counts = now.frames().any(|kept| Arc::ptr_eq(kept, frame))
             || before.len() > now.frames().count();
@@ -113,32 +117,35 @@ impl Group {
             return self.clear();
         }
         self.has_forgotten = true;
-        let is_gone =
-            |frame: &Frame| frame.kind() == kind && frame.slot().tracks.intersects(tracks);
+        let is_gone = |packet: &Packet| {
+            let scope = packet.scope();
+            scope.kind == kind && scope.tracks.intersects(tracks)
+        };
         let before = self.frames.iter().take(self.silent);
-        self.silent = before.filter(|frame| !is_gone(frame)).count();
-        self.keep_from(0, |frame| !is_gone(frame));
+        self.silent = before.filter(|frame| !is_gone(frame.packet())).count();
+        self.keep_from(0, |packet| !is_gone(packet));
         if let Some(headers) = &mut self.headers {
             headers.retain(|header| {
-                header.kind() != kind || !header.slot().tracks.is_subset_of(tracks)
+                let scope = header.packet().scope();
+                scope.kind != kind || !scope.tracks.is_subset_of(tracks)
             });
         }
     }
 
     /// From now on there is audio alone, which is not kept.
     pub(super) fn pause(&mut self) {
-        self.keep_from(self.silent, |frame| {
-            frame.kind() == Kind::Video || frame.role() == Role::Header
+        self.keep_from(self.silent, |packet| {
+            packet.kind() == Kind::Video || packet.role() == Role::Configuration
         });
         self.silent = self.frames.len();
         self.gap = Some(Gap { until: None });
     }
 
     /// Of the frames from number `start` on those stay for which `keeps` says so.
-    fn keep_from(&mut self, start: usize, keeps: impl Fn(&Frame) -> bool) {
+    fn keep_from(&mut self, start: usize, keeps: impl Fn(&Packet) -> bool) {
         let rest = self.frames.split_off(start.min(self.frames.len()));
         for frame in rest {
-            if keeps(&frame) {
+            if keeps(frame.packet()) {
                 self.frames.push(frame);
             } else {
                 self.cost = self.cost.saturating_sub(frame.cost());
@@ -146,16 +153,34 @@ impl Group {
         }
     }
 
-    /// Video is back at `timestamp`.
-    pub(super) fn resume(&mut self, timestamp: u32) {
+    /// Video is back at `dts`.
+    pub(super) fn resume(&mut self, dts: i64) {
         if let Some(gap) = &mut self.gap {
-            gap.until = Some(timestamp);
+            gap.until = Some(dts);
         }
     }
 
-    /// A player is to begin with the group while the stream is at `newest`: what
-    /// is before a gap moves to its end.
-    pub(super) fn refresh(&mut self, newest: u32) {
+    /// A player of the variant `wanted` is to begin with the group while the
+    /// stream is at `newest`: what is before a gap moves to its end, and what is
+    /// not rendered yet is now, for all that come. Returns what the group cost
+    /// before, and costs after it.
+    pub(super) fn prepare(
+        &mut self,
+        newest: i64,
+        renderers: &Renderers,
+        wanted: &[Variant],
+    ) -> (usize, usize) {
+        let before = self.cost;
+        self.close_gap(newest);
+        for frame in &mut self.frames {
+            renderers.complete(frame, wanted);
+        }
+        let costs = self.frames.iter().map(|frame| frame.cost());
+        self.cost = costs.fold(0, usize::saturating_add);
+        (before, self.cost)
+    }
+
+    fn close_gap(&mut self, newest: i64) {
         let Some(gap) = self.gap else {
             return;
         };
@@ -175,29 +200,27 @@ impl Group {
 /// Moves `frames` to shortly before `end`, within [`SPAN`], unless the last
 /// picture is there or after it. Headers may have come long after it: they go
 /// with it.
-fn close(frames: &mut [Arc<Frame>], end: u32) {
-    let is_picture = |frame: &&Arc<Frame>| frame.role() != Role::Header;
+fn close(frames: &mut [Arc<Frame>], end: i64) {
+    let is_picture = |frame: &&Arc<Frame>| frame.role() != Role::Configuration;
     let Some(last) = frames.iter().rfind(is_picture) else {
         return;
     };
-    let last = last.timestamp();
-    if !(MAX_LAG..u32::MAX / 2).contains(&end.wrapping_sub(last)) {
+    let last = last.packet().dts();
+    if end.saturating_sub(last) < MAX_LAG {
         return;
     }
     // Of several tracks the last frame need not be the newest.
-    let before_last = |frame: &Arc<Frame>| {
-        let before = last.wrapping_sub(frame.timestamp());
-        u64::from(if before < u32::MAX / 2 { before } else { 0 })
-    };
+    let before_last = |frame: &Arc<Frame>| last.saturating_sub(frame.packet().dts()).max(0);
     let pictures = frames.iter().filter(is_picture);
     let span = pictures.map(before_last).max().unwrap_or_default();
-    let squeezed = span.min(SPAN.into());
-    let target = end.wrapping_sub(LAG);
+    let (span, squeezed) = (span / MILLISECOND, span.min(SPAN) / MILLISECOND);
+    let target = end.saturating_sub(LAG);
     for frame in frames {
-        let before = before_last(frame).min(span).saturating_mul(squeezed);
-        let before = before.checked_div(span).unwrap_or_default();
-        let timestamp = target.wrapping_sub(u32::try_from(before).unwrap_or_default());
-        *frame = Arc::new(frame.restamped(timestamp, frame.chunk_size()));
+        let before = (before_last(frame) / MILLISECOND).min(span);
+        let before = before.saturating_mul(squeezed).checked_div(span);
+        let before = before.unwrap_or_default().saturating_mul(MILLISECOND);
+        let moved = frame.packet().at(target.saturating_sub(before));
+        *frame = Arc::new(Frame::new(moved));
     }
 }
 
@@ -210,7 +233,8 @@ mod tests {
     const LIMIT: usize = 1 << 20;
 
     fn frame(kind: Kind, body: &'static [u8]) -> Arc<Frame> {
-        Arc::new(Frame::new(kind, 0, Bytes::from_static(body), 60_000).unwrap())
+        let packet = Packet::from_flv(kind, 0, Bytes::from_static(body));
+        Arc::new(Frame::new(packet.unwrap()))
     }
 
     fn cost(group: &Group) -> usize {
@@ -236,7 +260,12 @@ mod tests {
             group.pause();
             let pictures = 2 * (pauses + 1);
             assert_eq!((group.silent, group.frames.len()), (pictures, pictures));
-            assert!(group.frames.iter().all(|frame| frame.kind() == Kind::Video));
+            assert!(
+                group
+                    .frames
+                    .iter()
+                    .all(|frame| frame.packet().kind() == Kind::Video)
+            );
             assert_eq!(group.cost, cost(&group));
         }
         // Sound in a place where no pause looks for it any more.

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use livehost_media::{Covered, Packet, Scope, TrackCodec, Tracks};
 use tracing::{debug, warn};
 
-use super::frame::{Draft, Frame, Said};
-use super::tracks::{Covered, HeaderSlot, Tracks};
+use super::frame::Frame;
 
 /// Header messages kept for one stream: sequence headers and their
 /// supplements, of every track of audio and video.
@@ -41,21 +41,21 @@ impl Headers {
         self.kept.iter().map(|header| &header.frame)
     }
 
-    /// A message names the codecs of its tracks. Headers of other codecs are of
+    /// A packet names the codecs of its tracks. Headers of other codecs are of
     /// no use any more; returns for which tracks there were such.
-    pub(super) fn retire(&mut self, draft: &Draft) -> Tracks {
+    pub(super) fn retire(&mut self, packet: &Packet) -> Tracks {
         let mut retired = Tracks::default();
-        if !self.kept.iter().any(|header| header.is_outlived_by(draft)) {
+        if !self.kept.iter().any(|header| header.is_outlived_by(packet)) {
             return retired;
         }
-        let said = draft.said();
+        let named = packet.track_codecs();
         self.kept.retain_mut(|header| {
-            if header.frame.kind() != draft.kind() || header.codecs.is_empty() {
+            if header.frame.packet().kind() != packet.kind() || header.codecs.is_empty() {
                 return true;
             }
             header.codecs.retain(|(id, codec)| {
-                let is_other = |track: &Said| track.id == *id && track.codec != *codec;
-                let is_retired = said.iter().any(is_other);
+                let is_other = |track: &TrackCodec| track.id == *id && track.codec != *codec;
+                let is_retired = named.iter().any(is_other);
                 if is_retired {
                     retired.insert(*id);
                 }
@@ -69,41 +69,36 @@ impl Headers {
     /// Whether there is a header with another configuration for any of the
     /// tracks of `frame`.
     pub(super) fn has_other_than(&self, frame: &Frame) -> bool {
-        let slot = frame.slot();
+        let scope = frame.packet().scope();
         self.kept.iter().any(|old| {
-            let old_slot = old.frame.slot();
-            old_slot.is_like(slot)
-                && old_slot.tracks.intersects(slot.tracks)
+            old.scope().is_like(scope)
+                && old.scope().tracks.intersects(scope.tracks)
                 && !old.configured.is_empty()
-                && !is_same(&old.frame, frame)
+                && !old.frame.packet().has_body_of(frame.packet())
         })
     }
 
     /// A header that has come. One that configures nothing is kept only while
     /// nothing better is known.
     pub(super) fn push(&mut self, frame: &Arc<Frame>) {
-        let (slot, mut header) = (frame.slot(), Header::new(frame));
-        if slot.is_supplement {
-            let sequence = HeaderSlot {
+        let (scope, mut header) = (frame.packet().scope(), Header::new(frame));
+        if scope.is_supplement {
+            let record = Scope {
                 is_supplement: false,
-                ..slot
+                ..scope
             };
-            let known = || {
-                self.kept
-                    .iter()
-                    .filter(|old| old.frame.slot().is_like(sequence))
-            };
+            let known = || self.kept.iter().filter(|old| old.scope().is_like(record));
             let codecs = &mut header.codecs;
             codecs.retain(|(id, codec)| !known().any(|old| old.has_another_codec(*id, codec)));
         }
         let is_better =
-            |old: &Header| slot.is_like(old.frame.slot()) && old.configured.intersects(slot.tracks);
+            |old: &Header| scope.is_like(old.scope()) && old.configured.intersects(scope.tracks);
         if header.configured.is_empty() && self.kept.iter().any(is_better) {
             return;
         }
         let configured = header.configured;
         let is_replaced =
-            |old: &&mut Header| old.frame.slot() == slot && old.configured.is_subset_of(configured);
+            |old: &&mut Header| old.scope() == scope && old.configured.is_subset_of(configured);
         match self.kept.iter_mut().find(is_replaced) {
             Some(old) => *old = header,
             None => self.kept.push(header),
@@ -111,10 +106,10 @@ impl Headers {
         // The newest counts first, wherever it is.
         let is_new = |header: &Header| Arc::ptr_eq(&header.frame, frame);
         let mut covered = Covered::default();
-        covered.add(slot, configured);
+        covered.add(scope, configured);
         self.kept.reverse();
         self.kept
-            .retain(|old| is_new(old) || covered.add(old.frame.slot(), old.configured));
+            .retain(|old| is_new(old) || covered.add(old.scope(), old.configured));
         self.kept.reverse();
         let cost: usize = self.frames().map(|frame| frame.cost()).sum();
         if self.kept.len() > MAX_HEADERS || cost > MAX_HEADER_BYTES {
@@ -125,7 +120,8 @@ impl Headers {
 
     /// Says so once; a publisher could send such headers all the time.
     fn refuse(&mut self, frame: &Frame) {
-        let (kind, track, bytes) = (frame.kind(), frame.slot().tracks.lowest(), frame.len());
+        let Scope { kind, tracks, .. } = frame.packet().scope();
+        let (track, bytes) = (tracks.lowest(), frame.packet().len());
         let refused = "a codec header is not kept for players that join later: the stream \
                        has more of them than are kept";
         if self.refused == 0 {
@@ -144,19 +140,19 @@ impl Headers {
     }
 }
 
-/// Whether two headers say the same of the same. Costs no more than the shorter.
-pub(super) fn is_same(one: &Frame, other: &Frame) -> bool {
-    one.slot() == other.slot() && one.len() == other.len() && one.payload() == other.payload()
-}
-
 impl Header {
     fn new(frame: &Arc<Frame>) -> Self {
-        let said = frame.said().into_iter();
+        let named = frame.packet().track_codecs();
+        let configured = named.iter().filter(|track| track.is_configured);
         Self {
             frame: frame.clone(),
-            codecs: said.map(|track| (track.id, track.codec)).collect(),
-            configured: frame.configured(),
+            codecs: named.iter().map(|track| (track.id, track.codec)).collect(),
+            configured: configured.map(|track| track.id).collect(),
         }
+    }
+
+    fn scope(&self) -> Scope {
+        self.frame.packet().scope()
     }
 
     fn has_another_codec(&self, id: u8, codec: &str) -> bool {
@@ -164,15 +160,15 @@ impl Header {
         codecs.any(|(known, other)| *known == id && *other != codec)
     }
 
-    /// Whether `draft` may have another codec on a track of this header. Asked
-    /// for every frame of media: what a message of several codecs says is looked
-    /// at only then.
-    fn is_outlived_by(&self, draft: &Draft) -> bool {
-        if self.frame.kind() != draft.kind() {
+    /// Whether `packet` may have another codec on a track of this header. Asked
+    /// for every packet of media: what one of several codecs says is looked at
+    /// only then.
+    fn is_outlived_by(&self, packet: &Packet) -> bool {
+        if self.frame.packet().kind() != packet.kind() {
             return false;
         }
-        let tracks = draft.slot().tracks;
+        let tracks = packet.scope().tracks;
         let mut shared = self.codecs.iter().filter(|(id, _)| tracks.contains(*id));
-        shared.any(|(_, codec)| draft.codec() != Some(codec))
+        shared.any(|(_, codec)| packet.only_codec() != Some(codec))
     }
 }

@@ -10,13 +10,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use livehost_media::Video;
 use parking_lot::Mutex;
 
 use super::batch::{Batch, Delivery};
 use super::frame::Frame;
 use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
-use super::video::Video;
+use super::renderer::Variant;
 
 /// So many players are looked at, then written to. Looking at one after the
 /// other, with nothing in between, lets their memory be fetched at once.
@@ -65,18 +66,29 @@ struct Mailbox {
 #[derive(Debug, Default)]
 struct Roster {
     players: Vec<Seat>,
+    /// The variants of its players with an outlet, each in a place that it
+    /// keeps while it has any.
+    variants: Vec<Shared>,
     batch: Batch,
     /// The player that is next to get the batch.
     next: usize,
 }
 
+/// The players of a lane that get the same bytes.
+#[derive(Debug, Clone, Copy)]
+struct Shared {
+    variant: Variant,
+    players: usize,
+}
+
 /// A player, with what its frames need when nothing waits for it.
 #[derive(Debug)]
 struct Seat {
+    /// The player's, if there are bytes for it.
     outlet: Option<Arc<dyn Outlet>>,
     id: PlayerId,
-    /// What the frames that it takes as they are are cut for.
-    chunk_size: u32,
+    /// Which bytes it takes as they are: a place among the lane's variants.
+    place: usize,
     queue: Arc<PlayerQueue>,
 }
 
@@ -172,14 +184,42 @@ impl Roster {
                     player.queue.await_video();
                 }
             }
-            Change::Join(queue) => self.players.push(Seat::new(queue)),
+            Change::Join(queue) => {
+                let variant = queue.outlet().and(queue.variant());
+                let place = variant.map(|variant| self.place_of(variant));
+                self.players.push(Seat::new(queue, place));
+            }
             Change::Leave(queue) => {
                 let same = |seat: &Seat| Arc::ptr_eq(&seat.queue, &queue);
                 if let Some(at) = self.players.iter().position(same) {
-                    self.players.swap_remove(at);
+                    let seat = self.players.swap_remove(at);
+                    if let Some(shared) = self.variants.get_mut(seat.place) {
+                        shared.players = shared.players.saturating_sub(1);
+                    }
                 }
             }
         }
+    }
+
+    /// The place of a variant that has one player more. One that has lost all of
+    /// its players leaves its own to another.
+    fn place_of(&mut self, variant: Variant) -> usize {
+        let mut places = self.variants.iter();
+        let known = places.position(|shared| shared.variant == variant);
+        let mut places = self.variants.iter();
+        let place = known.or_else(|| places.position(|shared| shared.players == 0));
+        let place = place.unwrap_or_else(|| {
+            self.variants.push(Shared {
+                variant,
+                players: 0,
+            });
+            self.variants.len().saturating_sub(1)
+        });
+        if let Some(shared) = self.variants.get_mut(place) {
+            shared.variant = variant;
+            shared.players = shared.players.saturating_add(1);
+        }
+        place
     }
 
     fn deliver(&mut self, count: usize) {
@@ -189,11 +229,13 @@ impl Roster {
         }
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
-            let delivery = self.batch.delivery(Instant::now());
+            let variants = self.variants.iter();
+            let wanted = variants.map(|shared| (shared.players > 0).then_some(shared.variant));
+            let delivery = self.batch.delivery(wanted, Instant::now());
             for players in players.chunks(AHEAD) {
                 let mut open = [false; AHEAD];
                 for (open, player) in open.iter_mut().zip(players) {
-                    *open = player.is_open(&delivery);
+                    *open = player.is_open();
                 }
                 for (open, player) in open.into_iter().zip(players) {
                     player.deliver(&delivery, open);
@@ -209,28 +251,26 @@ impl Roster {
 }
 
 impl Seat {
-    fn new(queue: Arc<PlayerQueue>) -> Self {
+    fn new(queue: Arc<PlayerQueue>, place: Option<usize>) -> Self {
         Self {
             outlet: queue.outlet().cloned(),
             id: queue.id(),
-            chunk_size: queue.settings().chunk_size,
+            place: place.unwrap_or(usize::MAX),
             queue,
         }
     }
 
-    fn is_open(&self, delivery: &Delivery<'_>) -> bool {
-        self.chunk_size == delivery.chunk_size
-            && self
-                .outlet
-                .as_ref()
-                .is_some_and(|outlet| outlet.is_open(self.id))
+    fn is_open(&self) -> bool {
+        let outlet = self.outlet.as_ref();
+        outlet.is_some_and(|outlet| outlet.is_open(self.id))
     }
 
     fn deliver(&self, delivery: &Delivery<'_>, is_open: bool) {
         let outlet = self.outlet.as_ref().filter(|_| is_open);
-        let offer = outlet.map_or(Offer::Refused, |outlet| {
-            outlet.pass(self.id, delivery.chunks)
-        });
+        let offer = match (outlet, delivery.joined.get(self.place)) {
+            (Some(outlet), Some(Some(bytes))) => outlet.pass(self.id, bytes),
+            _ => Offer::Refused,
+        };
         match offer {
             Offer::Written => {}
             Offer::Taken => self.queue.wake_for_rest(),

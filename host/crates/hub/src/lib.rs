@@ -1,9 +1,10 @@
 //! The registry of live streams: links publishers to players.
 //!
-//! Flows in: frames, through the [`Publication`] that holds a name. Flows out:
-//! the same frames, to every [`Subscription`] to that name: straight to the
-//! player's [`Outlet`], or, when something waits there, through its bounded
-//! queue. The hub never names a session; it wakes one through a [`Wake`].
+//! Flows in: packets, through the [`Publication`] that holds a name. Flows out:
+//! [`Frame`]s of the same packets, with what a [`Renderer`] made of them for all
+//! players of one [`Variant`], to every [`Subscription`] to that name: straight
+//! to the player's [`Outlet`], or, when something waits there, through its
+//! bounded queue. The hub never names a session; it wakes one through a [`Wake`].
 //!
 //! A name is claimed atomically and process-wide. Lock order is hub, stream,
 //! mailbox of a lane; and apart from those: roster of a lane, outlet, player
@@ -25,11 +26,10 @@ mod presence;
 mod publication;
 mod queue;
 mod registry;
+mod renderer;
+mod renderers;
 mod stream;
 mod subscription;
-mod timeline;
-mod tracks;
-mod video;
 
 #[cfg(test)]
 mod tests;
@@ -46,10 +46,11 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 pub use claim::{Claim, ClaimError, Contested, Owner};
-pub use frame::{Frame, Kind, NotAFrame, Role, SHARED_MESSAGE_STREAM};
+pub use frame::Frame;
 pub use outlet::{Offer, Outlet, PlayerId};
 pub use publication::{Publication, Pushed, Revocation};
 pub use queue::{Item, PlayerEnd};
+pub use renderer::{Format, Renderer, Rendering, Variant};
 pub use subscription::{Subscription, Totals};
 
 use claim::Attempt;
@@ -122,8 +123,6 @@ pub struct Settings {
     pub queue_time: Duration,
     /// A player that never catches up for so long after a drop is closed.
     pub slow_close: Duration,
-    /// RTMP chunk size that frames are cut for, in bytes.
-    pub chunk_size: u32,
     /// Frames of so long are gathered and written together; zero sends each at
     /// once.
     pub gather: Duration,
@@ -136,8 +135,11 @@ pub struct Listener {
     pub settings: Settings,
     /// Woken when something waits for the player.
     pub wake: Wake,
-    /// Where frames go while nothing waits; without it all of them wait. Not
-    /// for two players at once.
+    /// What its bytes are like: made once for all players of that variant.
+    /// Without it there are packets alone.
+    pub format: Option<Arc<dyn Format>>,
+    /// Where frames go while nothing waits, if they have a format; without it
+    /// all of them wait. Not for two players at once.
     pub outlet: Option<Arc<dyn Outlet>>,
 }
 

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use livehost_rtmp::data;
+use livehost_media::{Packet, Role};
 use parking_lot::Mutex;
 
 use super::cache::Cache;
-use super::frame::{Draft, Kind, NotAFrame, Role};
+use super::frame::Frame;
 use super::meter::{Meter, Rate};
 use super::presence::Presence;
 use super::stream::Stream;
@@ -37,7 +36,7 @@ impl Revocation {
     }
 }
 
-/// What became of a message.
+/// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
     /// Cached and queued for every player.
@@ -130,32 +129,21 @@ impl Publisher {
         self.presence.ask(&self.wake).await;
     }
 
-    /// A message sent while standing by: what it says of the stream is
+    /// A packet sent while standing by: what it says of the stream is
     /// remembered, and whether there is video; all else is not.
-    pub(super) fn remember(
-        &self,
-        kind: Kind,
-        timestamp: u32,
-        payload: &Bytes,
-    ) -> Result<(), NotAFrame> {
-        if kind == Kind::Data && data::cleared(payload).as_deref() == Some("onMetaData") {
-            self.headers.lock().clear_metadata();
-            return Ok(());
-        }
-        let draft = Draft::new(kind, payload.clone())?;
-        let is_kept = matches!(draft.role(), Role::Header | Role::Metadata);
-        let at = |draft: Draft| Arc::new(draft.at(timestamp, self.settings.chunk_size));
-        let kept = is_kept.then(|| at(draft.clone()));
+    pub(super) fn remember(&self, packet: &Packet) {
         let limit = self.settings.keyframe_cache;
         let mut headers = self.headers.lock();
-        headers.retire_headers(&draft);
-        match kept {
-            Some(frame) => {
-                headers.push(&frame, limit);
-            }
-            None => headers.note(draft.seen(timestamp), limit),
+        if packet.role() == Role::Data && headers.clears(packet) {
+            return;
         }
-        Ok(())
+        headers.retire_headers(packet);
+        match packet.role() {
+            Role::Configuration | Role::Metadata => {
+                headers.push(&Arc::new(Frame::new(packet.clone())), limit);
+            }
+            _ => headers.note(packet, limit),
+        }
     }
 
     pub(super) fn take_headers(&self) -> Cache {
@@ -194,9 +182,14 @@ impl Publication {
         self.stream.key()
     }
 
-    /// Forwards one message; `timestamp` in the publisher's milliseconds.
-    pub fn push(&self, kind: Kind, timestamp: u32, payload: Bytes) -> Result<Pushed, NotAFrame> {
-        self.stream.push(&self.publisher, kind, timestamp, payload)
+    /// Forwards one packet; its time is on the publisher's clock.
+    pub fn push(&self, packet: Packet) -> Pushed {
+        self.stream.push(&self.publisher, packet)
+    }
+
+    /// The publisher has sent so many bytes that are no packet: it is not idle.
+    pub fn ignore(&self, bytes: usize) {
+        self.stream.ignore(&self.publisher, bytes);
     }
 
     /// Whether to read nothing more from the publisher for now: its players

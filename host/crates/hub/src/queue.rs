@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use livehost_media::{Covered, Kind, Packet, Role, Video};
 use parking_lot::Mutex;
 
 use super::batch::Delivery;
 use super::counters::Counters;
-use super::frame::{Frame, Kind, Role};
+use super::frame::Frame;
 use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
-use super::tracks::Covered;
-use super::video::Video;
+use super::renderer::Variant;
 use super::{Listener, Settings, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
@@ -71,17 +71,17 @@ enum Sync {
 }
 
 impl Sync {
-    /// What it is with `frame`; `None` if the player can't use that yet.
-    fn with(self, frame: &Frame, video: Video) -> Option<Self> {
-        let is_video = frame.kind() == Kind::Video;
-        match (frame.role(), video) {
-            (Role::Header | Role::Metadata, _) => Some(self),
-            (Role::Keyframe, _) | (Role::Dependent, Video::Endless) => Some(Self::Synced),
-            (Role::Dependent, _) if self == Self::Synced => Some(Self::Synced),
-            (Role::Dependent, Video::Never | Video::Off) if !is_video => Some(Self::WithoutVideo),
-            (Role::Dependent, Video::Large) if !is_video => Some(Self::AwaitingVideo),
-            (Role::Dependent, _) if !is_video && self.has_audio() => Some(self),
-            (Role::Dependent, _) => None,
+    /// What it is with `packet`; `None` if the player can't use that yet.
+    fn with(self, packet: &Packet, video: Video) -> Option<Self> {
+        let is_video = packet.kind() == Kind::Video;
+        match (packet.role(), video) {
+            (Role::Configuration | Role::Metadata, _) => Some(self),
+            (Role::Keyframe, _) | (_, Video::Endless) => Some(Self::Synced),
+            _ if self == Self::Synced => Some(Self::Synced),
+            (_, Video::Never | Video::Off) if !is_video => Some(Self::WithoutVideo),
+            (_, Video::Large) if !is_video => Some(Self::AwaitingVideo),
+            _ if !is_video && self.has_audio() => Some(self),
+            _ => None,
         }
     }
 
@@ -126,6 +126,7 @@ pub(super) struct PlayerQueue {
     id: PlayerId,
     settings: Settings,
     wake: Wake,
+    variant: Option<Variant>,
     outlet: Option<Arc<dyn Outlet>>,
     lane: usize,
     counters: Arc<Counters>,
@@ -139,6 +140,7 @@ impl PlayerQueue {
             id: PlayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
             settings: listener.settings,
             wake: listener.wake,
+            variant: listener.format.map(|format| format.variant()),
             outlet: listener.outlet,
             lane,
             counters,
@@ -152,6 +154,11 @@ impl PlayerQueue {
 
     pub(super) fn outlet(&self) -> Option<&Arc<dyn Outlet>> {
         self.outlet.as_ref()
+    }
+
+    /// The bytes that it wants of every frame.
+    pub(super) fn variant(&self) -> Option<Variant> {
+        self.variant
     }
 
     /// Its lane in the stream.
@@ -233,7 +240,7 @@ impl PlayerQueue {
             self.end_too_slow(state);
             return;
         }
-        let Some(sync) = state.sync.with(frame, video) else {
+        let Some(sync) = state.sync.with(frame.packet(), video) else {
             if state.sync == Sync::Dropping {
                 self.count_dropped(state, |_| 1);
             }
@@ -345,16 +352,15 @@ impl PlayerQueue {
         let mut first = state.entries.iter().take(MAX_LOOKED_AT);
         let oldest = first.find_map(|entry| match &entry.item {
             // Of media: what stays when the rest is dropped says nothing.
-            Item::Frame(oldest) if oldest.kind() != Kind::Data && oldest.role() != Role::Header => {
-                Some(entry.counted.then(|| oldest.timestamp()))
+            Item::Frame(oldest) if is_media(oldest.packet()) => {
+                Some(entry.counted.then(|| oldest.packet().dts()))
             }
             _ => None,
         });
         // While the first burst is going out only bytes count.
         let oldest = oldest??;
-        let waiting = frame.timestamp().wrapping_sub(oldest);
-        let is_late =
-            waiting < u32::MAX / 2 && u128::from(waiting) > self.settings.queue_time.as_millis();
+        let waiting = frame.packet().dts().saturating_sub(oldest);
+        let is_late = waiting > queue_time(&self.settings);
         is_late.then_some(Overflow::Time)
     }
 
@@ -444,7 +450,9 @@ impl State {
     fn drop_waiting_video(&mut self) {
         let bytes = &mut self.bytes;
         self.entries.retain(|entry| match &entry.item {
-            Item::Frame(frame) if frame.kind() == Kind::Video && frame.role() != Role::Header => {
+            Item::Frame(frame)
+                if frame.packet().kind() == Kind::Video && is_media(frame.packet()) =>
+            {
                 let counted = if entry.counted { frame.cost() } else { 0 };
                 *bytes = bytes.saturating_sub(counted);
                 false
@@ -474,13 +482,13 @@ impl State {
                 Item::Published | Item::Unpublished => true,
                 Item::Frame(frame) => match frame.role() {
                     Role::Metadata => {
-                        let slot = frame.slot();
-                        covered.add(slot, slot.tracks) && fits(frame)
+                        let scope = frame.packet().scope();
+                        covered.add(scope, scope.tracks) && fits(frame)
                     }
-                    Role::Header => {
-                        let configured = frame.configured();
+                    Role::Configuration => {
+                        let (packet, configured) = (frame.packet(), frame.packet().configured());
                         let is_needed = !configured.is_empty();
-                        is_needed && covered.add(frame.slot(), configured) && fits(frame)
+                        is_needed && covered.add(packet.scope(), configured) && fits(frame)
                     }
                     _ => false,
                 },
@@ -507,4 +515,14 @@ impl State {
         }
         dropped
     }
+}
+
+/// Audio or video that goes when the rest is dropped.
+fn is_media(packet: &Packet) -> bool {
+    packet.kind() != Kind::Data && packet.role() != Role::Configuration
+}
+
+/// Nanoseconds that may wait for a player.
+fn queue_time(settings: &Settings) -> i64 {
+    i64::try_from(settings.queue_time.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
-use livehost_wire::amf0;
+use livehost_media::Packet;
 
 use super::publication::Revocation;
 use super::stream::Stream;
@@ -31,13 +30,12 @@ impl Hub {
         let Some((stream, publisher)) = self.publisher(app, target) else {
             return false;
         };
-        let mut payload = BytesMut::new();
         // As from a publisher: what it is to be kept by follows.
-        if handler != "@setDataFrame" {
-            amf0::encode(&amf0::Value::from(handler), &mut payload);
-        }
-        payload.put_slice(values);
-        stream.push_data(&publisher, payload.freeze()).is_ok()
+        let handler = (handler != "@setDataFrame").then_some(handler);
+        let packet = Packet::data(handler, values);
+        packet
+            .map(|packet| stream.push_data(&publisher, packet))
+            .is_ok()
     }
 
     /// Whether somebody publishes this. One that stands by does, too.

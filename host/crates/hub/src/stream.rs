@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use livehost_rtmp::data;
+use livehost_media::time::to_ms;
+use livehost_media::{Kind, Packet, Placed, Role, Timeline, Turn, Video};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -18,13 +18,13 @@ use tracing::{debug, info};
 use super::cache::Cache;
 use super::claim::Taken;
 use super::counters::Counters;
-use super::frame::{Draft, Frame, Kind, NotAFrame, Role};
+use super::frame::Frame;
 use super::lane::{Change, Post};
 use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
-use super::timeline::Timeline;
-use super::video::{Turn, Video};
+use super::renderer::Variant;
+use super::renderers::Renderers;
 use super::{ClaimError, Join, Listener, StreamKey, Wake};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 
@@ -53,6 +53,8 @@ struct State {
     /// with its first keyframe.
     preamble_due: bool,
     timeline: Timeline,
+    /// Of the players that are here and have not left.
+    renderers: Renderers,
 }
 
 /// A lost publisher for whose return name and players are kept.
@@ -245,46 +247,36 @@ impl Stream {
         self.settle();
     }
 
-    /// One message of a publisher: cached, and queued for every player.
-    pub(super) fn push(
-        &self,
-        publisher: &Publisher,
-        kind: Kind,
-        timestamp: u32,
-        payload: Bytes,
-    ) -> Result<Pushed, NotAFrame> {
+    /// One packet of a publisher, with its time: cached, and queued for every
+    /// player.
+    pub(super) fn push(&self, publisher: &Publisher, mut packet: Packet) -> Pushed {
         let settings = *publisher.settings();
         let now = Instant::now();
-        publisher.count(payload.len(), now);
+        publisher.count(packet.len(), now);
         let mut state = self.state.lock();
         if !state.is_active(publisher.id()) {
-            // Not under the lock that the active publisher's frames wait for.
+            // Not under the lock that the active publisher's packets wait for.
             drop(state);
-            publisher.remember(kind, timestamp, &payload)?;
+            publisher.remember(&packet);
             state = self.state.lock();
             // It may have become the active one before its header was
-            // remembered: then the message is one like any other.
+            // remembered: then the packet is one like any other.
             if !state.is_active(publisher.id()) {
-                return Ok(Pushed::Waiting);
+                return Pushed::Waiting;
             }
         }
-        self.counters.frames_in.add();
-        self.counters.bytes_in.add_many(payload.len() as u64);
-        if kind == Kind::Data
-            && let Some(handler) = data::cleared(&payload)
-        {
-            // To the server alone: players keep what they were told.
-            if handler == "onMetaData" {
-                state.cache.clear_metadata();
-            }
-            return Ok(Pushed::Forwarded(Role::Metadata));
+        self.count(packet.len());
+        if state.cache.clears(&packet) {
+            return Pushed::Forwarded(Role::Metadata);
         }
-        let mut draft = Draft::new(kind, payload)?;
-        state.cache.classify(&mut draft, timestamp);
-        let timestamp = state
+        state.cache.classify(&mut packet);
+        let placed = state
             .timeline
-            .place(kind, draft.media_track(), timestamp, now);
-        let frame = Arc::new(draft.at(timestamp, settings.chunk_size));
+            .place(packet.kind(), packet.coded_track(), packet.dts(), now);
+        tell_jump(&packet, placed);
+        packet.set_dts(placed.dts);
+        let (kind, role) = (packet.kind(), packet.role());
+        let frame = state.renderers.render(packet);
         match state.cache.push(&frame, settings.keyframe_cache) {
             Some(Turn::Begins) => state.change(Change::AwaitVideo),
             Some(Turn::Returns) => {
@@ -298,10 +290,9 @@ impl Stream {
             None => {}
         }
         let video = state.cache.video();
-        let role = frame.role();
         if state.preamble_due && (role == Role::Keyframe || video != Video::Going) {
             state.preamble_due = false;
-            for frame in state.cache.preamble(timestamp, settings.chunk_size) {
+            for frame in state.preamble(placed.dts) {
                 self.lanes.post(&Post::Frame { frame, video });
             }
         }
@@ -311,30 +302,32 @@ impl Stream {
         }
         drop(state);
         self.lanes.send(settings.gather);
-        Ok(Pushed::Forwarded(role))
+        Pushed::Forwarded(role)
+    }
+
+    /// A message of a publisher that is no packet: it has come all the same.
+    pub(super) fn ignore(&self, publisher: &Publisher, bytes: usize) {
+        publisher.count(bytes, Instant::now());
+        if self.is_active(publisher.id()) {
+            self.count(bytes);
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.counters.frames_in.add();
+        self.counters.bytes_in.add_many(bytes as u64);
     }
 
     /// A data message of the host's own making, as if `publisher` had sent it:
     /// for the players of now, and metadata for those that come, too.
-    pub(super) fn push_data(&self, publisher: &Publisher, payload: Bytes) -> Result<(), NotAFrame> {
+    pub(super) fn push_data(&self, publisher: &Publisher, mut packet: Packet) {
         let mut state = self.state.lock();
-        if !state.is_active(publisher.id()) {
-            return Ok(());
-        }
-        if let Some(handler) = data::cleared(&payload) {
-            if handler == "onMetaData" {
-                state.cache.clear_metadata();
-            }
-            return Ok(());
+        if !state.is_active(publisher.id()) || state.cache.clears(&packet) {
+            return;
         }
         let settings = *publisher.settings();
-        let timestamp = state.timeline.newest();
-        let frame = Arc::new(Frame::new(
-            Kind::Data,
-            timestamp,
-            payload,
-            settings.chunk_size,
-        )?);
+        packet.set_dts(state.timeline.newest());
+        let frame = state.renderers.render(packet);
         if frame.role() == Role::Metadata {
             state.cache.push(&frame, settings.keyframe_cache);
         }
@@ -342,24 +335,22 @@ impl Stream {
         self.lanes.post(&Post::Frame { frame, video });
         drop(state);
         self.lanes.send(settings.gather);
-        Ok(())
     }
 
     /// Adds a player; a live stream gives it the cache first. To be followed
     /// by [`Stream::settle`].
     pub(super) fn join(&self, listener: Listener) -> Arc<PlayerQueue> {
+        let format = listener.format.clone();
         let queue = Arc::new(PlayerQueue::new(
             listener,
             self.lanes.assign(),
             self.counters.clone(),
         ));
-        let settings = queue.settings();
         let mut state = self.state.lock();
-        let newest = state.timeline.newest();
-        let burst = match settings.join {
-            Join::Keyframe => state.cache.group(newest, settings.chunk_size),
-            Join::NextKeyframe => state.cache.preamble(newest, settings.chunk_size),
-        };
+        if let Some(format) = format {
+            state.renderers.subscribe(&*format);
+        }
+        let burst = state.burst(queue.settings().join, queue.variant().as_slice());
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }
@@ -368,10 +359,14 @@ impl Stream {
     }
 
     pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
+        let variant = queue.variant();
         self.lanes.leave(queue);
-        if self.lanes.players() == 0 {
-            self.state.lock().keep_for_players();
+        let mut state = self.state.lock();
+        if let Some(variant) = variant {
+            state.renderers.unsubscribe(variant);
         }
+        state.keep_for_players();
+        drop(state);
         self.settle();
     }
 
@@ -434,6 +429,7 @@ impl State {
             cache: Cache::default(),
             preamble_due: false,
             timeline: Timeline::default(),
+            renderers: Renderers::default(),
         }
     }
 
@@ -462,6 +458,21 @@ impl State {
         self.timeline.restart();
         self.change(Change::Desync);
         self.change(Change::Announce(Item::Unpublished));
+    }
+
+    /// What a player of the variant `wanted` begins with.
+    fn burst(&mut self, join: Join, wanted: &[Variant]) -> Vec<Arc<Frame>> {
+        let newest = self.timeline.newest();
+        match join {
+            Join::Keyframe => self.cache.group(newest, &self.renderers, wanted),
+            Join::NextKeyframe => self.cache.preamble(newest, &self.renderers, wanted),
+        }
+    }
+
+    /// What all players begin with, before a packet at `dts`.
+    fn preamble(&mut self, dts: i64) -> Vec<Arc<Frame>> {
+        let wanted = self.renderers.variants();
+        self.cache.preamble(dts, &self.renderers, &wanted)
     }
 
     fn change(&self, change: Change) {
@@ -503,5 +514,20 @@ impl State {
             players: u32::try_from(self.lanes.players()).unwrap_or(u32::MAX),
             extra: Vec::new(),
         }
+    }
+}
+
+/// Says that the publisher's time jumps: once, since it might jump all the time.
+fn tell_jump(packet: &Packet, placed: Placed) {
+    let Some(number) = placed.jump else {
+        return;
+    };
+    let kind = packet.kind();
+    let (timestamp, placed) = (to_ms(packet.dts()), to_ms(placed.dts));
+    let told = "the publisher's timestamps jumped; players see them continue";
+    if number == 1 {
+        info!(?kind, timestamp, placed, "{told}");
+    } else {
+        debug!(?kind, timestamp, placed, "{told}");
     }
 }

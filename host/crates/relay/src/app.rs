@@ -394,7 +394,7 @@ impl AppRelays {
         let mut backoff = Backoff::new(settings.retry, settings.retry_limit);
         loop {
             let media = self.application.settings().media;
-            let terms = self.terms(handle, media.chunk_size);
+            let terms = self.terms(handle);
             let hub = &self.common.hub;
             let mut cut = handle.attempt();
             let outcome = tokio::select! {
@@ -445,7 +445,8 @@ impl AppRelays {
         }
     }
 
-    pub(super) fn terms(&self, handle: &Handle, chunk_size: u32) -> Terms {
+    pub(super) fn terms(&self, handle: &Handle) -> Terms {
+        let application = self.application.settings();
         let plan = self.plan.load();
         let settings = &plan.settings;
         let wanted = handle.wanted.lock();
@@ -458,8 +459,8 @@ impl AppRelays {
             tls: self.common.network.tls().clone(),
             answer: settings.answer,
             stall: settings.stall,
-            chunk_size,
-            message: self.application.settings().message,
+            chunk_size: application.chunk_size,
+            message: application.message,
             lineage: wanted.lineage.clone(),
             allow: (!wanted.config).then(|| settings.allow.clone()),
             private: settings.private,

@@ -252,8 +252,7 @@ impl AppRelays {
         report: &mut Report,
     ) -> Result<&'static str, RelayError> {
         let stop = &pull.handle.stop;
-        let chunk_size = self.application.settings().media.chunk_size;
-        let terms = self.terms(&pull.handle, chunk_size);
+        let terms = self.terms(&pull.handle);
         let plan = self.plan.load_full();
         let source = Source {
             hub: &self.common.hub,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use livehost_media::{Packet, Role};
 use livehost_rtmp::chunk;
-use livehost_rtmp::message::{Message, type_id};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +15,9 @@ use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_hub::{Frame, Hub, Item, Listener, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
+use livehost_app::output::chunks::{self, Chunks, SHARED_MESSAGE_STREAM, chunks_for};
+use livehost_hub::{Format, Frame, Hub, Item, Listener, Settings, StreamKey};
 use livehost_hub::{Subscription, Wake};
-
-/// The chunk stream of data, as the hub has it.
-const DATA_CHUNK_STREAM: u32 = 5;
 
 /// Why a push is over without having failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +42,11 @@ pub(super) async fn push(
 ) -> Result<Over, RelayError> {
     let wake: Wake = Arc::new(Notify::new());
     // Before the connection: what comes meanwhile waits in the queue.
+    let chunks = Chunks(terms.chunk_size);
     let listener = Listener {
         settings: media,
         wake: wake.clone(),
+        format: Some(Arc::new(chunks)),
         outlet: None,
     };
     let subscription = hub.play(key, listener);
@@ -62,7 +62,7 @@ pub(super) async fn push(
     let mut push = Push {
         peer,
         subscription,
-        chunk_size: terms.chunk_size,
+        chunks,
     };
     let over = tokio::select! {
         over = push.run(&wake) => over?,
@@ -82,7 +82,7 @@ pub(super) async fn push(
 struct Push {
     peer: Peer,
     subscription: Subscription,
-    chunk_size: u32,
+    chunks: Chunks,
 }
 
 impl Push {
@@ -128,32 +128,27 @@ impl Push {
         }
     }
 
-    /// Media as the hub has it; the chunk streams are those of the client's
+    /// Media as RTMP players get it; the chunk streams are those of the client's
     /// state machine, which sends none itself.
     fn chunks_of(&self, frame: &Frame) -> Bytes {
-        if frame.role() == Role::Metadata {
-            return chunk::encode_absolute(&self.metadata(frame), self.chunk_size);
+        let (packet, stream) = (frame.packet(), self.peer.stream);
+        if packet.role() == Role::Metadata {
+            return metadata(packet, stream, self.chunks);
         }
-        let shared =
-            self.peer.stream == SHARED_MESSAGE_STREAM && frame.chunk_size() == self.chunk_size;
-        if shared {
-            frame.shared_chunks().clone()
-        } else {
-            frame.chunks_for(self.peer.stream, self.chunk_size)
-        }
+        let is_shared = stream == SHARED_MESSAGE_STREAM;
+        let shared = frame.rendering(self.chunks.variant());
+        shared
+            .filter(|_| is_shared)
+            .cloned()
+            .unwrap_or_else(|| chunks_for(packet, stream, self.chunks.0))
     }
+}
 
-    /// Servers keep metadata for players only behind `@setDataFrame`.
-    fn metadata(&self, frame: &Frame) -> Message {
-        let mut payload = BytesMut::new();
-        amf0::encode(&amf0::Value::from("@setDataFrame"), &mut payload);
-        payload.extend_from_slice(&frame.payload());
-        Message {
-            chunk_stream_id: DATA_CHUNK_STREAM,
-            timestamp: frame.timestamp(),
-            type_id: type_id::DATA_AMF0,
-            message_stream_id: self.peer.stream,
-            payload: payload.freeze(),
-        }
-    }
+/// Servers keep metadata for players only behind `@setDataFrame`.
+fn metadata(packet: &Packet, message_stream_id: u32, chunks: Chunks) -> Bytes {
+    let mut payload = BytesMut::new();
+    amf0::encode_string("@setDataFrame", &mut payload);
+    payload.extend_from_slice(&packet.flv_bytes());
+    let header = chunks::header(packet, message_stream_id);
+    chunk::encode_payload(&header, &payload, chunks.0).bytes
 }

@@ -18,7 +18,7 @@ use crate::{
     chunk::{ChunkError, Reader, ReaderLimits, Writer, encode_absolute},
     command::Command,
     control::ProtocolControl,
-    data::{self, DataMessage, relayed_payload},
+    data::{DataMessage, relayed_payload},
     handshake::{
         ClientHandshake, HANDSHAKE_LEN, HandshakeError, HandshakeKind, Progress, RANDOM_LEN,
         ServerHandshake,
@@ -127,7 +127,6 @@ pub fn message(data: &[u8]) {
         drop(said.encode());
     }
     drop(aggregate::split(&message));
-    drop(data::cleared(&message.payload));
     let _ = ProtocolControl::decode(message.type_id, &message.payload);
 }
 

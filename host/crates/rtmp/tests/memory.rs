@@ -9,7 +9,6 @@ use std::fs;
 use bytes::Bytes;
 use livehost_counting::{Counting, peak_of};
 use livehost_rtmp::command::Command;
-use livehost_rtmp::data;
 use livehost_rtmp::fuzz::{self, expanding};
 use livehost_rtmp::handshake::{ClientHandshake, HandshakeKind, Progress, RANDOM_LEN};
 use livehost_rtmp::message::{Message, type_id};
@@ -160,28 +159,6 @@ fn a_connect_made_to_expand_stays_in_its_budget() {
     }
     let payload = expanding::named(&"m".repeat(1_000_000), &number);
     a_session_stays_in_budget(true, type_id::COMMAND_AMF0, &payload);
-}
-
-#[test]
-fn metadata_is_merged_within_bounds() {
-    let metadata = |property: &[u8]| {
-        let object = [
-            &[3],
-            &property.repeat(64 * 1024 / 2 / property.len() - 4)[..],
-            b"\0\0\x09",
-        ];
-        Bytes::from(expanding::named("onMetaData", &object.concat()))
-    };
-    for property in [
-        &b"\0\x01a\x05"[..],
-        b"\0\x05width\0\0\0\0\0\0\0\0\0",
-        b"\0\x01a\x11\x09\x01\x01",
-    ] {
-        let payload = metadata(property);
-        let (peak, merged) = peak_of(|| data::merged_metadata(&payload, &payload));
-        assert!(peak < 4 << 20, "{peak} bytes");
-        assert!(merged.len() <= 64 * 1024, "{} bytes", merged.len());
-    }
 }
 
 proptest! {

@@ -6,7 +6,9 @@ use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
-use livehost_hub::{Kind, Publication, Pushed, Revocation, Role};
+use livehost_hub::{Publication, Pushed, Revocation};
+use livehost_media::time::from_ms;
+use livehost_media::{Kind, Packet, Role};
 use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
 
 /// How long `on-ready` waits for the codec of a second kind of media.
@@ -72,7 +74,7 @@ impl Publishing {
         }
     }
 
-    /// Forwards one message. A body that is no frame is counted and dropped.
+    /// Forwards one message. A body that is no packet is counted and dropped.
     ///
     /// # Errors
     /// The granted rate in kbit/s, when the publisher keeps sending more.
@@ -92,7 +94,9 @@ impl Publishing {
             MediaKind::Video => Kind::Video,
             MediaKind::Data => Kind::Data,
         };
-        match publication.push(kind, media.timestamp, media.payload) {
+        let bytes = media.payload.len();
+        let packet = Packet::from_flv(kind, from_ms(media.timestamp), media.payload);
+        match packet.map(|packet| publication.push(packet)) {
             Ok(Pushed::Forwarded(role)) => {
                 if !self.is_active {
                     self.is_active = true;
@@ -104,6 +108,7 @@ impl Publishing {
             }
             Ok(Pushed::Waiting) => {}
             Err(error) => {
+                publication.ignore(bytes);
                 // The first of a kind is worth a line; an encoder that sends
                 // them all the time would fill the log.
                 if self.refused == 0 {
@@ -128,7 +133,7 @@ impl Publishing {
     /// did not for a while.
     fn check_ready(&mut self, role: Role, now: Instant) {
         let first = *self.first_media.get_or_insert(now);
-        if matches!(role, Role::Header | Role::Metadata) {
+        if matches!(role, Role::Configuration | Role::Metadata) {
             return;
         }
         let Some(publication) = &self.publication else {

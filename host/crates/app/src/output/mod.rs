@@ -1,5 +1,6 @@
 //! What becomes of a stream's frames: players, later recorders and relays.
 
+pub mod chunks;
 mod outbound;
 pub mod play;
 mod send_queue;

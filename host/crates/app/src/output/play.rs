@@ -9,18 +9,20 @@ use parking_lot::Mutex;
 use tracing::{Span, info};
 
 use super::Outbound;
-use livehost_hub::{Frame, Item, Kind, PlayerEnd, Role, Subscription, Wake};
+use super::chunks::chunks_for;
+use livehost_hub::{Frame, Item, PlayerEnd, Subscription, Variant, Wake};
+use livehost_media::{Kind, Role};
 use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
 
 /// How a player's bytes are written.
 #[derive(Debug, Clone, Copy)]
-pub struct Format {
+pub struct Framing {
     /// The message stream of the playback.
     pub stream: u32,
     /// The chunk size the connection was told, bytes.
     pub chunk_size: u32,
-    /// Frames are in the hub chunked for this.
-    pub shares_chunks: bool,
+    /// The variant that it subscribed to, if it shares its chunks.
+    pub shared: Option<Variant>,
 }
 
 /// How long a playback may go on.
@@ -69,7 +71,7 @@ pub struct Player {
     request: StreamRequest,
     gate: Gate,
     span: Span,
-    format: Format,
+    framing: Framing,
     patience: Patience,
     started: Instant,
     /// Since when there is no publisher.
@@ -89,7 +91,7 @@ impl Player {
         request: StreamRequest,
         gate: Gate,
         span: Span,
-        format: Format,
+        framing: Framing,
         patience: Patience,
         prospect: Option<Arc<Prospect>>,
     ) -> Self {
@@ -107,7 +109,7 @@ impl Player {
             request,
             gate,
             span,
-            format,
+            framing,
             patience,
             started: now,
             waiting_since: (!is_live).then_some(now),
@@ -143,13 +145,13 @@ impl Player {
                 Item::Published => {
                     self.waiting_since = None;
                     self.span.in_scope(|| info!("the publisher has appeared"));
-                    machine.notify_published(self.format.stream, &self.request.raw_name);
+                    machine.notify_published(self.framing.stream, &self.request.raw_name);
                 }
                 Item::Unpublished => {
                     self.waiting_since = Some(Instant::now());
                     self.span
                         .in_scope(|| info!("the publisher has left; waiting for another"));
-                    machine.notify_unpublished(self.format.stream, &self.request.raw_name);
+                    machine.notify_unpublished(self.framing.stream, &self.request.raw_name);
                 }
             }
             while let Some(bytes) = machine.poll_bytes() {
@@ -167,26 +169,27 @@ impl Player {
 
     /// Frames are wanted as the hub has them.
     fn takes_all(&self) -> bool {
-        self.format.shares_chunks && !self.paused && self.wants_audio && self.wants_video
+        self.framing.shared.is_some() && !self.paused && self.wants_audio && self.wants_video
     }
 
     fn chunks_of(&self, frame: &Frame) -> Option<Bytes> {
-        let wanted = match frame.kind() {
+        let packet = frame.packet();
+        let wanted = match packet.kind() {
             Kind::Audio => self.wants_audio,
             Kind::Video => self.wants_video,
             Kind::Data => true,
         };
         // Without the newest headers nothing that comes later can be decoded.
-        let essential = matches!(frame.role(), Role::Header | Role::Metadata);
+        let essential = matches!(packet.role(), Role::Configuration | Role::Metadata);
         if !essential && (self.paused || !wanted) {
             return None;
         }
-        let shared = self.format.shares_chunks && frame.chunk_size() == self.format.chunk_size;
-        Some(if shared {
-            frame.shared_chunks().clone()
-        } else {
-            frame.chunks_for(self.format.stream, self.format.chunk_size)
-        })
+        let shared = self.framing.shared.and_then(|of| frame.rendering(of));
+        Some(
+            shared.cloned().unwrap_or_else(|| {
+                chunks_for(packet, self.framing.stream, self.framing.chunk_size)
+            }),
+        )
     }
 
     /// Stops or goes on; going on starts at the next keyframe. One that does

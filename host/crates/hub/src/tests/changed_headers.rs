@@ -5,12 +5,12 @@ use super::*;
 /// An AVC header that differs by `marker`.
 fn avc_header(publication: &Publication, timestamp: u32, marker: u8) {
     let body = avc(1, 0, marker, 10);
-    publication.push(Kind::Video, timestamp, body).unwrap();
+    publication.push_flv(Kind::Video, timestamp, body).unwrap();
 }
 
 fn aac_header(publication: &Publication, timestamp: u32, marker: u8) {
     let body = Bytes::copy_from_slice(&[0xaf, 0, 0x12, marker]);
-    publication.push(Kind::Audio, timestamp, body).unwrap();
+    publication.push_flv(Kind::Audio, timestamp, body).unwrap();
 }
 
 /// As `taken`, with the markers of headers.
@@ -20,8 +20,8 @@ fn told(player: &mut Subscription) -> Vec<String> {
         let Item::Frame(frame) = item else { continue };
         let (at, body) = (frame.timestamp(), frame.payload());
         told.push(match (frame.kind(), frame.role()) {
-            (Kind::Video, Role::Header) => format!("avc{}@{at}", body[5]),
-            (Kind::Audio, Role::Header) => format!("aac{}@{at}", body[3]),
+            (Kind::Video, Role::Configuration) => format!("avc{}@{at}", body[5]),
+            (Kind::Audio, Role::Configuration) => format!("aac{}@{at}", body[3]),
             (Kind::Audio, _) => format!("audio@{at}"),
             (_, Role::Keyframe) => format!("key{}@{at}", body[5]),
             _ => format!("inter{}@{at}", body[5]),

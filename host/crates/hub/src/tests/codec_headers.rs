@@ -9,7 +9,7 @@ const AAC: &[u8] = b"\xaf\0\x12\x10";
 
 fn push(publication: &Publication, kind: Kind, body: &[u8]) {
     let body = Bytes::copy_from_slice(body);
-    publication.push(kind, 0, body).unwrap();
+    publication.push_flv(kind, 0, body).unwrap();
 }
 
 fn bodies(subscription: &mut Subscription) -> Vec<Bytes> {
@@ -184,7 +184,7 @@ fn a_player_that_falls_behind_keeps_the_header_that_says_something() {
     keyframe(&publication, 0, 1);
     for at in 1..20 {
         publication
-            .push(Kind::Video, at * 40, avc(2, 1, 2, 500))
+            .push_flv(Kind::Video, at * 40, avc(2, 1, 2, 500))
             .unwrap();
     }
     keyframe(&publication, 800, 3);

@@ -44,7 +44,7 @@ fn while_it_is_larger_than_the_cache_players_hear_and_wait_for_the_picture() {
     let hub = Hub::new();
     let publication = publish_keeping(&hub, TWO);
     video_header(&publication);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     let mut waiting = hub.play(&key("cam"), latest());
     keyframe(&publication, 0, 1);
     assert_eq!(taken(&mut waiting).len(), 3);
@@ -95,7 +95,7 @@ fn larger_than_the_cache_it_is_endless_after_20_s() {
     let hub = Hub::new();
     let publication = publish_keeping(&hub, TWO);
     video_header(&publication);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     keyframe(&publication, 0, 1);
     inters(&publication, 20_000);
     let mut players = [play(&hub), hub.play(&key("cam"), latest())];
@@ -143,41 +143,6 @@ fn without_any_keyframe_players_begin_in_the_present_too() {
     inter(&publication, 20_066, 4);
     assert_eq!(taken(&mut player), ["inter3@20033", "inter4@20066"]);
     assert_eq!(taken(&mut play(&hub)), Vec::<String>::new());
-}
-
-#[test]
-fn it_is_said_once_that_no_keyframe_is_expected() {
-    let mut watch = video::VideoWatch::default();
-    let mut turns = Vec::new();
-    let mut note = |role, timestamp| {
-        let seen = video::Seen {
-            kind: Kind::Video,
-            role,
-            is_coded: true,
-            names_codec: true,
-            timestamp,
-            cost: TWO,
-        };
-        turns.extend(watch.note(seen, TWO));
-    };
-    let mut at = 0;
-    // The first is short, so that each of the others is twice as long.
-    for seconds in [1, 30, 70, 200, 200, 200] {
-        note(Role::Keyframe, at);
-        for _ in 0..seconds {
-            at += 1_000;
-            note(Role::Dependent, at);
-        }
-    }
-    assert_eq!(turns, [video::Turn::Begins, video::Turn::LosesKeyframes]);
-    // However much comes: no time passes.
-    let mut watch = video::VideoWatch::default();
-    for _ in 0..100 {
-        let seen = frame::Draft::new(Kind::Video, avc(2, 1, 0, 1000))
-            .unwrap()
-            .seen(0);
-        assert_ne!(watch.note(seen, TWO), Some(video::Turn::LosesKeyframes));
-    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! The limits of what waits for a player.
 
+use std::iter;
+
+use livehost_media::Video;
+
 use super::*;
 
 #[test]
@@ -79,11 +83,11 @@ impl Clocked {
 
     fn deliver(&self, frame_type: u8, second: u64) {
         let body = avc(frame_type, 1, 0, 100);
-        let frame = Frame::new(Kind::Video, 0, body, 60_000).unwrap();
+        let packet = Packet::from_flv(Kind::Video, 0, body).unwrap();
         let mut batch = batch::Batch::default();
-        batch.push(Arc::new(frame), video::Video::Going);
+        batch.push(Arc::new(Frame::new(packet)), Video::Going);
         let now = self.start + Duration::from_secs(second);
-        self.queue.deliver(&batch.delivery(now));
+        self.queue.deliver(&batch.delivery(iter::empty(), now));
     }
 }
 
@@ -197,7 +201,7 @@ fn metadata_that_waits_does_not_make_media_late() {
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
     // As pulled from a server that stamps metadata 0 and media by the stream.
-    publication.push(Kind::Data, 0, metadata()).unwrap();
+    publication.push_flv(Kind::Data, 0, metadata()).unwrap();
     keyframe(&publication, 3_600_000, 1);
     inter(&publication, 3_600_033, 2);
     assert_eq!(

@@ -6,9 +6,9 @@ use super::*;
 fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    publication.push(Kind::Data, 0, metadata()).unwrap();
+    publication.push_flv(Kind::Data, 0, metadata()).unwrap();
     video_header(&publication);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     keyframe(&publication, 0, 1);
     inter(&publication, 33, 2);
     keyframe(&publication, 66, 3);
@@ -34,9 +34,9 @@ fn metadata_is_of_no_moment() {
     let publication = publish(&hub, 1);
     keyframe(&publication, 5_000, 1);
     let mut present = play(&hub);
-    publication.push(Kind::Data, 5_000, metadata()).unwrap();
+    publication.push_flv(Kind::Data, 5_000, metadata()).unwrap();
     let cue = amf0::encode_all(&["onCuePoint".into(), amf0::Value::Null]);
-    publication.push(Kind::Data, 5_020, cue).unwrap();
+    publication.push_flv(Kind::Data, 5_020, cue).unwrap();
     inter(&publication, 5_040, 2);
     assert!(hub.send_data("live", &path("cam"), "onMetaData", &[5]));
     let told = ["key1@5000", "meta@0", "data@5020", "inter2@5040", "meta@0"];
@@ -91,7 +91,7 @@ fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
 fn audio_alone_needs_no_keyframe() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     audio(&publication, 20);
     let mut player = play(&hub);
     audio(&publication, 40);
@@ -116,33 +116,40 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
 
 #[test]
 fn a_long_frame_is_in_memory_once_and_found_whole() {
-    let hub = Hub::new();
-    let short_chunks = Settings {
-        chunk_size: 1_000,
-        // The message, the headers of its chunks, and what any costs beside.
+    let short_pieces = Pieces::of(1_000);
+    let settings = Settings {
+        // The message, what is between its pieces, and what any costs beside.
         keyframe_cache: 10_000 + 100 + 256,
         ..settings()
     };
-    let publication = hub
-        .publish(Claim {
-            settings: short_chunks,
-            ..claim(1, DuplicateRule::Reject)
-        })
-        .unwrap();
     let marked: Vec<u8> = (0..10_000_u32).map(|at| at.to_le_bytes()[0]).collect();
     let long = [b"\x17\x01\0\0\0", &marked[5..]].concat();
-    publication
-        .push(Kind::Video, 0x0100_0000, long.clone().into())
-        .unwrap();
-    let mut player = hub.play(&key("cam"), listener(short_chunks));
-    let Some(Item::Frame(frame)) = player.next() else {
-        panic!("it is not kept");
+    let play = |hub: &Arc<Hub>| {
+        let format: Arc<dyn Format> = short_pieces.clone();
+        let listener = Listener {
+            format: Some(format),
+            ..listener(settings)
+        };
+        hub.play(&key("cam"), listener)
     };
-    assert_eq!(frame.len(), long.len());
-    assert_eq!(frame.payload(), long);
-    // In other chunks for a player that was told another size.
-    let other = frame.chunks_for(1, 60_000);
-    assert_eq!(other[other.len() - long.len()..], long);
+    // With a player that is there already, and without.
+    for is_played in [true, false] {
+        let hub = Hub::new();
+        let claim = claim(1, DuplicateRule::Reject);
+        let publication = hub.publish(Claim { settings, ..claim }).unwrap();
+        let _present = is_played.then(|| play(&hub));
+        let body = long.clone().into();
+        (publication.push_flv(Kind::Video, 0x0100_0000, body)).unwrap();
+        let mut player = play(&hub);
+        let Some(Item::Frame(frame)) = player.next() else {
+            panic!("it is not kept");
+        };
+        let bytes = frame.rendering(short_pieces.variant()).unwrap();
+        assert_eq!(bytes.len(), long.len() + 8 + 9);
+        assert_eq!(frame.packet().memory(), bytes.len(), "of both");
+        assert_eq!(frame.packet().len(), long.len());
+        assert_eq!(frame.payload(), long);
+    }
 }
 
 #[test]

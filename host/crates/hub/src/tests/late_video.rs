@@ -3,7 +3,7 @@
 use super::*;
 
 fn listen(publication: &Publication) {
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     audio(publication, 20);
 }
 
@@ -61,7 +61,7 @@ fn video_that_begins_with_its_keyframe_is_there_at_once() {
 fn video_that_is_only_promised_keeps_nobody_waiting() {
     let header = |publication: &Publication| video_header(publication);
     let promise = |publication: &Publication| {
-        publication.push(Kind::Data, 0, metadata()).unwrap();
+        publication.push_flv(Kind::Data, 0, metadata()).unwrap();
     };
     let [by_header, by_metadata]: [&dyn Fn(&Publication); 2] = [&header, &promise];
     for promise in [by_header, by_metadata] {

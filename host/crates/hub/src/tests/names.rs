@@ -89,7 +89,7 @@ fn a_standby_takes_over_with_the_headers_it_had_sent() {
     keyframe(&first, 0, 1);
     let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
     assert!(!second.is_active());
-    second.push(Kind::Data, 0, metadata()).unwrap();
+    second.push_flv(Kind::Data, 0, metadata()).unwrap();
     video_header(&second);
     keyframe(&second, 500, 7);
     drop(first);
@@ -333,7 +333,7 @@ async fn a_name_alone_is_the_only_stream_that_has_it() {
 fn metadata_that_the_host_sends_is_for_those_who_come_too() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    publication.push(Kind::Data, 0, metadata()).unwrap();
+    publication.push_flv(Kind::Data, 0, metadata()).unwrap();
     keyframe(&publication, 0, 1);
     let mut present = play(&hub);
     taken(&mut present);
@@ -393,15 +393,21 @@ fn empty_and_garbled_messages_are_refused_and_harm_nothing() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
-    let empty = publication.push(Kind::Video, 0, Bytes::new()).unwrap_err();
-    assert_eq!(empty, NotAFrame::Empty);
+    let empty = publication
+        .push_flv(Kind::Video, 0, Bytes::new())
+        .unwrap_err();
+    assert_eq!(empty, NotAPacket::Empty);
     assert!(
         publication
-            .push(Kind::Video, 0, Bytes::from_static(&[0x17]))
+            .push_flv(Kind::Video, 0, Bytes::from_static(&[0x17]))
             .is_err()
     );
     keyframe(&publication, 0, 1);
     assert_eq!(taken(&mut player), ["key1@0"]);
+    // They have come all the same.
+    let before = publication.bytes_in();
+    publication.ignore(7);
+    assert_eq!(publication.bytes_in(), before + 7);
 }
 
 #[test]

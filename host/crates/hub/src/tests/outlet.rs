@@ -90,12 +90,13 @@ fn rest(player: &mut Subscription) -> Vec<u32> {
 /// An AVC message, a keyframe or not.
 fn video(publication: &Publication, timestamp: u32, is_keyframe: bool) {
     let body = body(is_keyframe);
-    publication.push(Kind::Video, timestamp, body).unwrap();
+    publication.push_flv(Kind::Video, timestamp, body).unwrap();
 }
 
-/// The same as the hub makes of it.
-fn frame(timestamp: u32, is_keyframe: bool) -> Frame {
-    Frame::new(Kind::Video, timestamp, body(is_keyframe), 60_000).unwrap()
+/// The same as players get it.
+fn rendered(timestamp: u32, is_keyframe: bool) -> Bytes {
+    let packet = Packet::from_flv(Kind::Video, from_ms(timestamp), body(is_keyframe));
+    Pieces::of(60_000).repeat(&packet.unwrap()).bytes
 }
 
 fn body(is_keyframe: bool) -> Bytes {
@@ -143,16 +144,18 @@ fn a_player_that_left_gets_nothing() {
 }
 
 #[test]
-fn frames_cut_for_another_chunk_size_wait_for_the_session() {
+fn frames_that_are_not_rendered_wait_for_the_session() {
     let hub = Hub::new();
-    let small = Settings {
-        chunk_size: 4096,
-        ..settings()
-    };
-    let publication = publish_with(&hub, small);
+    let publication = publish(&hub, 1);
     video(&publication, 0, true);
     let socket = Socket::with_room(9);
-    let mut player = play(&hub, &socket);
+    let listener = Listener {
+        format: None,
+        outlet: Some(socket.clone()),
+        ..listener(settings())
+    };
+    let mut player = hub.play(&key("cam"), listener);
+    rest(&mut player);
     assert!(socket.is_open_for_any());
     video(&publication, 33, true);
     assert_eq!(socket.count(), 0);
@@ -182,7 +185,7 @@ async fn gathered_frames_go_out_together() {
     let [both] = &written[..] else {
         panic!("expected one write, got {}", written.len());
     };
-    let expected = [frame(33, true), frame(66, false)].map(|frame| frame.shared_chunks().to_vec());
+    let expected = [rendered(33, true), rendered(66, false)];
     assert_eq!(both[..], expected.concat());
 }
 
@@ -200,9 +203,7 @@ async fn many_players_all_get_every_frame_in_order() {
     for at in 1..50 {
         video(&publication, at, false);
     }
-    let expected: Vec<u8> = (1..50)
-        .flat_map(|at| frame(at, false).shared_chunks().to_vec())
-        .collect();
+    let expected: Vec<u8> = (1..50).flat_map(|at| rendered(at, false)).collect();
     // Lanes run as tasks of this thread; frames that waited for one go out
     // together.
     while players

@@ -17,7 +17,7 @@ fn latest() -> Listener {
 fn with_camera(hub: &Arc<Hub>) -> Publication {
     let publication = publish(hub, 1);
     video_header(&publication);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     keyframe(&publication, 0, 1);
     inter(&publication, 33, 2);
     publication
@@ -166,7 +166,7 @@ fn the_end_of_a_sequence_is_no_picture() {
     let publication = with_camera(&hub);
     alone(&publication);
     publication
-        .push(Kind::Video, 7_010, avc(1, 2, 0, 0))
+        .push_flv(Kind::Video, 7_010, avc(1, 2, 0, 0))
         .unwrap();
     let mut player = hub.play(&key("cam"), latest());
     audio(&publication, 7_050);
@@ -199,7 +199,7 @@ fn a_camera_that_was_never_on_keeps_nobody_waiting() {
     let publication = publish(&hub, 1);
     let mut player = play(&hub);
     video_header(&publication);
-    publication.push(Kind::Audio, 0, aac(0)).unwrap();
+    publication.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     alone(&publication);
     let told = taken(&mut player);
     let audio = told.iter().filter(|item| item.starts_with("audio@"));
@@ -217,7 +217,9 @@ fn audio_tracks_that_are_apart_are_no_time_that_passes() {
         audio(&publication, 40 + turn * 20);
         let apart = 540 + turn * 20;
         let second_track = second_track.clone();
-        publication.push(Kind::Audio, apart, second_track).unwrap();
+        publication
+            .push_flv(Kind::Audio, apart, second_track)
+            .unwrap();
     }
     assert!(taken(&mut player).is_empty(), "no second has passed");
 }
@@ -243,7 +245,7 @@ fn a_standby_without_a_camera_is_heard_with_its_headers() {
     taken(&mut player);
     let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
     video_header(&second);
-    second.push(Kind::Audio, 0, aac(0)).unwrap();
+    second.push_flv(Kind::Audio, 0, aac(0)).unwrap();
     drop(first);
     alone(&second);
     let told = taken(&mut player);

@@ -4,7 +4,7 @@ use super::*;
 
 fn push(publication: &Publication, kind: Kind, timestamp: u32, body: &[u8]) -> Role {
     let body = Bytes::copy_from_slice(body);
-    match publication.push(kind, timestamp, body).unwrap() {
+    match publication.push_flv(kind, timestamp, body).unwrap() {
         Pushed::Forwarded(role) => role,
         Pushed::Waiting => panic!("not active"),
     }
@@ -55,9 +55,13 @@ fn every_codec_is_told_and_has_its_header_and_keyframe() {
         let header = [&[0x90], &four_cc[..], b"config"].concat();
         let key = [&[0x91], &four_cc[..], b"\0\0\0key"].concat();
         let inter = [&[0xa1], &four_cc[..], b"\0\0\0inter"].concat();
-        assert_eq!(video(&publication, 0, &header), Role::Header, "{name}");
+        assert_eq!(
+            video(&publication, 0, &header),
+            Role::Configuration,
+            "{name}"
+        );
         assert_eq!(video(&publication, 0, &key), Role::Keyframe, "{name}");
-        assert_eq!(video(&publication, 40, &inter), Role::Dependent, "{name}");
+        assert_eq!(video(&publication, 40, &inter), Role::Delta, "{name}");
         assert_eq!(publication.info().video.as_deref(), Some(name));
         assert_eq!(bodies(&mut play(&hub)), [header, key, inter], "{name}");
     }
@@ -73,8 +77,12 @@ fn every_codec_is_told_and_has_its_header_and_keyframe() {
         let publication = publish(&hub, 1);
         let header = [&[0x90], &four_cc[..], b"config"].concat();
         let frame = [&[0x91], &four_cc[..], b"frame"].concat();
-        assert_eq!(audio(&publication, 0, &header), Role::Header, "{name}");
-        assert_eq!(audio(&publication, 0, &frame), Role::Dependent, "{name}");
+        assert_eq!(
+            audio(&publication, 0, &header),
+            Role::Configuration,
+            "{name}"
+        );
+        assert_eq!(audio(&publication, 0, &frame), Role::Delta, "{name}");
         assert_eq!(publication.info().audio.as_deref(), Some(name));
         assert_eq!(bodies(&mut play(&hub)), [header], "{name}");
     }
@@ -113,14 +121,14 @@ fn a_message_of_many_tracks_is_the_header_of_each() {
     let publication = publish(&hub, 1);
     // Track 1 first, then 0: sequence start, many tracks of one codec.
     let both = b"\x96\x10av01\x01\x00\x00\x04hdr1\x00\x00\x00\x04hdr0";
-    assert_eq!(video(&publication, 0, both), Role::Header);
+    assert_eq!(video(&publication, 0, both), Role::Configuration);
     let keys = b"\x96\x11av01\x01\x00\x00\x02k1\x00\x00\x00\x02k0";
     assert_eq!(video(&publication, 0, keys), Role::Keyframe);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys]);
     // A new header of track 1 leaves that of track 0 where it is, and what was
     // coded before behind the former.
     let newer = one_track(1, 0, 1, b"new1");
-    assert_eq!(video(&publication, 40, &newer), Role::Header);
+    assert_eq!(video(&publication, 40, &newer), Role::Configuration);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], keys, &newer]);
     video(&publication, 80, keys);
     assert_eq!(bodies(&mut play(&hub)), [&both[..], &newer, keys]);
@@ -142,11 +150,11 @@ fn many_codecs_in_one_message_are_tracks_too() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
     let headers = b"\x96\x20vp09\x01\x00\x00\x01ahvc1\x00\x00\x00\x01b";
-    assert_eq!(video(&publication, 0, headers), Role::Header);
+    assert_eq!(video(&publication, 0, headers), Role::Configuration);
     // The default track's codec is the stream's, wherever it is.
     assert_eq!(publication.info().video.as_deref(), Some("hevc"));
     let audio_headers = b"\x95\x20Opus\x02\x00\x00\x01afLaC\x01\x00\x00\x01b";
-    assert_eq!(audio(&publication, 0, audio_headers), Role::Header);
+    assert_eq!(audio(&publication, 0, audio_headers), Role::Configuration);
     assert_eq!(publication.info().audio.as_deref(), Some("flac"));
     assert_eq!(bodies(&mut play(&hub)), [&headers[..], audio_headers]);
 }
@@ -174,13 +182,13 @@ fn without_track_0_there_are_keyframes_all_the_same() {
     let key = one_track(1, 1, 2, b"k");
     let other = one_track(1, 1, 3, b"k");
     assert_eq!(video(&publication, 0, &key), Role::Keyframe);
-    assert_eq!(video(&publication, 0, &other), Role::Dependent);
+    assert_eq!(video(&publication, 0, &other), Role::Delta);
     assert_eq!(bodies(&mut play(&hub)).len(), 4);
     assert_eq!(video(&publication, 40, &one_track(2, 1, 2, b"i")), {
-        Role::Dependent
+        Role::Delta
     });
     assert_eq!(video(&publication, 2_000, &key), Role::Keyframe);
-    assert_eq!(video(&publication, 2_000, &other), Role::Dependent);
+    assert_eq!(video(&publication, 2_000, &other), Role::Delta);
     // Two headers, and the two keyframes of the newest group.
     assert_eq!(bodies(&mut play(&hub)).len(), 4);
 }
@@ -191,7 +199,7 @@ fn another_publisher_may_have_other_tracks() {
     let publication = publish(&hub, 1);
     let key = one_track(1, 1, 7, b"k");
     video(&publication, 0, b"\x91hvc1\0\0\0k");
-    assert_eq!(video(&publication, 0, &key), Role::Dependent);
+    assert_eq!(video(&publication, 0, &key), Role::Delta);
     let next = hub.publish(claim(2, DuplicateRule::Replace));
     assert_eq!(video(&next.unwrap(), 0, &key), Role::Keyframe);
 }
@@ -205,12 +213,12 @@ fn supplements_are_kept_beside_the_headers_they_belong_to() {
     let other_header = one_track(1, 0, 1, b"h");
     let other_colour = one_track(1, 4, 1, b"\x02\x00\x09colorInfo\x05");
     for body in [&colour[..], header, &other_header, &other_colour] {
-        assert_eq!(video(&publication, 0, body), Role::Header);
+        assert_eq!(video(&publication, 0, body), Role::Configuration);
     }
     let opus = b"\x90Opush";
     let order = b"\x94Opus\x01\x02\x00\x00\x00\x03";
     for body in [&opus[..], order] {
-        assert_eq!(audio(&publication, 0, body), Role::Header);
+        assert_eq!(audio(&publication, 0, body), Role::Configuration);
     }
     let expected = [
         &colour[..],
@@ -238,9 +246,9 @@ fn modifiers_do_not_hide_what_a_message_is() {
     let header = modex(0x97, 0x00, b"hvc1h");
     let key = modex(0x97, 0x01, b"hvc1\0\0\0k");
     let tracks = modex(0xa7, 0x06, b"\x01hvc1\x01\0\0\0i");
-    assert_eq!(video(&publication, 0, &header), Role::Header);
+    assert_eq!(video(&publication, 0, &header), Role::Configuration);
     assert_eq!(video(&publication, 0, &key), Role::Keyframe);
-    assert_eq!(video(&publication, 0, &tracks), Role::Dependent);
+    assert_eq!(video(&publication, 0, &tracks), Role::Delta);
     assert_eq!(bodies(&mut play(&hub)), [header, key, tracks]);
 }
 

@@ -21,7 +21,7 @@ use crate::control::ControlError;
 use crate::message::type_id;
 
 pub use reader::Reader;
-pub use writer::{Writer, encode_absolute, payload_of};
+pub use writer::{Absolute, Writer, encode_absolute, encode_payload};
 
 /// The chunk size both directions start with, in bytes (section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;

@@ -72,7 +72,7 @@ impl Writer {
     /// A chunk stream id outside 2 to 65599 is brought into that range and a
     /// payload beyond 2^24 - 1 bytes is cut: the format can't say them.
     pub fn write(&mut self, message: &Message, out: &mut BytesMut) {
-        let (id, payload) = sayable(message);
+        let (id, payload) = (sayable_id(message), sayable_payload(&message.payload));
         let current = |delta| Previous {
             timestamp: message.timestamp,
             delta,
@@ -92,7 +92,8 @@ impl Writer {
             // after timestamp 0.
             let known = (message.timestamp == 0).then_some(0);
             self.streams.insert(id, current(known));
-            return write_absolute(id, payload, message, self.chunk_size, out);
+            let extended = put_absolute_header(id, payload.len(), message, out);
+            return put_payload(out, id, payload, extended, self.chunk_size);
         };
         let same_shape = previous.length == payload.len() && previous.type_id == message.type_id;
         let format = match (same_shape, previous.delta == Some(delta)) {
@@ -113,72 +114,71 @@ impl Writer {
     }
 }
 
-/// `message` as one format 0 chunk and the format 3 chunks that continue it:
-/// right for every receiver of chunk size `chunk_size`, whatever it got before.
-/// So a media message is chunked once for all players.
+/// Chunks that are right for every receiver of their chunk size, whatever it got
+/// before. So a media message is chunked once for all players.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absolute {
+    /// One format 0 chunk and the format 3 chunks that continue it.
+    pub bytes: Bytes,
+    /// Bytes of the first chunk's header; the payload begins behind it.
+    pub head: usize,
+    /// Bytes of each further chunk's header, which are between two parts of the
+    /// payload.
+    pub gap: usize,
+}
+
+/// `message` as chunks of `chunk_size` bytes that are right for every receiver.
 ///
 /// The limits on ids and lengths are those of [`Writer::write`].
 pub fn encode_absolute(message: &Message, chunk_size: u32) -> Bytes {
-    let (id, payload) = sayable(message);
+    encode_payload(message, &message.payload, chunk_size).bytes
+}
+
+/// The same with `payload` in the place of the message's own.
+pub fn encode_payload(message: &Message, payload: &[u8], chunk_size: u32) -> Absolute {
+    let (id, payload) = (sayable_id(message), sayable_payload(payload));
     let chunk_size = chunk_size.clamp(1, 0x7FFF_FFFF);
     let chunks = payload.len() / chunk_size as usize + 1;
     let headers = MAX_CHUNK_HEADER + chunks.saturating_mul(3 + 4);
-    let mut out = BytesMut::with_capacity(payload.len() + headers);
-    write_absolute(id, payload, message, chunk_size, &mut out);
-    out.freeze()
+    let mut bytes = BytesMut::with_capacity(payload.len() + headers);
+    let extended = put_absolute_header(id, payload.len(), message, &mut bytes);
+    let head = bytes.len();
+    put_payload(&mut bytes, id, payload, extended, chunk_size);
+    Absolute {
+        bytes: bytes.freeze(),
+        head,
+        // The same without the fields that only a format 0 header has.
+        gap: head.saturating_sub(11),
+    }
 }
 
-/// The payload of one message as [`encode_absolute`] cut it for `chunk_size`:
-/// shared if it is one chunk, else put together.
-pub fn payload_of(chunks: &Bytes, chunk_size: u32) -> Bytes {
-    let basic = match chunks.first().map(|byte| byte & 0x3f) {
-        Some(0) => 2,
-        Some(1) => 3,
-        _ => 1,
-    };
-    let field = |at: usize| chunks.get(at..).and_then(<[u8]>::first_chunk::<3>);
-    let extended = match field(basic) {
-        Some([0xff, 0xff, 0xff]) => 4,
-        _ => 0,
-    };
-    let start = basic + 11 + extended;
-    let Some(mut rest) = chunks.get(start..) else {
-        return Bytes::new();
-    };
-    let chunk_size = chunk_size.max(1) as usize;
-    if rest.len() <= chunk_size {
-        return chunks.slice(start..);
-    }
-    let mut payload = BytesMut::with_capacity(rest.len());
-    while !rest.is_empty() {
-        let (part, behind) = rest.split_at(chunk_size.min(rest.len()));
-        payload.extend_from_slice(part);
-        rest = behind.get(basic + extended..).unwrap_or_default();
-    }
-    payload.freeze()
-}
-
-fn write_absolute(id: u32, payload: &[u8], message: &Message, chunk_size: u32, out: &mut BytesMut) {
+/// Returns the extended timestamp, if there is one.
+fn put_absolute_header(
+    id: u32,
+    length: usize,
+    message: &Message,
+    out: &mut BytesMut,
+) -> Option<u32> {
     let extended = (message.timestamp >= EXTENDED).then_some(message.timestamp);
     put_basic_header(out, 0, id);
     out.put_uint(u64::from(message.timestamp.min(EXTENDED)), 3);
-    out.put_uint(payload.len() as u64, 3);
+    out.put_uint(length as u64, 3);
     out.put_u8(message.type_id);
     out.put_u32_le(message.message_stream_id);
     if let Some(timestamp) = extended {
         out.put_u32(timestamp);
     }
-    put_payload(out, id, payload, extended, chunk_size);
+    extended
 }
 
-/// The id and payload that the format can express.
-fn sayable(message: &Message) -> (u32, &[u8]) {
-    let id = message.chunk_stream_id.clamp(2, MAX_CHUNK_STREAM_ID);
-    let payload = message
-        .payload
-        .get(..MAX_MESSAGE_LENGTH)
-        .unwrap_or(&message.payload);
-    (id, payload)
+/// The id that the format can express.
+fn sayable_id(message: &Message) -> u32 {
+    message.chunk_stream_id.clamp(2, MAX_CHUNK_STREAM_ID)
+}
+
+/// As much of a payload as the format can express.
+fn sayable_payload(payload: &[u8]) -> &[u8] {
+    payload.get(..MAX_MESSAGE_LENGTH).unwrap_or(payload)
 }
 
 /// The payload, with format 3 headers where a new chunk begins.

@@ -12,9 +12,10 @@ use super::end::SessionEnd;
 use livehost_app::application::Application;
 use livehost_app::input::{Publishing, Terms};
 use livehost_app::names::{NameError, Place};
-use livehost_app::output::play::{Format, Patience, Player};
+use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
+use livehost_app::output::play::{Framing, Patience, Player};
 use livehost_app::shared_objects::Ruling;
-use livehost_hub::{Claim, ClaimError, Listener, Publication, StreamKey};
+use livehost_hub::{Claim, ClaimError, Format, Listener, Publication, StreamKey};
 use livehost_policy::{
     CallError, ConnectDecision, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant,
     Rejection, StreamRequest,
@@ -369,12 +370,13 @@ impl ClientSession {
         if let Err(error) = relays.check(&self.lineage, &key) {
             return self.refuse_play(&Rejection::new(error.to_string()));
         }
-        let shares_chunks = stream == livehost_hub::SHARED_MESSAGE_STREAM
-            && self.chunk_size == settings.media.chunk_size;
+        let is_usual = stream == SHARED_MESSAGE_STREAM && self.chunk_size == settings.chunk_size;
+        let chunks = is_usual.then_some(Chunks(self.chunk_size));
         let listener = Listener {
             settings: settings.media,
             wake: self.wake.clone(),
-            outlet: shares_chunks.then(|| self.outlet.clone()),
+            format: chunks.map(|chunks| Arc::new(chunks) as Arc<dyn Format>),
+            outlet: chunks.map(|_| self.outlet.clone()),
         };
         let subscription = self.shared.hub.play(&key, listener);
         // It is a player by now: a pull finds that it is wanted.
@@ -387,10 +389,10 @@ impl ClientSession {
             Ok(prospect) => prospect,
             Err(error) => return self.refuse_play(&Rejection::new(error.to_string())),
         };
-        let format = Format {
+        let framing = Framing {
             stream,
             chunk_size: self.chunk_size,
-            shares_chunks,
+            shared: chunks.map(|chunks| chunks.variant()),
         };
         let patience = Patience {
             wait: ClientSession::millis_or(grant.wait_ms, settings.wait_for_publisher),
@@ -406,7 +408,7 @@ impl ClientSession {
             request,
             gate,
             span,
-            format,
+            framing,
             patience,
             prospect,
         );

@@ -182,8 +182,17 @@ proptest! {
     }
 
     #[test]
-    fn a_payload_is_found_again_in_its_chunks(message in any_message(), size in 1..700_u32) {
-        let chunks = encode_absolute(&message, size);
-        prop_assert_eq!(payload_of(&chunks, size), message.payload);
+    fn a_payload_is_where_its_chunks_have_it(message in any_message(), size in 1..700_u32) {
+        let other = Message { payload: "other".into(), ..message.clone() };
+        let chunks = encode_payload(&other, &message.payload, size);
+        prop_assert_eq!(&chunks.bytes, &encode_absolute(&message, size));
+        let mut rest = &chunks.bytes[chunks.head..];
+        let mut payload = Vec::new();
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(rest.len().min(size as usize));
+            payload.extend_from_slice(part);
+            rest = behind.get(chunks.gap..).unwrap_or_default();
+        }
+        prop_assert_eq!(payload, message.payload);
     }
 }
