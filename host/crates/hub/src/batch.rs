@@ -19,12 +19,19 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     frames: Vec<Arc<Frame>>,
-    /// For each variant of the lane the bytes of all frames in one piece, made
-    /// before the first delivery; empty before that. One plain write of it
-    /// costs every player less than a vectored one.
-    joined: Vec<Option<Bytes>>,
     bytes: usize,
     video: Video,
+}
+
+/// The players of a lane that get the same bytes.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) variant: Variant,
+    pub(super) players: usize,
+    /// The bytes of the batch's frames in one piece, made before the first
+    /// delivery. One plain write of it costs every player less than a vectored
+    /// one.
+    joined: Option<Bytes>,
 }
 
 /// A batch on its way to one player after the other.
@@ -32,10 +39,43 @@ pub(super) struct Batch {
 pub(super) struct Delivery<'a> {
     pub(super) frames: &'a [Arc<Frame>],
     /// The same frames as one piece, for each variant of the lane.
-    pub(super) joined: &'a [Option<Bytes>],
+    shared: &'a [Shared],
     /// Whether audio waits for the keyframe.
     pub(super) video: Video,
     pub(super) now: Instant,
+}
+
+impl Shared {
+    pub(super) fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            players: 0,
+            joined: None,
+        }
+    }
+
+    /// Joins the frames of a batch. There are no bytes if any of them was not
+    /// rendered for that variant: it came before the first who wanted it.
+    pub(super) fn join(&mut self, batch: &Batch) {
+        self.joined = match &batch.frames[..] {
+            _ if self.players == 0 => None,
+            [frame] => frame.rendering(self.variant).cloned(),
+            frames => join(frames, self.variant),
+        };
+    }
+
+    /// All players have the batch.
+    pub(super) fn clear(&mut self) {
+        self.joined = None;
+    }
+}
+
+impl<'a> Delivery<'a> {
+    /// The bytes for the players in one place among the lane's variants.
+    #[inline]
+    pub(super) fn bytes(&self, place: usize) -> Option<&'a Bytes> {
+        self.shared.get(place)?.joined.as_ref()
+    }
 }
 
 impl Batch {
@@ -55,7 +95,6 @@ impl Batch {
 
     pub(super) fn clear(&mut self) {
         self.frames.clear();
-        self.joined.clear();
         self.bytes = 0;
     }
 
@@ -65,31 +104,18 @@ impl Batch {
         self.frames.push(frame);
     }
 
-    /// The batch as the players of a lane want it, which has these variants.
-    pub(super) fn delivery(
-        &mut self,
-        variants: impl Iterator<Item = Option<Variant>>,
-        now: Instant,
-    ) -> Delivery<'_> {
-        if self.joined.is_empty() {
-            let joined = variants.map(|variant| join(&self.frames, variant?));
-            self.joined.extend(joined);
-        }
+    /// The batch as the players of a lane want it.
+    pub(super) fn delivery<'a>(&'a self, shared: &'a [Shared], now: Instant) -> Delivery<'a> {
         Delivery {
             frames: &self.frames,
-            joined: &self.joined,
+            shared,
             video: self.video,
             now,
         }
     }
 }
 
-/// `None` if any of them was not rendered for that variant: it came before the
-/// first who wanted it.
 fn join(frames: &[Arc<Frame>], variant: Variant) -> Option<Bytes> {
-    if let [frame] = frames {
-        return frame.rendering(variant).cloned();
-    }
     let mut bytes = 0_usize;
     for frame in frames {
         bytes = bytes.saturating_add(frame.rendering(variant)?.len());

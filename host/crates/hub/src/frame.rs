@@ -80,6 +80,7 @@ impl Frame {
     }
 
     /// What it costs to keep, in bytes: small ones cost more than they hold.
+    #[inline]
     pub(super) fn cost(&self) -> usize {
         let beside = self.beside.iter().map(|(_, bytes)| bytes.len());
         let own = self.packet.memory().saturating_add(OVERHEAD);

@@ -172,9 +172,7 @@ impl Group {
     ) -> (usize, usize) {
         let before = self.cost;
         self.close_gap(newest);
-        for frame in &mut self.frames {
-            renderers.complete(frame, wanted);
-        }
+        renderers.complete(&mut self.frames, wanted);
         let costs = self.frames.iter().map(|frame| frame.cost());
         self.cost = costs.fold(0, usize::saturating_add);
         (before, self.cost)

@@ -10,10 +10,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use livehost_media::Video;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Delivery};
+use super::batch::{Batch, Delivery, Shared};
 use super::frame::Frame;
 use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
@@ -72,13 +73,6 @@ struct Roster {
     batch: Batch,
     /// The player that is next to get the batch.
     next: usize,
-}
-
-/// The players of a lane that get the same bytes.
-#[derive(Debug, Clone, Copy)]
-struct Shared {
-    variant: Variant,
-    players: usize,
 }
 
 /// A player, with what its frames need when nothing waits for it.
@@ -209,10 +203,7 @@ impl Roster {
         let mut places = self.variants.iter();
         let place = known.or_else(|| places.position(|shared| shared.players == 0));
         let place = place.unwrap_or_else(|| {
-            self.variants.push(Shared {
-                variant,
-                players: 0,
-            });
+            self.variants.push(Shared::new(variant));
             self.variants.len().saturating_sub(1)
         });
         if let Some(shared) = self.variants.get_mut(place) {
@@ -224,28 +215,43 @@ impl Roster {
 
     fn deliver(&mut self, count: usize) {
         if self.players.is_empty() {
-            self.batch.clear();
-            return;
+            return self.finish();
+        }
+        if self.next == 0 {
+            for shared in &mut self.variants {
+                shared.join(&self.batch);
+            }
         }
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
-            let variants = self.variants.iter();
-            let wanted = variants.map(|shared| (shared.players > 0).then_some(shared.variant));
-            let delivery = self.batch.delivery(wanted, Instant::now());
+            let delivery = self.batch.delivery(&self.variants, Instant::now());
+            // Next to all of them are of one variant.
+            let (mut place, mut bytes) = (usize::MAX, None);
             for players in players.chunks(AHEAD) {
                 let mut open = [false; AHEAD];
                 for (open, player) in open.iter_mut().zip(players) {
                     *open = player.is_open();
                 }
                 for (open, player) in open.into_iter().zip(players) {
-                    player.deliver(&delivery, open);
+                    if player.place != place {
+                        (place, bytes) = (player.place, delivery.bytes(player.place));
+                    }
+                    player.deliver(&delivery, bytes.filter(|_| open));
                 }
             }
         }
         self.next = end;
         if end >= self.players.len() {
-            self.batch.clear();
-            self.next = 0;
+            self.finish();
+        }
+    }
+
+    /// All players have the batch.
+    fn finish(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        for shared in &mut self.variants {
+            shared.clear();
         }
     }
 }
@@ -265,10 +271,10 @@ impl Seat {
         outlet.is_some_and(|outlet| outlet.is_open(self.id))
     }
 
-    fn deliver(&self, delivery: &Delivery<'_>, is_open: bool) {
-        let outlet = self.outlet.as_ref().filter(|_| is_open);
-        let offer = match (outlet, delivery.joined.get(self.place)) {
-            (Some(outlet), Some(Some(bytes))) => outlet.pass(self.id, bytes),
+    /// `bytes` are for the outlet, if it is open.
+    fn deliver(&self, delivery: &Delivery<'_>, bytes: Option<&Bytes>) {
+        let offer = match (&self.outlet, bytes) {
+            (Some(outlet), Some(bytes)) => outlet.pass(self.id, bytes),
             _ => Offer::Refused,
         };
         match offer {

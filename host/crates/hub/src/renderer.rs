@@ -12,8 +12,8 @@ use livehost_media::{Layout, Packet};
 /// bytes. Those with equal variants share them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant {
-    /// The format's name: one for each implementation of [`Format`].
-    pub format: &'static str,
+    /// A short name of the format: one for each implementation of [`Format`].
+    pub format: [u8; 4],
     /// What its variants differ in. Of settings, not of what a client says: each
     /// variant costs every packet a rendering.
     pub parameter: u32,

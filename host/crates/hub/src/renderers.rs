@@ -62,19 +62,21 @@ impl Renderers {
         } else {
             Arc::new(Frame::new(frame.packet().at(dts)))
         };
-        self.complete(&mut repeated, wanted);
+        self.complete(std::slice::from_mut(&mut repeated), wanted);
         repeated
     }
 
-    /// Adds what `wanted` needs and `frame` has not.
-    pub(super) fn complete(&self, frame: &mut Arc<Frame>, wanted: &[Variant]) {
+    /// Adds what `wanted` needs and `frames` have not.
+    pub(super) fn complete(&self, frames: &mut [Arc<Frame>], wanted: &[Variant]) {
         for variant in wanted {
-            let running = self.0.iter().find(|running| running.variant == *variant);
-            if let Some(running) = running
-                && frame.rendering(*variant).is_none()
-            {
-                let rendering = running.renderer.repeat(frame.packet());
-                Arc::make_mut(frame).add(*variant, rendering);
+            let Some(running) = self.0.iter().find(|running| running.variant == *variant) else {
+                continue;
+            };
+            for frame in &mut *frames {
+                if frame.rendering(*variant).is_none() {
+                    let rendering = running.renderer.repeat(frame.packet());
+                    Arc::make_mut(frame).add(*variant, rendering);
+                }
             }
         }
     }

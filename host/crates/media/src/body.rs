@@ -7,11 +7,11 @@ use bytes::{Bytes, BytesMut};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Bytes before the first piece.
-    pub head: usize,
+    pub head: u32,
     /// Bytes of each piece but the last, which may be shorter.
-    pub piece: usize,
+    pub piece: u32,
     /// Bytes between two pieces.
-    pub gap: usize,
+    pub gap: u32,
 }
 
 /// A body inside other bytes.
@@ -20,32 +20,39 @@ pub(crate) struct Embedded {
     bytes: Bytes,
     layout: Layout,
     /// Of the body.
-    len: usize,
+    len: u32,
 }
 
 impl Embedded {
     /// A body of `len` bytes inside `bytes`, which come back if it can't lie
     /// there.
+    #[inline]
     pub(crate) fn new(bytes: Bytes, layout: Layout, len: usize) -> Result<Self, Bytes> {
-        match end(layout, len) {
-            Some(end) if end <= bytes.len() => Ok(Self { bytes, layout, len }),
+        match u32::try_from(len) {
+            Ok(len) if end(layout, len).is_some_and(|end| end <= bytes.len() as u64) => {
+                Ok(Self { bytes, layout, len })
+            }
             _ => Err(bytes),
         }
     }
 
     /// What it is inside of.
+    #[inline]
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// The body, if it is in one piece.
+    #[inline]
     pub(crate) fn whole(&self) -> Option<&[u8]> {
-        let body = self.bytes.get(self.layout.head..)?.get(..self.len)?;
-        (self.len <= self.layout.piece).then_some(body)
+        let behind = self.bytes.get(self.layout.head as usize..)?;
+        let is_whole = self.len <= self.layout.piece;
+        behind.get(..self.len()).filter(|_| is_whole)
     }
 
     /// Shared if it is in one piece, else put together.
@@ -54,23 +61,26 @@ impl Embedded {
             return self.bytes.slice_ref(whole);
         }
         let Layout { head, piece, gap } = self.layout;
-        let mut body = BytesMut::with_capacity(self.len);
-        let mut rest = self.bytes.get(head..).unwrap_or_default();
-        while body.len() < self.len {
-            let left = self.len.saturating_sub(body.len());
-            let (part, behind) = rest.split_at(piece.min(left).min(rest.len()));
-            body.extend_from_slice(part);
-            rest = behind.get(gap..).unwrap_or_default();
+        let stride = piece.saturating_add(gap) as usize;
+        let mut body = BytesMut::with_capacity(self.len());
+        let behind = self.bytes.get(head as usize..).unwrap_or_default();
+        for part in behind.chunks(stride.max(1)) {
+            let left = self.len().saturating_sub(body.len());
+            let len = part.len().min(piece as usize).min(left);
+            body.extend_from_slice(part.get(..len).unwrap_or(part));
         }
         body.freeze()
     }
 }
 
 /// Where a body of `len` bytes ends that is laid out so.
-fn end(layout: Layout, len: usize) -> Option<usize> {
-    let gaps = len.checked_sub(1)?.checked_div(layout.piece)?;
-    let gaps = gaps.checked_mul(layout.gap)?;
-    gaps.checked_add(layout.head)?.checked_add(len)
+fn end(layout: Layout, len: u32) -> Option<u64> {
+    let gaps = match len.checked_sub(1)? {
+        last if last < layout.piece => 0,
+        last => last.checked_div(layout.piece)?,
+    };
+    let gaps = u64::from(gaps).checked_mul(layout.gap.into())?;
+    gaps.checked_add(u64::from(layout.head) + u64::from(len))
 }
 
 #[cfg(test)]
@@ -102,7 +112,7 @@ mod tests {
             Layout { piece: 0, ..LAYOUT },
             Layout { head: 12, ..LAYOUT },
             Layout {
-                gap: usize::MAX,
+                gap: u32::MAX,
                 ..LAYOUT
             },
         ] {

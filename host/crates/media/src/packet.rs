@@ -189,6 +189,7 @@ impl Packet {
     /// Puts it at `dts`, on the stream's line. Metadata is at 0 always, as
     /// nginx-rtmp and SRS have it, too; FFmpeg takes it for a track of subtitles
     /// at any other time.
+    #[inline]
     pub fn set_dts(&mut self, dts: i64) {
         self.dts = match self.content.role {
             Role::Metadata => 0,
@@ -275,6 +276,7 @@ impl Packet {
     }
 
     /// It begins nothing: a keyframe of a track that follows another.
+    #[inline]
     pub fn demote(&mut self) {
         if self.content.role == Role::Keyframe {
             self.content.role = Role::Delta;
@@ -357,6 +359,7 @@ impl Packet {
 
     /// The same as [`Packet::flv_body`], copied only where it is in no one
     /// piece.
+    #[inline]
     pub fn flv_bytes(&self) -> Cow<'_, [u8]> {
         let whole = match &self.body {
             Body::Flv(body) => Some(&**body),
@@ -372,6 +375,7 @@ impl Packet {
     /// # Errors
     /// The bytes, when the packet did not come with a body, has it in others
     /// already, or it can't lie there.
+    #[inline]
     pub fn embed(&mut self, bytes: Bytes, layout: Layout) -> Result<(), Bytes> {
         let Body::Flv(body) = &self.body else {
             return Err(bytes);

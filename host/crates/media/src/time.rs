@@ -10,24 +10,32 @@ pub const MILLISECOND: i64 = 1_000_000;
 const WRAP: i64 = (1 << 32) * MILLISECOND;
 
 /// The nanoseconds of a timestamp.
+#[inline]
 pub const fn from_ms(timestamp: u32) -> i64 {
     // At most 2^32 million, which fits.
     timestamp as i64 * MILLISECOND
 }
 
 /// The timestamp of a time: its whole milliseconds, wrapped.
+#[inline]
 pub fn to_ms(time: i64) -> u32 {
     u32::try_from(wrapped(time) / MILLISECOND).unwrap_or_default()
 }
 
 /// A time as far as a publisher of RTMP can say it.
+#[inline]
 pub(crate) fn wrapped(time: i64) -> i64 {
     time.rem_euclid(WRAP)
 }
 
 /// From one time to another that may have wrapped, the shorter way around.
+#[inline]
 pub(crate) fn distance(from: i64, to: i64) -> i64 {
-    let ahead = wrapped(to.saturating_sub(from));
+    let ahead = to.saturating_sub(from);
+    if (-WRAP / 2..WRAP / 2).contains(&ahead) {
+        return ahead;
+    }
+    let ahead = wrapped(ahead);
     if ahead < WRAP / 2 {
         ahead
     } else {

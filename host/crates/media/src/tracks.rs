@@ -20,12 +20,14 @@ impl Tracks {
     }
 
     /// Whether the track is one of them.
+    #[inline]
     pub fn contains(self, id: u8) -> bool {
         let word = self.0.get(usize::from(id >> 6)).copied();
         word.unwrap_or_default() & (1 << (id & 63)) != 0
     }
 
     /// The lowest id.
+    #[inline]
     pub fn lowest(self) -> Option<u8> {
         (0..=u8::MAX).find(|id| self.contains(*id))
     }

@@ -22,7 +22,7 @@ pub struct Chunks(pub u32);
 impl Format for Chunks {
     fn variant(&self) -> Variant {
         Variant {
-            format: "RTMP chunks",
+            format: *b"RTMP",
             parameter: self.0,
         }
     }
@@ -40,10 +40,13 @@ impl Renderer for Chunks {
     /// All chunks are right whatever the player got before.
     fn repeat(&self, packet: &Packet) -> Rendering {
         let Absolute { bytes, head, gap } = encode(packet, SHARED_MESSAGE_STREAM, self.0);
-        let piece = self.0.max(1) as usize;
         Rendering {
             bytes,
-            body: Some(Layout { head, piece, gap }),
+            body: Some(Layout {
+                head,
+                piece: self.0,
+                gap,
+            }),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The limits of what waits for a player.
 
-use std::iter;
-
 use livehost_media::Video;
 
 use super::*;
@@ -87,7 +85,7 @@ impl Clocked {
         let mut batch = batch::Batch::default();
         batch.push(Arc::new(Frame::new(packet)), Video::Going);
         let now = self.start + Duration::from_secs(second);
-        self.queue.deliver(&batch.delivery(iter::empty(), now));
+        self.queue.deliver(&batch.delivery(&[], now));
     }
 }
 

@@ -66,7 +66,7 @@ impl Pieces {
 impl Format for Pieces {
     fn variant(&self) -> Variant {
         Variant {
-            format: "pieces",
+            format: *b"test",
             parameter: self.size,
         }
     }
@@ -85,8 +85,8 @@ impl Renderer for Pieces {
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let mut bytes = BytesMut::new();
         bytes.put_i64(packet.dts());
-        let piece = self.size as usize;
-        for (index, part) in packet.flv_bytes().chunks(piece).enumerate() {
+        let piece = self.size;
+        for (index, part) in packet.flv_bytes().chunks(piece as usize).enumerate() {
             if index > 0 {
                 bytes.put_u8(b'|');
             }

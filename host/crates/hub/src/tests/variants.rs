@@ -9,7 +9,7 @@ struct Copies;
 impl Format for Copies {
     fn variant(&self) -> Variant {
         Variant {
-            format: "copies",
+            format: *b"copy",
             parameter: 0,
         }
     }
@@ -40,7 +40,7 @@ struct Numbered(u64);
 impl Format for Numbered {
     fn variant(&self) -> Variant {
         Variant {
-            format: "numbered",
+            format: *b"numb",
             parameter: 0,
         }
     }

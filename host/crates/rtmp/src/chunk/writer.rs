@@ -121,10 +121,10 @@ pub struct Absolute {
     /// One format 0 chunk and the format 3 chunks that continue it.
     pub bytes: Bytes,
     /// Bytes of the first chunk's header; the payload begins behind it.
-    pub head: usize,
+    pub head: u32,
     /// Bytes of each further chunk's header, which are between two parts of the
     /// payload.
-    pub gap: usize,
+    pub gap: u32,
 }
 
 /// `message` as chunks of `chunk_size` bytes that are right for every receiver.
@@ -142,7 +142,8 @@ pub fn encode_payload(message: &Message, payload: &[u8], chunk_size: u32) -> Abs
     let headers = MAX_CHUNK_HEADER + chunks.saturating_mul(3 + 4);
     let mut bytes = BytesMut::with_capacity(payload.len() + headers);
     let extended = put_absolute_header(id, payload.len(), message, &mut bytes);
-    let head = bytes.len();
+    // At most MAX_CHUNK_HEADER.
+    let head = u32::try_from(bytes.len()).unwrap_or_default();
     put_payload(&mut bytes, id, payload, extended, chunk_size);
     Absolute {
         bytes: bytes.freeze(),

@@ -186,12 +186,12 @@ proptest! {
         let other = Message { payload: "other".into(), ..message.clone() };
         let chunks = encode_payload(&other, &message.payload, size);
         prop_assert_eq!(&chunks.bytes, &encode_absolute(&message, size));
-        let mut rest = &chunks.bytes[chunks.head..];
+        let mut rest = &chunks.bytes[chunks.head as usize..];
         let mut payload = Vec::new();
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(rest.len().min(size as usize));
             payload.extend_from_slice(part);
-            rest = behind.get(chunks.gap..).unwrap_or_default();
+            rest = behind.get(chunks.gap as usize..).unwrap_or_default();
         }
         prop_assert_eq!(payload, message.payload);
     }
