@@ -20,6 +20,8 @@ mod pulls;
 mod push;
 mod redirect;
 mod report;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::collections::BTreeMap;

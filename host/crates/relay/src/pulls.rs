@@ -111,7 +111,8 @@ impl AppRelays {
 
     fn configured_origin(&self, key: &StreamKey) -> Option<RelayUrl> {
         let plan = self.plan.load();
-        let meant = plan.pulls.iter().find(|pull| pull.name == key.path())?;
+        let mut pulls = plan.pulls.iter();
+        let meant = pulls.find(|pull| pull.key(&key.app) == *key)?;
         Some(meant.from.clone())
     }
 
@@ -122,8 +123,8 @@ impl AppRelays {
             let by_config = pull.handle.wanted.lock().config;
             let stays = !by_config
                 || plan.pulls.iter().any(|wanted| {
-                    (&*wanted.name, &wanted.from, wanted.on_demand)
-                        == (&*key.path(), &pull.url, pull.on_demand)
+                    (wanted.key(&key.app), &wanted.from, wanted.on_demand)
+                        == (key.clone(), &pull.url, pull.on_demand)
                 });
             if !stays {
                 pull.handle.stop.cancel();
@@ -131,11 +132,7 @@ impl AppRelays {
             stays
         });
         for wanted in plan.pulls.iter().filter(|pull| !pull.on_demand) {
-            let key = StreamKey {
-                app: self.application.name().clone(),
-                instance: None,
-                name: wanted.name.as_str().into(),
-            };
+            let key = wanted.key(self.application.name());
             let running = state.pulls.get(&key);
             if running.is_some_and(|pull| !pull.handle.stop.is_cancelled()) {
                 continue;
