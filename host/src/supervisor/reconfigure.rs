@@ -181,7 +181,7 @@ impl Server {
             info!(app = name, "application added");
             if let Some(application) = new.applications.get(&name) {
                 let plan = application.relays.clone();
-                self.shared.relays.open(&unit.application, plan);
+                self.relays.open(&unit.application, plan);
             }
             self.units.insert(name, unit);
         }
@@ -209,7 +209,7 @@ impl Server {
                 unit.application.gate().set_on_error(application.on_error);
                 let objects = unit.application.objects();
                 objects.set_settings(application.shared_objects);
-                if let Some(relays) = self.shared.relays.of(name) {
+                if let Some(relays) = self.relays.of(name) {
                     relays.follow(application.relays.clone());
                 }
             }
@@ -229,7 +229,7 @@ impl Server {
             return;
         };
         info!(app = name, "application removed");
-        let relays = self.shared.relays.remove(name);
+        let relays = self.relays.remove(name);
         self.services.spawn(async move {
             // The plugin still hears of their ends.
             if let Some(relays) = relays {
