@@ -10,6 +10,5 @@
 pub mod author;
 pub mod cli;
 pub mod config;
-pub mod control;
 pub mod supervisor;
 pub mod watch;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use livehost_app::names::Place;
 use livehost_net::outbound::Pattern;
 use livehost_relay::{Allow, Forward, NAME, Plan, Pull, RelayUrl, Settings};
 use livehost_ron::{
@@ -71,15 +72,15 @@ fn pulls(fields: &mut Fields<'_, '_>) -> Vec<Pull> {
     for (index, item) in items(fields, "pull", allowed).into_iter().enumerate() {
         let path = format!("{}[{index}]", fields.path_of("pull"));
         let pull = Fields::read(fields.findings, path, "Pull", Some(item), |f| {
-            let name = name(f, "required");
+            let path = stream(f, "required");
             let from = url(f, "from");
             let on_demand = f.flag("on_demand", false);
-            let name = name?;
-            if pulls.iter().any(|other| other.name == name) {
+            let path = path?;
+            if pulls.iter().any(|other| other.path == path) {
                 f.refuse("name", "each stream once", "");
             }
             Some(Pull {
-                name,
+                path,
                 from: from?,
                 on_demand,
             })
@@ -95,7 +96,7 @@ fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
     for (index, item) in items(fields, "forward", allowed).into_iter().enumerate() {
         let path = format!("{}[{index}]", fields.path_of("forward"));
         let forward = Fields::read(fields.findings, path, "Forward", Some(item), |f| {
-            let name = name(f, "every stream");
+            let stream = stream(f, "every stream");
             let node = f.require("to", "the URL of a stream; {name} stands for the name")?;
             let path = f.path_of("to");
             let Some(text) = node.scalar::<String>() else {
@@ -104,9 +105,9 @@ fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
                 return None;
             };
             let keeps_name = text.contains(NAME);
-            match Forward::new(name.clone(), text) {
+            match Forward::new(stream.clone(), text) {
                 Ok(forward) => {
-                    if name.is_none() && !keeps_name {
+                    if stream.is_none() && !keeps_name {
                         let message = "expected {name} in a URL that every stream goes to; \
                                        or a `name`, if it is for one stream"
                             .to_owned();
@@ -126,24 +127,22 @@ fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
     forwards
 }
 
-/// A stream's name here; `default` says what it means if there is none.
-fn name(fields: &mut Fields<'_, '_>, default: &'static str) -> Option<String> {
+/// What a stream is called here; `default` says what it means if there is no name.
+fn stream(fields: &mut Fields<'_, '_>, default: &'static str) -> Option<String> {
     let allowed = "the name of a stream";
     let node = match default {
         "required" => fields.require("name", allowed),
         default => fields.take("name", default, allowed),
     }?;
-    let name = node.scalar::<String>().filter(|name| {
-        !name.is_empty()
-            && !name.contains(|c: char| c.is_control() || c == '?')
-            && name.len() <= 512
-    });
-    if name.is_none() {
+    // What stands behind a `?` is no part of a name.
+    let name = node.scalar::<String>().filter(|name| !name.contains('?'));
+    let place = name.and_then(|name| Place::granted(None, &name).ok());
+    if place.is_none() {
         let path = fields.path_of("name");
         let expected = "the name of a stream in quotes, like \"cam\"";
         fields.findings.expected(node, &path, expected);
     }
-    name
+    place.map(|place| place.path())
 }
 
 fn url(fields: &mut Fields<'_, '_>, field: &'static str) -> Option<RelayUrl> {

@@ -343,6 +343,36 @@ fn brief_errors_show_no_keys() {
     }
 }
 
+/// A stream is called by its path, as clients and plugins call it.
+#[test]
+fn the_name_of_a_relayed_stream_is_its_path() {
+    let parse = |relays: &str| {
+        let text = format!(
+            "(applications: {{\"live\": (plugin: \"a\", {relays})}}, \
+             acceptors: [(listen: \"127.0.0.1:1\")])"
+        );
+        Config::parse(Path::new("c.ron"), &text)
+    };
+    let pulls = |names: &[&str]| {
+        let pull = |name: &&str| format!("(name: \"{name}\", from: \"rtmp://a/b/c\")");
+        let pulls: Vec<_> = names.iter().map(pull).collect();
+        parse(&format!("pull: [{}]", pulls.join(", ")))
+    };
+    let config = pulls(&["cam", "/room//cam/"]).unwrap();
+    let paths = config.applications["live"].relays.pulls.iter();
+    let paths: Vec<_> = paths.map(|pull| &*pull.path).collect();
+    assert_eq!(paths, ["cam", "room/cam"]);
+    let twice = pulls(&["room/cam", "room//cam"]).unwrap_err().to_string();
+    assert!(twice.contains("each stream once"), "{twice}");
+    for none in ["", "/", "a/../b", "cam?key=1"] {
+        let refused = pulls(&[none]).unwrap_err().to_string();
+        assert!(
+            refused.contains("the name of a stream in quotes"),
+            "{refused}"
+        );
+    }
+}
+
 /// The log of a file that is refused, for all that may hold a key.
 #[test]
 fn the_log_has_no_url_name_or_text_that_is_wrong() {

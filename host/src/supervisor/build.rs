@@ -8,8 +8,8 @@ use tracing::warn;
 
 use super::server::Unit;
 use crate::config::{self, Config};
-use crate::control::Desk;
 use livehost_app::application::{Application, Settings};
+use livehost_app::control::Control;
 use livehost_app::shared_objects::Objects;
 use livehost_net::tls::Tls;
 use livehost_net::{AdmissionLimits, Ingress};
@@ -43,14 +43,14 @@ pub(super) async fn load(
     name: &str,
     application: &config::Application,
 ) -> Result<Unstarted, PluginError> {
-    let desk = Desk::new(
+    let control = Control::new(
         shared.hub.clone(),
         shared.directory.clone(),
         shared.relays.clone(),
     );
     let services = Services {
-        registry: desk.clone(),
-        control: desk,
+        registry: control.clone(),
+        control,
     };
     let spec = plugin_spec(name, application);
     let sharing = application.shared_objects;

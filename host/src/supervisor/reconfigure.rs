@@ -1,8 +1,16 @@
 //! Puts a changed configuration into force while streams run.
 //!
-//! Everything that can fail is done first, beside what serves: reading,
-//! loading and starting plugins, binding addresses. A failure there changes
-//! nothing and says why. Then the steps that can't fail follow.
+//! Everything that can fail is done first, beside what serves, and what costs
+//! least to undo comes first: certificates are read, addresses bound, plugins
+//! loaded and configured; then plugins start, and new addresses listen. A failure
+//! there, or a signal in between, leaves nothing behind and says why: a candidate
+//! holds its plugin's reloads up until it is committed, and gets its `on-stop` when
+//! it is dropped instead. Then the steps that can't fail follow.
+//!
+//! A configuration that was refused is kept as the one that is wanted: its files
+//! are watched, and a change of one tries it again. What changed together with it
+//! waits as well: a new plugin may fit its new settings alone. What a version
+//! orders before it serves is carried out once it does, or never.
 
 use std::mem::take;
 
@@ -173,7 +181,7 @@ impl Server {
             info!(app = name, "application added");
             if let Some(application) = new.applications.get(&name) {
                 let plan = application.relays.clone();
-                self.shared.relays.open(&unit.application, plan);
+                self.relays.open(&unit.application, plan);
             }
             self.units.insert(name, unit);
         }
@@ -201,7 +209,7 @@ impl Server {
                 unit.application.gate().set_on_error(application.on_error);
                 let objects = unit.application.objects();
                 objects.set_settings(application.shared_objects);
-                if let Some(relays) = self.shared.relays.of(name) {
+                if let Some(relays) = self.relays.of(name) {
                     relays.follow(application.relays.clone());
                 }
             }
@@ -221,7 +229,7 @@ impl Server {
             return;
         };
         info!(app = name, "application removed");
-        let relays = self.shared.relays.remove(name);
+        let relays = self.relays.remove(name);
         self.services.spawn(async move {
             // The plugin still hears of their ends.
             if let Some(relays) = relays {

@@ -25,6 +25,7 @@ use crate::watch::Watcher;
 use livehost_app::application::Application;
 use livehost_app::conn::ConnIds;
 use livehost_app::directory::Directory;
+use livehost_app::lineage::Identity;
 use livehost_hub::Hub;
 use livehost_net::outbound::Network;
 use livehost_net::tls::Tls;
@@ -54,6 +55,7 @@ pub(super) struct Server {
     pub(super) log: LogControl,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
+    pub(super) relays: Arc<Relays>,
     pub(super) admission: Arc<Admission>,
     pub(super) units: BTreeMap<String, Unit>,
     /// In the order of the configuration.
@@ -103,13 +105,17 @@ impl Server {
         let hub = Hub::new();
         let conns = Arc::<ConnIds>::default();
         let shutdown = CancellationToken::new();
+        let identity = Arc::<Identity>::default();
+        let relays = Relays::new(
+            hub.clone(),
+            identity.clone(),
+            network.clone(),
+            conns.clone(),
+            shutdown.child_token(),
+        );
         let shared = Arc::new(Shared {
-            relays: Relays::new(
-                hub.clone(),
-                network.clone(),
-                conns.clone(),
-                shutdown.child_token(),
-            ),
+            relays: relays.clone(),
+            identity,
             hub,
             applications: Arc::default(),
             directory: Directory::new(conns),
@@ -150,6 +156,7 @@ impl Server {
             log,
             runtime,
             shared,
+            relays,
             admission: Admission::new(build::admission_limits(&config)),
             units,
             acceptors: Vec::new(),
@@ -166,7 +173,7 @@ impl Server {
         for (name, unit) in &server.units {
             if let Some(application) = server.config.applications.get(name) {
                 let plan = application.relays.clone();
-                server.shared.relays.open(&unit.application, plan);
+                server.relays.open(&unit.application, plan);
             }
         }
         let plugins = server.units.values().map(|unit| &*unit.plugin);
@@ -393,7 +400,7 @@ impl Server {
             self.sessions.wait().await;
             self.services.wait().await;
         });
-        let (drained, ()) = tokio::join!(drained, self.shared.relays.close_all());
+        let (drained, ()) = tokio::join!(drained, self.relays.close_all());
         if drained.is_err() {
             warn!(
                 sessions = self.sessions.len(),

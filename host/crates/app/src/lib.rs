@@ -7,8 +7,11 @@
 
 pub mod application;
 pub mod conn;
+pub mod control;
 pub mod directory;
 pub mod input;
+pub mod lineage;
 pub mod names;
 pub mod output;
+pub mod relays;
 pub mod shared_objects;

@@ -7,7 +7,11 @@ use livehost_rtmp::session::SessionError;
 use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
 
 use super::url::RelayUrl;
+use livehost_app::relays::PullFailure;
 use livehost_net::outbound::ConnectError;
+
+/// What a server answers to a `play` of what it doesn't have.
+const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
 
 /// The end of an attempt, in words for the log and the plugin; what players hear
 /// is [`RelayError::told`].
@@ -37,11 +41,16 @@ pub(super) enum RelayError {
     #[error("{what} refused: {text}")]
     Refused {
         what: &'static str,
-        code: String,
+        /// It has no such stream.
+        is_not_found: bool,
         text: String,
     },
-    #[error("the server ended it: {0}")]
-    Ended(String),
+    #[error("the server ended it: {said}")]
+    Ended {
+        /// It has the stream no more, rather than that it can't give it.
+        is_not_found: bool,
+        said: String,
+    },
     #[error("the server took no bytes for {0} s")]
     Stalled(f32),
     #[error("{0}")]
@@ -75,7 +84,7 @@ impl RelayError {
         };
         Self::Refused {
             what,
-            code: rejection.code.clone(),
+            is_not_found: rejection.code == NOT_FOUND,
             text,
         }
     }
@@ -88,7 +97,7 @@ impl RelayError {
             Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
             Self::Revoked(why) => why.word(),
             Self::Disconnected(_) => "kicked",
-            Self::Ended(_) => "unpublish",
+            Self::Ended { .. } => "unpublish",
             _ => "lost",
         }
     }
@@ -97,7 +106,7 @@ impl RelayError {
     pub(super) fn is_loss(&self) -> bool {
         !matches!(
             self,
-            Self::Revoked(_) | Self::Disconnected(_) | Self::Ended(_)
+            Self::Revoked(_) | Self::Disconnected(_) | Self::Ended { .. }
         )
     }
 
@@ -107,7 +116,7 @@ impl RelayError {
         match self {
             Self::Taken(error) => error.to_string(),
             Self::Refused { .. }
-            | Self::Ended(_)
+            | Self::Ended { .. }
             | Self::Closed
             | Self::NoAnswer { .. }
             | Self::NoMedia(_)
@@ -120,19 +129,17 @@ impl RelayError {
         }
     }
 
-    /// The status code that players get when the stream can't be had.
-    pub(super) fn play_code(&self) -> &'static str {
-        match self {
-            Self::NoMedia(_) => "NetStream.Play.StreamNotFound",
-            Self::Refused { code, .. } if code == "NetStream.Play.StreamNotFound" => {
-                "NetStream.Play.StreamNotFound"
-            }
-            // It has the stream, or knows whence, and can't give it.
-            Self::Ended(said) if said.starts_with("NetStream.Play.Failed") => {
-                "NetStream.Play.Failed"
-            }
-            Self::Ended(_) => "NetStream.Play.StreamNotFound",
-            _ => "NetStream.Play.Failed",
+    /// What those hear who wait for the stream.
+    pub(super) fn pull_failure(&self) -> PullFailure {
+        PullFailure {
+            is_not_found: match self {
+                Self::NoMedia(_) => true,
+                Self::Refused { is_not_found, .. } | Self::Ended { is_not_found, .. } => {
+                    *is_not_found
+                }
+                _ => false,
+            },
+            text: format!("the stream could not be pulled: {}", self.told()),
         }
     }
 }

@@ -13,7 +13,6 @@ mod allow;
 mod app;
 mod backoff;
 mod error;
-mod lineage;
 mod peer;
 mod plan;
 mod pull;
@@ -21,6 +20,8 @@ mod pulls;
 mod push;
 mod redirect;
 mod report;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::collections::BTreeMap;
@@ -31,23 +32,23 @@ use tokio_util::sync::CancellationToken;
 
 pub use allow::{Allow, NotAllowed};
 pub use app::AppRelays;
-pub use lineage::{Lineage, Loop};
 pub use plan::{Forward, NAME, Plan, Pull, Settings};
-pub use pulls::NoPull;
 pub use url::{RelayUrl, UrlError};
 
-use lineage::Identity;
 use livehost_app::application::Application;
 use livehost_app::conn::ConnIds;
-use livehost_hub::Hub;
+use livehost_app::lineage::{Identity, Lineage};
+use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
+use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_net::outbound::Network;
+use livehost_policy::{ConnId, ControlError, Target};
 
 /// What all relays share.
 #[derive(Debug)]
 struct Common {
     hub: Arc<Hub>,
     network: Network,
-    identity: Identity,
+    identity: Arc<Identity>,
     conns: Arc<ConnIds>,
     stop: CancellationToken,
 }
@@ -60,10 +61,12 @@ pub struct Relays {
 }
 
 impl Relays {
-    /// Relays between `hub` and servers that are reached through `network`,
-    /// numbered by `conns`. All end when `stop` is cancelled.
+    /// Relays between `hub` and servers that are reached through `network`, which
+    /// know this process by `identity`, numbered by `conns`. All end when `stop` is
+    /// cancelled.
     pub fn new(
         hub: Arc<Hub>,
+        identity: Arc<Identity>,
         network: Network,
         conns: Arc<ConnIds>,
         stop: CancellationToken,
@@ -72,7 +75,7 @@ impl Relays {
             common: Arc::new(Common {
                 hub,
                 network,
-                identity: Identity::new(),
+                identity,
                 conns,
                 stop,
             }),
@@ -105,15 +108,62 @@ impl Relays {
         futures_util::future::join_all(ends).await;
     }
 
-    /// Whether a stream that has come through `lineage` may be published as
-    /// `key`.
-    ///
-    /// # Errors
-    /// [`Loop`], when it comes from there.
-    pub fn check(&self, lineage: &Lineage, key: &livehost_hub::StreamKey) -> Result<(), Loop> {
-        if lineage.is_empty() {
-            return Ok(());
+    fn serving(&self, app: &str) -> Result<Arc<AppRelays>, ControlError> {
+        self.of(app).ok_or(ControlError::NotFound)
+    }
+}
+
+impl RelayService for Relays {
+    fn published(
+        &self,
+        key: &StreamKey,
+        forward_to: &[String],
+        lineage: &Lineage,
+    ) -> Result<(), Removed> {
+        let relays = self.of(&key.app).ok_or(Removed)?;
+        relays.published(key, forward_to, lineage);
+        Ok(())
+    }
+
+    fn demand(
+        &self,
+        key: &StreamKey,
+        pull_from: Option<&str>,
+        lineage: &Lineage,
+        wake: &Wake,
+    ) -> Result<Option<Arc<PendingPull>>, NoPull> {
+        match self.of(&key.app) {
+            Some(relays) => relays.demand(key, pull_from, lineage, wake),
+            None => Ok(None),
         }
-        self.common.identity.extend(lineage, key).map(|_| ())
+    }
+
+    fn may_forward(&self, app: &str, url: &str) -> bool {
+        // One that does not serve yet is asked again when it does.
+        (self.of(app)).is_none_or(|relays| relays.may_forward(url))
+    }
+
+    fn may_start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+        self.serving(app)?.may_start_forward(stream, url)
+    }
+
+    fn start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+        self.serving(app)?.start_forward(stream, url)
+    }
+
+    fn forwards(&self, app: &str, stream: &Target, url: &str) -> bool {
+        (self.of(app)).is_some_and(|relays| relays.forwards(stream, url))
+    }
+
+    fn stop_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+        self.serving(app)?.stop_forward(stream, url)
+    }
+
+    fn has(&self, app: &str, conn: ConnId) -> bool {
+        self.of(app).is_some_and(|relays| relays.has(conn))
+    }
+
+    fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> bool {
+        (self.of(app)).is_some_and(|relays| relays.disconnect(conn, reason))
     }
 }

@@ -29,15 +29,16 @@ use tokio_rustls::TlsConnector;
 use super::allow::Allow;
 use super::backoff;
 use super::error::RelayError;
-use super::lineage::Lineage;
 use super::redirect::Route;
 use super::url::RelayUrl;
+use livehost_app::lineage::{self, Lineage};
 use livehost_app::output::Outbound;
 use livehost_hub::Wake;
 use livehost_net::carrier::Carrier;
 use livehost_net::carrier::socket::{Keepalive, tune};
 use livehost_net::carrier::tls::TlsCarrier;
 use livehost_net::outbound::Connector;
+use livehost_wire::amf0::Value;
 
 /// The most that one read takes, bytes.
 const READ_SIZE: usize = 64 * 1024;
@@ -304,7 +305,11 @@ fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
             true => code.to_owned(),
             false => format!("{code}: {text}"),
         };
-        Err(RelayError::Ended(url.redact(&said)))
+        Err(RelayError::Ended {
+            // It has the stream, or knows whence, and can't give it.
+            is_not_found: !code.starts_with(PLAY_FAILED),
+            said: url.redact(&said),
+        })
     };
     match event {
         ClientEvent::Status {
@@ -328,6 +333,7 @@ fn end_of(event: &ClientEvent, url: &RelayUrl) -> Result<(), RelayError> {
     Ok(())
 }
 
+const PLAY_FAILED: &str = "NetStream.Play.Failed";
 const CONNECTED: &str = "NetConnection.Connect.Success";
 /// Status codes after which nothing more comes, or is taken.
 const ENDS: [&str; 5] = [
@@ -366,7 +372,10 @@ fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> Clie
     let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
     config.chunk_size = terms.chunk_size;
     config.limits = ReaderLimits::of_messages(u32::try_from(terms.message).unwrap_or(u32::MAX));
-    terms.lineage.write(&mut config.properties);
+    if !terms.lineage.is_empty() {
+        let marks = terms.lineage.to_string();
+        (config.properties).push(lineage::PROPERTY, Value::from(marks.as_str()));
+    }
     let mut random = [0; RANDOM_LEN];
     // The handshake's random bytes protect nothing.
     let _ = getrandom::fill(&mut random);

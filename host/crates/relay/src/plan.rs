@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::allow::Allow;
 use super::url::{RelayUrl, UrlError};
 use livehost_hub::StreamKey;
@@ -67,8 +69,8 @@ impl Default for Settings {
 /// A stream that comes from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
-    /// Its name here.
-    pub name: String,
+    /// What it is called here: `instance/name`, or the name alone.
+    pub path: String,
     /// Where it is.
     pub from: RelayUrl,
     /// Only while somebody plays it.
@@ -78,33 +80,59 @@ pub struct Pull {
 /// Streams that go elsewhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Forward {
-    name: Option<String>,
+    path: Option<String>,
     to: String,
 }
 
+impl Pull {
+    /// The stream of `app` that it makes.
+    pub(super) fn key(&self, app: &str) -> StreamKey {
+        StreamKey::called(app, &self.path)
+    }
+}
+
+/// What of a stream's name may stand in a URL as it is: in a path and in a query,
+/// wherever the placeholder is.
+const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'@');
+
 impl Forward {
-    /// Pushes the stream `name` (`instance/name` of an application instance),
-    /// or every stream, to `to`, in which `{name}` is the stream's name.
+    /// Pushes the stream called `path`, or every stream, to `to`, in which `{name}`
+    /// is the stream's name, percent-encoded.
     ///
     /// # Errors
     /// When `to` is no URL of a stream.
-    pub fn new(name: Option<String>, to: String) -> Result<Self, UrlError> {
+    pub fn new(path: Option<String>, to: String) -> Result<Self, UrlError> {
         // Not in front of the path: a name must not choose the host.
         let host = to.split('/').nth(2).unwrap_or_default();
         if host.contains(NAME) {
             return Err(UrlError::NameInHost);
         }
         RelayUrl::parse(&to.replace(NAME, "name"))?;
-        Ok(Self { name, to })
+        Ok(Self { path, to })
     }
 
-    /// Where the stream goes, if it is meant. A stream whose name can't be
-    /// part of a URL goes nowhere.
+    /// Where the stream goes, if it is meant. A stream whose name makes the URL too
+    /// long goes nowhere.
     pub(super) fn target(&self, key: &StreamKey) -> Option<RelayUrl> {
-        if self.name.as_ref().is_some_and(|name| *name != key.path()) {
+        let is_meant = |path: &String| StreamKey::called(&key.app, path) == *key;
+        if !self.path.as_ref().is_none_or(is_meant) {
             return None;
         }
-        RelayUrl::parse(&self.to.replace(NAME, &key.name)).ok()
+        let name = utf8_percent_encode(&key.name, IN_URL).to_string();
+        RelayUrl::parse(&self.to.replace(NAME, &name)).ok()
     }
 }
 
@@ -112,7 +140,7 @@ impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold a key.
         f.debug_struct("Forward")
-            .field("name", &self.name)
+            .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }
@@ -121,13 +149,9 @@ impl fmt::Debug for Forward {
 mod tests {
     use super::*;
 
-    fn target(name: Option<&str>, to: &str, stream: &str) -> Option<String> {
-        let key = StreamKey {
-            app: "live".into(),
-            instance: None,
-            name: stream.into(),
-        };
-        let forward = Forward::new(name.map(Into::into), to.into()).unwrap();
+    fn target(path: Option<&str>, to: &str, stream: &str) -> Option<String> {
+        let key = StreamKey::called("live", stream);
+        let forward = Forward::new(path.map(Into::into), to.into()).unwrap();
         let url = forward.target(&key)?;
         Some(format!("{}/{}", url.tc_url(), url.name()))
     }
@@ -137,6 +161,12 @@ mod tests {
         let to = "rtmp://h/live/key";
         assert_eq!(target(Some("cam"), to, "cam").as_deref(), Some(to));
         assert_eq!(target(Some("cam"), to, "cam2"), None);
+        assert_eq!(target(Some("cam"), to, "room/cam"), None);
+        assert_eq!(target(Some("room/cam"), to, "cam"), None);
+        assert_eq!(
+            target(Some("/room//cam"), to, "room/cam").as_deref(),
+            Some(to)
+        );
     }
 
     #[test]
@@ -144,7 +174,27 @@ mod tests {
         let to = "rtmp://h/live/{name}?k=1";
         let found = target(None, to, "cam");
         assert_eq!(found.as_deref(), Some("rtmp://h/live/cam?k=1"));
-        assert_eq!(target(None, to, "a b"), None);
+    }
+
+    #[test]
+    fn a_name_is_encoded_so_that_it_stays_one_segment_of_the_url() {
+        let path = |name: &str| target(None, "rtmp://h/live/{name}", name);
+        assert_eq!(
+            path("mp4:a-b_c.d~e").as_deref(),
+            Some("rtmp://h/live/mp4:a-b_c.d~e")
+        );
+        for (name, encoded) in [
+            ("a b", "a%20b"),
+            ("a?token=1", "a%3Ftoken%3D1"),
+            ("a%2Fb", "a%252Fb"),
+            ("a#b&c+d", "a%23b%26c%2Bd"),
+            ("k\u{f6}ln", "k%C3%B6ln"),
+        ] {
+            let whole = format!("rtmp://h/live/{encoded}");
+            assert_eq!(path(name), Some(whole), "{name}");
+        }
+        let query = target(None, "rtmp://h/live/in?to={name}&k=1", "a&k=2");
+        assert_eq!(query.as_deref(), Some("rtmp://h/live/in?to=a%26k%3D2&k=1"));
     }
 
     #[test]

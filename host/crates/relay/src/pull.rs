@@ -86,7 +86,10 @@ impl<'a> Pulling<'a> {
                 ClientEvent::Video(message) => self.media(MediaKind::Video, message, report)?,
                 ClientEvent::Data(message) => self.data(&message),
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
-                    return Err(RelayError::Ended("the end of the stream".into()));
+                    return Err(RelayError::Ended {
+                        is_not_found: true,
+                        said: "the end of the stream".to_owned(),
+                    });
                 }
                 other => self.peer.check(&other)?,
             }

@@ -13,12 +13,12 @@ use tracing::Instrument;
 use super::app::{AppRelays, By, Handle, State, wait};
 use super::backoff::Backoff;
 use super::error::RelayError;
-use super::lineage::{Lineage, Loop};
 use super::plan::Plan;
 use super::pull::{News, Pulling, Source};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_app::output::play::Prospect;
+use livehost_app::lineage::Lineage;
+use livehost_app::relays::{NoPull, PendingPull};
 use livehost_hub::{StreamKey, Wake};
 use livehost_policy::StreamId;
 use livehost_telemetry::limited;
@@ -33,7 +33,7 @@ pub(super) struct PullHandle {
     url: RelayUrl,
     on_demand: bool,
     /// Players that wait for it.
-    waiting: Mutex<Vec<Weak<Prospect>>>,
+    waiting: Mutex<Vec<Weak<PendingPull>>>,
     /// What it last published: the name may be held for its return.
     published: Mutex<Option<StreamId>>,
 }
@@ -43,37 +43,22 @@ impl PullHandle {
         &self.handle
     }
 
-    fn prospect(&self, wake: &Wake) -> Arc<Prospect> {
-        let prospect = Prospect::new(wake.clone());
+    fn pending(&self, wake: &Wake) -> Arc<PendingPull> {
+        let pending = PendingPull::new(wake.clone());
         let mut waiting = self.waiting.lock();
         waiting.retain(|other| other.strong_count() > 0);
-        waiting.push(Arc::downgrade(&prospect));
-        prospect
+        waiting.push(Arc::downgrade(&pending));
+        pending
     }
 
     fn tell(&self, error: &RelayError) {
-        let text = format!("the stream could not be pulled: {}", error.told());
-        for prospect in std::mem::take(&mut *self.waiting.lock()) {
-            if let Some(prospect) = prospect.upgrade() {
-                prospect.fail(error.play_code(), &text);
+        let failure = error.pull_failure();
+        for player in std::mem::take(&mut *self.waiting.lock()) {
+            if let Some(player) = player.upgrade() {
+                player.fail(failure.clone());
             }
         }
     }
-}
-
-/// Why a player's stream is not pulled, as the player is told. The log has
-/// more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoPull {
-    /// The plugin's URL can't be used.
-    #[error("the stream can't be pulled: its origin is no URL that the server may use")]
-    Url,
-    /// It comes from here.
-    #[error("the stream can't be pulled: {0}")]
-    Loop(#[from] Loop),
-    /// There are too many relays.
-    #[error("the stream can't be pulled: too many streams are relayed")]
-    Room,
 }
 
 impl AppRelays {
@@ -89,11 +74,11 @@ impl AppRelays {
         granted: Option<&str>,
         lineage: &Lineage,
         wake: &Wake,
-    ) -> Result<Option<Arc<Prospect>>, NoPull> {
+    ) -> Result<Option<Arc<PendingPull>>, NoPull> {
         let mut state = self.state.lock();
         let running = state.pulls.get(key);
         if let Some(pull) = running.filter(|pull| !pull.handle.stop.is_cancelled()) {
-            return Ok(pull.on_demand.then(|| pull.prospect(wake)));
+            return Ok(pull.on_demand.then(|| pull.pending(wake)));
         }
         if self.common.hub.is_live(key) {
             return Ok(None);
@@ -106,7 +91,7 @@ impl AppRelays {
             },
         };
         let pull = self.pull(&mut state, key, url, by, true, lineage)?;
-        Ok(Some(pull.prospect(wake)))
+        Ok(Some(pull.pending(wake)))
     }
 
     fn granted_origin(&self, key: &StreamKey, text: &str) -> Result<RelayUrl, NoPull> {
@@ -126,7 +111,8 @@ impl AppRelays {
 
     fn configured_origin(&self, key: &StreamKey) -> Option<RelayUrl> {
         let plan = self.plan.load();
-        let meant = plan.pulls.iter().find(|pull| pull.name == key.path())?;
+        let mut pulls = plan.pulls.iter();
+        let meant = pulls.find(|pull| pull.key(&key.app) == *key)?;
         Some(meant.from.clone())
     }
 
@@ -137,8 +123,8 @@ impl AppRelays {
             let by_config = pull.handle.wanted.lock().config;
             let stays = !by_config
                 || plan.pulls.iter().any(|wanted| {
-                    (&*wanted.name, &wanted.from, wanted.on_demand)
-                        == (&*key.path(), &pull.url, pull.on_demand)
+                    (wanted.key(&key.app), &wanted.from, wanted.on_demand)
+                        == (key.clone(), &pull.url, pull.on_demand)
                 });
             if !stays {
                 pull.handle.stop.cancel();
@@ -146,11 +132,7 @@ impl AppRelays {
             stays
         });
         for wanted in plan.pulls.iter().filter(|pull| !pull.on_demand) {
-            let key = StreamKey {
-                app: self.application.name().clone(),
-                instance: None,
-                name: wanted.name.as_str().into(),
-            };
+            let key = wanted.key(self.application.name());
             let running = state.pulls.get(&key);
             if running.is_some_and(|pull| !pull.handle.stop.is_cancelled()) {
                 continue;

@@ -89,8 +89,8 @@ mod tests {
     use std::time::Duration;
 
     use super::super::allow::Allow;
-    use super::super::lineage::Lineage;
     use super::*;
+    use livehost_app::lineage::Lineage;
     use livehost_net::outbound::{ConnectError, Network, Reachable};
 
     const SEC: Duration = Duration::from_secs(1);

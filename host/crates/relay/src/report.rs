@@ -156,54 +156,15 @@ fn millis(time: Duration) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use async_trait::async_trait;
-    use bytes::Bytes;
-    use parking_lot::Mutex;
-
     use super::*;
-    use livehost_policy::{
-        CallError, Client, ConnectDecision, ConnectRequest, Fallback, PlayDecision, Policy,
-        PolicyError, PublishDecision, StreamRequest,
-    };
-
-    /// Takes events; nobody asks it.
-    #[derive(Default)]
-    struct Ear(Mutex<Vec<Event>>);
-
-    fn nobody<T>() -> Result<T, PolicyError> {
-        Err(PolicyError::Unavailable("an ear".into()))
-    }
-
-    #[async_trait]
-    impl Policy for Ear {
-        async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-            nobody()
-        }
-        async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-            nobody()
-        }
-        async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-            nobody()
-        }
-        async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-            Ok(nobody()?)
-        }
-        fn notify(&self, event: Event) {
-            self.0.lock().push(event);
-        }
-    }
+    use crate::tests::Ear;
 
     fn report() -> (Arc<Ear>, Report) {
         let ear = Arc::new(Ear::default());
-        let gate = Gate::new("live", ear.clone(), Fallback::Reject);
-        let key = StreamKey {
-            app: "live".into(),
-            instance: Some("room".into()),
-            name: "cam".into(),
-        };
+        let key = StreamKey::called("live", "room/cam");
         let url = "rtmp://ann:pw@host/app/s3cret?token=t0ken";
         let url = RelayUrl::parse(url).expect("a URL");
-        (ear, Report::new(gate, &key, "push", &url, 9))
+        (ear.clone(), Report::new(ear.gate(), &key, "push", &url, 9))
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use livehost_rtmp::session::server::{MediaKind, ServerSession};
-use parking_lot::Mutex;
 use tracing::{Span, info};
 
 use super::Outbound;
 use super::chunks::chunks_for;
-use livehost_hub::{Frame, Item, PlayerEnd, Subscription, Variant, Wake};
+use crate::relays::{PendingPull, PullFailure};
+use livehost_hub::{Frame, Item, PlayerEnd, Subscription, Variant};
 use livehost_media::{Kind, Role};
 use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
 
@@ -34,33 +34,6 @@ pub struct Patience {
     pub total: Option<Duration>,
 }
 
-/// What is done to get the stream that a player waits for: a pull.
-#[derive(Debug)]
-pub struct Prospect {
-    wake: Wake,
-    failure: Mutex<Option<(&'static str, String)>>,
-}
-
-impl Prospect {
-    /// For the player whose session is woken by `wake`.
-    pub fn new(wake: Wake) -> Arc<Self> {
-        Arc::new(Self {
-            wake,
-            failure: Mutex::default(),
-        })
-    }
-
-    /// It has failed: the player need not wait longer. Status code and text.
-    pub fn fail(&self, code: &'static str, text: &str) {
-        *self.failure.lock() = Some((code, text.to_owned()));
-        self.wake.notify_one();
-    }
-
-    fn failure(&self) -> Option<(&'static str, String)> {
-        self.failure.lock().clone()
-    }
-}
-
 /// An accepted playback with the duty to say exactly once that it ended.
 #[derive(Debug)]
 pub struct Player {
@@ -77,7 +50,7 @@ pub struct Player {
     /// Since when there is no publisher.
     waiting_since: Option<Instant>,
     /// What it waits for.
-    prospect: Option<Arc<Prospect>>,
+    pull: Option<Arc<PendingPull>>,
     paused: bool,
     wants_audio: bool,
     wants_video: bool,
@@ -93,7 +66,7 @@ impl Player {
         span: Span,
         framing: Framing,
         patience: Patience,
-        prospect: Option<Arc<Prospect>>,
+        pull: Option<Arc<PendingPull>>,
     ) -> Self {
         let now = Instant::now();
         let is_live = subscription.is_live();
@@ -113,7 +86,7 @@ impl Player {
             patience,
             started: now,
             waiting_since: (!is_live).then_some(now),
-            prospect,
+            pull,
             paused: false,
             wants_audio: true,
             wants_video: true,
@@ -237,9 +210,9 @@ impl Player {
         ended || self.failure().is_some()
     }
 
-    fn failure(&self) -> Option<(&'static str, String)> {
+    fn failure(&self) -> Option<PullFailure> {
         self.waiting_since?;
-        self.prospect.as_ref()?.failure()
+        self.pull.as_ref()?.failure()
     }
 
     /// Status code and text, if the playback is over at `now`.
@@ -248,8 +221,12 @@ impl Player {
             let PlayerEnd::TooSlow(_) = end;
             return Some(("NetStream.Play.InsufficientBW", end.to_string()));
         }
-        if let Some(failure) = self.failure() {
-            return Some(failure);
+        if let Some(PullFailure { is_not_found, text }) = self.failure() {
+            let code = match is_not_found {
+                true => "NetStream.Play.StreamNotFound",
+                false => "NetStream.Play.Failed",
+            };
+            return Some((code, text));
         }
         if let Some(since) = self.waiting_since
             && now.saturating_duration_since(since) >= self.patience.wait

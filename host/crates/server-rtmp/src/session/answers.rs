@@ -14,6 +14,7 @@ use livehost_app::input::{Publishing, Terms};
 use livehost_app::names::{NameError, Place};
 use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
 use livehost_app::output::play::{Framing, Patience, Player};
+use livehost_app::relays::Removed;
 use livehost_app::shared_objects::Ruling;
 use livehost_hub::{Claim, ClaimError, Format, Listener, Publication, StreamKey};
 use livehost_policy::{
@@ -260,7 +261,7 @@ impl ClientSession {
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
         let key = key(&application, &request);
-        if let Err(error) = self.shared.relays.check(&self.lineage, &key) {
+        if let Err(error) = self.shared.identity.check(&self.lineage, &key) {
             let rejection = Rejection::new(error.to_string());
             return self.refuse_publish(&rejection, "NetStream.Publish.BadName");
         }
@@ -327,15 +328,16 @@ impl ClientSession {
 
     /// Of an application that was removed nothing is relayed any more.
     fn start_pushes(&self, application: &Application, key: &StreamKey, forward_to: &[String]) {
-        match self.shared.relays.of(application.name()) {
-            Some(relays) => relays.published(key, forward_to, &self.lineage),
-            None if forward_to.is_empty() => {}
-            None => limited!(
+        let relays = &self.shared.relays;
+        if let Err(Removed) = relays.published(key, forward_to, &self.lineage)
+            && !forward_to.is_empty()
+        {
+            limited!(
                 WARN,
                 application.gate().admits_failure(),
                 grant = "forward-to",
                 "the application is removed: this part of the grant is ignored"
-            ),
+            );
         }
     }
 
@@ -366,8 +368,7 @@ impl ClientSession {
             return self.refuse_play(&unusable(application.gate(), &error));
         }
         let key = key(&application, &request);
-        let relays = &self.shared.relays;
-        if let Err(error) = relays.check(&self.lineage, &key) {
+        if let Err(error) = self.shared.identity.check(&self.lineage, &key) {
             return self.refuse_play(&Rejection::new(error.to_string()));
         }
         let is_usual = stream == SHARED_MESSAGE_STREAM && self.chunk_size == settings.chunk_size;
@@ -381,12 +382,9 @@ impl ClientSession {
         let subscription = self.shared.hub.play(&key, listener);
         // It is a player by now: a pull finds that it is wanted.
         let pull_from = grant.pull_from.as_deref();
-        let prospect = match relays.of(application.name()) {
-            Some(relays) => relays.demand(&key, pull_from, &self.lineage, &self.wake),
-            None => Ok(None),
-        };
-        let prospect = match prospect {
-            Ok(prospect) => prospect,
+        let relays = &self.shared.relays;
+        let pull = match relays.demand(&key, pull_from, &self.lineage, &self.wake) {
+            Ok(pull) => pull,
             Err(error) => return self.refuse_play(&Rejection::new(error.to_string())),
         };
         let framing = Framing {
@@ -403,15 +401,7 @@ impl ClientSession {
         self.machine.accept_play();
         self.entrance.permit.grant();
         let gate = application.gate().clone();
-        let player = Player::start(
-            subscription,
-            request,
-            gate,
-            span,
-            framing,
-            patience,
-            prospect,
-        );
+        let player = Player::start(subscription, request, gate, span, framing, patience, pull);
         self.insert(stream, Slot::Play(Box::new(player)));
     }
 

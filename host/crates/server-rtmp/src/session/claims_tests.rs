@@ -16,8 +16,8 @@ use tokio::task::yield_now;
 use super::*;
 use livehost_app::application::{self, Application};
 use livehost_app::conn::ConnIds;
+use livehost_app::relays::NoRelays;
 use livehost_app::shared_objects::{self, Forget, Objects};
-use livehost_net::outbound::Network;
 use livehost_net::{Admission, AdmissionLimits};
 use livehost_policy::{
     CallError, Client as Who, ConnectDecision, ConnectGrant, ConnectRequest, Event, Fallback, Gate,
@@ -134,8 +134,6 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
     let hub = Hub::new();
     let shutdown = CancellationToken::new();
     let conns = Arc::new(ConnIds::default());
-    let network = Network::new().unwrap();
-    let relays = Relays::new(hub.clone(), network, conns.clone(), shutdown.clone());
     let second = Duration::from_secs(1);
     let settings = application::Settings {
         media: livehost_hub::Settings {
@@ -169,7 +167,8 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
     let shared = Shared {
         hub,
         applications,
-        relays,
+        relays: Arc::new(NoRelays),
+        identity: Arc::default(),
         directory: Directory::new(conns),
         challenges: Arc::default(),
         limits: ArcSwap::from_pointee(limits),

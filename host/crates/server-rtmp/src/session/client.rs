@@ -20,13 +20,13 @@ use super::{Entrance, Limits, Shared};
 use livehost_app::application::Application;
 use livehost_app::directory::Registration;
 use livehost_app::input::Publishing;
+use livehost_app::lineage::Lineage;
 use livehost_app::output::Outbound;
 use livehost_app::output::play::Player;
 use livehost_app::shared_objects::Member;
 use livehost_hub::{Outlet, Wake};
 use livehost_net::carrier::Carrier;
 use livehost_policy::{Client, Event, Occasion};
-use livehost_relay::Lineage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 

@@ -32,11 +32,12 @@ pub use auth::Challenges;
 use client::ClientSession;
 use livehost_app::application::Applications;
 use livehost_app::directory::Directory;
+use livehost_app::lineage::Identity;
 use livehost_app::output::Outbound;
+use livehost_app::relays::RelayService;
 use livehost_hub::Hub;
 use livehost_net::Permit;
 use livehost_net::carrier::Carrier;
-use livehost_relay::Relays;
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +68,9 @@ pub struct Shared {
     /// The applications that serve.
     pub applications: Arc<Applications>,
     /// Streams from and to other servers.
-    pub relays: Arc<Relays>,
+    pub relays: Arc<dyn RelayService>,
+    /// This process, to know streams that come back.
+    pub identity: Arc<Identity>,
     /// Every connection.
     pub directory: Arc<Directory>,
     /// What clients have to answer that log in.

@@ -12,9 +12,9 @@ use super::auth::{Candidate, Outcome};
 use super::client::ClientSession;
 use super::text::{MAX_NAME, QuestionText};
 use livehost_app::application::Application;
+use livehost_app::lineage::{self, Lineage};
 use livehost_app::names::{self, AppPath, NameError, StreamName};
 use livehost_policy::{ConnectRequest, Pairs, Rejection, StreamRequest};
-use livehost_relay::Lineage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 
@@ -51,7 +51,9 @@ impl ClientSession {
             return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
         }
         Span::current().record("app", &**application.name());
-        self.lineage = Lineage::read(&connect.properties);
+        let marks = connect.properties.get(lineage::PROPERTY);
+        let marks = marks.and_then(Value::as_str).unwrap_or_default();
+        self.lineage = Lineage::parse(marks);
         // What decides most is first.
         let mut text = QuestionText::new();
         let mut request = ConnectRequest {

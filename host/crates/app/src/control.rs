@@ -4,33 +4,33 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use livehost_app::directory::Directory;
+use crate::directory::Directory;
+use crate::relays::RelayService;
 use livehost_hub::Hub;
 use livehost_policy::{
     Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
 };
-use livehost_relay::{AppRelays, Relays};
 
-/// Asks hub and sessions, and carries orders out on them.
+/// Asks hub, sessions and relays, and carries orders out on them.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Control {
     hub: Arc<Hub>,
     directory: Arc<Directory>,
-    relays: Arc<Relays>,
+    relays: Arc<dyn RelayService>,
 }
 
-impl Desk {
+impl Control {
     /// For the streams of `hub`, the sessions of `directory`, and `relays`.
-    pub fn new(hub: Arc<Hub>, directory: Arc<Directory>, relays: Arc<Relays>) -> Arc<Self> {
+    pub fn new(
+        hub: Arc<Hub>,
+        directory: Arc<Directory>,
+        relays: Arc<dyn RelayService>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             hub,
             directory,
             relays,
         })
-    }
-
-    fn relays(&self, app: &str) -> Result<Arc<AppRelays>, ControlError> {
-        self.relays.of(app).ok_or(ControlError::NotFound)
     }
 }
 
@@ -50,27 +50,25 @@ fn not_available(app: &str, order: &str) -> Result<(), ControlError> {
     Err(ControlError::Denied)
 }
 
-impl MediaControl for Desk {
+impl MediaControl for Control {
     fn may_record(&self) -> bool {
         false
     }
 
     fn may_forward(&self, app: &str, url: &str) -> bool {
-        let relays = self.relays.of(app);
-        relays.is_none_or(|relays| relays.may_forward(url))
+        self.relays.may_forward(app, url)
     }
 
     fn check(&self, app: &str, order: &Order) -> Result<(), ControlError> {
         match order {
-            Order::Disconnect { conn, .. } => found(
-                self.directory.has(app, *conn)
-                    || (self.relays.of(app)).is_some_and(|relays| relays.has(*conn)),
-            ),
+            Order::Disconnect { conn, .. } => {
+                found(self.directory.has(app, *conn) || self.relays.has(app, *conn))
+            }
             Order::StopStream { stream, .. } => found(self.hub.is_published(app, stream)),
             Order::StartRecord { .. } => not_available(app, "start-record"),
             Order::StopRecord { .. } => not_available(app, "stop-record"),
-            Order::StartForward { stream, url } => self.relays(app)?.may_start_forward(stream, url),
-            Order::StopForward { stream, url } => found(self.relays(app)?.forwards(stream, url)),
+            Order::StartForward { stream, url } => self.relays.may_start_forward(app, stream, url),
+            Order::StopForward { stream, url } => found(self.relays.forwards(app, stream, url)),
             Order::SendData { stream, amf0, .. } => {
                 found(self.hub.is_active(app, stream))?;
                 livehost_policy::check_amf0(amf0)
@@ -81,19 +79,18 @@ impl MediaControl for Desk {
     fn carry_out(&self, app: &str, order: Order) {
         let done = match order {
             Order::Disconnect { conn, reason } => {
-                let cut = |relays: Arc<AppRelays>| relays.disconnect(conn, &reason);
                 self.directory.disconnect(app, conn, &reason)
-                    || self.relays.of(app).is_some_and(cut)
+                    || self.relays.disconnect(app, conn, &reason)
             }
             Order::StopStream { stream, reason } => self.hub.stop(app, &stream, &reason),
             // Refused when they were given.
             Order::StartRecord { .. } | Order::StopRecord { .. } => false,
-            Order::StartForward { stream, url } => (self.relays(app))
-                .and_then(|relays| relays.start_forward(&stream, &url))
-                .is_ok(),
-            Order::StopForward { stream, url } => (self.relays(app))
-                .and_then(|relays| relays.stop_forward(&stream, &url))
-                .is_ok(),
+            Order::StartForward { stream, url } => {
+                self.relays.start_forward(app, &stream, &url).is_ok()
+            }
+            Order::StopForward { stream, url } => {
+                self.relays.stop_forward(app, &stream, &url).is_ok()
+            }
             Order::SendData {
                 stream,
                 handler,
@@ -106,7 +103,7 @@ impl MediaControl for Desk {
     }
 }
 
-impl StreamRegistry for Desk {
+impl StreamRegistry for Control {
     fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
         self.hub.resolve(app, path)
     }

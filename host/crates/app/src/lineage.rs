@@ -1,21 +1,21 @@
 //! Which streams a relayed stream has been on its way, so that none is relayed
 //! to where it comes from.
 //!
-//! A relay says in its `connect` which streams it passes on, as marks that mean
-//! nothing to others: a hash of this process's own secret and the stream's
-//! name. A server that finds its own mark refuses. Servers that don't know the
-//! property ignore it, so a way around through one of them is only bounded by
-//! the duplicate rule.
+//! A relay says, as its protocol can, which streams it passes on: by marks that
+//! mean nothing to others, each a hash of this process's own secret and the
+//! stream's name. A server that finds its own mark refuses. Servers that don't
+//! know marks ignore them, so a way around through one of them is only bounded
+//! by the duplicate rule.
 
 use std::fmt;
 
-use livehost_wire::amf0::{Properties, Value};
 use sha2::{Digest, Sha256};
 
 use livehost_hub::StreamKey;
 
-/// The property of `connect` that carries the marks.
-const PROPERTY: &str = "relayedStreams";
+/// What carries the marks, where a protocol has names for what is said: in RTMP a
+/// property of `connect`.
+pub const PROPERTY: &str = "relayedStreams";
 /// Relays in a row; more are taken for a loop.
 const MAX_MARKS: usize = 16;
 /// Bytes of a mark, written in hexadecimal.
@@ -37,11 +37,11 @@ pub enum Loop {
 }
 
 impl Lineage {
-    /// What the properties of a `connect` say.
-    pub fn read(properties: &Properties) -> Self {
-        let marks = properties.get(PROPERTY).and_then(Value::as_str);
-        let marks = marks.unwrap_or_default().split(' ');
-        let marks = marks.filter(|mark| mark.len() == 2 * MARK).take(MAX_MARKS);
+    /// What a relay says: its marks, with spaces between them. Others are left out,
+    /// and so are too many.
+    pub fn parse(text: &str) -> Self {
+        let marks = text.split(' ').filter(|mark| mark.len() == 2 * MARK);
+        let marks = marks.take(MAX_MARKS);
         Self(marks.map(str::to_owned).collect())
     }
 
@@ -49,17 +49,17 @@ impl Lineage {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    /// Says it in the properties of a `connect`.
-    pub(super) fn write(&self, properties: &mut Properties) {
-        if !self.0.is_empty() {
-            properties.push(PROPERTY, Value::from(self.0.join(" ").as_str()));
-        }
+impl fmt::Display for Lineage {
+    /// As [`Lineage::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
     }
 }
 
 /// This process, as its marks tell it from others.
-pub(super) struct Identity([u8; 32]);
+pub struct Identity([u8; 32]);
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,12 +67,26 @@ impl fmt::Debug for Identity {
     }
 }
 
-impl Identity {
-    pub(super) fn new() -> Self {
+impl Default for Identity {
+    fn default() -> Self {
         let mut secret = [0; 32];
         // Without randomness loops are bounded by the duplicate rule alone.
         let _ = getrandom::fill(&mut secret);
         Self(secret)
+    }
+}
+
+impl Identity {
+    /// Whether a stream that has come through `lineage` may be published or played
+    /// as `key`.
+    ///
+    /// # Errors
+    /// [`Loop`], when it comes from there.
+    pub fn check(&self, lineage: &Lineage, key: &StreamKey) -> Result<(), Loop> {
+        if lineage.is_empty() {
+            return Ok(());
+        }
+        self.extend(lineage, key).map(|_| ())
     }
 
     fn mark(&self, key: &StreamKey) -> String {
@@ -95,7 +109,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Loop`] when the stream is there already, or there are too many.
-    pub(super) fn extend(&self, before: &Lineage, key: &StreamKey) -> Result<Lineage, Loop> {
+    pub fn extend(&self, before: &Lineage, key: &StreamKey) -> Result<Lineage, Loop> {
         let mark = self.mark(key);
         if before.0.contains(&mark) {
             return Err(Loop::Closed);
@@ -121,14 +135,12 @@ mod tests {
     }
 
     fn carried(lineage: &Lineage) -> Lineage {
-        let mut properties = Properties::new();
-        lineage.write(&mut properties);
-        Lineage::read(&properties)
+        Lineage::parse(&lineage.to_string())
     }
 
     #[test]
     fn a_stream_that_comes_back_is_known_even_through_another_server() {
-        let (here, there) = (Identity::new(), Identity::new());
+        let (here, there) = (Identity::default(), Identity::default());
         let first = here.extend(&Lineage::default(), &key("cam")).unwrap();
         let second = there.extend(&carried(&first), &key("cam")).unwrap();
         assert_eq!(
@@ -142,18 +154,16 @@ mod tests {
     fn a_chain_without_end_is_a_loop() {
         let mut lineage = Lineage::default();
         for _ in 0..MAX_MARKS {
-            lineage = Identity::new().extend(&lineage, &key("cam")).unwrap();
+            lineage = Identity::default().extend(&lineage, &key("cam")).unwrap();
         }
-        let next = Identity::new().extend(&carried(&lineage), &key("cam"));
+        let next = Identity::default().extend(&carried(&lineage), &key("cam"));
         assert_eq!(next, Err(Loop::TooLong));
     }
 
     #[test]
     fn what_others_write_there_is_bounded() {
         let text = "0123456789abcdef ".repeat(1000);
-        let properties = Properties::from([(PROPERTY, Value::from(text.as_str()))]);
-        assert_eq!(Lineage::read(&properties).0.len(), MAX_MARKS);
-        let properties = Properties::from([(PROPERTY, Value::from("x y"))]);
-        assert_eq!(Lineage::read(&properties), Lineage::default());
+        assert_eq!(Lineage::parse(&text).0.len(), MAX_MARKS);
+        assert_eq!(Lineage::parse("x y"), Lineage::default());
     }
 }
