@@ -15,8 +15,8 @@ use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_hub::{Frame, Hub, Item, Listener, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
-use livehost_hub::{Subscription, Wake};
+use livehost_hub::{Frame, Hub, Item, Role, SHARED_MESSAGE_STREAM, Settings, StreamKey};
+use livehost_hub::{Subscriber, Subscription, Wake};
 
 /// The chunk stream of data, as the hub has it.
 const DATA_CHUNK_STREAM: u32 = 5;
@@ -44,12 +44,12 @@ pub(super) async fn push(
 ) -> Result<Over, RelayError> {
     let wake: Wake = Arc::new(Notify::new());
     // Before the connection: what comes meanwhile waits in the queue.
-    let listener = Listener {
+    let subscriber = Subscriber {
         settings: media,
         wake: wake.clone(),
         outlet: None,
     };
-    let subscription = hub.play(key, listener);
+    let subscription = hub.play(key, subscriber);
     if !subscription.is_live() {
         return Ok(Over::Unpublished);
     }

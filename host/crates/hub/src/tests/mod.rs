@@ -35,8 +35,8 @@ fn settings() -> Settings {
     }
 }
 
-fn listener(settings: Settings) -> Listener {
-    Listener {
+fn listener(settings: Settings) -> Subscriber {
+    Subscriber {
         settings,
         wake: Wake::default(),
         outlet: None,

@@ -66,7 +66,7 @@ fn publish_with(hub: &Arc<Hub>, settings: Settings) -> Publication {
 }
 
 fn play(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Subscription {
-    let listener = Listener {
+    let listener = Subscriber {
         outlet: Some(socket.clone()),
         ..listener(settings())
     };
