@@ -1,8 +1,10 @@
 //! What becomes of a stream's frames: players, later recorders and relays.
 
 mod outbound;
-pub mod play;
+mod playing;
 mod send_queue;
 
 pub use outbound::Outbound;
+pub use playing::Playing;
+pub(crate) use playing::Times;
 pub use send_queue::{HIGH_WATER, SendQueue};
