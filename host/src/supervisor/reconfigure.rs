@@ -1,8 +1,16 @@
 //! Puts a changed configuration into force while streams run.
 //!
-//! Everything that can fail is done first, beside what serves: reading,
-//! loading and starting plugins, binding addresses. A failure there changes
-//! nothing and says why. Then the steps that can't fail follow.
+//! Everything that can fail is done first, beside what serves, and what costs
+//! least to undo comes first: certificates are read, addresses bound, plugins
+//! loaded and configured; then plugins start, and new addresses listen. A failure
+//! there, or a signal in between, leaves nothing behind and says why: a candidate
+//! holds its plugin's reloads up until it is committed, and gets its `on-stop` when
+//! it is dropped instead. Then the steps that can't fail follow.
+//!
+//! A configuration that was refused is kept as the one that is wanted: its files
+//! are watched, and a change of one tries it again. What changed together with it
+//! waits as well: a new plugin may fit its new settings alone. What a version
+//! orders before it serves is carried out once it does, or never.
 
 use std::mem::take;
 

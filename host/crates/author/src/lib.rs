@@ -9,7 +9,6 @@ mod cases;
 mod follow;
 mod inspect;
 mod new;
-mod random;
 mod stage;
 mod test;
 

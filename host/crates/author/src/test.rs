@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use fastrand::Rng;
 
 use super::cases::pattern::{Difference, Fact, TextWant};
 use super::cases::{Action, Case, Cases, Outside, Step};
 use super::follow;
-use super::random::Random;
 use super::stage::Stage;
 use livehost_net::outbound;
 use livehost_plugin::{
@@ -63,7 +63,8 @@ enum Turn {
     First,
     /// Another one each time.
     Next(usize),
-    Random(Random),
+    /// A seed determines it, so that a run can be repeated.
+    Random(Rng),
 }
 
 impl Turn {
@@ -74,7 +75,7 @@ impl Turn {
                 *turn = turn.wrapping_add(1);
                 *turn
             }
-            Self::Random(random) => random.below(usize::MAX),
+            Self::Random(random) => random.usize(..),
         }
     }
 }
@@ -179,7 +180,7 @@ impl Run<'_> {
         order.retain(|(case, _)| case.refused.is_none());
         let mut turn = match options.shuffle {
             Some(seed) => {
-                let mut random = Random::new(seed);
+                let mut random = Rng::with_seed(seed);
                 random.shuffle(&mut order);
                 say!(
                     "again, with {} instances, shuffled by {seed}",

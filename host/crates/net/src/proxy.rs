@@ -4,6 +4,14 @@
 //! configuration names. Flows out: the address of the client, the socket at
 //! the first byte behind the header. The specification is HAProxy's
 //! `doc/proxy-protocol.txt`; its section numbers are quoted.
+//!
+//! No library has it right. Reading a header from a socket and nothing behind it,
+//! half of what is here, none does: what follows would be theirs, while TLS and the
+//! hub need the socket. And of what they parse, `ppp`, `proxy-header` and
+//! `proxy-protocol` all refuse a health check (LOCAL) whose family they don't know,
+//! which has to be ignored, and take `+1234` for a port; `proxy-header` takes
+//! `PROXYxTCP4`, `UNKNOWNx` and lines without limit besides, `proxy-protocol` any
+//! word for UNKNOWN. The tests have each of these.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -132,18 +140,19 @@ fn version_1(line: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
             port,
             target_port,
         ] => {
-            let parsed = source.parse::<IpAddr>().ok().zip(port.parse::<u16>().ok());
-            let same_family = |ip: IpAddr| ip.is_ipv4() == (*family == "TCP4");
-            let target = target.parse::<IpAddr>().ok();
-            match parsed {
-                Some((ip, port))
-                    if same_family(ip)
-                        && target.is_some_and(same_family)
-                        && target_port.parse::<u16>().is_ok() =>
-                {
-                    Ok(Some(SocketAddr::new(ip, port)))
-                }
-                _ => wrong("two addresses of the family and two ports"),
+            let address = |text: &str| {
+                let ip = text.parse::<IpAddr>().ok()?;
+                (ip.is_ipv4() == (*family == "TCP4")).then_some(ip)
+            };
+            // No sign, no zeros in front: one way to write a number.
+            let number = |text: &str| {
+                let number = text.parse::<u16>().ok()?;
+                (number.to_string() == text).then_some(number)
+            };
+            let parsed = address(source).zip(number(port));
+            match parsed.zip(address(target).zip(number(target_port))) {
+                Some(((ip, port), _)) => Ok(Some(SocketAddr::new(ip, port))),
+                None => wrong("two addresses of the family and two ports"),
             }
         }
         _ => wrong("TCP4, TCP6 or UNKNOWN, and its addresses"),
@@ -154,7 +163,7 @@ fn version_1(line: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
 fn version_2(command: u8, family: u8, body: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     let wrong = |expected, found| Err(ProxyError::Binary { expected, found });
     match command {
-        // LOCAL: the proxy's own connection.
+        // LOCAL: the proxy's own connection, whatever else is said of it.
         0x20 => return Ok(None),
         0x21 => {}
         other => return wrong("version 2 with LOCAL or PROXY (0x20, 0x21)", other.into()),
@@ -187,7 +196,11 @@ fn version_2(command: u8, family: u8, body: &[u8]) -> Result<Option<SocketAddr>,
             }
         }
         // Unspecified, UDP, UNIX sockets: the proxy's address is all there is.
-        _ => Ok(None),
+        0x00..=0x02 | 0x10 | 0x12 | 0x20 | 0x22 | 0x30..=0x32 => Ok(None),
+        other => wrong(
+            "a family up to 3 and a protocol up to 2 (0x11)",
+            other.into(),
+        ),
     }
 }
 
@@ -259,6 +272,10 @@ mod tests {
             (binary(0x21, 0x21, &v6), two),
             (binary(0x21, 0x21, &mapped), one),
             (binary(0x20, 0x00, &[]), None),
+            (binary(0x20, 0x11, &v4), None),
+            (binary(0x20, 0x11, &v4[..3]), None),
+            (binary(0x20, 0x77, b"whatever follows"), None),
+            (binary(0x21, 0x12, &v4), None),
             (binary(0x21, 0x00, &[]), None),
             (binary(0x21, 0x31, &[0; 216]), None),
         ];
@@ -289,6 +306,19 @@ mod tests {
                 "two ports",
             ),
             (
+                b"PROXY TCP4 192.0.2.1 198.51.100.1 +1234 1935\r\n",
+                "two ports",
+            ),
+            (
+                b"PROXY TCP4 192.0.2.1 198.51.100.1 51234 01935\r\n",
+                "two ports",
+            ),
+            (
+                b"PROXYxTCP4 192.0.2.1 198.51.100.1 51234 1935\r\n",
+                "expected a PROXY header",
+            ),
+            (b"PROXY UNKNOWNx\r\n", "TCP4, TCP6"),
+            (
                 b"PROXY UDP4 192.0.2.1 198.51.100.1 51234 1935\r\n",
                 "TCP4, TCP6",
             ),
@@ -296,7 +326,13 @@ mod tests {
                 &[b"PROXY UNKNOWN ".as_slice(), &[b'x'; 100]].concat(),
                 "107 bytes",
             ),
+            (
+                &[b"PROXY UNKNOWN ".as_slice(), &[b'x'; 92], b"\r\n"].concat(),
+                "107 bytes",
+            ),
             (&binary(0x22, 0x11, &[0; 12]), "LOCAL or PROXY"),
+            (&binary(0x21, 0x41, &[0; 12]), "a family up to 3"),
+            (&binary(0x21, 0x13, &[0; 12]), "a protocol up to 2"),
             (&binary(0x21, 0x11, &[0; 11]), "at least 12"),
             (&binary(0x21, 0x21, &[0; 35]), "at least 36"),
             (&binary(0x21, 0x11, &[0; 4097]), "at most 4096"),

@@ -141,11 +141,11 @@ async fn a_pull_at_start_is_the_stream_that_players_of_its_name_ask_for() {
     relays.close_all().await;
 }
 
-/// The relay numbers of the pushes of `live`, by the last segment of their URLs.
-fn pushes(relays: &Relays) -> BTreeMap<String, ConnId> {
+/// The relay numbers of the pushes of a stream, by the last segment of their URLs.
+fn pushes(relays: &Relays, key: &StreamKey) -> BTreeMap<String, ConnId> {
     let app = relays.of("live").expect("it is open");
     let state = app.state.lock();
-    let pushes = state.pushes.iter();
+    let pushes = state.pushes.iter().filter(|((of, _), _)| of == key);
     pushes
         .map(|((_, url), handle)| (url.name().to_owned(), handle.conn))
         .collect()
@@ -187,15 +187,16 @@ async fn pushes_are_a_publications_and_end_with_it_unless_the_next_one_wants_the
     let stream = Target::Path("room/cam".to_owned());
     let ordered = relays.start_forward("live", &stream, &nowhere("ordered"));
     assert_eq!(ordered, Ok(()));
-    let before = pushes(&relays);
+    let before = pushes(&relays, &key);
     assert_eq!(names(&before), ["both", "config", "first", "ordered"]);
     let other = StreamKey::called("live", "cam");
     relays.published(&other, &[], &Lineage::default()).unwrap();
-    assert_eq!(names(&pushes(&relays)), names(&before), "another stream's");
+    assert_eq!(names(&pushes(&relays, &other)), ["config"]);
+    assert_eq!(pushes(&relays, &key), before, "another stream's");
 
     let second = hub.publish(claim()).expect("the name");
     published(&["both", "second"]);
-    let after = pushes(&relays);
+    let after = pushes(&relays, &key);
     assert_eq!(names(&after), ["both", "config", "second"]);
     for kept in ["both", "config"] {
         assert_eq!(after[kept], before[kept], "{kept} goes on as it is");

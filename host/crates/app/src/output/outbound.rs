@@ -3,6 +3,14 @@
 //! Usually nothing waits and the hub writes a frame straight to the socket.
 //! When something does, the hub leaves the frame in the player's bounded queue,
 //! and the session, which awaits the socket, goes on from there.
+//!
+//! So two may write: the session (answers, what waited) and a lane (live frames).
+//! The session holds the lock while it moves frames from the player's queue; a
+//! lane only tries it, and leaves the frame in that queue when it is held or when
+//! bytes wait here. Open and closed the outlet is under the queue's lock alone, by
+//! whoever changes what is in the queue or what the player wants; and it is open
+//! for one playback by number, so that a lane that has not heard of its end writes
+//! nothing into the next.
 
 use std::fmt;
 use std::future::poll_fn;

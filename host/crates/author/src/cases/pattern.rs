@@ -3,6 +3,13 @@
 //! Flows in: a [`Pattern`] out of the file, a [`Fact`] about the plugin. Flows
 //! out: the fields that differ. A pattern says as much as its author cares
 //! for: fields it doesn't name may have any value.
+//!
+//! This is no language of patterns within a text (of those there is one,
+//! `Contains`), for which there are libraries, but a comparison of what is typed.
+//! One over JSON would need each fact in JSON, where bytes, AMF0 values and
+//! variants have no form, and would name a path in it instead of the field and
+//! its value as the file of cases has them (`each_difference_is_shown_with_its_field`,
+//! `another_decision_differs_as_a_whole`).
 
 use std::fmt;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Kv;
 use livehost_policy::PropertyStore;
 
-/// Where [`livehost_app::shared_objects`] keeps what it has to.
+/// Where an application's shared objects keep what they have to.
 pub(crate) struct KeptObjects(pub(crate) Arc<Kv>);
 
 impl std::fmt::Debug for KeptObjects {

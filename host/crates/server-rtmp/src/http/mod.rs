@@ -18,7 +18,8 @@
 //! agree on it.
 //!
 //! Flows in: a byte stream and what came with it. Flows out: a session for
-//! each tunnel; see `tunnels.rs`.
+//! each tunnel; see `tunnels.rs`. A tunnel is two bounded buffers between requests
+//! and a session, with an owner that ends it when nobody asks any more.
 
 mod tunnel;
 mod tunnels;

@@ -1,5 +1,5 @@
 //! What RTMP says of a refusal: the one place where its status codes meet what
-//! happened. ARCHITECTURE.md has the table.
+//! happened. docs/plugins.md has the table.
 
 use std::fmt;
 
@@ -69,7 +69,7 @@ fn usual(command: Command, kind: RefusalKind) -> &'static str {
 mod tests {
     use super::*;
 
-    /// ARCHITECTURE.md has a row for each kind; a kind without one is found by the
+    /// docs/plugins.md has a row for each kind; a kind without one is found by the
     /// compiler, here.
     #[test]
     fn the_table_says_what_clients_are_told() {
@@ -108,8 +108,8 @@ mod tests {
             Kind::Replaced,
             Kind::Stopped,
         ];
-        let page = include_str!("../../../../../ARCHITECTURE.md");
-        let section = page.split_once("### A refusal").unwrap().1;
+        let page = include_str!("../../../../../docs/plugins.md");
+        let section = page.split_once("### The code of a refusal").unwrap().1;
         let section = section.split_once("\n### ").unwrap().0;
         let rows = section.lines().filter(|line| line.starts_with("| `"));
         let rows: Vec<_> = rows.map(|row| row.split('`').collect::<Vec<_>>()).collect();
