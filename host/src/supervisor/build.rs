@@ -43,11 +43,7 @@ pub(super) async fn load(
     name: &str,
     application: &config::Application,
 ) -> Result<Unstarted, PluginError> {
-    let control = Control::new(
-        shared.hub.clone(),
-        shared.directory.clone(),
-        shared.relays.clone(),
-    );
+    let control = Control::new(shared.broker.clone(), shared.directory.clone());
     let services = Services {
         registry: control.clone(),
         control,

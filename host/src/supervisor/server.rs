@@ -23,6 +23,7 @@ use super::{banner, ending, refusal};
 use crate::config::Config;
 use crate::watch::Watcher;
 use livehost_app::application::Application;
+use livehost_app::broker::Broker;
 use livehost_app::conn::ConnIds;
 use livehost_app::directory::Directory;
 use livehost_app::lineage::Identity;
@@ -114,9 +115,7 @@ impl Server {
             shutdown.child_token(),
         );
         let shared = Arc::new(Shared {
-            relays: relays.clone(),
-            identity,
-            hub,
+            broker: Broker::new(hub, identity, relays.clone()),
             applications: Arc::default(),
             directory: Directory::new(conns),
             challenges: Arc::default(),

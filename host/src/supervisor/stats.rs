@@ -86,10 +86,10 @@ impl Reporter {
         let mut connections = self.shared.directory.counts();
         connections.extend(self.admission.counts().iter());
         Report {
-            tasks: tracked.saturating_add(self.shared.hub.tasks()),
+            tasks: tracked.saturating_add(self.shared.broker.hub().tasks()),
             connections,
             ends: self.shared.directory.ends(),
-            media: self.shared.hub.census(),
+            media: self.shared.broker.hub().census(),
         }
     }
 }

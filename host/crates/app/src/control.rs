@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use crate::broker::Broker;
 use crate::directory::Directory;
 use crate::relays::RelayService;
 use livehost_hub::Hub;
@@ -14,23 +15,22 @@ use livehost_policy::{
 /// Asks hub, sessions and relays, and carries orders out on them.
 #[derive(Debug)]
 pub struct Control {
-    hub: Arc<Hub>,
+    broker: Arc<Broker>,
     directory: Arc<Directory>,
-    relays: Arc<dyn RelayService>,
 }
 
 impl Control {
-    /// For the streams of `hub`, the sessions of `directory`, and `relays`.
-    pub fn new(
-        hub: Arc<Hub>,
-        directory: Arc<Directory>,
-        relays: Arc<dyn RelayService>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            hub,
-            directory,
-            relays,
-        })
+    /// For the streams and relays of `broker`, and the sessions of `directory`.
+    pub fn new(broker: Arc<Broker>, directory: Arc<Directory>) -> Arc<Self> {
+        Arc::new(Self { broker, directory })
+    }
+
+    fn hub(&self) -> &Hub {
+        self.broker.hub()
+    }
+
+    fn relays(&self) -> &dyn RelayService {
+        &**self.broker.relays()
     }
 }
 
@@ -56,21 +56,23 @@ impl MediaControl for Control {
     }
 
     fn may_forward(&self, app: &str, url: &str) -> bool {
-        self.relays.may_forward(app, url)
+        self.relays().may_forward(app, url)
     }
 
     fn check(&self, app: &str, order: &Order) -> Result<(), ControlError> {
         match order {
             Order::Disconnect { conn, .. } => {
-                found(self.directory.has(app, *conn) || self.relays.has(app, *conn))
+                found(self.directory.has(app, *conn) || self.relays().has(app, *conn))
             }
-            Order::StopStream { stream, .. } => found(self.hub.is_published(app, stream)),
+            Order::StopStream { stream, .. } => found(self.hub().is_published(app, stream)),
             Order::StartRecord { .. } => not_available(app, "start-record"),
             Order::StopRecord { .. } => not_available(app, "stop-record"),
-            Order::StartForward { stream, url } => self.relays.may_start_forward(app, stream, url),
-            Order::StopForward { stream, url } => found(self.relays.forwards(app, stream, url)),
+            Order::StartForward { stream, url } => {
+                self.relays().may_start_forward(app, stream, url)
+            }
+            Order::StopForward { stream, url } => found(self.relays().forwards(app, stream, url)),
             Order::SendData { stream, amf0, .. } => {
-                found(self.hub.is_active(app, stream))?;
+                found(self.hub().is_active(app, stream))?;
                 livehost_policy::check_amf0(amf0)
             }
         }
@@ -80,22 +82,22 @@ impl MediaControl for Control {
         let done = match order {
             Order::Disconnect { conn, reason } => {
                 self.directory.disconnect(app, conn, &reason)
-                    || self.relays.disconnect(app, conn, &reason)
+                    || self.relays().disconnect(app, conn, &reason)
             }
-            Order::StopStream { stream, reason } => self.hub.stop(app, &stream, &reason),
+            Order::StopStream { stream, reason } => self.hub().stop(app, &stream, &reason),
             // Refused when they were given.
             Order::StartRecord { .. } | Order::StopRecord { .. } => false,
             Order::StartForward { stream, url } => {
-                self.relays.start_forward(app, &stream, &url).is_ok()
+                self.relays().start_forward(app, &stream, &url).is_ok()
             }
             Order::StopForward { stream, url } => {
-                self.relays.stop_forward(app, &stream, &url).is_ok()
+                self.relays().stop_forward(app, &stream, &url).is_ok()
             }
             Order::SendData {
                 stream,
                 handler,
                 amf0,
-            } => self.hub.send_data(app, &stream, &handler, &amf0),
+            } => self.hub().send_data(app, &stream, &handler, &amf0),
         };
         if !done {
             debug!(app, "what a plugin's order was about is gone");
@@ -105,23 +107,23 @@ impl MediaControl for Control {
 
 impl StreamRegistry for Control {
     fn resolve(&self, app: &str, path: &str) -> Result<String, Ambiguous> {
-        self.hub.resolve(app, path)
+        self.hub().resolve(app, path)
     }
 
     fn get(&self, app: &str, path: &str) -> Option<StreamInfo> {
-        self.hub.get(app, path)
+        self.hub().get(app, path)
     }
 
     fn find(&self, app: &str, prefix: &str, limit: usize) -> Vec<StreamInfo> {
-        self.hub.find(app, prefix, limit)
+        self.hub().find(app, prefix, limit)
     }
 
     fn count(&self, app: &str, prefix: &str) -> usize {
-        self.hub.count(app, prefix)
+        self.hub().count(app, prefix)
     }
 
     fn awaited(&self, app: &str, prefix: &str, limit: usize) -> Vec<Awaited> {
-        self.hub.awaited(app, prefix, limit)
+        self.hub().awaited(app, prefix, limit)
     }
 
     fn clients(&self, app: &str, limit: usize) -> Vec<Client> {

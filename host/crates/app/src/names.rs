@@ -14,6 +14,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use crate::application::{Application, Applications};
+use livehost_hub::StreamKey;
 use livehost_policy::Pairs;
 /// Longest path of a connection, too.
 use livehost_policy::names::MAX_PATH;
@@ -159,6 +160,15 @@ impl Place {
         match &self.instance {
             Some(instance) => format!("{instance}/{}", self.name),
             None => self.name.clone(),
+        }
+    }
+
+    /// The stream of `app` that it is.
+    pub fn key(&self, app: &Arc<str>) -> StreamKey {
+        StreamKey {
+            app: app.clone(),
+            instance: self.instance.as_deref().map(Into::into),
+            name: self.name.as_str().into(),
         }
     }
 

@@ -25,6 +25,8 @@ counters! {
         holds_over,
         /// Players that joined.
         plays,
+        /// Players refused: as many played the stream as may.
+        plays_full,
         /// Messages of active publishers.
         frames_in,
         /// Bytes of their bodies.

@@ -58,6 +58,7 @@ use counters::Counters;
 use livehost_policy::StreamId;
 use names::Names;
 use publication::Publisher;
+use queue::PlayerQueue;
 use stream::Stream;
 
 /// Wakes the session that owns a publication or a subscription.
@@ -130,7 +131,7 @@ pub struct Settings {
 
 /// What a player asks the hub for, after the policy has granted it.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Subscriber {
     /// The application's media settings.
     pub settings: Settings,
     /// Woken when something waits for the player.
@@ -141,6 +142,23 @@ pub struct Listener {
     /// Where frames go while nothing waits, if they have a format; without it
     /// all of them wait. Not for two players at once.
     pub outlet: Option<Arc<dyn Outlet>>,
+}
+
+impl Subscriber {
+    /// What its outlet has taken so far.
+    fn taken(&self) -> u64 {
+        self.outlet.as_ref().map_or(0, |outlet| outlet.taken())
+    }
+}
+
+/// As many play a stream as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stream has {players} players, and {max} may play it")]
+pub struct Full {
+    /// Players now.
+    pub players: usize,
+    /// Players that may be.
+    pub max: usize,
 }
 
 /// Names that are held at once for publishers that were lost. One that was lost
@@ -215,10 +233,43 @@ impl Hub {
     }
 
     /// Subscribes a player. Without a publisher the player waits.
-    pub fn play(self: &Arc<Self>, key: &StreamKey, listener: Listener) -> Subscription {
-        let taken_before = listener.outlet.as_ref().map_or(0, |outlet| outlet.taken());
+    pub fn play(self: &Arc<Self>, key: &StreamKey, subscriber: Subscriber) -> Subscription {
+        let taken_before = subscriber.taken();
         let stream = self.approach(key);
-        let queue = stream.join(listener);
+        let queue = stream.join(subscriber);
+        self.joined(stream, queue, taken_before)
+    }
+
+    /// Subscribes a player, unless `max` play the stream already, those that wait
+    /// and those that are relays among them.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn play_within(
+        self: &Arc<Self>,
+        key: &StreamKey,
+        subscriber: Subscriber,
+        max: usize,
+    ) -> Result<Subscription, Full> {
+        let taken_before = subscriber.taken();
+        let stream = self.approach(key);
+        match stream.join_within(subscriber, max) {
+            Ok(queue) => Ok(self.joined(stream, queue, taken_before)),
+            Err(full) => {
+                stream.arrive();
+                // It may have been made for this.
+                self.sweep(&stream);
+                Err(full)
+            }
+        }
+    }
+
+    fn joined(
+        self: &Arc<Self>,
+        stream: Arc<Stream>,
+        queue: Arc<PlayerQueue>,
+        taken_before: u64,
+    ) -> Subscription {
         stream.arrive();
         self.counters.plays.add();
         stream.settle();

@@ -20,7 +20,7 @@ use super::frame::Frame;
 use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::renderer::Variant;
-use super::{Listener, Settings, Wake};
+use super::{Settings, Subscriber, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
 /// of data alone does not make each frame dearer than the one before. More than
@@ -134,14 +134,14 @@ pub(super) struct PlayerQueue {
 }
 
 impl PlayerQueue {
-    pub(super) fn new(listener: Listener, lane: usize, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(subscriber: &Subscriber, lane: usize, counters: Arc<Counters>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: PlayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            settings: listener.settings,
-            wake: listener.wake,
-            variant: listener.format.map(|format| format.variant()),
-            outlet: listener.outlet,
+            settings: subscriber.settings,
+            wake: subscriber.wake.clone(),
+            variant: subscriber.format.as_ref().map(|format| format.variant()),
+            outlet: subscriber.outlet.clone(),
             lane,
             counters,
             state: Mutex::default(),

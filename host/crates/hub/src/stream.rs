@@ -25,7 +25,7 @@ use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
 use super::renderer::Variant;
 use super::renderers::Renderers;
-use super::{ClaimError, Join, Listener, StreamKey, Wake};
+use super::{ClaimError, Full, Join, StreamKey, Subscriber, Wake};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 
 /// Publishers that may wait behind the active one.
@@ -339,16 +339,41 @@ impl Stream {
 
     /// Adds a player; a live stream gives it the cache first. To be followed
     /// by [`Stream::settle`].
-    pub(super) fn join(&self, listener: Listener) -> Arc<PlayerQueue> {
-        let format = listener.format.clone();
-        let queue = Arc::new(PlayerQueue::new(
-            listener,
-            self.lanes.assign(),
-            self.counters.clone(),
-        ));
+    pub(super) fn join(&self, subscriber: Subscriber) -> Arc<PlayerQueue> {
+        let queue = self.queue(&subscriber);
+        self.join_in(&mut self.state.lock(), queue, &subscriber)
+    }
+
+    /// The same, unless there are `max` players.
+    pub(super) fn join_within(
+        &self,
+        subscriber: Subscriber,
+        max: usize,
+    ) -> Result<Arc<PlayerQueue>, Full> {
+        let queue = self.queue(&subscriber);
+        // All that join do so under this lock.
         let mut state = self.state.lock();
-        if let Some(format) = format {
-            state.renderers.subscribe(&*format);
+        let players = self.lanes.players();
+        if players >= max {
+            self.counters.plays_full.add();
+            return Err(Full { players, max });
+        }
+        Ok(self.join_in(&mut state, queue, &subscriber))
+    }
+
+    fn queue(&self, subscriber: &Subscriber) -> Arc<PlayerQueue> {
+        let lane = self.lanes.assign();
+        Arc::new(PlayerQueue::new(subscriber, lane, self.counters.clone()))
+    }
+
+    fn join_in(
+        &self,
+        state: &mut State,
+        queue: Arc<PlayerQueue>,
+        subscriber: &Subscriber,
+    ) -> Arc<PlayerQueue> {
+        if let Some(format) = &subscriber.format {
+            state.renderers.subscribe(&**format);
         }
         let burst = state.burst(queue.settings().join, queue.variant().as_slice());
         if !burst.is_empty() {

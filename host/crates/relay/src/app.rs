@@ -1,7 +1,8 @@
 //! The relays of one application: which there are, and why.
 //!
-//! A push exists for each stream and target that the configuration, a grant or
-//! an order names, from the stream's publish to its end.
+//! A push exists for each publication and target that the configuration, a grant or
+//! an order names, from the publish to its end; a name that is held keeps it. Who
+//! publishes next goes on with those pushes that are its own, too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -113,6 +114,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    fn is_any(&self) -> bool {
+        self.config || self.plugin
+    }
+
     fn add(&mut self, by: By) {
         match by {
             By::Config => self.config = true,
@@ -145,7 +150,7 @@ impl AppRelays {
                 .forwards
                 .iter()
                 .any(|forward| forward.target(key).as_ref() == Some(url));
-            let stays = wanted.config || wanted.plugin;
+            let stays = wanted.is_any();
             if !stays {
                 handle.stop.cancel();
             }
@@ -153,17 +158,46 @@ impl AppRelays {
         });
         self.follow_pulls(&mut state, &plan);
         for key in self.common.hub.live(self.application.name()) {
-            self.push_configured(&mut state, &key, None);
+            self.push_configured(&mut state, &key);
         }
     }
 
-    /// A publish was granted: pushes start. `forward_to` is the grant's.
-    pub fn published(self: &Arc<Self>, key: &StreamKey, forward_to: &[String], lineage: &Lineage) {
+    /// A publication begins: it is pushed to where the configuration and its grant
+    /// (`forward_to`) say. Pushes are a publication's: those of the one before it
+    /// end, unless this one wants them, too.
+    pub(super) fn published(
+        self: &Arc<Self>,
+        key: &StreamKey,
+        forward_to: &[String],
+        lineage: &Lineage,
+    ) {
+        let plan = self.plan.load();
+        let configured = plan
+            .forwards
+            .iter()
+            .filter_map(|forward| forward.target(key));
+        let configured: Vec<_> = configured.collect();
+        // What is wrong is logged; the publish goes on.
+        let granted = forward_to
+            .iter()
+            .filter_map(|url| self.granted(key, url).ok());
+        let granted: Vec<_> = granted.collect();
         let mut state = self.state.lock();
-        self.push_configured(&mut state, key, Some(lineage));
-        for url in forward_to {
-            // What is wrong is logged; the publish goes on.
-            let _ = self.push_granted(&mut state, key, url, Some(lineage));
+        state.pushes.retain(|(pushed, url), handle| {
+            if pushed != key {
+                return true;
+            }
+            let mut wanted = handle.wanted.lock();
+            (wanted.config, wanted.plugin) = (configured.contains(url), granted.contains(url));
+            wanted.is_any() || {
+                handle.stop.cancel();
+                false
+            }
+        });
+        for (by, urls) in [(By::Config, configured), (By::Plugin, granted)] {
+            for url in urls {
+                let _ = self.push(&mut state, key, url, by, Some(lineage));
+            }
         }
     }
 
@@ -196,9 +230,11 @@ impl AppRelays {
     /// [`ControlError::NotFound`] when nobody publishes it, `Denied` for a URL
     /// that the configuration doesn't allow, `Busy` with too many relays.
     pub fn start_forward(self: &Arc<Self>, stream: &Target, url: &str) -> Result<(), ControlError> {
-        let key = self.live(stream)?;
+        // Under the lock: whoever publishes next ends what it finds here.
         let mut state = self.state.lock();
-        self.push_granted(&mut state, &key, url, None)
+        let key = self.live(stream)?;
+        let url = self.granted(&key, url)?;
+        self.push(&mut state, &key, url, By::Plugin, None)
     }
 
     fn live(&self, stream: &Target) -> Result<StreamKey, ControlError> {
@@ -280,29 +316,13 @@ impl AppRelays {
         }
     }
 
-    fn push_configured(
-        self: &Arc<Self>,
-        state: &mut State,
-        key: &StreamKey,
-        lineage: Option<&Lineage>,
-    ) {
+    fn push_configured(self: &Arc<Self>, state: &mut State, key: &StreamKey) {
         for forward in &self.plan.load().forwards {
             if let Some(url) = forward.target(key) {
                 // What is wrong is logged.
-                let _ = self.push(state, key, url, By::Config, lineage);
+                let _ = self.push(state, key, url, By::Config, None);
             }
         }
-    }
-
-    fn push_granted(
-        self: &Arc<Self>,
-        state: &mut State,
-        key: &StreamKey,
-        url: &str,
-        lineage: Option<&Lineage>,
-    ) -> Result<(), ControlError> {
-        let url = self.granted(key, url)?;
-        self.push(state, key, url, By::Plugin, lineage)
     }
 
     /// The URL that a plugin wants `key` to be pushed to, if it may.

@@ -18,9 +18,10 @@ use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
 use livehost_app::application::Application;
-use livehost_app::input::{self, Publishing};
-use livehost_hub::{Claim, Hub, StreamKey, Wake};
-use livehost_policy::{Client, ConnId, DuplicateRule, StreamId};
+use livehost_app::broker::Granted;
+use livehost_app::input::Publishing;
+use livehost_hub::{Hub, StreamKey, Wake};
+use livehost_policy::{Client, ConnId, DuplicateRule, PublishGrant, StreamId};
 
 /// Data that came before any media, until the name is claimed.
 const MAX_EARLY: usize = 16;
@@ -31,7 +32,7 @@ const NOT_OF_THE_STREAM: [&[u8]; 2] = [b"\x02\x00\x08onStatus", b"\x02\x00\x11|R
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) hub: &'a Arc<Hub>,
-    pub(super) application: &'a Application,
+    pub(super) application: &'a Arc<Application>,
     pub(super) key: &'a StreamKey,
     pub(super) url: &'a RelayUrl,
     pub(super) terms: &'a Terms,
@@ -191,45 +192,34 @@ impl<'a> Pulling<'a> {
     }
 
     fn claim(&self, report: &mut Report) -> Result<Publishing, RelayError> {
-        let Source {
-            hub,
-            application,
-            key,
-            conn,
-            hold,
-            ..
-        } = self.source;
-        let settings = application.settings();
-        let protocol = if self.peer.url.is_secure() {
-            "rtmps"
-        } else {
-            "rtmp"
+        let protocol = match self.peer.url.is_secure() {
+            true => "rtmps",
+            false => "rtmp",
         };
         let client = Client {
-            conn,
+            conn: self.source.conn,
             remote: self.peer.remote.to_string(),
             protocol: protocol.to_owned(),
             attrs: vec![("relay".to_owned(), "pull".to_owned())],
             ..Client::default()
         };
-        let claim = Claim {
-            key: key.clone(),
-            on_duplicate: DuplicateRule::Reject,
-            hold,
+        let hold = self.source.hold.as_millis();
+        let granted = Granted {
+            application: self.source.application.clone(),
+            key: self.source.key.clone(),
             client,
-            settings: settings.media,
+            grant: PublishGrant {
+                on_duplicate: DuplicateRule::Reject,
+                hold_ms: Some(u32::try_from(hold).unwrap_or(u32::MAX)),
+                ..PublishGrant::default()
+            },
+            span: Span::current(),
             wake: self.wake.clone(),
         };
-        let publication = hub
-            .publish(claim)
-            .map_err(|contested| RelayError::Taken(contested.refuse()))?;
+        let claimed = granted.claim(self.source.hub);
+        let publication = claimed.map_err(|taken| RelayError::Taken(taken.refuse()))?;
         report.up(self.peer.remote);
-        let terms = input::Terms {
-            silence: settings.publisher_timeout,
-            max_kbps: None,
-        };
-        let gate = application.gate().clone();
-        Ok(Publishing::start(publication, gate, Span::current(), terms))
+        Ok(granted.start(publication))
     }
 
     /// Gives the name back, for this reason. `lost`: the server did not say

@@ -16,8 +16,8 @@ use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
 use livehost_app::output::chunks::{self, Chunks, SHARED_MESSAGE_STREAM, chunks_for};
-use livehost_hub::{Format, Frame, Hub, Item, Listener, Settings, StreamKey};
-use livehost_hub::{Subscription, Wake};
+use livehost_hub::{Format, Frame, Hub, Item, Settings, StreamKey};
+use livehost_hub::{Subscriber, Subscription, Wake};
 
 /// Why a push is over without having failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +43,13 @@ pub(super) async fn push(
     let wake: Wake = Arc::new(Notify::new());
     // Before the connection: what comes meanwhile waits in the queue.
     let chunks = Chunks(terms.chunk_size);
-    let listener = Listener {
+    let subscriber = Subscriber {
         settings: media,
         wake: wake.clone(),
         format: Some(Arc::new(chunks)),
         outlet: None,
     };
-    let subscription = hub.play(key, listener);
+    let subscription = hub.play(key, subscriber);
     if !subscription.is_live() {
         return Ok(Over::Unpublished);
     }

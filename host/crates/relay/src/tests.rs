@@ -1,5 +1,6 @@
 //! What several tests need, and the relays of an application as `app` sees them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,16 @@ use livehost_app::conn::ConnIds;
 use livehost_app::lineage::Lineage;
 use livehost_app::relays::RelayService;
 use livehost_app::shared_objects::{self, Forget, Objects};
-use livehost_hub::{Hub, StreamKey, Wake};
-use livehost_net::outbound::Network;
+use livehost_hub::{Claim, Hub, StreamKey, Wake};
+use livehost_net::outbound::{Network, Pattern};
 use livehost_policy::{
-    CallError, Client, ConnectDecision, ConnectRequest, Event, Fallback, Gate, PlayDecision,
-    Policy, PolicyError, PublishDecision, StreamRequest,
+    CallError, Client, ConnId, ConnectDecision, ConnectRequest, ControlError, DuplicateRule, Event,
+    Fallback, Gate, PlayDecision, Policy, PolicyError, PublishDecision, StreamRequest, Target,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Plan, Pull, RelayUrl, Relays};
+use super::{Allow, Forward, Plan, Pull, RelayUrl, Relays, Settings};
 
 /// Takes events; nobody asks it.
 #[derive(Default)]
@@ -75,14 +76,24 @@ fn application(ear: Arc<Ear>) -> Arc<Application> {
     Application::new("live", ear.gate(), settings, objects)
 }
 
-/// The relays of `live` under a configuration that pulls these streams at start,
-/// from where nobody answers.
-fn pulling(paths: &[&str]) -> Arc<Relays> {
+/// The relays of `live` under this plan.
+fn relaying(hub: &Arc<Hub>, plan: Plan) -> Arc<Relays> {
     let conns = Arc::new(ConnIds::default());
     let network = Network::new().expect("TLS");
     let stop = CancellationToken::new();
-    let relays = Relays::new(Hub::new(), Arc::default(), network, conns, stop);
-    let from = RelayUrl::parse("rtmp://127.0.0.1:1/live/cam").expect("a URL");
+    let relays = Relays::new(hub.clone(), Arc::default(), network, conns, stop);
+    relays.open(&application(Arc::default()), plan);
+    relays
+}
+
+/// Where nobody answers.
+fn nowhere(name: &str) -> String {
+    format!("rtmp://127.0.0.1:1/live/{name}")
+}
+
+/// These streams are pulled at start.
+fn pulling(paths: &[&str]) -> Arc<Relays> {
+    let from = RelayUrl::parse(&nowhere("cam")).expect("a URL");
     let pulls = paths.iter().map(|path| Pull {
         path: (*path).to_owned(),
         from: from.clone(),
@@ -92,8 +103,7 @@ fn pulling(paths: &[&str]) -> Arc<Relays> {
         pulls: pulls.collect(),
         ..Plan::default()
     };
-    relays.open(&application(Arc::default()), plan);
-    relays
+    relaying(&Hub::new(), plan)
 }
 
 #[tokio::test]
@@ -128,5 +138,73 @@ async fn a_pull_at_start_is_the_stream_that_players_of_its_name_ask_for() {
     let before = conns(&app);
     app.follow(app.plan.load().as_ref().clone());
     assert_eq!(conns(&app), before);
+    relays.close_all().await;
+}
+
+/// The relay numbers of the pushes of a stream, by the last segment of their URLs.
+fn pushes(relays: &Relays, key: &StreamKey) -> BTreeMap<String, ConnId> {
+    let app = relays.of("live").expect("it is open");
+    let state = app.state.lock();
+    let pushes = state.pushes.iter().filter(|((of, _), _)| of == key);
+    pushes
+        .map(|((_, url), handle)| (url.name().to_owned(), handle.conn))
+        .collect()
+}
+
+fn names(pushes: &BTreeMap<String, ConnId>) -> Vec<&str> {
+    pushes.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn pushes_are_a_publications_and_end_with_it_unless_the_next_one_wants_them() {
+    let hub = Hub::new();
+    let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
+    let plan = Plan {
+        settings: Settings {
+            allow: Allow::new(vec![allowed]),
+            ..Settings::default()
+        },
+        forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
+        ..Plan::default()
+    };
+    let relays = relaying(&hub, plan);
+    let key = StreamKey::called("live", "room/cam");
+    let claim = || Claim {
+        key: key.clone(),
+        on_duplicate: DuplicateRule::Replace,
+        hold: Duration::ZERO,
+        client: Client::default(),
+        settings: application(Arc::default()).settings().media,
+        wake: Wake::default(),
+    };
+    let published = |urls: &[&str]| {
+        let urls: Vec<_> = urls.iter().map(|name| nowhere(name)).collect();
+        let told = relays.published(&key, &urls, &Lineage::default());
+        told.expect("the application is there");
+    };
+    let _first = hub.publish(claim()).expect("the name");
+    published(&["both", "first"]);
+    let stream = Target::Path("room/cam".to_owned());
+    let ordered = relays.start_forward("live", &stream, &nowhere("ordered"));
+    assert_eq!(ordered, Ok(()));
+    let before = pushes(&relays, &key);
+    assert_eq!(names(&before), ["both", "config", "first", "ordered"]);
+    let other = StreamKey::called("live", "cam");
+    relays.published(&other, &[], &Lineage::default()).unwrap();
+    assert_eq!(names(&pushes(&relays, &other)), ["config"]);
+    assert_eq!(pushes(&relays, &key), before, "another stream's");
+
+    let second = hub.publish(claim()).expect("the name");
+    published(&["both", "second"]);
+    let after = pushes(&relays, &key);
+    assert_eq!(names(&after), ["both", "config", "second"]);
+    for kept in ["both", "config"] {
+        assert_eq!(after[kept], before[kept], "{kept} goes on as it is");
+    }
+    // Of a publication that is over nothing is pushed any more.
+    let id = Target::Id(second.id());
+    drop(second);
+    let late = relays.start_forward("live", &id, &nowhere("late"));
+    assert_eq!(late, Err(ControlError::NotFound));
     relays.close_all().await;
 }

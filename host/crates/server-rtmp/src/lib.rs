@@ -1,7 +1,7 @@
 //! RTMP clients.
 //!
 //! Flows in: accepted sockets. Flows out: a session for each client, on top of
-//! the layers that its chain has ([`layers`]).
+//! the layers that its chain has (`layers.rs`).
 
 mod chain;
 mod http;

@@ -6,4 +6,5 @@
 mod publishing;
 mod rate;
 
-pub use publishing::{Publishing, Terms};
+pub use publishing::Publishing;
+pub(crate) use publishing::{Pushes, Terms};

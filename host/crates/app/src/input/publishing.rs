@@ -1,26 +1,40 @@
 //! An accepted publish: frames to the hub, events to the application.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
+use crate::lineage::Lineage;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::relays::{RelayService, Removed};
 use livehost_hub::{Publication, Pushed, Revocation};
 use livehost_media::time::from_ms;
 use livehost_media::{Kind, Packet, Role};
 use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
+use livehost_telemetry::limited;
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a publisher was granted.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Without media for so long it is lost.
-    pub silence: Duration,
+    pub(crate) silence: Duration,
     /// Closed when it sends more, kilobits a second.
-    pub max_kbps: Option<u32>,
+    pub(crate) max_kbps: Option<u32>,
+}
+
+/// Where a stream goes, beside its players.
+#[derive(Debug)]
+pub(crate) struct Pushes {
+    pub(crate) relays: Arc<dyn RelayService>,
+    /// Granted by the policy.
+    pub(crate) forward_to: Vec<String>,
+    pub(crate) lineage: Lineage,
 }
 
 /// A publication with the duty to say exactly once that it ended.
@@ -38,7 +52,10 @@ pub struct Publishing {
     held_up_since: Option<Instant>,
     first_media: Option<Instant>,
     is_ready: bool,
+    /// False while another publisher is ahead of this one.
     is_active: bool,
+    /// Started when it is the active one.
+    pushes: Option<Box<Pushes>>,
     /// What [`Publishing::answer_question`] answers.
     question: Option<u64>,
     refused: u64,
@@ -46,7 +63,7 @@ pub struct Publishing {
 
 impl Publishing {
     /// Announces the publish.
-    pub fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
+    pub(crate) fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
         let now = Instant::now();
         let is_active = publication.is_active();
         span.in_scope(|| {
@@ -69,16 +86,68 @@ impl Publishing {
             first_media: None,
             is_ready: false,
             is_active,
+            pushes: None,
             question: None,
             refused: 0,
+        }
+    }
+
+    /// Has it pushed while it is the stream's publisher: at once, or, if it stands
+    /// by, when it takes over.
+    pub(crate) fn push_to(&mut self, pushes: Pushes) {
+        match self.is_active {
+            true => self.start_pushes(&pushes),
+            false => self.pushes = Some(Box::new(pushes)),
+        }
+    }
+
+    fn start_pushes(&self, pushes: &Pushes) {
+        let Some(publication) = &self.publication else {
+            return;
+        };
+        let Pushes {
+            relays,
+            forward_to,
+            lineage,
+        } = pushes;
+        if let Err(Removed) = relays.published(publication.key(), forward_to, lineage)
+            && !forward_to.is_empty()
+        {
+            self.span.in_scope(|| {
+                limited!(
+                    WARN,
+                    self.gate.admits_failure(),
+                    grant = "forward-to",
+                    "the application is removed: this part of the grant is ignored"
+                );
+            });
+        }
+    }
+
+    /// The publisher ahead of it may have left.
+    fn check_active(&mut self) {
+        let is_active = self
+            .publication
+            .as_ref()
+            .is_some_and(Publication::is_active);
+        if is_active && !self.is_active {
+            self.is_active = true;
+            self.span.in_scope(|| info!("publishing"));
+            if let Some(pushes) = self.pushes.take() {
+                self.start_pushes(&pushes);
+            }
         }
     }
 
     /// Forwards one message. A body that is no packet is counted and dropped.
     ///
     /// # Errors
-    /// The granted rate in kbit/s, when the publisher keeps sending more.
-    pub fn push(&mut self, media: Media) -> Result<(), u32> {
+    /// When the publisher keeps sending more than was granted: it is to be ended.
+    pub fn push(&mut self, media: Media) -> Result<(), Refusal> {
+        // Before the first frame that is forwarded: pushes begin with it.
+        if !self.is_active {
+            self.check_active();
+        }
         let Some(publication) = &self.publication else {
             return Ok(());
         };
@@ -87,7 +156,8 @@ impl Publishing {
         if let (Some(rate), Some(kbps)) = (&mut self.rate, self.terms.max_kbps)
             && rate.is_exceeded_by(media.payload.len(), now)
         {
-            return Err(kbps);
+            let text = format!("the publisher sends more than its {kbps} kbit/s");
+            return Err(Refusal::new(RefusalKind::TooFast, text));
         }
         let kind = match media.kind {
             MediaKind::Audio => Kind::Audio,
@@ -98,10 +168,6 @@ impl Publishing {
         let packet = Packet::from_flv(kind, from_ms(media.timestamp), media.payload);
         match packet.map(|packet| publication.push(packet)) {
             Ok(Pushed::Forwarded(role)) => {
-                if !self.is_active {
-                    self.is_active = true;
-                    self.span.in_scope(|| info!("publishing"));
-                }
                 if !self.is_ready && kind != Kind::Data {
                     self.check_ready(role, now);
                 }
@@ -193,6 +259,17 @@ impl Publishing {
             _ => {}
         }
         is_held_up
+    }
+
+    /// Why it is over at `now`, if it is, though its publisher did not say so.
+    pub fn over(&self, now: Instant) -> Option<Refusal> {
+        if let Some(why) = self.revoked() {
+            return Some(why.into());
+        }
+        (now >= self.deadline()).then(|| {
+            let text = format!("no media for {} s", self.silence().as_secs_f32());
+            Refusal::new(RefusalKind::Silent, text)
+        })
     }
 
     /// Why the hub took it away, if it did.

@@ -2,8 +2,10 @@
 
 pub mod chunks;
 mod outbound;
-pub mod play;
+mod playing;
 mod send_queue;
 
 pub use outbound::Outbound;
+pub use playing::Playing;
+pub(crate) use playing::Times;
 pub use send_queue::{HIGH_WATER, SendQueue};

@@ -3,7 +3,7 @@
 
 use super::*;
 
-fn latest() -> Listener {
+fn latest() -> Subscriber {
     listener(Settings {
         join: Join::NextKeyframe,
         ..settings()

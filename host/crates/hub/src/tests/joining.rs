@@ -3,6 +3,49 @@
 use super::*;
 
 #[test]
+fn no_more_play_than_may_whoever_waits_counts() {
+    let hub = Hub::new();
+    let join = || hub.play_within(&key("cam"), listener(settings()), 2);
+    let first = join().unwrap();
+    let _second = join().unwrap();
+    let full = Full { players: 2, max: 2 };
+    assert_eq!(join().unwrap_err(), full);
+    let _publication = publish(&hub, 1);
+    assert_eq!(join().unwrap_err(), full);
+    first.leave();
+    let _third = join().unwrap();
+    assert_eq!(join().unwrap_err(), full);
+    // Others are bound by their own grants.
+    let _unbound = play(&hub);
+    assert_eq!(hub.census().get("plays_full"), 3);
+}
+
+#[test]
+fn nothing_is_left_of_a_player_that_may_not_play() {
+    let hub = Hub::new();
+    let refused = hub.play_within(&key("cam"), listener(settings()), 0);
+    assert_eq!(refused.unwrap_err(), Full { players: 0, max: 0 });
+    assert_eq!(hub.census().get("streams"), 0);
+}
+
+#[test]
+fn of_many_that_come_at_once_no_more_play_than_may() {
+    let hub = Hub::new();
+    let come = || {
+        let join = |_| hub.play_within(&key("cam"), listener(settings()), 10);
+        (0..50).filter_map(|at| join(at).ok()).collect::<Vec<_>>()
+    };
+    let joined: Vec<_> = std::thread::scope(|threads| {
+        let threads: Vec<_> = (0..4).map(|_| threads.spawn(come)).collect();
+        threads
+            .into_iter()
+            .flat_map(|of| of.join().unwrap())
+            .collect()
+    });
+    assert_eq!(joined.len(), 10);
+}
+
+#[test]
 fn a_late_player_starts_at_the_cached_keyframe_after_metadata_and_headers() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
@@ -126,7 +169,7 @@ fn a_long_frame_is_in_memory_once_and_found_whole() {
     let long = [b"\x17\x01\0\0\0", &marked[5..]].concat();
     let play = |hub: &Arc<Hub>| {
         let format: Arc<dyn Format> = short_pieces.clone();
-        let listener = Listener {
+        let listener = Subscriber {
             format: Some(format),
             ..listener(settings)
         };

@@ -7,7 +7,7 @@ fn listen(publication: &Publication) {
     audio(publication, 20);
 }
 
-fn latest() -> Listener {
+fn latest() -> Subscriber {
     listener(Settings {
         join: Join::NextKeyframe,
         ..settings()

@@ -37,8 +37,8 @@ fn settings() -> Settings {
     }
 }
 
-fn listener(settings: Settings) -> Listener {
-    Listener {
+fn listener(settings: Settings) -> Subscriber {
+    Subscriber {
         settings,
         wake: Wake::default(),
         format: Some(Pieces::of(60_000)),

@@ -130,7 +130,7 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
     let wake = Wake::default();
     let mut player = hub.play(
         &key("cam"),
-        Listener {
+        Subscriber {
             wake: wake.clone(),
             ..listener(settings())
         },

@@ -66,7 +66,7 @@ fn publish_with(hub: &Arc<Hub>, settings: Settings) -> Publication {
 }
 
 fn play(hub: &Arc<Hub>, socket: &Arc<Socket>) -> Subscription {
-    let listener = Listener {
+    let listener = Subscriber {
         outlet: Some(socket.clone()),
         ..listener(settings())
     };
@@ -149,7 +149,7 @@ fn frames_that_are_not_rendered_wait_for_the_session() {
     let publication = publish(&hub, 1);
     video(&publication, 0, true);
     let socket = Socket::with_room(9);
-    let listener = Listener {
+    let listener = Subscriber {
         format: None,
         outlet: Some(socket.clone()),
         ..listener(settings())

@@ -7,7 +7,7 @@ const ALONE: [u32; 13] = [
     1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000, 5_500, 6_000, 6_500, 7_000,
 ];
 
-fn latest() -> Listener {
+fn latest() -> Subscriber {
     listener(Settings {
         join: Join::NextKeyframe,
         ..settings()

@@ -71,7 +71,7 @@ impl Numbered {
 }
 
 fn play_as(hub: &Arc<Hub>, format: Option<Arc<dyn Format>>) -> Subscription {
-    let listener = Listener {
+    let listener = Subscriber {
         format,
         ..listener(settings())
     };
@@ -252,7 +252,7 @@ impl Outlet for Sink {
 /// A player with an outlet for which nothing waits.
 fn watch(hub: &Arc<Hub>, format: &Arc<Pieces>) -> (Subscription, Arc<Sink>, Arc<Pieces>) {
     let sink = Arc::new(Sink::default());
-    let listener = Listener {
+    let listener = Subscriber {
         format: Some(format.clone()),
         outlet: Some(sink.clone()),
         ..listener(settings())

@@ -18,6 +18,7 @@ use livehost_app::application::{self, Application};
 use livehost_app::conn::ConnIds;
 use livehost_app::relays::NoRelays;
 use livehost_app::shared_objects::{self, Forget, Objects};
+use livehost_hub::Hub;
 use livehost_net::{Admission, AdmissionLimits};
 use livehost_policy::{
     CallError, Client as Who, ConnectDecision, ConnectGrant, ConnectRequest, Event, Fallback, Gate,
@@ -131,7 +132,6 @@ impl Wire {
 /// Everything that sessions share, with one application, `live`.
 fn shared() -> (Arc<Shared>, Arc<Open>) {
     let policy = Arc::new(Open::default());
-    let hub = Hub::new();
     let shutdown = CancellationToken::new();
     let conns = Arc::new(ConnIds::default());
     let second = Duration::from_secs(1);
@@ -165,10 +165,8 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
         drain: second,
     };
     let shared = Shared {
-        hub,
+        broker: Broker::new(Hub::new(), Arc::default(), Arc::new(NoRelays)),
         applications,
-        relays: Arc::new(NoRelays),
-        identity: Arc::default(),
         directory: Directory::new(conns),
         challenges: Arc::default(),
         limits: ArcSwap::from_pointee(limits),
@@ -292,7 +290,7 @@ async fn a_name_is_free_when_its_publisher_has_closed_even_if_nobody_heard_of_it
         first.close(false);
         // The next one claims the name before the end of this one was told.
     }
-    assert_eq!(shared.hub.census().get("publishes_busy"), 0);
+    assert_eq!(shared.broker.hub().census().get("publishes_busy"), 0);
 }
 
 #[tokio::test]
@@ -321,7 +319,7 @@ async fn what_a_publisher_said_before_its_end_is_read_first() {
     first.pump();
     first.close(true);
     let _second = Client::publishing(&shared, "cam").await;
-    let frames = shared.hub.census().get("frames_in");
+    let frames = shared.broker.hub().census().get("frames_in");
     assert_eq!(frames, 5);
 }
 
@@ -346,7 +344,7 @@ async fn a_publisher_in_the_middle_of_a_message_is_heard_to_its_end() {
     first.send(rest);
     first.close(true);
     assert!(matches!(second.outcome().await, Some(Ok(_))));
-    assert_eq!(shared.hub.census().get("frames_in"), 1);
+    assert_eq!(shared.broker.hub().census().get("frames_in"), 1);
 }
 
 #[tokio::test]

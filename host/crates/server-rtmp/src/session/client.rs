@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,13 +16,13 @@ use tracing::debug;
 
 use super::answers::Answer;
 use super::end::SessionEnd;
+use super::player::Player;
 use super::{Entrance, Limits, Shared};
 use livehost_app::application::Application;
 use livehost_app::directory::Registration;
 use livehost_app::input::Publishing;
 use livehost_app::lineage::Lineage;
 use livehost_app::output::Outbound;
-use livehost_app::output::play::Player;
 use livehost_app::shared_objects::Member;
 use livehost_hub::{Outlet, Wake};
 use livehost_net::carrier::Carrier;
@@ -35,6 +35,14 @@ use livehost_telemetry::log::STRANGERS;
 pub(super) enum Slot {
     Publish(Box<Publishing>),
     Play(Box<Player>),
+}
+
+/// A question that the client waits for the answer to.
+pub(super) struct Decision {
+    pub(super) answer: BoxFuture<'static, Answer>,
+    /// The answer does something even if the client has gone: it has called, or
+    /// changed a shared object. Nobody who has gone is let in.
+    pub(super) outlives_client: bool,
 }
 
 /// One client: see the module's page.
@@ -56,7 +64,7 @@ pub(super) struct ClientSession {
     /// Set by the first message about a shared object.
     pub(super) member: Option<Box<Member>>,
     /// The decision that the client waits for.
-    pub(super) decision: Option<BoxFuture<'static, Answer>>,
+    pub(super) decision: Option<Decision>,
     pub(super) wake: Wake,
     pub(super) out: Arc<Outbound>,
     /// The same, as the hub sees it.
@@ -154,9 +162,9 @@ impl ClientSession {
             ServerEvent::Media(media) => {
                 let stream = media.stream;
                 if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)
-                    && let Err(kbps) = publishing.push(media)
+                    && let Err(refusal) = publishing.push(media)
                 {
-                    self.stop_too_fast(stream, kbps);
+                    self.end_stream(stream, refusal);
                 }
             }
             ServerEvent::Unpublish { stream, reason }
@@ -214,16 +222,6 @@ impl ClientSession {
         }
     }
 
-    fn stop_too_fast(&mut self, stream: u32, kbps: u32) {
-        let text = format!("the publisher sends more than its {kbps} kbit/s");
-        self.machine
-            .end_stream(stream, "error", "NetStream.Publish.Denied", &text);
-        if let Some(Slot::Publish(publishing)) = self.remove(stream) {
-            publishing.end("too-fast", false);
-        }
-        self.end_when_empty("too-fast", text);
-    }
-
     pub(super) fn insert(&mut self, stream: u32, slot: Slot) {
         self.slots.insert(stream, slot);
         self.deadlines_changed = true;
@@ -240,38 +238,20 @@ impl ClientSession {
     /// frames of the hub, and what it took away.
     pub(super) fn collect(&mut self) {
         self.tell_of_objects();
-        let mut revoked = Vec::new();
         let mut overdue = false;
-        for (stream, slot) in self.slots.iter_mut() {
+        for (_, slot) in self.slots.iter_mut() {
             match slot {
-                Slot::Publish(publishing) => {
-                    if let Some(why) = publishing.revoked() {
-                        revoked.push((*stream, why));
-                    }
-                }
+                Slot::Publish(publishing) => overdue |= publishing.revoked().is_some(),
                 Slot::Play(player) => {
                     let deadline = player.deadline();
                     player.fill(&mut self.machine, &self.out);
                     self.deadlines_changed |= player.deadline() != deadline;
-                    if player.is_ended() {
-                        overdue = true;
-                    }
+                    overdue |= player.is_ended();
                 }
             }
         }
         if overdue {
             self.check_deadlines(Instant::now());
-        }
-        for (stream, why) in revoked {
-            let text = why.to_string();
-            self.machine
-                .end_stream(stream, "error", "NetStream.Publish.BadName", &text);
-            if let Some(Slot::Publish(publishing)) = self.remove(stream) {
-                publishing.end(why.word(), false);
-            }
-            // Encoders do not look for a status while they send: only the end
-            // of the connection stops them.
-            self.end_when_empty(why.word(), text);
         }
     }
 
@@ -409,10 +389,5 @@ impl ClientSession {
             })
         });
         self.machine.answer_call(values);
-    }
-
-    /// A grant's time in milliseconds, or the application's.
-    pub(super) fn millis_or(granted: Option<u32>, otherwise: Duration) -> Duration {
-        granted.map_or(otherwise, |millis| Duration::from_millis(millis.into()))
     }
 }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use super::client::{ClientSession, Slot};
 use super::end::SessionEnd;
+use super::status::{self, Command};
+use livehost_app::refusal::{Refusal, RefusalKind};
 
 impl ClientSession {
     /// Ends what is overdue at `now`.
@@ -31,39 +33,36 @@ impl ClientSession {
         let mut over = Vec::new();
         for (stream, slot) in self.slots.iter() {
             match slot {
-                Slot::Publish(publishing) if now >= publishing.deadline() => {
-                    let text = format!("no media for {} s", publishing.silence().as_secs_f32());
-                    over.push((*stream, "NetStream.Publish.Idle", text));
-                }
-                Slot::Publish(_) => {}
-                Slot::Play(player) => {
-                    if let Some((code, text)) = player.over(now) {
-                        over.push((*stream, code, text));
-                    }
-                }
+                Slot::Publish(publishing) => over.extend(publishing.over(now).zip(Some(*stream))),
+                Slot::Play(player) => over.extend(player.over(now).zip(Some(*stream))),
             }
         }
-        for (stream, code, text) in over {
-            match self.remove(stream) {
-                Some(Slot::Publish(publishing)) => {
-                    self.machine.end_stream(stream, "error", code, &text);
-                    publishing.end("timeout", true);
-                    self.end_when_empty("timeout", text);
-                }
-                Some(Slot::Play(player)) => {
-                    let (level, reason) = match code {
-                        "NetStream.Play.Stop" => ("status", "limit"),
-                        "NetStream.Play.InsufficientBW" => ("error", "too-slow"),
-                        "NetStream.Play.Failed" => ("error", "pull-failed"),
-                        _ => ("error", "timeout"),
-                    };
-                    self.machine.end_stream(stream, level, code, &text);
-                    player.end(reason);
-                    self.end_when_empty(reason, text);
-                }
-                None => {}
-            }
+        for (refusal, stream) in over {
+            self.end_stream(stream, refusal);
         }
+    }
+
+    /// Ends a stream for a reason that its client did not give. Encoders do not
+    /// look for a status while they send: only the end of the connection stops
+    /// them, if this was their last stream.
+    pub(super) fn end_stream(&mut self, stream: u32, refusal: Refusal) {
+        let Some(slot) = self.remove(stream) else {
+            return;
+        };
+        let command = match slot {
+            Slot::Publish(_) => Command::Publish,
+            Slot::Play(_) => Command::Play,
+        };
+        let code = status::code(command, &refusal);
+        let (level, reason) = (status::level(refusal.kind), refusal.kind.reason());
+        self.machine.end_stream(stream, level, code, &refusal.text);
+        match slot {
+            Slot::Publish(publishing) => {
+                publishing.end(reason, refusal.kind == RefusalKind::Silent);
+            }
+            Slot::Play(player) => player.end(reason),
+        }
+        self.end_when_empty(reason, refusal.text);
     }
 
     /// A client whose last stream the server ended has nothing more to do here,

@@ -13,7 +13,6 @@ use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Look, SILENT_AFTER};
-use super::answers::Answer;
 use super::client::ClientSession;
 use super::end::SessionEnd;
 use livehost_app::output::HIGH_WATER;
@@ -151,7 +150,7 @@ async fn converse(
         }
         let decision = async {
             match &mut session.decision {
-                Some(decision) => decision.await,
+                Some(decision) => (&mut decision.answer).await,
                 None => std::future::pending().await,
             }
         };
@@ -235,16 +234,10 @@ async fn converse(
 async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mut Input) {
     while session.end.is_none() {
         if let Some(decision) = session.decision.take() {
-            // Nobody is there any more to be let in.
-            let answer = match decision.await {
-                answer @ (Answer::Call { .. } | Answer::SharedObject { .. }) => answer,
-                // It was granted to nobody: there is nothing to hold.
-                Answer::Claimed {
-                    claimed: Ok(publication),
-                    ..
-                } => return publication.finish(false, |_| {}),
-                _ => return,
-            };
+            if !decision.outlives_client {
+                return;
+            }
+            let answer = decision.answer.await;
             session.handle_answer(answer);
             if input.feed_held(session).is_err() {
                 return;

@@ -2,7 +2,7 @@
 //!
 //! Flows in: bytes of a carrier, decisions of the application's
 //! [`Gate`](livehost_policy::Gate), wakes and frames of the hub. Flows out:
-//! bytes, claims and frames for the hub, events for the application. A session
+//! bytes, questions and frames for the application. A session
 //! knows nothing of plugins and nothing of other sessions.
 
 mod activity;
@@ -16,7 +16,9 @@ mod driver;
 mod end;
 mod leaving;
 mod objects;
+mod player;
 mod questions;
+mod status;
 mod text;
 
 use std::net::SocketAddr;
@@ -31,11 +33,9 @@ pub use auth::Challenges;
 
 use client::ClientSession;
 use livehost_app::application::Applications;
+use livehost_app::broker::Broker;
 use livehost_app::directory::Directory;
-use livehost_app::lineage::Identity;
 use livehost_app::output::Outbound;
-use livehost_app::relays::RelayService;
-use livehost_hub::Hub;
 use livehost_net::Permit;
 use livehost_net::carrier::Carrier;
 
@@ -63,14 +63,10 @@ pub struct Limits {
 /// What all sessions share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Live streams.
-    pub hub: Arc<Hub>,
+    /// The way in and out.
+    pub broker: Arc<Broker>,
     /// The applications that serve.
     pub applications: Arc<Applications>,
-    /// Streams from and to other servers.
-    pub relays: Arc<dyn RelayService>,
-    /// This process, to know streams that come back.
-    pub identity: Arc<Identity>,
     /// Every connection.
     pub directory: Arc<Directory>,
     /// What clients have to answer that log in.

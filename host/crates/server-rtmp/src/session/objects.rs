@@ -57,7 +57,7 @@ impl ClientSession {
                 application,
                 instance: self.instance.as_deref().map(str::to_owned),
             };
-            return self.decide(async move {
+            return self.await_result(async move {
                 let rulings = asking.rulings(&message).await;
                 mailbox.room().await;
                 Answer::SharedObject { message, rulings }
@@ -69,7 +69,7 @@ impl ClientSession {
         if mailbox.has_room() {
             return self.shared_object_decided(&message, &rulings);
         }
-        self.decide(async move {
+        self.await_result(async move {
             mailbox.room().await;
             Answer::SharedObject { message, rulings }
         });

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use livehost_rtmp::auth as rtmp_auth;
 use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_wire::amf0::{self, Value};
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Span, field, info_span};
 
 use super::answers::Answer;
 use super::auth::{Candidate, Outcome};
-use super::client::ClientSession;
+use super::client::{ClientSession, Decision};
+use super::player::Framing;
+use super::status::{self, Command};
 use super::text::{MAX_NAME, QuestionText};
-use livehost_app::application::Application;
+use livehost_app::broker::Ask;
 use livehost_app::lineage::{self, Lineage};
 use livehost_app::names::{self, AppPath, NameError, StreamName};
-use livehost_policy::{ConnectRequest, Pairs, Rejection, StreamRequest};
+use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
+use livehost_app::refusal::{Refusal, RefusalKind};
+use livehost_hub::{Format, Subscriber};
+use livehost_policy::{ConnectRequest, Pairs, StreamRequest};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 
@@ -23,11 +28,10 @@ const MODES: [&str; 3] = ["live", "record", "append"];
 
 impl ClientSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
-        const INVALID: &str = "NetConnection.Connect.InvalidApp";
         // Whole: a user that logs in is kept until it has.
         for text in [connect.app(), connect.tc_url()] {
             if let Err(error) = names::at_most("application", text.len(), names::MAX_TEXT) {
-                return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
+                return self.refuse_connect(&error.into());
             }
         }
         let (app, of_app) = rtmp_auth::cut(connect.app());
@@ -36,7 +40,7 @@ impl ClientSession {
         if let Some(attempt) = &attempt
             && let Err(error) = names::at_most("user", attempt.user.len(), MAX_NAME)
         {
-            return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
+            return self.refuse_connect(&error.into());
         }
         let named = AppPath::parse(app, tc_url).and_then(|path| {
             let (application, instance) = path.resolve(&self.shared.applications)?;
@@ -44,11 +48,11 @@ impl ClientSession {
         });
         let (query, application, instance) = match named {
             Ok(named) => named,
-            Err(error) => return self.refuse_connect(&Rejection::new(error.to_string()), INVALID),
+            Err(error) => return self.refuse_connect(&error.into()),
         };
         if !self.entrance.serves(application.name()) {
             let error = NameError::NoApplication(application.name().to_string());
-            return self.refuse_connect(&Rejection::new(error.to_string()), INVALID);
+            return self.refuse_connect(&error.into());
         }
         Span::current().record("app", &**application.name());
         let marks = connect.properties.get(lineage::PROPERTY);
@@ -77,43 +81,40 @@ impl ClientSession {
             attempt,
             app: app.to_owned(),
         };
-        self.decide(async move {
+        self.await_admission(async move {
             match super::auth::connect(&gate, &challenges, candidate).await {
                 Outcome::Decided(decision) => Answer::Connect {
                     application,
                     instance,
                     decision,
                 },
-                Outcome::Unauthenticated(rejection) => Answer::Unauthenticated(rejection),
+                Outcome::Unauthenticated(rejection) => Answer::Unauthenticated(Refusal {
+                    kind: RefusalKind::Unauthenticated,
+                    ..rejection.into()
+                }),
             }
         });
     }
 
     pub(super) fn ask_publish(&mut self, publish: Publish) {
-        let Some((application, mut request, span)) =
-            self.stream_request(&publish.name, publish.mode, "NetStream.Publish.BadName")
-        else {
+        let Some(mut ask) = self.ask(Command::Publish, &publish.name, publish.mode) else {
             return;
         };
+        let request = &mut ask.request;
         if !MODES.contains(&&*request.mode) {
             let said = std::mem::replace(&mut request.mode, "live".to_owned());
             request.extra.push(("mode".to_owned(), said));
         }
-        let gate = application.gate().clone();
-        let stream = publish.stream;
-        let deciding = span.clone();
-        self.decide(
-            async move {
-                let decision = gate.publish(request.clone()).await;
-                Answer::Publish {
-                    stream,
-                    request,
-                    span,
-                    decision,
-                }
+        let (broker, wake) = (self.shared.broker.clone(), self.wake.clone());
+        let (stream, span) = (publish.stream, ask.span.clone());
+        self.await_admission(async move {
+            let outcome = broker.publish(ask, wake).await;
+            Answer::Publish {
+                stream,
+                span,
+                outcome,
             }
-            .instrument(deciding),
-        );
+        });
     }
 
     pub(super) fn ask_play(&mut self, play: Play) {
@@ -123,27 +124,34 @@ impl ClientSession {
             -1.0 | -1000.0 => "live",
             _ => "any",
         };
-        let Some((application, mut request, span)) =
-            self.stream_request(&play.name, mode.to_owned(), "NetStream.Play.StreamNotFound")
-        else {
+        let Some(mut ask) = self.ask(Command::Play, &play.name, mode.to_owned()) else {
             return;
         };
-        request.start_seconds = (play.start >= 0.0).then_some(play.start);
-        let gate = application.gate().clone();
-        let stream = play.stream;
-        let deciding = span.clone();
-        self.decide(
-            async move {
-                let decision = gate.play(request.clone()).await;
-                Answer::Play {
-                    stream,
-                    request,
-                    span,
-                    decision,
-                }
+        ask.request.start_seconds = (play.start >= 0.0).then_some(play.start);
+        let settings = ask.application.settings();
+        let is_usual =
+            play.stream == SHARED_MESSAGE_STREAM && self.chunk_size == settings.chunk_size;
+        let chunks = is_usual.then_some(Chunks(self.chunk_size));
+        let framing = Framing {
+            stream: play.stream,
+            chunk_size: self.chunk_size,
+            shared: chunks.map(|chunks| chunks.variant()),
+        };
+        let subscriber = Subscriber {
+            settings: settings.media,
+            wake: self.wake.clone(),
+            format: chunks.map(|chunks| Arc::new(chunks) as Arc<dyn Format>),
+            outlet: chunks.map(|_| self.outlet.clone()),
+        };
+        let (broker, span) = (self.shared.broker.clone(), ask.span.clone());
+        self.await_admission(async move {
+            let outcome = broker.play(ask, subscriber).await;
+            Answer::Play {
+                framing,
+                span,
+                outcome,
             }
-            .instrument(deciding),
-        );
+        });
     }
 
     pub(super) fn ask_call(&mut self, name: String, arguments: &[Value]) {
@@ -152,26 +160,23 @@ impl ClientSession {
         };
         let who = self.client.clone();
         let amf0 = amf0::encode_all(arguments);
-        self.decide(async move {
+        self.await_result(async move {
             let answer = application.gate().call(who, name.clone(), amf0).await;
             Answer::Call { name, answer }
         });
     }
 
-    /// What the policy is asked about a stream; answers the client itself when
-    /// the name can't be one.
-    fn stream_request(
-        &mut self,
-        name: &str,
-        mode: String,
-        code: &str,
-    ) -> Option<(Arc<Application>, StreamRequest, Span)> {
+    /// What is asked for with a stream's name; answers the client itself when it
+    /// can't be one.
+    fn ask(&mut self, command: Command, name: &str, mode: String) -> Option<Ask> {
         let application = self.application.clone()?;
         let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
             Err(error) => {
                 limited!(WARN, STRANGERS.admits(), %error, "refused a stream name");
-                self.machine.reject_stream(code, &error.to_string(), None);
+                let refusal = Refusal::from(error);
+                let code = status::code(command, &refusal);
+                self.machine.reject_stream(code, &refusal.text, None);
                 return None;
             }
         };
@@ -194,10 +199,28 @@ impl ClientSession {
             start_seconds: None,
             extra,
         };
-        Some((application, request, span))
+        Some(Ask {
+            application,
+            request,
+            lineage: self.lineage.clone(),
+            span,
+        })
     }
 
-    pub(super) fn decide(&mut self, decision: impl Future<Output = Answer> + Send + 'static) {
-        self.decision = Some(Box::pin(decision));
+    /// Waits for the answer to whether the client is let in, or may do something.
+    fn await_admission(&mut self, answer: impl Future<Output = Answer> + Send + 'static) {
+        self.decision = Some(Decision {
+            answer: Box::pin(answer),
+            outlives_client: false,
+        });
+    }
+
+    /// Waits for the answer to what the client has said, which counts even if it
+    /// leaves meanwhile.
+    pub(super) fn await_result(&mut self, answer: impl Future<Output = Answer> + Send + 'static) {
+        self.decision = Some(Decision {
+            answer: Box::pin(answer),
+            outlives_client: true,
+        });
     }
 }
