@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::watch::Watcher;
 use livehost_app::application::Application;
 use livehost_app::broker::Broker;
+use livehost_app::claims::Local;
 use livehost_app::conn::ConnIds;
 use livehost_app::directory::Directory;
 use livehost_app::lineage::Identity;
@@ -115,7 +116,7 @@ impl Server {
             shutdown.child_token(),
         );
         let shared = Arc::new(Shared {
-            broker: Broker::new(hub, identity, relays.clone()),
+            broker: Broker::new(hub, identity, relays.clone(), Arc::new(Local)),
             applications: Arc::default(),
             directory: Directory::new(conns),
             challenges: Arc::default(),

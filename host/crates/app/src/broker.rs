@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing::{Instrument, Span};
 
 use crate::application::Application;
+use crate::claims::{Claimed, Claims};
 use crate::input::{Publishing, Pushes, Terms};
 use crate::lineage::{Identity, Lineage};
 use crate::names::Place;
@@ -44,15 +45,23 @@ pub struct Broker {
     hub: Arc<Hub>,
     identity: Arc<Identity>,
     relays: Arc<dyn RelayService>,
+    claims: Arc<dyn Claims>,
 }
 
 impl Broker {
-    /// For the streams of `hub`, and `relays` that know this process by `identity`.
-    pub fn new(hub: Arc<Hub>, identity: Arc<Identity>, relays: Arc<dyn RelayService>) -> Arc<Self> {
+    /// For the streams of `hub`, whose names `claims` gives, and `relays` that know
+    /// this process by `identity`.
+    pub fn new(
+        hub: Arc<Hub>,
+        identity: Arc<Identity>,
+        relays: Arc<dyn RelayService>,
+        claims: Arc<dyn Claims>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             hub,
             identity,
             relays,
+            claims,
         })
     }
 
@@ -111,11 +120,8 @@ impl Broker {
             span,
             wake,
         };
-        let publication = match granted.claim(&self.hub) {
-            Ok(publication) => publication,
-            Err(contested) => contested.settle().await?,
-        };
-        let mut publishing = granted.start(publication);
+        let claiming = self.claims.claim(&self.hub, granted.as_claim());
+        let mut publishing = granted.start(claiming.end().await?);
         publishing.push_to(Pushes {
             relays: self.relays.clone(),
             forward_to,
@@ -197,23 +203,27 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Claims the name.
+    /// Claims the name in this process.
     ///
     /// # Errors
     /// [`Contested`] when it is taken: to be refused, or settled.
     pub fn claim(&self, hub: &Arc<Hub>) -> Result<Publication, Contested> {
-        hub.publish(Claim {
+        hub.publish(self.as_claim())
+    }
+
+    fn as_claim(&self) -> Claim {
+        Claim {
             key: self.key.clone(),
             on_duplicate: self.grant.on_duplicate,
             hold: millis(self.grant.hold_ms).unwrap_or_default(),
             client: self.client.clone(),
             settings: self.application.settings().media,
             wake: self.wake.clone(),
-        })
+        }
     }
 
-    /// Says that it is published, as `publication`.
-    pub fn start(self, publication: Publication) -> Publishing {
+    /// Says that it is published.
+    pub fn start(self, claimed: impl Into<Claimed>) -> Publishing {
         let Self {
             application, grant, ..
         } = self;
@@ -222,7 +232,7 @@ impl Granted {
             silence: millis(grant.idle_timeout_ms).unwrap_or(usual),
             max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
         };
-        Publishing::start(publication, application.gate().clone(), self.span, terms)
+        Publishing::start(claimed.into(), application.gate().clone(), self.span, terms)
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod application;
 pub mod broker;
+pub mod claims;
 pub mod conn;
 pub mod control;
 pub mod directory;

@@ -7,6 +7,7 @@ use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
+use crate::claims::{Claimed, Lease};
 use crate::lineage::Lineage;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::{RelayService, Removed};
@@ -42,6 +43,8 @@ pub(crate) struct Pushes {
 pub struct Publishing {
     /// Taken when it ends.
     publication: Option<Publication>,
+    /// Given up when it has ended.
+    lease: Option<Lease>,
     gate: Gate,
     span: Span,
     terms: Terms,
@@ -63,7 +66,8 @@ pub struct Publishing {
 
 impl Publishing {
     /// Announces the publish.
-    pub(crate) fn start(publication: Publication, gate: Gate, span: Span, terms: Terms) -> Self {
+    pub(crate) fn start(claimed: Claimed, gate: Gate, span: Span, terms: Terms) -> Self {
+        let Claimed { publication, lease } = claimed;
         let now = Instant::now();
         let is_active = publication.is_active();
         span.in_scope(|| {
@@ -77,6 +81,7 @@ impl Publishing {
         gate.tell(occasion, || Event::Published(publication.info()));
         Self {
             publication: Some(publication),
+            lease,
             gate,
             span,
             terms,
@@ -322,6 +327,7 @@ impl Publishing {
         publication.finish(lost, |left| {
             gate.notify(event.map(|event| with_awaited(event, left)));
         });
+        self.lease = None;
     }
 }
 

@@ -3,9 +3,9 @@
 //!
 //! Flows in: a client's messages with a ruling on each event ([`Member::act`]).
 //! Flows out: bodies of messages, through each client's bounded [`Mailbox`], and
-//! the properties of persistent objects, to whatever is the [`PropertyStore`]. What an
-//! object does is `livehost_rtmp::shared_object`; here are many of them, with
-//! their clients.
+//! the properties of persistent objects, to whatever is the
+//! [`PropertyStore`](livehost_policy::PropertyStore). What an object does is
+//! `livehost_rtmp::shared_object`; here are many of them, with their clients.
 //!
 //! Nobody waits for a client. One that does not read misses changes, and is
 //! told the whole state when it goes on.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use livehost_app::application::{Application, Settings};
 use livehost_app::broker::{Ask, Broker};
+use livehost_app::claims::{Claims, Local};
 use livehost_app::input::Publishing;
 use livehost_app::lineage::{Identity, Lineage};
 use livehost_app::names::StreamName;
@@ -96,6 +97,11 @@ pub(crate) enum Heard {
 
 impl Server {
     pub(crate) fn new() -> Self {
+        Self::with_claims(Arc::new(Local))
+    }
+
+    /// Names are given by `claims`.
+    pub(crate) fn with_claims(claims: Arc<dyn Claims>) -> Self {
         let hub = Hub::new();
         let identity = Arc::<Identity>::default();
         let policy = Arc::new(Script::default());
@@ -117,7 +123,7 @@ impl Server {
         let gate = Gate::new("live", policy.clone(), Fallback::Reject);
         let objects = Objects::new(shared_objects::Settings::default(), Arc::new(Forget));
         Self {
-            broker: Broker::new(hub, identity.clone(), relays.clone()),
+            broker: Broker::new(hub, identity.clone(), relays.clone(), claims),
             identity,
             live: Application::new("live", gate, settings, objects),
             policy,

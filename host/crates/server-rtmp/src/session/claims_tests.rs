@@ -15,6 +15,7 @@ use tokio::task::yield_now;
 
 use super::*;
 use livehost_app::application::{self, Application};
+use livehost_app::claims::Local;
 use livehost_app::conn::ConnIds;
 use livehost_app::relays::NoRelays;
 use livehost_app::shared_objects::{self, Forget, Objects};
@@ -165,7 +166,12 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
         drain: second,
     };
     let shared = Shared {
-        broker: Broker::new(Hub::new(), Arc::default(), Arc::new(NoRelays)),
+        broker: Broker::new(
+            Hub::new(),
+            Arc::default(),
+            Arc::new(NoRelays),
+            Arc::new(Local),
+        ),
         applications,
         directory: Directory::new(conns),
         challenges: Arc::default(),
