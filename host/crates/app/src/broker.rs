@@ -83,9 +83,13 @@ impl Broker {
     ///
     /// # Errors
     /// [`Refusal`], by the policy, or since the name can't be had.
-    pub async fn publish(&self, ask: Ask, wake: Wake) -> Result<Publishing, Refusal> {
+    pub fn publish(
+        &self,
+        ask: Ask,
+        wake: Wake,
+    ) -> impl Future<Output = Result<Publishing, Refusal>> + Send {
         let span = ask.span.clone();
-        self.publish_in_span(ask, wake).instrument(span).await
+        self.publish_in_span(ask, wake).instrument(span)
     }
 
     async fn publish_in_span(&self, ask: Ask, wake: Wake) -> Result<Publishing, Refusal> {
@@ -135,9 +139,13 @@ impl Broker {
     ///
     /// # Errors
     /// [`Refusal`], by the policy, or since the stream can't be had.
-    pub async fn play(&self, ask: Ask, subscriber: Subscriber) -> Result<Playing, Refusal> {
+    pub fn play(
+        &self,
+        ask: Ask,
+        subscriber: Subscriber,
+    ) -> impl Future<Output = Result<Playing, Refusal>> + Send {
         let span = ask.span.clone();
-        self.play_in_span(ask, subscriber).instrument(span).await
+        self.play_in_span(ask, subscriber).instrument(span)
     }
 
     async fn play_in_span(&self, ask: Ask, subscriber: Subscriber) -> Result<Playing, Refusal> {

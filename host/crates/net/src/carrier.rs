@@ -34,8 +34,16 @@ pub trait Carrier: fmt::Debug + Send + Sync + 'static {
         self.try_read(buffer)
     }
 
-    /// Writes as much of `slices` as there is room for.
+    /// Writes as much of `slices` as there is room for, behind what is
+    /// [pending](Carrier::pending).
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether some of what was written waits in here for the socket, as what was
+    /// encrypted does. Nothing sends it but the next write, be it of no bytes: so
+    /// whoever writes last has to ask.
+    fn pending(&self) -> bool {
+        false
+    }
 
     /// Writes as much of `bytes` as there is room for, without asking first
     /// whether the socket is ready, and without noting that it was not: for
@@ -72,6 +80,10 @@ impl<C: Carrier + ?Sized> Carrier for Arc<C> {
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         (**self).try_write(slices)
+    }
+
+    fn pending(&self) -> bool {
+        (**self).pending()
     }
 
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -222,10 +222,7 @@ impl Peer {
     /// Waits until something has happened: bytes came or went, `wake` was
     /// notified, or some time has passed. Events are to be polled after it.
     pub(super) async fn turn(&mut self, wake: &Wake, may_read: bool) -> Result<(), RelayError> {
-        let (untaken, waiting) = {
-            let out = self.out.lock();
-            (out.len(), out.waiting_since())
-        };
+        let waiting = self.out.lock().waiting_since();
         tokio::select! {
             ready = poll_fn(|cx| self.out.carrier().poll_read_ready(cx)), if may_read => {
                 ready?;
@@ -234,7 +231,7 @@ impl Peer {
                     yield_now().await;
                 }
             }
-            written = self.out.write(), if untaken > 0 => written?,
+            written = self.out.write(), if waiting.is_some() => written?,
             () = wake.notified() => {}
             _ = self.tick.tick() => {
                 let now = Instant::now();

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
 use livehost_net::carrier::Carrier;
-use livehost_net::carrier::ahead::{Ahead, Seal};
+use livehost_net::carrier::ahead::{self, Seal};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;
@@ -36,7 +36,6 @@ struct Outbound {
     cipher: Cipher,
     /// Encrypted, and not sent.
     waiting: BytesMut,
-    ahead: Ahead,
 }
 
 /// The handshake with a client. It takes as long as the client does.
@@ -77,7 +76,6 @@ pub(super) async fn accept(inner: Arc<dyn Carrier>) -> io::Result<EncryptedCarri
         outbound: Mutex::new(Outbound {
             cipher: ciphers.outbound,
             waiting: BytesMut::new(),
-            ahead: Ahead::default(),
         }),
     })
 }
@@ -98,7 +96,7 @@ async fn read(inner: &dyn Carrier, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 async fn write(inner: &dyn Carrier, mut bytes: BytesMut) -> io::Result<()> {
-    while !bytes.is_empty() {
+    while !bytes.is_empty() || inner.pending() {
         match inner.try_write(&[IoSlice::new(&bytes)]) {
             Ok(written) => bytes.advance(written.min(bytes.len())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -119,9 +117,9 @@ struct Layer<'l> {
 
 impl Seal for Layer<'_> {
     fn flush(&mut self) -> io::Result<()> {
-        while !self.waiting.is_empty() {
+        while !self.waiting.is_empty() || self.inner.pending() {
             let written = self.inner.try_write(&[IoSlice::new(self.waiting)])?;
-            if written == 0 {
+            if written == 0 && !self.waiting.is_empty() {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.waiting.advance(written.min(self.waiting.len()));
@@ -168,19 +166,18 @@ impl Carrier for EncryptedCarrier {
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut outbound = self.outbound.lock();
-        let Outbound {
-            cipher,
-            waiting,
-            ahead,
-        } = &mut *outbound;
+        let Outbound { cipher, waiting } = &mut *self.outbound.lock();
         let inner = &*self.inner;
         let mut layer = Layer {
             cipher,
             waiting,
             inner,
         };
-        ahead.write(&mut layer, slices)
+        ahead::write(&mut layer, slices)
+    }
+
+    fn pending(&self) -> bool {
+        !self.outbound.lock().waiting.is_empty() || self.inner.pending()
     }
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

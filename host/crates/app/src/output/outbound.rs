@@ -154,8 +154,8 @@ impl<C: Carrier + ?Sized> Outbound<C> {
                 return Offer::Refused;
             }
         };
-        queue.count_taken(written, chunks.len());
-        if written >= chunks.len() {
+        queue.count_taken(written, chunks.len(), self.carrier.pending());
+        if queue.is_empty() && written >= chunks.len() {
             return Offer::Written;
         }
         let mut rest = chunks.clone();

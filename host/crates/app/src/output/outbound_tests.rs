@@ -6,9 +6,11 @@ use std::task::Context;
 
 use super::*;
 
-/// Takes `room` bytes, then none; or fails once.
+/// Takes `room` bytes, then none; or fails once. Or it is a layer that takes all
+/// as soon as it holds nothing.
 #[derive(Debug, Default)]
 struct Socket {
+    held: Mutex<Option<Vec<u8>>>,
     room: Mutex<usize>,
     failure: Mutex<Option<io::ErrorKind>>,
     written: Mutex<Vec<u8>>,
@@ -26,18 +28,32 @@ impl Carrier for Socket {
         if let Some(kind) = &mut *self.failure.lock() {
             return Err(std::mem::replace(kind, io::ErrorKind::BrokenPipe).into());
         }
-        let mut room = self.room.lock();
-        if *room == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut written = 0;
-        for slice in slices {
-            let count = slice.len().min(*room);
-            self.written.lock().extend_from_slice(&slice[..count]);
+        let send = |bytes: &[u8]| {
+            let mut room = self.room.lock();
+            let count = bytes.len().min(*room);
+            self.written.lock().extend_from_slice(&bytes[..count]);
             *room -= count;
-            written += count;
+            count
+        };
+        if let Some(held) = &mut *self.held.lock() {
+            held.drain(..send(held));
+            if !held.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            *held = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let taken = held.len();
+            held.drain(..send(held));
+            return Ok(taken);
         }
-        Ok(written)
+        match slices.iter().map(|slice| send(slice)).sum::<usize>() {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            written => Ok(written),
+        }
+    }
+
+    fn pending(&self) -> bool {
+        let held = self.held.lock();
+        held.as_ref().is_some_and(|held| !held.is_empty())
     }
 
     fn poll_read_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,6 +116,33 @@ async fn what_the_socket_did_not_take_is_kept_before_what_follows() {
     assert_eq!(pass(&out, b"kl"), Offer::Written);
     assert_eq!(out.lock().sent(), 12);
     assert_eq!(out.finish(), 9, "three bytes were the session's own");
+}
+
+#[tokio::test]
+async fn what_a_layer_holds_for_the_socket_is_waited_for() {
+    let out = open(2);
+    *out.carrier().held.lock() = Some(Vec::new());
+    assert_eq!(pass(&out, b"ab"), Offer::Written);
+    // One byte, and behind it nothing: still somebody comes back for it.
+    assert_eq!(pass(&out, b"c"), Offer::Taken);
+    assert!(!out.lock().is_empty() && out.lock().waiting_since().is_some());
+    assert_eq!(pass(&out, b"d"), Offer::Refused, "a byte is before it");
+    assert!(!out.flush().unwrap(), "there is no room");
+    give_room(&out, 1);
+    out.write().await.unwrap();
+    assert_eq!(written(&out), "abc");
+    assert!(out.lock().is_empty() && out.lock().waiting_since().is_none());
+    // What the session writes is held in the same way.
+    out.push(Bytes::from_static(b"de"));
+    give_room(&out, 1);
+    assert!(!out.flush().unwrap(), "one is held");
+    assert_eq!(out.lock().len(), 0);
+    assert_eq!(out.lock().sent(), 5);
+    give_room(&out, 1);
+    assert!(out.flush().unwrap(), "that was the last");
+    give_room(&out, 1);
+    assert_eq!(pass(&out, b"f"), Offer::Written);
+    assert_eq!((written(&out).as_str(), out.taken()), ("abcdef", 4));
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub struct SendQueue {
     /// Taken from the hub, in bytes.
     taken: u64,
     closed: bool,
+    /// The carrier holds some of what it took, and has to be called again: see
+    /// [`Carrier::pending`].
+    pending: bool,
     /// Why a write of the hub failed.
     failure: Option<io::Error>,
     /// The last progress, while something waits.
@@ -45,9 +48,9 @@ impl SendQueue {
         }
     }
 
-    /// True when everything was written.
+    /// True when everything is on its way.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && !self.pending
     }
 
     /// Bytes that wait.
@@ -65,7 +68,7 @@ impl SendQueue {
         self.sent
     }
 
-    /// Since when bytes wait without any being taken.
+    /// Since when bytes wait, here or in the carrier, without any being taken.
     pub fn waiting_since(&self) -> Option<Instant> {
         self.waiting_since
     }
@@ -81,8 +84,12 @@ impl SendQueue {
     }
 
     /// `written` of `taken` bytes went out without having waited here; the
-    /// others are about to be pushed.
-    pub(super) fn count_taken(&mut self, written: usize, taken: usize) {
+    /// others are about to be pushed. Some of those written may be pending.
+    pub(super) fn count_taken(&mut self, written: usize, taken: usize, pending: bool) {
+        if pending {
+            self.pending = true;
+            self.waiting_since = Some(Instant::now());
+        }
         self.sent = self.sent.saturating_add(written as u64);
         self.taken = self.taken.saturating_add(taken as u64);
     }
@@ -110,13 +117,14 @@ impl SendQueue {
             *slice = IoSlice::new(chunk);
             count += 1;
         }
-        if count == 0 {
+        if self.is_empty() {
             return Ok(());
         }
         let written = carrier.try_write(slices.get(..count).unwrap_or_default())?;
-        if written == 0 {
+        if written == 0 && count > 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.pending = carrier.pending();
         self.advance(written);
         Ok(())
     }
@@ -124,7 +132,7 @@ impl SendQueue {
     fn advance(&mut self, mut written: usize) {
         self.sent = self.sent.saturating_add(written as u64);
         self.len = self.len.saturating_sub(written);
-        self.waiting_since = (self.len > 0).then(Instant::now);
+        self.waiting_since = (!self.is_empty()).then(Instant::now);
         while let Some(front) = self.chunks.front_mut() {
             if front.len() > written {
                 front.advance(written);

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::Carrier;
-use super::ahead::{Ahead, Seal};
+use super::ahead::{self, Seal};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;
@@ -24,16 +24,10 @@ const MAX_AHEAD: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct TlsCarrier {
     socket: TcpStream,
-    state: Mutex<State>,
+    tls: Mutex<Connection>,
     /// The last read did not stop for want of bytes: there may be decrypted
     /// ones, an end or an error, of which the socket's readiness says nothing.
     more: AtomicBool,
-}
-
-#[derive(Debug)]
-struct State {
-    tls: Connection,
-    ahead: Ahead,
 }
 
 impl TlsCarrier {
@@ -52,18 +46,15 @@ impl TlsCarrier {
         tls.set_buffer_limit(Some(MAX_AHEAD));
         Self {
             socket,
-            state: Mutex::new(State {
-                tls,
-                ahead: Ahead::default(),
-            }),
+            tls: Mutex::new(tls),
             // What the peer sent right behind its handshake.
             more: AtomicBool::new(true),
         }
     }
 
     fn read(&self, buffer: &mut [u8], now: bool) -> io::Result<usize> {
-        let mut state = self.state.lock();
-        let (filled, outcome) = self.decrypt(&mut state.tls, buffer, now);
+        let mut tls = self.tls.lock();
+        let (filled, outcome) = self.decrypt(&mut tls, buffer, now);
         let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
         let more = !outcome.as_ref().is_err_and(waits);
         self.more.store(more, Ordering::Relaxed);
@@ -141,10 +132,13 @@ impl Carrier for TlsCarrier {
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut state = self.state.lock();
-        let State { tls, ahead } = &mut *state;
+        let tls = &mut *self.tls.lock();
         let socket = &self.socket;
-        ahead.write(&mut Layer { tls, socket }, slices)
+        ahead::write(&mut Layer { tls, socket }, slices)
+    }
+
+    fn pending(&self) -> bool {
+        self.tls.lock().wants_write()
     }
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,9 +153,9 @@ impl Carrier for TlsCarrier {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.tls.send_close_notify();
-        match self.flush(&mut state.tls) {
+        let mut tls = self.tls.lock();
+        tls.send_close_notify();
+        match self.flush(&mut tls) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }

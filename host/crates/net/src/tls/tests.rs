@@ -105,11 +105,11 @@ fn pattern(len: usize) -> Vec<u8> {
     bytes.collect()
 }
 
-/// Offers what is left until all of it is reported as written, in slices of
+/// Offers what is left until all of it is written and none pending, in slices of
 /// changing lengths; returns how often there was no room.
 async fn write_all(carrier: &TlsCarrier, bytes: &[u8]) -> usize {
     let (mut at, mut full, mut turn) = (0, 0, 0_usize);
-    while at < bytes.len() {
+    while at < bytes.len() || carrier.pending() {
         turn += 1;
         let rest = &bytes[at..];
         let (first, rest) = rest.split_at(rest.len().min(1 + turn * 7919 % 30_000));
@@ -128,7 +128,7 @@ async fn write_all(carrier: &TlsCarrier, bytes: &[u8]) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_reported_as_written_arrives_without_another_write() {
+async fn what_is_written_and_not_pending_arrives_without_another_write() {
     let (carrier, mut client) = pair().await;
     let sent = pattern(1_000_000);
     for _ in 0..2 {

@@ -29,7 +29,8 @@ use livehost_policy::{
 /// Turns of the runtime within which everything happens that will.
 const TURNS: usize = 2000;
 
-/// Lets everybody in; a call is answered when the test says so.
+/// Lets everybody in; a call, and who publishes `later`, is answered when the test
+/// says so.
 #[derive(Default)]
 struct Open {
     go_on: Notify,
@@ -40,7 +41,10 @@ impl Policy for Open {
     async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
         Ok(ConnectDecision::Accept(ConnectGrant::default()))
     }
-    async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
+    async fn on_publish(&self, asked: StreamRequest) -> Result<PublishDecision, PolicyError> {
+        if asked.name == "later" {
+            self.go_on.notified().await;
+        }
         Ok(PublishDecision::Accept(PublishGrant::default()))
     }
     async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
@@ -386,4 +390,19 @@ async fn two_that_want_each_others_names_are_both_refused() {
     assert_busy(second.outcome().await);
     // And its own.
     assert_busy(first.publish("one").await);
+}
+
+#[tokio::test]
+async fn nobody_who_has_gone_is_let_in() {
+    let (shared, policy) = shared();
+    let mut first = Client::publishing(&shared, "cam").await;
+    first.machine.publish("later", "live");
+    first.pump();
+    turns().await;
+    first.close(true);
+    turns().await;
+    policy.go_on.notify_one();
+    turns().await;
+    let census = shared.broker.hub().census();
+    assert_eq!((census.get("publishes"), census.get("streams")), (1, 0));
 }

@@ -180,7 +180,7 @@ async fn converse(
                     Err(error) => return error.into(),
                 }
             },
-            written = out.write(), if untaken > 0 => match written {
+            written = out.write(), if waiting.is_some() => match written {
                 // All at once, and perhaps more waits to follow: others have
                 // their turn first, and this client is listened to.
                 Ok(()) if untaken >= HIGH_WATER && out.lock().is_empty() => yield_now().await,
