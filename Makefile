@@ -87,12 +87,13 @@ client-matrix: plugins clients ## Try every client, transport and codec: docs/cl
 check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,cargo fmt)
 	cargo fmt --all --check
+	@# All in the dev profile: what is checked of a dependency is checked once.
 	$(call say,clippy)
-	cargo clippy $(call packages,$(LIGHT) livehost-instructions probe-guest compat-0-1-guest examples-guest) --all-targets -- -D warnings
-	cargo clippy --release $(call packages,$(HEAVY)) --all-targets -- -D warnings
+	cargo clippy $(call packages,$(LIGHT) $(HEAVY) livehost-instructions probe-guest compat-0-1-guest examples-guest) \
+		--all-targets -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --release $(call packages,$(HEAVY)) --lib
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib $(call packages,$(HEAVY))
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track
