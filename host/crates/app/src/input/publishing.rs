@@ -115,7 +115,8 @@ impl Publishing {
             forward_to,
             lineage,
         } = pushes;
-        if let Err(Removed) = relays.published(publication.key(), forward_to, lineage)
+        let (key, id) = (publication.key(), publication.id());
+        if let Err(Removed) = relays.published(key, id, forward_to, lineage)
             && !forward_to.is_empty()
         {
             self.span.in_scope(|| {

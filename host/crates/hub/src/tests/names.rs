@@ -49,7 +49,7 @@ fn a_name_that_nobody_can_have_costs_nothing_to_look_up() {
     let _publication = hub.publish(longest).unwrap();
     assert_eq!(called.len(), MAX_PATH);
     assert!(hub.get("live", &called).is_some());
-    assert!(hub.live_key("live", &path(&called)).is_some());
+    assert!(hub.live_publication("live", &path(&called)).is_some());
     assert_eq!(hub.find("live", &called, 10).len(), 1);
     let endless = "/".repeat(4 << 20);
     assert!(hub.get("live", &endless).is_none());
@@ -277,8 +277,10 @@ fn an_order_by_number_is_for_that_publish_alone() {
     let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
     let by_id = |publication: &Publication| Target::Id(publication.id());
     assert!(!hub.stop("other", &by_id(&first), "enough"));
-    assert_eq!(hub.live_key("live", &by_id(&first)), Some(key("cam")));
-    assert_eq!(hub.live_key("live", &by_id(&second)), None, "it stands by");
+    let live = |target: &Target| hub.live_publication("live", target);
+    assert_eq!(live(&by_id(&first)), Some((key("cam"), first.id())));
+    assert_eq!(live(&path("cam")), Some((key("cam"), first.id())));
+    assert_eq!(live(&by_id(&second)), None, "it stands by");
     assert!(hub.is_published("live", &by_id(&second)));
     assert!(!hub.is_active("live", &by_id(&second)) && hub.is_active("live", &by_id(&first)));
     assert!(hub.stop("live", &by_id(&second), "not needed"));
