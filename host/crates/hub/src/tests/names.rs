@@ -137,14 +137,14 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
     );
     let lost = hub.publish(hold(1, Duration::from_secs(600))).unwrap();
     keyframe(&lost, 0, 1);
-    drop(lost);
+    lose(lost);
     assert_eq!(taken(&mut player), ["published", "key1@0"]);
     let back = hub.publish(hold(2, Duration::from_millis(20))).unwrap();
     keyframe(&back, 90_000, 2);
     let told = taken(&mut player);
     assert!(told.len() == 1 && told[0].starts_with("key2@"), "{told:?}");
     assert!(told[0] != "key2@90000", "time continues: {told:?}");
-    drop(back);
+    lose(back);
     assert!(player.is_live(), "held");
     let mut told = Vec::new();
     while told.is_empty() {
@@ -175,7 +175,7 @@ async fn a_held_name_is_for_the_one_that_was_lost() {
         (DuplicateRule::Standby, other, "bob", true),
     ] {
         let hub = Hub::new();
-        drop(
+        lose(
             hub.publish(holds(1, DuplicateRule::Reject, first, "ann"))
                 .unwrap(),
         );
@@ -209,16 +209,20 @@ async fn a_held_name_is_for_the_one_that_was_lost() {
 }
 
 #[test]
-fn a_publisher_that_says_it_is_done_is_not_held_for() {
+fn a_publisher_that_is_not_lost_is_not_held_for() {
     let hub = Hub::new();
     let mut player = play(&hub);
-    let publication = hub
-        .publish(Claim {
+    let publish = || {
+        let claim = Claim {
             hold: Duration::from_secs(5),
             ..claim(1, DuplicateRule::Reject)
-        })
-        .unwrap();
-    publication.finish(false, |_| {});
+        };
+        hub.publish(claim).unwrap()
+    };
+    // One that says it is done, and one that has not begun.
+    publish().finish(false, |_| {});
+    assert_eq!(taken(&mut player), ["published", "unpublished"]);
+    drop(publish());
     assert_eq!(taken(&mut player), ["published", "unpublished"]);
 }
 
@@ -318,7 +322,7 @@ async fn a_name_alone_is_the_only_stream_that_has_it() {
         let mut held = claim(conn, DuplicateRule::Reject);
         held.key.instance = room.map(Into::into);
         held.hold = Duration::from_secs(600);
-        drop(hub.publish(held).unwrap());
+        lose(hub.publish(held).unwrap());
     }
     let other = in_room(6, "b");
     assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("b/cam"));
