@@ -14,7 +14,7 @@ use livehost_app::names::StreamName;
 use livehost_app::output::Playing;
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::shared_objects::{self, Forget, Objects};
-use livehost_hub::{Hub, Item, Join, Subscriber, Wake};
+use livehost_hub::{Hub, Item, Join, Wake};
 use livehost_policy::{Client, Fallback, Gate, StreamRequest};
 use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{field, info_span};
@@ -174,13 +174,7 @@ impl Server {
 
     pub(crate) async fn play_as(&self, caller: Caller, text: &str) -> Result<Player, Status> {
         let (ask, wake) = (self.ask(caller, text)?, Wake::default());
-        let subscriber = Subscriber {
-            settings: self.live.settings().media,
-            wake: wake.clone(),
-            format: None,
-            outlet: None,
-        };
-        let playing = self.broker.play(ask, subscriber).await?;
+        let playing = self.broker.play(ask, wake.clone(), None, None).await?;
         Ok(Player { playing, wake })
     }
 
