@@ -191,6 +191,7 @@ async fn no_more_play_than_may() {
         (refused.number, &*refused.text),
         (429, "the stream has 2 players, and 2 may play it")
     );
+    assert_eq!(refused.retry_after_ms, Some(1000));
     assert_eq!(
         server.relays.demands.lock().len(),
         2,
