@@ -26,16 +26,6 @@ pub enum Revocation {
     Stopped(String),
 }
 
-impl Revocation {
-    /// The word that events and the log carry.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Replaced => "replaced",
-            Self::Stopped(_) => "kicked",
-        }
-    }
-}
-
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {

@@ -121,11 +121,8 @@ impl<'a> Pulling<'a> {
                 if publishing.hear_question() {
                     publishing.answer_question();
                 }
-                if let Some(why) = publishing.revoked() {
-                    return Err(RelayError::Revoked(why));
-                }
-                if now >= publishing.deadline() {
-                    return Err(RelayError::Silent(publishing.silence().as_secs_f32()));
+                if let Some(refusal) = publishing.over(now) {
+                    return Err(RelayError::Over(refusal));
                 }
             }
             None => {

@@ -240,11 +240,6 @@ impl Publishing {
         heard + self.terms.silence
     }
 
-    /// Its limit of silence.
-    pub fn silence(&self) -> Duration {
-        self.terms.silence
-    }
-
     /// Whether nothing more should be read from the publisher for now. What it
     /// sends meanwhile comes at once later, and is not too much because of that.
     pub fn is_held_up(&mut self) -> bool {
@@ -273,7 +268,7 @@ impl Publishing {
             return Some(why.into());
         }
         (now >= self.deadline()).then(|| {
-            let text = format!("no media for {} s", self.silence().as_secs_f32());
+            let text = format!("no media for {} s", self.terms.silence.as_secs_f32());
             Refusal::new(RefusalKind::Silent, text)
         })
     }
