@@ -15,8 +15,8 @@ use livehost_app::output::Playing;
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::shared_objects::{self, Forget, Objects};
 use livehost_hub::{Hub, Item, Join, Wake};
+use livehost_media::{Kind, NotAPacket, Packet};
 use livehost_policy::{Client, Fallback, Gate, StreamRequest};
-use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{field, info_span};
 
 use crate::script::{Script, ScriptedRelays};
@@ -187,13 +187,14 @@ impl Publisher {
     /// One keyframe with so many bytes.
     pub(crate) fn send(&mut self, bytes: usize) -> Result<(), Status> {
         let payload: Bytes = [&[0x17, 1, 0, 0, 0][..], &vec![1; bytes]].concat().into();
-        let media = Media {
-            stream: 1,
-            kind: MediaKind::Video,
-            timestamp: 0,
-            payload,
-        };
-        Ok(self.publishing.push(media)?)
+        let packet = Packet::from_flv(Kind::Video, 0, payload).expect("a packet");
+        Ok(self.publishing.push(packet)?)
+    }
+
+    /// So many bytes that are no packet.
+    pub(crate) fn send_nonsense(&mut self, bytes: usize) -> Result<(), Status> {
+        let ignored = (self.publishing).ignore(Kind::Video, bytes, &NotAPacket::Empty);
+        Ok(ignored?)
     }
 
     /// Waits until somebody wants its name.

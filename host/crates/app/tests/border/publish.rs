@@ -126,6 +126,26 @@ async fn all_of_a_grant_is_applied() {
 }
 
 #[tokio::test]
+async fn what_is_no_packet_counts_and_is_not_played() {
+    let server = Server::new();
+    let mut player = server.play("cam").await.unwrap();
+    server.policy.grant(PublishGrant {
+        max_kbps: Some(1),
+        ..PublishGrant::default()
+    });
+    let mut publisher = server.publish("cam").await.unwrap();
+    publisher.send_nonsense(7).unwrap();
+    publisher.send(10).unwrap();
+    assert_eq!(player.next().await, Ok(Heard::Published));
+    assert_eq!(player.next().await, Ok(Heard::Frame));
+    assert!(player.hears_nothing());
+    let bytes = server.broker.hub().get("live", "cam").unwrap().bytes_in;
+    assert_eq!(bytes, 7 + 5 + 10);
+    let too_fast = (0..100).find_map(|_| publisher.send_nonsense(1 << 20).err());
+    assert_eq!(too_fast.map(|status| status.number), Some(413));
+}
+
+#[tokio::test]
 async fn a_publisher_of_an_application_that_is_removed_goes_on_without_pushes() {
     let server = Server::new();
     *server.relays.removed.lock() = true;
