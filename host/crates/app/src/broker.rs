@@ -228,7 +228,7 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Claims the name in this process.
+    /// Claims the name in this process, and asks no [`Claims`].
     ///
     /// # Errors
     /// [`Contested`] when it is taken: to be refused, or settled.
