@@ -187,14 +187,15 @@ impl Publisher {
     /// One keyframe with so many bytes.
     pub(crate) fn send(&mut self, bytes: usize) -> Result<(), Status> {
         let payload: Bytes = [&[0x17, 1, 0, 0, 0][..], &vec![1; bytes]].concat().into();
-        let packet = Packet::from_flv(Kind::Video, 0, payload).expect("a packet");
-        Ok(self.publishing.push(packet)?)
+        match Packet::from_flv(Kind::Video, 0, payload) {
+            Ok(packet) => Ok(self.publishing.push(packet)?),
+            Err(error) => self.send_nonsense(bytes, &error),
+        }
     }
 
     /// So many bytes that are no packet.
-    pub(crate) fn send_nonsense(&mut self, bytes: usize) -> Result<(), Status> {
-        let ignored = (self.publishing).ignore(Kind::Video, bytes, &NotAPacket::Empty);
-        Ok(ignored?)
+    pub(crate) fn send_nonsense(&mut self, bytes: usize, why: &NotAPacket) -> Result<(), Status> {
+        Ok(self.publishing.ignore(Kind::Video, bytes, why)?)
     }
 
     /// Waits until somebody wants its name.

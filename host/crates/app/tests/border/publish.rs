@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use livehost_app::broker::Granted;
 use livehost_app::lineage::Lineage;
 use livehost_hub::{StreamKey, Wake};
+use livehost_media::NotAPacket;
 use livehost_policy::{
     Client, DuplicateRule, PolicyError, PublishDecision, PublishGrant, Recording, Rejection, Target,
 };
@@ -134,14 +135,16 @@ async fn what_is_no_packet_counts_and_is_not_played() {
         ..PublishGrant::default()
     });
     let mut publisher = server.publish("cam").await.unwrap();
-    publisher.send_nonsense(7).unwrap();
+    let mut nonsense = |bytes| publisher.send_nonsense(bytes, &NotAPacket::Empty);
+    nonsense(7).unwrap();
     publisher.send(10).unwrap();
     assert_eq!(player.next().await, Ok(Heard::Published));
     assert_eq!(player.next().await, Ok(Heard::Frame));
     assert!(player.hears_nothing());
     let bytes = server.broker.hub().get("live", "cam").unwrap().bytes_in;
     assert_eq!(bytes, 7 + 5 + 10);
-    let too_fast = (0..100).find_map(|_| publisher.send_nonsense(1 << 20).err());
+    let mut nonsense = |bytes| publisher.send_nonsense(bytes, &NotAPacket::Empty);
+    let too_fast = (0..100).find_map(|_| nonsense(1 << 20).err());
     assert_eq!(too_fast.map(|status| status.number), Some(413));
 }
 
