@@ -152,3 +152,19 @@ fn metadata(packet: &Packet, message_stream_id: u32, chunks: Chunks) -> Bytes {
     let header = chunks::header(packet, message_stream_id);
     chunk::encode_payload(&header, &payload, chunks.0).bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use livehost_media::Kind;
+
+    use super::*;
+
+    #[test]
+    fn metadata_goes_out_as_publishers_send_it() {
+        let body = Bytes::from_static(b"\x02\0\x0aonMetaData\x05");
+        let packet = Packet::from_flv(Kind::Data, 0, body).unwrap();
+        let expected = b"\x05\0\0\0\0\0\x1e\x12\x07\0\0\0\
+            \x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x05";
+        assert_eq!(metadata(&packet, 7, Chunks(60_000)), &expected[..]);
+    }
+}

@@ -5,7 +5,7 @@
 //! the body is a run of FLV tags, each an 11-byte header, a payload, and a
 //! 4-byte back pointer.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::message::{Message, type_id};
@@ -50,7 +50,8 @@ pub enum AggregateError {
     },
 }
 
-/// The parts of an aggregate, in order. Their payloads share its bytes.
+/// The parts of an aggregate, in order. Their payloads are copies: whoever keeps
+/// a part does not keep all of the aggregate.
 ///
 /// The timestamps of the parts are moved so that the first has the aggregate's;
 /// their message stream is the aggregate's. Back pointers are skipped, and the
@@ -80,9 +81,9 @@ pub fn split(message: &Message) -> Result<Vec<Message>, AggregateError> {
         let [type_id, l1, l2, l3, t2, t3, t4, t1, _, _, _] = *header;
         let length = u32::from_be_bytes([0, l1, l2, l3]) as usize;
         let start = at + HEADER_LEN;
-        if length > body.len() {
+        let Some(payload) = body.get(..length) else {
             return Err(truncated(start, length, body.len()));
-        }
+        };
         let timestamp = u32::from_be_bytes([t1, t2, t3, t4]);
         if parts.is_empty() {
             shift = message.timestamp.wrapping_sub(timestamp);
@@ -92,7 +93,7 @@ pub fn split(message: &Message) -> Result<Vec<Message>, AggregateError> {
             timestamp: timestamp.wrapping_add(shift),
             type_id,
             message_stream_id: message.message_stream_id,
-            payload: message.payload.slice(start..start + length),
+            payload: Bytes::copy_from_slice(payload),
         });
         at = start + length + BACK_POINTER_LEN;
     }
@@ -144,7 +145,6 @@ pub fn join(messages: &[Message]) -> Result<Option<Message>, AggregateError> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -171,6 +171,15 @@ mod tests {
         assert_eq!(joined.payload, GOLDEN);
         assert_eq!((joined.type_id, joined.timestamp), (22, 0x10));
         assert_eq!(split(&joined).unwrap(), parts);
+    }
+
+    #[test]
+    fn a_part_keeps_its_own_bytes_alone() {
+        let joined = part(22, 0x10, GOLDEN);
+        let whole = joined.payload.as_ptr_range();
+        for part in split(&joined).unwrap() {
+            assert!(!whole.contains(&part.payload.as_ptr()));
+        }
     }
 
     #[test]

@@ -81,7 +81,13 @@ pub fn header(packet: &Packet, message_stream_id: u32) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use livehost_hub::{Claim, Hub, Item, Join, Settings, StreamKey, Subscriber, Wake};
     use livehost_media::time::from_ms;
+    use livehost_policy::{Client, DuplicateRule};
+    use livehost_rtmp::chunk::{Reader, ReaderLimits};
     use proptest::prelude::*;
 
     use super::*;
@@ -105,6 +111,91 @@ mod tests {
         let data = packet(Kind::Data, 0, 0);
         let expected = b"\x05\0\0\0\0\0\x05\x12\x01\0\0\0\x17\x01\0\0\0";
         assert_eq!(chunks_for(&data, 1, 60_000), &expected[..]);
+    }
+
+    /// Data, configurations and frames of FFmpeg's kind, across the wrap.
+    const SENT: [(Kind, u32, &[u8]); 6] = [
+        (Kind::Data, 9, b"\x02\0\x0aonMetaData\x05"),
+        (Kind::Video, 0, b"\x17\0\0\0\0\x01\x64\0\x1f\xff\xe1\0"),
+        (Kind::Video, u32::MAX - 20, b"\x17\x01\0\0\0key"),
+        (Kind::Audio, u32::MAX - 9, b"\xaf\x01sound"),
+        // Two tracks in one message.
+        (
+            Kind::Video,
+            19,
+            b"\xa6\x11avc1\x01\0\0\x05\0\0\0i1\0\0\0\x05\0\0\0i0",
+        ),
+        (Kind::Data, 20, b"\x02\0\x06onText\x05"),
+    ];
+
+    fn settings() -> Settings {
+        Settings {
+            keyframe_cache: 1 << 20,
+            join: Join::Keyframe,
+            queue_bytes: 1 << 20,
+            queue_time: Duration::from_secs(10),
+            slow_close: Duration::from_secs(10),
+            gather: Duration::ZERO,
+        }
+    }
+
+    /// What a player of these chunks reads: type, timestamp, payload.
+    fn read(hub: &Arc<Hub>, key: &StreamKey, chunks: Chunks) -> Vec<(u8, u32, Bytes)> {
+        let subscriber = Subscriber {
+            settings: settings(),
+            wake: Wake::default(),
+            format: Some(Arc::new(chunks)),
+            outlet: None,
+        };
+        let mut subscription = hub.play(key, subscriber);
+        let mut reader = Reader::new(ReaderLimits::default());
+        let mut messages = Vec::new();
+        while let Some(item) = subscription.next() {
+            let Item::Frame(frame) = item else { continue };
+            let mut bytes = &frame.rendering(chunks.variant()).unwrap()[..];
+            while let Some(message) = reader.read(&mut bytes).unwrap() {
+                assert_eq!(message.message_stream_id, SHARED_MESSAGE_STREAM);
+                messages.push((message.type_id, message.timestamp, message.payload));
+            }
+            assert!(bytes.is_empty());
+        }
+        messages
+    }
+
+    #[test]
+    fn players_read_byte_for_byte_what_was_published() {
+        let hub = Hub::new();
+        let key = StreamKey::called("live", "cam");
+        let claim = Claim {
+            key: key.clone(),
+            on_duplicate: DuplicateRule::Reject,
+            hold: Duration::ZERO,
+            client: Client::default(),
+            settings: settings(),
+            wake: Wake::default(),
+        };
+        let publication = hub.publish(claim).unwrap();
+        for (kind, timestamp, body) in SENT {
+            let packet = Packet::from_flv(kind, from_ms(timestamp), Bytes::from_static(body));
+            publication.push(packet.unwrap());
+        }
+        let expected: Vec<_> = SENT
+            .into_iter()
+            .map(|(kind, timestamp, body)| {
+                let (type_id, timestamp) = match (kind, timestamp) {
+                    (Kind::Audio, at) => (8, at),
+                    // With the first frame.
+                    (Kind::Video, 0) => (9, u32::MAX - 20),
+                    (Kind::Video, at) => (9, at),
+                    // Of no moment.
+                    (Kind::Data, 9) => (18, 0),
+                    (Kind::Data, at) => (18, at),
+                };
+                (type_id, timestamp, Bytes::from_static(body))
+            })
+            .collect();
+        // A reader begins with chunks of 128 bytes.
+        assert_eq!(read(&hub, &key, Chunks(128)), expected);
     }
 
     proptest! {
