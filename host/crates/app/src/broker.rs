@@ -17,7 +17,9 @@ use crate::names::Place;
 use crate::output::{Playing, Times};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::RelayService;
-use livehost_hub::{Claim, Contested, Hub, Publication, StreamKey, Subscriber, Wake};
+use livehost_hub::{
+    Claim, Contested, Format, Hub, Outlet, Publication, StreamKey, Subscriber, Wake,
+};
 use livehost_policy::{
     Client, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant, StreamRequest,
 };
@@ -134,21 +136,30 @@ impl Broker {
         Ok(publishing)
     }
 
-    /// Asks whether to play, and subscribes. A player whose stream is absent waits,
-    /// or has it pulled.
+    /// Asks whether to play, and subscribes: `wake`, `format` and `outlet` are those
+    /// of the [`Subscriber`]. A player whose stream is absent waits, or has it pulled.
     ///
     /// # Errors
     /// [`Refusal`], by the policy, or since the stream can't be had.
     pub fn play(
         &self,
         ask: Ask,
-        subscriber: Subscriber,
+        wake: Wake,
+        format: Option<Arc<dyn Format>>,
+        outlet: Option<Arc<dyn Outlet>>,
     ) -> impl Future<Output = Result<Playing, Refusal>> + Send {
         let span = ask.span.clone();
-        self.play_in_span(ask, subscriber).instrument(span)
+        self.play_in_span(ask, wake, format, outlet)
+            .instrument(span)
     }
 
-    async fn play_in_span(&self, ask: Ask, subscriber: Subscriber) -> Result<Playing, Refusal> {
+    async fn play_in_span(
+        &self,
+        ask: Ask,
+        wake: Wake,
+        format: Option<Arc<dyn Format>>,
+        outlet: Option<Arc<dyn Outlet>>,
+    ) -> Result<Playing, Refusal> {
         let Ask {
             application,
             request,
@@ -163,7 +174,14 @@ impl Broker {
         let place = renamed(place(&request), grant.name.as_deref(), gate, &span)?;
         let key = place.key(application.name());
         self.identity.check(&lineage, &key)?;
-        let wake = subscriber.wake.clone();
+        // Those of now: the decision may have taken its time.
+        let settings = application.settings();
+        let subscriber = Subscriber {
+            settings: settings.media,
+            wake: wake.clone(),
+            format,
+            outlet,
+        };
         let subscription = match max_players(&grant, gate) {
             Some(max) => self.hub.play_within(&key, subscriber, max)?,
             None => self.hub.play(&key, subscriber),
@@ -171,7 +189,6 @@ impl Broker {
         // It is a player by now: a pull finds that it is wanted.
         let pull_from = grant.pull_from.as_deref();
         let pull = self.relays.demand(&key, pull_from, &lineage, &wake)?;
-        let settings = application.settings();
         let times = Times {
             wait: millis(grant.wait_ms).unwrap_or(settings.wait_for_publisher),
             total: (grant.max_seconds).map(|seconds| Duration::from_secs(seconds.into())),
@@ -211,7 +228,7 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Claims the name in this process.
+    /// Claims the name in this process, and asks no [`Claims`].
     ///
     /// # Errors
     /// [`Contested`] when it is taken: to be refused, or settled.

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use crate::refusal::Refusal;
 use livehost_hub::{Claim, Hub, Publication};
 
-/// Gives names to publishers.
+/// Gives names to the publishers that ask the [`Broker`](crate::broker::Broker). A
+/// pull does not: it claims its name in this process alone
+/// ([`Granted::claim`](crate::broker::Granted::claim)), so each process may have a
+/// pull of its own of the same stream.
 pub trait Claims: fmt::Debug + Send + Sync + 'static {
     /// Claims a name in `hub`, once all that have a say agree. Dropping what waits
     /// gives the claim up.

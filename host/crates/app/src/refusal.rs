@@ -9,6 +9,9 @@ use crate::relays::{NoPull, PullFailure};
 use livehost_hub::{ClaimError, Full, Owner, PlayerEnd, Revocation};
 use livehost_policy::Rejection;
 
+/// When a player that found no place may find one, milliseconds.
+const RETRY_WHEN_FULL: u32 = 1000;
+
 /// What kind of refusal it is: what a protocol's status follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
@@ -132,7 +135,10 @@ impl From<ClaimError> for Refusal {
 
 impl From<Full> for Refusal {
     fn from(error: Full) -> Self {
-        Self::new(RefusalKind::TooMany, error.to_string())
+        Self {
+            retry_after_ms: Some(RETRY_WHEN_FULL),
+            ..Self::new(RefusalKind::TooMany, error.to_string())
+        }
     }
 }
 

@@ -10,24 +10,26 @@ use parking_lot::Mutex;
 
 use crate::lineage::{Lineage, Loop};
 use livehost_hub::{StreamKey, Wake};
-use livehost_policy::{ConnId, ControlError, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, Target};
 
 /// Streams that go to other servers, and streams that come from them. An
 /// application that was removed has none. What is not implemented relays nothing.
 pub trait RelayService: fmt::Debug + Send + Sync + 'static {
-    /// A stream begins, having come through `lineage`: it is pushed to where the
-    /// configuration says, and to `forward_to`, which the policy granted. What is
-    /// wrong with one of them is logged, and the stream goes on.
+    /// A stream begins with the publication `id`, having come through `lineage`: it
+    /// is pushed to where the configuration says, and to `forward_to`, which the
+    /// policy granted. What is wrong with one of them is logged, and the stream goes
+    /// on. Nothing comes of a publication that is not the stream's any more.
     ///
     /// # Errors
     /// [`Removed`], when nothing of the application is relayed.
     fn published(
         &self,
         key: &StreamKey,
+        id: StreamId,
         forward_to: &[String],
         lineage: &Lineage,
     ) -> Result<(), Removed> {
-        let _ = (key, forward_to, lineage);
+        let _ = (key, id, forward_to, lineage);
         Err(Removed)
     }
 

@@ -26,16 +26,6 @@ pub enum Revocation {
     Stopped(String),
 }
 
-impl Revocation {
-    /// The word that events and the log carry.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Replaced => "replaced",
-            Self::Stopped(_) => "kicked",
-        }
-    }
-}
-
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -151,7 +141,8 @@ impl Publisher {
     }
 }
 
-/// A claimed name. Dropping it releases the name at once.
+/// A claimed name. Dropping it releases the name at once, and nothing is held: who
+/// drops it has not begun to publish.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,
@@ -238,8 +229,8 @@ impl Publication {
 
     /// Ends it. A publisher that is `lost`, rather than one that says it is
     /// done, leaves its name and players held as its grant says. `tell` is
-    /// called with what is left of the stream when the name is free, before anybody else can claim it; it must
-    /// not wait, nor ask the hub.
+    /// called with what is left of the stream when the name is free, before anybody
+    /// else can claim it; it must not wait, nor ask the hub.
     pub fn finish(mut self, lost: bool, tell: impl FnOnce(Option<Awaited>)) {
         self.release(lost, tell);
     }
@@ -261,7 +252,7 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         if !self.is_released {
-            self.release(true, |_| {});
+            self.release(false, |_| {});
         }
     }
 }

@@ -10,7 +10,7 @@ use livehost_policy::names::MAX_PATH;
 
 use super::{Hub, Published, StreamKey};
 use livehost_policy::names::{self, Ambiguous};
-use livehost_policy::{Awaited, StreamInfo, Target};
+use livehost_policy::{Awaited, StreamId, StreamInfo, Target};
 
 impl Hub {
     /// Ends a publisher of the application. False when there is none.
@@ -68,16 +68,18 @@ impl Hub {
         live.map(|(_, stream)| stream.key().clone()).collect()
     }
 
-    /// The live stream of an application that is meant.
-    pub fn live_key(&self, app: &str, target: &Target) -> Option<StreamKey> {
+    /// The live stream of an application that is meant, and whose publication it
+    /// is: the active one's, or the lost one's that it is held for.
+    pub fn live_publication(&self, app: &str, target: &Target) -> Option<(StreamKey, StreamId)> {
         match target {
             Target::Path(path) => {
                 let stream = self.find_one(app, path)?;
-                stream.is_live().then(|| stream.key().clone())
+                let id = stream.live()?;
+                Some((stream.key().clone(), id))
             }
-            Target::Id(_) => {
-                let (stream, publisher) = self.publisher(app, target)?;
-                (stream.is_active(publisher.id())).then(|| stream.key().clone())
+            Target::Id(id) => {
+                let (stream, _) = self.publisher(app, target)?;
+                (stream.is_active(*id)).then(|| (stream.key().clone(), *id))
             }
         }
     }

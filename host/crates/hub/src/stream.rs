@@ -409,9 +409,16 @@ impl Stream {
     }
 
     /// True while someone publishes, or the name is held for a return.
-    pub(super) fn is_live(&self) -> bool {
+    /// Whose publication it is, though its publisher may be lost and held for.
+    pub(super) fn live(&self) -> Option<StreamId> {
         let state = self.state.lock();
-        state.active.is_some() || state.held.is_some()
+        let held = state.held.as_ref().map(|held| &held.lost);
+        let publisher = state.active.as_ref().or(held)?;
+        Some(publisher.id())
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live().is_some()
     }
 
     pub(super) fn players(&self) -> usize {

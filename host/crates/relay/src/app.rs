@@ -28,7 +28,7 @@ use livehost_app::application::Application;
 use livehost_app::lineage::Lineage;
 use livehost_hub::StreamKey;
 use livehost_net::outbound::Reachable;
-use livehost_policy::{ConnId, ControlError, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, Target};
 use livehost_telemetry::limited;
 
 /// For the relays of an application to end, beyond which they are cut off.
@@ -71,8 +71,10 @@ pub(super) enum NoRoom {
 pub(super) enum By {
     /// The configuration: it may go anywhere.
     Config,
-    /// The plugin: it goes where the configuration allows.
-    Plugin,
+    /// The plugin, for this publication: it goes where the configuration allows.
+    Publication(StreamId),
+    /// The plugin, for a player: it comes from where the configuration allows.
+    Player,
 }
 
 /// A relay that runs.
@@ -109,19 +111,22 @@ impl Handle {
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) config: bool,
-    plugin: bool,
+    /// The publication that the plugin wants pushed.
+    publication: Option<StreamId>,
     lineage: Lineage,
 }
 
 impl Wanted {
+    /// Whether anybody wants a push.
     fn is_any(&self) -> bool {
-        self.config || self.plugin
+        self.config || self.publication.is_some()
     }
 
     fn add(&mut self, by: By) {
         match by {
             By::Config => self.config = true,
-            By::Plugin => self.plugin = true,
+            By::Publication(id) => self.publication = Some(id),
+            By::Player => {}
         }
     }
 }
@@ -162,15 +167,22 @@ impl AppRelays {
         }
     }
 
-    /// A publication begins: it is pushed to where the configuration and its grant
-    /// (`forward_to`) say. Pushes are a publication's: those of the one before it
-    /// end, unless this one wants them, too.
+    /// The publication `id` begins: it is pushed to where the configuration and its
+    /// grant (`forward_to`) say. Pushes are a publication's: those of the one before
+    /// it end, unless this one wants them, too; what the plugin has ordered for it
+    /// by now goes on. One that was replaced meanwhile changes nothing.
     pub(super) fn published(
         self: &Arc<Self>,
         key: &StreamKey,
+        id: StreamId,
         forward_to: &[String],
         lineage: &Lineage,
     ) {
+        // Under the lock: who publishes next, or another plan, comes after this.
+        let mut state = self.state.lock();
+        if !(self.common.hub).is_active(&key.app, &Target::Id(id)) {
+            return;
+        }
         let plan = self.plan.load();
         let configured = plan
             .forwards
@@ -182,19 +194,23 @@ impl AppRelays {
             .iter()
             .filter_map(|url| self.granted(key, url).ok());
         let granted: Vec<_> = granted.collect();
-        let mut state = self.state.lock();
         state.pushes.retain(|(pushed, url), handle| {
             if pushed != key {
                 return true;
             }
             let mut wanted = handle.wanted.lock();
-            (wanted.config, wanted.plugin) = (configured.contains(url), granted.contains(url));
-            wanted.is_any() || {
-                handle.stop.cancel();
-                false
+            wanted.config = configured.contains(url);
+            if granted.contains(url) {
+                wanted.publication = Some(id);
             }
+            wanted.publication.take_if(|of| *of != id);
+            let stays = wanted.is_any();
+            if !stays {
+                handle.stop.cancel();
+            }
+            stays
         });
-        for (by, urls) in [(By::Config, configured), (By::Plugin, granted)] {
+        for (by, urls) in [(By::Config, configured), (By::Publication(id), granted)] {
             for url in urls {
                 let _ = self.push(&mut state, key, url, by, Some(lineage));
             }
@@ -206,7 +222,7 @@ impl AppRelays {
     /// # Errors
     /// Those of it.
     pub fn may_start_forward(&self, stream: &Target, url: &str) -> Result<(), ControlError> {
-        let key = self.live(stream)?;
+        let (key, _) = self.live(stream)?;
         let id = (key.clone(), self.granted(&key, url)?);
         let state = self.state.lock();
         if !state.pushes.contains_key(&id)
@@ -232,14 +248,15 @@ impl AppRelays {
     pub fn start_forward(self: &Arc<Self>, stream: &Target, url: &str) -> Result<(), ControlError> {
         // Under the lock: whoever publishes next ends what it finds here.
         let mut state = self.state.lock();
-        let key = self.live(stream)?;
+        let (key, id) = self.live(stream)?;
         let url = self.granted(&key, url)?;
-        self.push(&mut state, &key, url, By::Plugin, None)
+        self.push(&mut state, &key, url, By::Publication(id), None)
     }
 
-    fn live(&self, stream: &Target) -> Result<StreamKey, ControlError> {
-        let key = self.common.hub.live_key(self.application.name(), stream);
-        key.ok_or(ControlError::NotFound)
+    fn live(&self, stream: &Target) -> Result<(StreamKey, StreamId), ControlError> {
+        let app = self.application.name();
+        let live = self.common.hub.live_publication(app, stream);
+        live.ok_or(ControlError::NotFound)
     }
 
     /// Whether a push of the stream to `url` is there.
@@ -255,7 +272,7 @@ impl AppRelays {
         let app = self.application.name();
         match stream {
             Target::Path(path) => Some(StreamKey::called(app, path)),
-            Target::Id(_) => self.common.hub.live_key(app, stream),
+            Target::Id(_) => Some(self.live(stream).ok()?.0),
         }
     }
 

@@ -7,6 +7,7 @@ use livehost_rtmp::session::SessionError;
 use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
 
 use super::url::RelayUrl;
+use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::relays::PullFailure;
 use livehost_net::outbound::ConnectError;
 
@@ -57,12 +58,10 @@ pub(super) enum RelayError {
     Behind(livehost_hub::PlayerEnd),
     #[error("the server sent no media within {0} s")]
     NoMedia(f32),
-    #[error("the server sent nothing for {0} s")]
-    Silent(f32),
     #[error("{0} by {remote} (connection {conn})", remote = .0.owner().remote, conn = .0.owner().conn)]
     Taken(livehost_hub::ClaimError),
-    #[error("stopped here: {0}")]
-    Revoked(livehost_hub::Revocation),
+    #[error("{}", over(.0))]
+    Over(Refusal),
     #[error("stopped here: {0}")]
     Disconnected(String),
 }
@@ -94,8 +93,8 @@ impl RelayError {
         match self {
             Self::Closed => "eof",
             Self::Protocol(_) => "protocol-error",
-            Self::Silent(_) | Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
-            Self::Revoked(why) => why.word(),
+            Self::NoMedia(_) | Self::NoAnswer { .. } => "timeout",
+            Self::Over(refusal) => refusal.kind.reason(),
             Self::Disconnected(_) => "kicked",
             Self::Ended { .. } => "unpublish",
             _ => "lost",
@@ -104,10 +103,11 @@ impl RelayError {
 
     /// The server did not say that the stream is over.
     pub(super) fn is_loss(&self) -> bool {
-        !matches!(
-            self,
-            Self::Revoked(_) | Self::Disconnected(_) | Self::Ended { .. }
-        )
+        match self {
+            Self::Over(refusal) => refusal.kind == RefusalKind::Silent,
+            Self::Disconnected(_) | Self::Ended { .. } => false,
+            _ => true,
+        }
     }
 
     /// The reason as players hear it: where the other server is, and who
@@ -120,10 +120,9 @@ impl RelayError {
             | Self::Closed
             | Self::NoAnswer { .. }
             | Self::NoMedia(_)
-            | Self::Silent(_)
             | Self::Stalled(_)
             | Self::Challenged(_)
-            | Self::Revoked(_)
+            | Self::Over(_)
             | Self::Disconnected(_) => self.to_string(),
             _ => "its server can't be reached".to_owned(),
         }
@@ -140,6 +139,44 @@ impl RelayError {
                 _ => false,
             },
             text: format!("the stream could not be pulled: {}", self.told()),
+        }
+    }
+}
+
+/// Why its publication is over.
+fn over(refusal: &Refusal) -> String {
+    let text = &refusal.text;
+    match refusal.kind {
+        RefusalKind::Silent => format!("the server sent {text}"),
+        _ => format!("stopped here: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livehost_hub::Revocation;
+
+    #[test]
+    fn a_pull_ends_as_its_publication_does() {
+        let silent = Refusal::new(RefusalKind::Silent, "no media for 2 s");
+        let stopped = Revocation::Stopped("enough".to_owned());
+        for (refusal, word, is_loss, text) in [
+            (silent, "timeout", true, "the server sent no media for 2 s"),
+            (stopped.into(), "kicked", false, "stopped here: enough"),
+            (
+                Revocation::Replaced.into(),
+                "replaced",
+                false,
+                "stopped here: replaced by another publisher",
+            ),
+        ] {
+            let error = RelayError::Over(refusal);
+            assert_eq!((error.word(), error.is_loss()), (word, is_loss), "{text}");
+            assert_eq!(
+                (error.to_string(), error.told()),
+                (text.into(), text.into())
+            );
         }
     }
 }

@@ -41,7 +41,7 @@ use livehost_app::lineage::{Identity, Lineage};
 use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_net::outbound::Network;
-use livehost_policy::{ConnId, ControlError, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, Target};
 
 /// What all relays share.
 #[derive(Debug)]
@@ -117,11 +117,12 @@ impl RelayService for Relays {
     fn published(
         &self,
         key: &StreamKey,
+        id: StreamId,
         forward_to: &[String],
         lineage: &Lineage,
     ) -> Result<(), Removed> {
         let relays = self.of(&key.app).ok_or(Removed)?;
-        relays.published(key, forward_to, lineage);
+        relays.published(key, id, forward_to, lineage);
         Ok(())
     }
 

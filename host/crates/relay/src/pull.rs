@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use livehost_media::time::from_ms;
+use livehost_media::{Kind, Packet};
 use livehost_rtmp::data::relayed_payload;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::session::client::ClientEvent;
-use livehost_rtmp::session::server::{Media, MediaKind};
 use tokio::sync::Notify;
 use tracing::Span;
 
@@ -50,7 +52,8 @@ pub(super) struct Pulling<'a> {
     wake: Wake,
     /// When it was accepted, or when a part of its first media came.
     since: Instant,
-    early: Vec<Media>,
+    /// Data before it: timestamps and bodies.
+    early: Vec<(u32, Bytes)>,
     /// From the first media on.
     publishing: Option<Publishing>,
 }
@@ -83,8 +86,8 @@ impl<'a> Pulling<'a> {
         let had = self.publishing.is_some();
         while let Some(event) = self.peer.poll() {
             match event {
-                ClientEvent::Audio(message) => self.media(MediaKind::Audio, message, report)?,
-                ClientEvent::Video(message) => self.media(MediaKind::Video, message, report)?,
+                ClientEvent::Audio(message) => self.media(Kind::Audio, message, report)?,
+                ClientEvent::Video(message) => self.media(Kind::Video, message, report)?,
                 ClientEvent::Data(message) => self.data(&message),
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
                     return Err(RelayError::Ended {
@@ -121,11 +124,8 @@ impl<'a> Pulling<'a> {
                 if publishing.hear_question() {
                     publishing.answer_question();
                 }
-                if let Some(why) = publishing.revoked() {
-                    return Err(RelayError::Revoked(why));
-                }
-                if now >= publishing.deadline() {
-                    return Err(RelayError::Silent(publishing.silence().as_secs_f32()));
+                if let Some(refusal) = publishing.over(now) {
+                    return Err(RelayError::Over(refusal));
                 }
             }
             None => {
@@ -140,26 +140,20 @@ impl<'a> Pulling<'a> {
 
     fn media(
         &mut self,
-        kind: MediaKind,
+        kind: Kind,
         message: Message,
         report: &mut Report,
     ) -> Result<(), RelayError> {
         if message.payload.is_empty() {
             return Ok(());
         }
-        let media = Media {
-            stream: message.message_stream_id,
-            kind,
-            timestamp: message.timestamp,
-            payload: message.payload,
-        };
         if self.publishing.is_none() {
             self.publishing = Some(self.claim(report)?);
-            for media in std::mem::take(&mut self.early) {
-                self.push(media);
+            for (timestamp, body) in std::mem::take(&mut self.early) {
+                self.push(Kind::Data, timestamp, body);
             }
         }
-        self.push(media);
+        self.push(kind, message.timestamp, message.payload);
         Ok(())
     }
 
@@ -171,24 +165,23 @@ impl<'a> Pulling<'a> {
         if is_own || payload.is_empty() {
             return;
         }
-        let media = Media {
-            stream: message.message_stream_id,
-            kind: MediaKind::Data,
-            timestamp: message.timestamp,
-            payload,
-        };
         if self.publishing.is_some() {
-            self.push(media);
+            self.push(Kind::Data, message.timestamp, payload);
         } else if self.early.len() < MAX_EARLY {
-            self.early.push(media);
+            self.early.push((message.timestamp, payload));
         }
     }
 
-    fn push(&mut self, media: Media) {
-        if let Some(publishing) = &mut self.publishing {
-            // There is no limit of its rate that could be exceeded.
-            let _ = publishing.push(media);
-        }
+    fn push(&mut self, kind: Kind, timestamp: u32, body: Bytes) {
+        let Some(publishing) = &mut self.publishing else {
+            return;
+        };
+        let bytes = body.len();
+        // There is no limit of its rate that could be exceeded.
+        let _ = match Packet::from_flv(kind, from_ms(timestamp), body) {
+            Ok(packet) => publishing.push(packet),
+            Err(error) => publishing.ignore(kind, bytes, &error),
+        };
     }
 
     fn claim(&self, report: &mut Report) -> Result<Publishing, RelayError> {

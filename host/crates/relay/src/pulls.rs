@@ -84,7 +84,7 @@ impl AppRelays {
             return Ok(None);
         }
         let (url, by) = match granted {
-            Some(text) => (self.granted_origin(key, text)?, By::Plugin),
+            Some(text) => (self.granted_origin(key, text)?, By::Player),
             None => match self.configured_origin(key) {
                 Some(url) => (url, By::Config),
                 None => return Ok(None),
@@ -268,7 +268,7 @@ impl AppRelays {
                 news.inspect_err(|error| pulling.unpublish(error.word(), error.is_loss()))?;
             if let News::Started(publication) = news {
                 *pull.published.lock() = Some(publication);
-                self.published(key, &[], &Lineage::default());
+                self.published(key, publication, &[], &Lineage::default());
             }
             if !pull.on_demand || counted.elapsed() < COUNT {
                 continue;

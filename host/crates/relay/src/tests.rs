@@ -11,7 +11,7 @@ use livehost_app::conn::ConnIds;
 use livehost_app::lineage::Lineage;
 use livehost_app::relays::RelayService;
 use livehost_app::shared_objects::{self, Forget, Objects};
-use livehost_hub::{Claim, Hub, StreamKey, Wake};
+use livehost_hub::{Claim, Hub, Publication, StreamKey, Wake};
 use livehost_net::outbound::{Network, Pattern};
 use livehost_policy::{
     CallError, Client, ConnId, ConnectDecision, ConnectRequest, ControlError, DuplicateRule, Event,
@@ -155,48 +155,83 @@ fn names(pushes: &BTreeMap<String, ConnId>) -> Vec<&str> {
     pushes.keys().map(String::as_str).collect()
 }
 
+/// Publishers of `room/cam`, whose streams are pushed to `config`, and to where the
+/// plugin says.
+struct Pushing {
+    hub: Arc<Hub>,
+    relays: Arc<Relays>,
+    key: StreamKey,
+}
+
+impl Pushing {
+    fn new() -> Self {
+        let hub = Hub::new();
+        let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
+        let plan = Plan {
+            settings: Settings {
+                allow: Allow::new(vec![allowed]),
+                ..Settings::default()
+            },
+            forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
+            ..Plan::default()
+        };
+        Self {
+            relays: relaying(&hub, plan),
+            hub,
+            key: StreamKey::called("live", "room/cam"),
+        }
+    }
+
+    fn claim(&self, key: &StreamKey, on_duplicate: DuplicateRule) -> Publication {
+        let claim = Claim {
+            key: key.clone(),
+            on_duplicate,
+            hold: Duration::ZERO,
+            client: Client::default(),
+            settings: application(Arc::default()).settings().media,
+            wake: Wake::default(),
+        };
+        self.hub.publish(claim).expect("the name")
+    }
+
+    /// It is told that the publication, which was granted these pushes, begins.
+    fn published(&self, publication: &Publication, granted: &[&str]) {
+        let urls: Vec<_> = granted.iter().map(|name| nowhere(name)).collect();
+        let (key, id) = (publication.key(), publication.id());
+        let told = self.relays.published(key, id, &urls, &Lineage::default());
+        told.expect("the application is there");
+    }
+
+    /// The plugin orders a push of the stream, whoever publishes it.
+    fn order(&self, name: &str) {
+        let stream = Target::Path("room/cam".to_owned());
+        let ordered = self.relays.start_forward("live", &stream, &nowhere(name));
+        assert_eq!(ordered, Ok(()), "{name}");
+    }
+
+    fn pushes(&self) -> BTreeMap<String, ConnId> {
+        pushes(&self.relays, &self.key)
+    }
+}
+
 #[tokio::test]
 async fn pushes_are_a_publications_and_end_with_it_unless_the_next_one_wants_them() {
-    let hub = Hub::new();
-    let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
-    let plan = Plan {
-        settings: Settings {
-            allow: Allow::new(vec![allowed]),
-            ..Settings::default()
-        },
-        forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
-        ..Plan::default()
-    };
-    let relays = relaying(&hub, plan);
-    let key = StreamKey::called("live", "room/cam");
-    let claim = || Claim {
-        key: key.clone(),
-        on_duplicate: DuplicateRule::Replace,
-        hold: Duration::ZERO,
-        client: Client::default(),
-        settings: application(Arc::default()).settings().media,
-        wake: Wake::default(),
-    };
-    let published = |urls: &[&str]| {
-        let urls: Vec<_> = urls.iter().map(|name| nowhere(name)).collect();
-        let told = relays.published(&key, &urls, &Lineage::default());
-        told.expect("the application is there");
-    };
-    let _first = hub.publish(claim()).expect("the name");
-    published(&["both", "first"]);
-    let stream = Target::Path("room/cam".to_owned());
-    let ordered = relays.start_forward("live", &stream, &nowhere("ordered"));
-    assert_eq!(ordered, Ok(()));
-    let before = pushes(&relays, &key);
+    let pushing = Pushing::new();
+    let (relays, key) = (&pushing.relays, &pushing.key);
+    let first = pushing.claim(key, DuplicateRule::Replace);
+    pushing.published(&first, &["both", "first"]);
+    pushing.order("ordered");
+    let before = pushing.pushes();
     assert_eq!(names(&before), ["both", "config", "first", "ordered"]);
-    let other = StreamKey::called("live", "cam");
-    relays.published(&other, &[], &Lineage::default()).unwrap();
-    assert_eq!(names(&pushes(&relays, &other)), ["config"]);
-    assert_eq!(pushes(&relays, &key), before, "another stream's");
+    let cam = StreamKey::called("live", "cam");
+    let other = pushing.claim(&cam, DuplicateRule::Reject);
+    pushing.published(&other, &[]);
+    assert_eq!(names(&pushes(relays, &cam)), ["config"]);
+    assert_eq!(pushing.pushes(), before, "another stream's");
 
-    let second = hub.publish(claim()).expect("the name");
-    published(&["both", "second"]);
-    let after = pushes(&relays, &key);
+    let second = pushing.claim(key, DuplicateRule::Replace);
+    pushing.published(&second, &["both", "second"]);
+    let after = pushing.pushes();
     assert_eq!(names(&after), ["both", "config", "second"]);
     for kept in ["both", "config"] {
         assert_eq!(after[kept], before[kept], "{kept} goes on as it is");
@@ -207,4 +242,39 @@ async fn pushes_are_a_publications_and_end_with_it_unless_the_next_one_wants_the
     let late = relays.start_forward("live", &id, &nowhere("late"));
     assert_eq!(late, Err(ControlError::NotFound));
     relays.close_all().await;
+}
+
+#[tokio::test]
+async fn a_push_that_is_ordered_before_its_publication_is_told_of_goes_on() {
+    let pushing = Pushing::new();
+    let first = pushing.claim(&pushing.key, DuplicateRule::Replace);
+    // The plugin hears of a publish, and of who stands by in its place, before this.
+    pushing.order("early");
+    pushing.published(&first, &["granted"]);
+    pushing.order("first");
+    let before = pushing.pushes();
+    assert_eq!(names(&before), ["config", "early", "first", "granted"]);
+    let second = pushing.claim(&pushing.key, DuplicateRule::Standby);
+    drop(first);
+    pushing.order("early");
+    pushing.order("second");
+    pushing.published(&second, &[]);
+    let after = pushing.pushes();
+    assert_eq!(names(&after), ["config", "early", "second"]);
+    assert_eq!(after["early"], before["early"], "it goes on as it is");
+    pushing.relays.close_all().await;
+}
+
+#[tokio::test]
+async fn a_publication_that_was_replaced_starts_and_ends_no_push() {
+    let pushing = Pushing::new();
+    let first = pushing.claim(&pushing.key, DuplicateRule::Replace);
+    let second = pushing.claim(&pushing.key, DuplicateRule::Replace);
+    pushing.published(&second, &["second"]);
+    pushing.order("ordered");
+    let before = pushing.pushes();
+    pushing.published(&first, &["first"]);
+    assert_eq!(pushing.pushes(), before);
+    assert_eq!(names(&before), ["config", "ordered", "second"]);
+    pushing.relays.close_all().await;
 }

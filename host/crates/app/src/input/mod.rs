@@ -1,6 +1,6 @@
 //! An accepted publication, whoever sends it: a session or a pull.
 //!
-//! Flows in: media messages. Flows out: frames for the hub, events for the
+//! Flows in: packets. Flows out: the same for the hub, events for the
 //! application.
 
 mod publishing;

@@ -1,9 +1,8 @@
-//! An accepted publish: frames to the hub, events to the application.
+//! An accepted publish: packets to the hub, events to the application.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
@@ -12,8 +11,7 @@ use crate::lineage::Lineage;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::{RelayService, Removed};
 use livehost_hub::{Publication, Pushed, Revocation};
-use livehost_media::time::from_ms;
-use livehost_media::{Kind, Packet, Role};
+use livehost_media::{Kind, NotAPacket, Packet, Role};
 use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
 use livehost_telemetry::limited;
 
@@ -115,7 +113,8 @@ impl Publishing {
             forward_to,
             lineage,
         } = pushes;
-        if let Err(Removed) = relays.published(publication.key(), forward_to, lineage)
+        let (key, id) = (publication.key(), publication.id());
+        if let Err(Removed) = relays.published(key, id, forward_to, lineage)
             && !forward_to.is_empty()
         {
             self.span.in_scope(|| {
@@ -144,55 +143,62 @@ impl Publishing {
         }
     }
 
-    /// Forwards one message. A body that is no packet is counted and dropped.
+    /// Forwards one packet; its time is on the publisher's clock.
     ///
     /// # Errors
     /// When the publisher keeps sending more than was granted: it is to be ended.
-    pub fn push(&mut self, media: Media) -> Result<(), Refusal> {
+    pub fn push(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let now = self.hear_bytes(packet.len())?;
+        let Some(publication) = &self.publication else {
+            return Ok(());
+        };
+        let kind = packet.kind();
+        if let Pushed::Forwarded(role) = publication.push(packet)
+            && !self.is_ready
+            && kind != Kind::Data
+        {
+            self.check_ready(role, now);
+        }
+        Ok(())
+    }
+
+    /// Counts what came of so many bytes, and is no packet.
+    ///
+    /// # Errors
+    /// As [`Publishing::push`].
+    pub fn ignore(&mut self, kind: Kind, bytes: usize, error: &NotAPacket) -> Result<(), Refusal> {
+        self.hear_bytes(bytes)?;
+        if let Some(publication) = &self.publication {
+            publication.ignore(bytes);
+        }
+        // The first is worth a line; an encoder that sends them all the time would
+        // fill the log.
+        if self.refused == 0 {
+            self.span
+                .in_scope(|| warn!(?kind, %error, "dropping a message that is no frame"));
+        } else {
+            self.span
+                .in_scope(|| debug!(?kind, %error, "dropping a message that is no frame"));
+        }
+        self.refused = self.refused.saturating_add(1);
+        Ok(())
+    }
+
+    /// The publisher has sent so much, now.
+    fn hear_bytes(&mut self, bytes: usize) -> Result<Instant, Refusal> {
         // Before the first frame that is forwarded: pushes begin with it.
         if !self.is_active {
             self.check_active();
         }
-        let Some(publication) = &self.publication else {
-            return Ok(());
-        };
         let now = Instant::now();
         self.last_media = now;
         if let (Some(rate), Some(kbps)) = (&mut self.rate, self.terms.max_kbps)
-            && rate.is_exceeded_by(media.payload.len(), now)
+            && rate.is_exceeded_by(bytes, now)
         {
             let text = format!("the publisher sends more than its {kbps} kbit/s");
             return Err(Refusal::new(RefusalKind::TooFast, text));
         }
-        let kind = match media.kind {
-            MediaKind::Audio => Kind::Audio,
-            MediaKind::Video => Kind::Video,
-            MediaKind::Data => Kind::Data,
-        };
-        let bytes = media.payload.len();
-        let packet = Packet::from_flv(kind, from_ms(media.timestamp), media.payload);
-        match packet.map(|packet| publication.push(packet)) {
-            Ok(Pushed::Forwarded(role)) => {
-                if !self.is_ready && kind != Kind::Data {
-                    self.check_ready(role, now);
-                }
-            }
-            Ok(Pushed::Waiting) => {}
-            Err(error) => {
-                publication.ignore(bytes);
-                // The first of a kind is worth a line; an encoder that sends
-                // them all the time would fill the log.
-                if self.refused == 0 {
-                    self.span
-                        .in_scope(|| warn!(?kind, %error, "dropping a message that is no frame"));
-                } else {
-                    self.span
-                        .in_scope(|| debug!(?kind, %error, "dropping a message that is no frame"));
-                }
-                self.refused = self.refused.saturating_add(1);
-            }
-        }
-        Ok(())
+        Ok(now)
     }
 
     /// A part of its next message has come.
@@ -239,11 +245,6 @@ impl Publishing {
         heard + self.terms.silence
     }
 
-    /// Its limit of silence.
-    pub fn silence(&self) -> Duration {
-        self.terms.silence
-    }
-
     /// Whether nothing more should be read from the publisher for now. What it
     /// sends meanwhile comes at once later, and is not too much because of that.
     pub fn is_held_up(&mut self) -> bool {
@@ -272,7 +273,7 @@ impl Publishing {
             return Some(why.into());
         }
         (now >= self.deadline()).then(|| {
-            let text = format!("no media for {} s", self.silence().as_secs_f32());
+            let text = format!("no media for {} s", self.terms.silence.as_secs_f32());
             Refusal::new(RefusalKind::Silent, text)
         })
     }

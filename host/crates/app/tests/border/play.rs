@@ -1,9 +1,12 @@
 //! Players.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livehost_app::relays::{NoPull, PullFailure};
+use livehost_hub::Join;
 use livehost_policy::{PlayDecision, PlayGrant, PolicyError, Rejection};
+use tokio::sync::Notify;
 
 use crate::protocol::{HOUR, Heard, Player, Server, Status};
 use crate::script::Demand;
@@ -67,6 +70,29 @@ async fn a_player_hears_the_stream_that_it_was_granted() {
     assert_eq!(player.playing.raw_name(), "room/cam");
     player.playing.end("bored");
     assert_eq!(server.policy.events()[1..], ["played main: bored"]);
+}
+
+#[tokio::test]
+async fn a_player_has_the_settings_of_when_it_was_granted() {
+    let server = Server::new();
+    let mut publisher = server.publish("cam").await.unwrap();
+    publisher.send(10).unwrap();
+    let mut early = server.play("cam").await.unwrap();
+    assert_eq!(early.next().await, Ok(Heard::Frame));
+    let decide = Arc::new(Notify::new());
+    *server.policy.pause.lock() = Some(decide.clone());
+    let mut late = {
+        let mut play = std::pin::pin!(server.play("cam"));
+        assert!(futures_util::poll!(play.as_mut()).is_pending());
+        let mut settings = server.live.settings();
+        settings.media.join = Join::NextKeyframe;
+        server.live.set_settings(settings);
+        decide.notify_one();
+        play.await.unwrap()
+    };
+    assert!(late.hears_nothing());
+    publisher.send(10).unwrap();
+    assert_eq!(late.next().await, Ok(Heard::Frame));
 }
 
 #[tokio::test]
@@ -165,6 +191,7 @@ async fn no_more_play_than_may() {
         (refused.number, &*refused.text),
         (429, "the stream has 2 players, and 2 may play it")
     );
+    assert_eq!(refused.retry_after_ms, Some(1000));
     assert_eq!(
         server.relays.demands.lock().len(),
         2,

@@ -14,9 +14,9 @@ use livehost_app::names::StreamName;
 use livehost_app::output::Playing;
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::shared_objects::{self, Forget, Objects};
-use livehost_hub::{Hub, Item, Join, Subscriber, Wake};
+use livehost_hub::{Hub, Item, Join, Wake};
+use livehost_media::{Kind, NotAPacket, Packet};
 use livehost_policy::{Client, Fallback, Gate, StreamRequest};
-use livehost_rtmp::session::server::{Media, MediaKind};
 use tracing::{field, info_span};
 
 use crate::script::{Script, ScriptedRelays};
@@ -174,13 +174,7 @@ impl Server {
 
     pub(crate) async fn play_as(&self, caller: Caller, text: &str) -> Result<Player, Status> {
         let (ask, wake) = (self.ask(caller, text)?, Wake::default());
-        let subscriber = Subscriber {
-            settings: self.live.settings().media,
-            wake: wake.clone(),
-            format: None,
-            outlet: None,
-        };
-        let playing = self.broker.play(ask, subscriber).await?;
+        let playing = self.broker.play(ask, wake.clone(), None, None).await?;
         Ok(Player { playing, wake })
     }
 
@@ -193,13 +187,15 @@ impl Publisher {
     /// One keyframe with so many bytes.
     pub(crate) fn send(&mut self, bytes: usize) -> Result<(), Status> {
         let payload: Bytes = [&[0x17, 1, 0, 0, 0][..], &vec![1; bytes]].concat().into();
-        let media = Media {
-            stream: 1,
-            kind: MediaKind::Video,
-            timestamp: 0,
-            payload,
-        };
-        Ok(self.publishing.push(media)?)
+        match Packet::from_flv(Kind::Video, 0, payload) {
+            Ok(packet) => Ok(self.publishing.push(packet)?),
+            Err(error) => self.send_nonsense(bytes, &error),
+        }
+    }
+
+    /// So many bytes that are no packet.
+    pub(crate) fn send_nonsense(&mut self, bytes: usize, why: &NotAPacket) -> Result<(), Status> {
+        Ok(self.publishing.ignore(Kind::Video, bytes, why)?)
     }
 
     /// Waits until somebody wants its name.

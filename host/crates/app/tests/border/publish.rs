@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use livehost_app::broker::Granted;
 use livehost_app::lineage::Lineage;
 use livehost_hub::{StreamKey, Wake};
+use livehost_media::NotAPacket;
 use livehost_policy::{
     Client, DuplicateRule, PolicyError, PublishDecision, PublishGrant, Recording, Rejection, Target,
 };
@@ -123,6 +124,28 @@ async fn all_of_a_grant_is_applied() {
     let too_fast = (0..100).find_map(|_| publisher.send(1 << 20).err());
     assert_eq!(too_fast.map(|status| status.number), Some(413));
     assert_eq!(server.policy.events(), ["published room/main"]);
+}
+
+#[tokio::test]
+async fn what_is_no_packet_counts_and_is_not_played() {
+    let server = Server::new();
+    let mut player = server.play("cam").await.unwrap();
+    server.policy.grant(PublishGrant {
+        max_kbps: Some(1),
+        ..PublishGrant::default()
+    });
+    let mut publisher = server.publish("cam").await.unwrap();
+    let mut nonsense = |bytes| publisher.send_nonsense(bytes, &NotAPacket::Empty);
+    nonsense(7).unwrap();
+    publisher.send(10).unwrap();
+    assert_eq!(player.next().await, Ok(Heard::Published));
+    assert_eq!(player.next().await, Ok(Heard::Frame));
+    assert!(player.hears_nothing());
+    let bytes = server.broker.hub().get("live", "cam").unwrap().bytes_in;
+    assert_eq!(bytes, 7 + 5 + 10);
+    let mut nonsense = |bytes| publisher.send_nonsense(bytes, &NotAPacket::Empty);
+    let too_fast = (0..100).find_map(|_| nonsense(1 << 20).err());
+    assert_eq!(too_fast.map(|status| status.number), Some(413));
 }
 
 #[tokio::test]

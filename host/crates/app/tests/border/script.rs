@@ -9,7 +9,7 @@ use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_policy::{
     CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, PlayDecision,
-    PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, StreamRequest,
+    PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, StreamId, StreamRequest,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -144,6 +144,7 @@ impl RelayService for ScriptedRelays {
     fn published(
         &self,
         key: &StreamKey,
+        _: StreamId,
         forward_to: &[String],
         _: &Lineage,
     ) -> Result<(), Removed> {

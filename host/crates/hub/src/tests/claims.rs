@@ -148,7 +148,7 @@ async fn a_publisher_that_is_lost_again_and_again_leaves_one_timer() {
             ..claim(1, DuplicateRule::Reject)
         };
         claim.client.conn = conn;
-        drop(hub.publish(claim).unwrap());
+        lose(hub.publish(claim).unwrap());
         // The runtime takes away what was stopped.
         yield_now().await;
         yield_now().await;
@@ -173,7 +173,7 @@ async fn names_that_are_held_are_bounded() {
             hold: Duration::from_secs(3600),
             ..claim(1, DuplicateRule::Reject)
         };
-        drop(hub.publish(claim).unwrap());
+        lose(hub.publish(claim).unwrap());
         hub.is_live(&key(name))
     };
     assert!(lose("held"));
@@ -195,7 +195,7 @@ async fn a_held_name_that_nobody_plays_keeps_no_pictures() {
         })
         .unwrap();
     keyframe(&publication, 0, 1);
-    drop(publication);
+    lose(publication);
     let mut second = play(&hub);
     assert_eq!(taken(&mut second), ["key1@0"]);
     drop((first, second));

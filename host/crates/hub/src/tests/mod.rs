@@ -160,6 +160,11 @@ fn publish(hub: &Arc<Hub>, conn: u64) -> Publication {
     hub.publish(claim(conn, DuplicateRule::Reject)).unwrap()
 }
 
+/// It did not say that it is done.
+fn lose(publication: Publication) {
+    publication.finish(true, |_| {});
+}
+
 fn play(hub: &Arc<Hub>) -> Subscription {
     hub.play(&key("cam"), listener(settings()))
 }

@@ -49,7 +49,7 @@ fn a_name_that_nobody_can_have_costs_nothing_to_look_up() {
     let _publication = hub.publish(longest).unwrap();
     assert_eq!(called.len(), MAX_PATH);
     assert!(hub.get("live", &called).is_some());
-    assert!(hub.live_key("live", &path(&called)).is_some());
+    assert!(hub.live_publication("live", &path(&called)).is_some());
     assert_eq!(hub.find("live", &called, 10).len(), 1);
     let endless = "/".repeat(4 << 20);
     assert!(hub.get("live", &endless).is_none());
@@ -137,14 +137,14 @@ async fn a_held_name_keeps_its_players_for_the_returning_publisher() {
     );
     let lost = hub.publish(hold(1, Duration::from_secs(600))).unwrap();
     keyframe(&lost, 0, 1);
-    drop(lost);
+    lose(lost);
     assert_eq!(taken(&mut player), ["published", "key1@0"]);
     let back = hub.publish(hold(2, Duration::from_millis(20))).unwrap();
     keyframe(&back, 90_000, 2);
     let told = taken(&mut player);
     assert!(told.len() == 1 && told[0].starts_with("key2@"), "{told:?}");
     assert!(told[0] != "key2@90000", "time continues: {told:?}");
-    drop(back);
+    lose(back);
     assert!(player.is_live(), "held");
     let mut told = Vec::new();
     while told.is_empty() {
@@ -175,7 +175,7 @@ async fn a_held_name_is_for_the_one_that_was_lost() {
         (DuplicateRule::Standby, other, "bob", true),
     ] {
         let hub = Hub::new();
-        drop(
+        lose(
             hub.publish(holds(1, DuplicateRule::Reject, first, "ann"))
                 .unwrap(),
         );
@@ -209,16 +209,20 @@ async fn a_held_name_is_for_the_one_that_was_lost() {
 }
 
 #[test]
-fn a_publisher_that_says_it_is_done_is_not_held_for() {
+fn a_publisher_that_is_not_lost_is_not_held_for() {
     let hub = Hub::new();
     let mut player = play(&hub);
-    let publication = hub
-        .publish(Claim {
+    let publish = || {
+        let claim = Claim {
             hold: Duration::from_secs(5),
             ..claim(1, DuplicateRule::Reject)
-        })
-        .unwrap();
-    publication.finish(false, |_| {});
+        };
+        hub.publish(claim).unwrap()
+    };
+    // One that says it is done, and one that has not begun.
+    publish().finish(false, |_| {});
+    assert_eq!(taken(&mut player), ["published", "unpublished"]);
+    drop(publish());
     assert_eq!(taken(&mut player), ["published", "unpublished"]);
 }
 
@@ -277,8 +281,10 @@ fn an_order_by_number_is_for_that_publish_alone() {
     let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
     let by_id = |publication: &Publication| Target::Id(publication.id());
     assert!(!hub.stop("other", &by_id(&first), "enough"));
-    assert_eq!(hub.live_key("live", &by_id(&first)), Some(key("cam")));
-    assert_eq!(hub.live_key("live", &by_id(&second)), None, "it stands by");
+    let live = |target: &Target| hub.live_publication("live", target);
+    assert_eq!(live(&by_id(&first)), Some((key("cam"), first.id())));
+    assert_eq!(live(&path("cam")), Some((key("cam"), first.id())));
+    assert_eq!(live(&by_id(&second)), None, "it stands by");
     assert!(hub.is_published("live", &by_id(&second)));
     assert!(!hub.is_active("live", &by_id(&second)) && hub.is_active("live", &by_id(&first)));
     assert!(hub.stop("live", &by_id(&second), "not needed"));
@@ -316,7 +322,7 @@ async fn a_name_alone_is_the_only_stream_that_has_it() {
         let mut held = claim(conn, DuplicateRule::Reject);
         held.key.instance = room.map(Into::into);
         held.hold = Duration::from_secs(600);
-        drop(hub.publish(held).unwrap());
+        lose(hub.publish(held).unwrap());
     }
     let other = in_room(6, "b");
     assert_eq!(hub.resolve("live", "cam").as_deref(), Ok("b/cam"));

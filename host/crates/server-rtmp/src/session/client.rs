@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 use litemap::LiteMap;
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
-use livehost_rtmp::session::server::{ServerConfig, ServerEvent, ServerSession, StopReason};
+use livehost_rtmp::session::server::{
+    Media, MediaKind, ServerConfig, ServerEvent, ServerSession, StopReason,
+};
 use livehost_wire::amf0;
 use tokio::sync::Notify;
 use tracing::debug;
@@ -25,6 +27,8 @@ use livehost_app::lineage::Lineage;
 use livehost_app::output::Outbound;
 use livehost_app::shared_objects::Member;
 use livehost_hub::{Outlet, Wake};
+use livehost_media::time::from_ms;
+use livehost_media::{Kind, Packet};
 use livehost_net::carrier::Carrier;
 use livehost_policy::{Client, Event, Occasion};
 use livehost_telemetry::limited;
@@ -159,14 +163,7 @@ impl ClientSession {
             ServerEvent::Play(play) => self.ask_play(play),
             ServerEvent::Call { name, arguments } => self.ask_call(name, &arguments),
             ServerEvent::SharedObject(message) => self.ask_shared_object(&message),
-            ServerEvent::Media(media) => {
-                let stream = media.stream;
-                if let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream)
-                    && let Err(refusal) = publishing.push(media)
-                {
-                    self.end_stream(stream, refusal);
-                }
-            }
+            ServerEvent::Media(media) => self.publish_media(media),
             ServerEvent::Unpublish { stream, reason }
             | ServerEvent::StopPlay { stream, reason } => {
                 self.stop(stream, reason);
@@ -189,6 +186,26 @@ impl ClientSession {
                 debug!(stream, millis, "the player told its buffer length");
             }
             ServerEvent::Pong => {}
+        }
+    }
+
+    fn publish_media(&mut self, media: Media) {
+        let (stream, bytes) = (media.stream, media.payload.len());
+        let Some(Slot::Publish(publishing)) = self.slots.get_mut(&stream) else {
+            return;
+        };
+        let kind = match media.kind {
+            MediaKind::Audio => Kind::Audio,
+            MediaKind::Video => Kind::Video,
+            MediaKind::Data => Kind::Data,
+        };
+        let packet = Packet::from_flv(kind, from_ms(media.timestamp), media.payload);
+        let pushed = match packet {
+            Ok(packet) => publishing.push(packet),
+            Err(error) => publishing.ignore(kind, bytes, &error),
+        };
+        if let Err(refusal) = pushed {
+            self.end_stream(stream, refusal);
         }
     }
 

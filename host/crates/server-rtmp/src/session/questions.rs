@@ -18,7 +18,7 @@ use livehost_app::lineage::{self, Lineage};
 use livehost_app::names::{self, AppPath, NameError, StreamName};
 use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
 use livehost_app::refusal::{Refusal, RefusalKind};
-use livehost_hub::{Format, Subscriber};
+use livehost_hub::Format;
 use livehost_policy::{ConnectRequest, Pairs, StreamRequest};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
@@ -128,24 +128,19 @@ impl ClientSession {
             return;
         };
         ask.request.start_seconds = (play.start >= 0.0).then_some(play.start);
-        let settings = ask.application.settings();
-        let is_usual =
-            play.stream == SHARED_MESSAGE_STREAM && self.chunk_size == settings.chunk_size;
+        let usual = ask.application.settings().chunk_size;
+        let is_usual = play.stream == SHARED_MESSAGE_STREAM && self.chunk_size == usual;
         let chunks = is_usual.then_some(Chunks(self.chunk_size));
         let framing = Framing {
             stream: play.stream,
             chunk_size: self.chunk_size,
             shared: chunks.map(|chunks| chunks.variant()),
         };
-        let subscriber = Subscriber {
-            settings: settings.media,
-            wake: self.wake.clone(),
-            format: chunks.map(|chunks| Arc::new(chunks) as Arc<dyn Format>),
-            outlet: chunks.map(|_| self.outlet.clone()),
-        };
+        let format = chunks.map(|chunks| Arc::new(chunks) as Arc<dyn Format>);
+        let (wake, outlet) = (self.wake.clone(), chunks.map(|_| self.outlet.clone()));
         let (broker, span) = (self.shared.broker.clone(), ask.span.clone());
         self.await_admission(async move {
-            let outcome = broker.play(ask, subscriber).await;
+            let outcome = broker.play(ask, wake, format, outlet).await;
             Answer::Play {
                 framing,
                 span,

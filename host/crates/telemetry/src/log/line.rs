@@ -32,7 +32,8 @@ const OWN_MODULES: [&str; 5] = [
 ];
 /// Where faults are told in words of ours or a plugin's, and what another server
 /// said of it is bounded already; a client's names stand beside them.
-const OWN_FAULTS: [(&str, &str); 4] = [
+const OWN_FAULTS: [(&str, &str); 5] = [
+    ("livehost_app::broker", "error"),
     ("livehost_policy", "error"),
     ("livehost_relay", "error"),
     ("livehost_relay", "reason"),
@@ -413,6 +414,8 @@ mod tests {
     fn faults_have_room_and_what_clients_wrote_has_little() {
         for (target, field, expected) in [
             ("livehost_policy::gate", "error", OWN),
+            ("livehost_app::broker", "error", OWN),
+            ("livehost_app::broker", "renamed", FOREIGN),
             ("livehost_relay::report", "reason", OWN),
             ("livehost_relay::pulls", "error", OWN),
             ("livehost_relay::pulls", "stream", FOREIGN),
