@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use livehost_net::outbound;
 use livehost_plugin::{
-    Compiler, Limits, Plugin, PluginSpec, Runtime, Services, StopReason, Storage,
+    Compiler, Plugin, PluginLimits, PluginSpec, Runtime, Services, StopReason, Storage,
 };
 use livehost_policy::{Client, ConnectRequest, Policy, StreamRequest};
 
@@ -143,20 +143,20 @@ fn micros(times: &Histogram<u64>, quantile: f64) -> String {
 /// Measures one plugin; a row for each hook and number of callers.
 async fn rows(runtime: &Arc<Runtime>, file: &Path, config: &str) {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let limits = Limits {
+    let limits = PluginLimits {
         start_cpu: START,
         start: START,
         memory_bytes: 512 << 20,
         // A busy machine preempts; what is measured is the cost.
         cpu: Duration::from_secs(1),
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let spec = PluginSpec {
         app: "live".into(),
         file: file.to_owned(),
         config: config.into(),
         limits,
-        http: outbound::Settings::default(),
+        http: outbound::HttpSettings::default(),
     };
     let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len()) / 1024;
     let loading = Instant::now();

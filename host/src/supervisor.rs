@@ -18,12 +18,12 @@ mod stats;
 
 use std::path::Path;
 
-use tracing::{info, warn};
-
-use crate::config::Config;
 use livehost_plugin::{Compiler, Plugin, Runtime, Storage};
 use livehost_telemetry::log;
 use livehost_telemetry::{say, terminal};
+use tracing::{info, warn};
+
+use crate::config::Config;
 use server::Server;
 use signals::Signals;
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use livehost_net::outbound;
 use livehost_plugin::{
-    Compiler, Limits, Plugin, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
+    Compiler, Plugin, PluginLimits, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
 };
 use livehost_policy::{
     Client, ConnectDecision, ConnectRequest, Policy as _, PolicyError, StreamRequest,
@@ -187,13 +187,13 @@ async fn hundreds_of_generations_under_load_leave_nothing_behind() {
         app: "live".into(),
         file: files[number as usize % files.len()].clone(),
         config: format!(r#"{{"mode": "{mode}"}}"#),
-        limits: Limits {
+        limits: PluginLimits {
             // A crash is a crash, on a busy machine too.
             cpu: Duration::from_secs(5),
             wall: SOON,
-            ..Limits::default()
+            ..PluginLimits::default()
         },
-        http: outbound::Settings::default(),
+        http: outbound::HttpSettings::default(),
     };
     let tally = "tally-on-connect";
     let plugin = Plugin::load(&runtime, spec(0, tally), Services::detached())

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
+use livehost_plugin::{Compiler, Runtime, Storage, compile_ahead};
+use livehost_telemetry::say;
 
 use crate::cli::StateFolder;
 use crate::config::Config;
-use livehost_plugin::{Compiler, Runtime, Storage, compile_ahead};
-use livehost_telemetry::say;
 
 /// The configuration that is meant when none is named.
 const CONFIG: &str = "config.ron";

@@ -13,13 +13,13 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use livehost_author::build::{Project, Purpose, Running};
+use livehost_telemetry::{say, terminal};
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::config::Config;
 use crate::supervisor;
-use livehost_author::build::{Project, Purpose, Running};
-use livehost_telemetry::{say, terminal};
 
 /// A burst of changes is over after so long without another: editors write
 /// several files.

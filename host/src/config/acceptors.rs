@@ -2,7 +2,7 @@
 //! against the applications.
 //!
 //! Flows in: the fields of the file and the applications it has. Flows out:
-//! the [`Acceptor`]s; what is wrong goes to the fields' findings.
+//! the [`AcceptorConfig`]s; what is wrong goes to the fields' findings.
 
 use std::{
     collections::BTreeMap,
@@ -10,12 +10,6 @@ use std::{
 };
 
 use ipnet::IpNet;
-
-use super::{
-    load::Reading,
-    schema::{Acceptor, Application},
-    tls::tls,
-};
 use livehost_net::Binding;
 use livehost_ron::{
     node::Shape,
@@ -23,12 +17,18 @@ use livehost_ron::{
 };
 use livehost_server_rtmp::Chain;
 
+use super::{
+    load::Reading,
+    schema::{AcceptorConfig, ApplicationConfig},
+    tls::tls,
+};
+
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,
-    applications: &BTreeMap<String, Application>,
+    applications: &BTreeMap<String, ApplicationConfig>,
     reading: &Reading<'_>,
-) -> Vec<Acceptor> {
-    let mut acceptors: Vec<Acceptor> = Vec::new();
+) -> Vec<AcceptorConfig> {
+    let mut acceptors: Vec<AcceptorConfig> = Vec::new();
     let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
     let Some(node) = fields.require("acceptors", allowed) else {
         return acceptors;
@@ -51,7 +51,7 @@ pub(super) fn acceptors(
             let proxy_protocol = networks(f);
             let applications = served(f, applications);
             let (listen, dual_stack) = binding?;
-            Some(Acceptor {
+            Some(AcceptorConfig {
                 listen,
                 dual_stack,
                 chain: chain?,
@@ -66,7 +66,7 @@ pub(super) fn acceptors(
 }
 
 /// The address, and whether it takes both families.
-fn listen(fields: &mut Fields<'_, '_>, others: &[Acceptor]) -> Option<(SocketAddr, bool)> {
+fn listen(fields: &mut Fields<'_, '_>, others: &[AcceptorConfig]) -> Option<(SocketAddr, bool)> {
     let node = fields.require("listen", "\"address:port\"");
     let dual_stack = fields.flag("dual_stack", false);
     let node = node?;
@@ -211,7 +211,7 @@ fn canonical(network: IpNet) -> IpNet {
 
 fn served(
     fields: &mut Fields<'_, '_>,
-    applications: &BTreeMap<String, Application>,
+    applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Vec<String> {
     let mut served = Vec::new();
     let allowed = "names of applications; [] for all";

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Acceptor, Application, Config};
+use super::{AcceptorConfig, ApplicationConfig, Config};
 
 /// The steps from one configuration to another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ pub struct Diff {
     pub log_format: bool,
     /// The state folder differs, which only a restart can change.
     pub state: bool,
-    /// Limits of the server or of connections differ.
+    /// ServerLimits of the server or of connections differ.
     pub limits: bool,
     /// What an acceptor serves differs.
     pub doors: bool,
@@ -82,7 +82,7 @@ impl Diff {
 
     /// Acceptors are the same when what they listen on is; of those with the
     /// same address (port 0 may repeat), the first is the first.
-    fn pair_acceptors(&mut self, old: &[Acceptor], new: &[Acceptor]) {
+    fn pair_acceptors(&mut self, old: &[AcceptorConfig], new: &[AcceptorConfig]) {
         let mut left: Vec<usize> = (0..old.len()).collect();
         for (at, acceptor) in new.iter().enumerate() {
             let same = left.iter().position(|before| {
@@ -115,7 +115,7 @@ impl Diff {
     }
 }
 
-fn changed(old: &Application, new: &Application) -> Option<Change> {
+fn changed(old: &ApplicationConfig, new: &ApplicationConfig) -> Option<Change> {
     let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
         != (&new.plugin, &new.config, &new.limits, &new.http);
     let settings = (

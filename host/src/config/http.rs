@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use livehost_net::outbound::{AllowList, Pattern, Settings};
+use livehost_net::outbound::{AllowList, HttpSettings, Pattern};
 use livehost_ron::{node::Shape, reader::Fields};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-pub(super) fn http(fields: &mut Fields<'_, '_>) -> Settings {
-    let default = Settings::default();
-    Settings {
+pub(super) fn http(fields: &mut Fields<'_, '_>) -> HttpSettings {
+    let default = HttpSettings::default();
+    HttpSettings {
         allow: allow(fields),
         private: fields.flag("private", default.private),
         requests: fields.number("requests", default.requests, 1..=1024),

@@ -11,6 +11,14 @@ use std::{
     time::Duration,
 };
 
+use livehost_policy::{Fallback, OnError};
+use livehost_ron::{
+    FieldDoc, Problem, Report,
+    json::to_json,
+    node::{Node, Shape},
+    reader::{Fields, Findings, suggest, word},
+    units::format_duration,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -19,16 +27,11 @@ use super::{
     http::http,
     naming::{aliases, default_application},
     relay::relays,
-    schema::{Application, Config, Join, Limits, LogFormat, LogSettings, Media, PluginLimits},
+    schema::{
+        ApplicationConfig, Config, Join, LogFormat, LogSettings, MediaConfig, PluginLimits,
+        ServerLimits,
+    },
     shared_objects::shared_objects,
-};
-use livehost_policy::{Fallback, OnError};
-use livehost_ron::{
-    FieldDoc, Problem, Report,
-    json::to_json,
-    node::{Node, Shape},
-    reader::{Fields, Findings, suggest, word},
-    units::format_duration,
 };
 
 /// No configuration is longer, bytes; a device or a stream would never end.
@@ -216,7 +219,7 @@ impl Reading<'_> {
         folder
     }
 
-    fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, Application> {
+    fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, ApplicationConfig> {
         let mut applications = BTreeMap::new();
         let allowed = "{\"name\": (plugin: \"...\")}, at least one";
         let Some(node) = fields.require("applications", allowed) else {
@@ -254,8 +257,12 @@ impl Reading<'_> {
         applications
     }
 
-    fn application(&self, fields: &mut Fields<'_, '_>, names: &mut Vec<String>) -> Application {
-        Application {
+    fn application(
+        &self,
+        fields: &mut Fields<'_, '_>,
+        names: &mut Vec<String>,
+    ) -> ApplicationConfig {
+        ApplicationConfig {
             plugin: self.plugin(fields),
             aliases: aliases(fields, names),
             config: plugin_config(fields),
@@ -449,13 +456,13 @@ fn at_most(fields: &mut Fields<'_, '_>, part: (&str, Duration), whole: (&str, Du
     }
 }
 
-fn media(fields: &mut Fields<'_, '_>) -> Media {
-    let default = Media::default();
+fn media(fields: &mut Fields<'_, '_>) -> MediaConfig {
+    let default = MediaConfig::default();
     let joins = [
         ("Keyframe", Join::Keyframe),
         ("NextKeyframe", Join::NextKeyframe),
     ];
-    Media {
+    MediaConfig {
         keyframe_cache: fields.size("keyframe_cache", default.keyframe_cache, 0..=GIB),
         join: fields.choice("join", default.join, &joins),
         queue_bytes: fields.size("queue_bytes", default.queue_bytes, 64 * KIB..=GIB),
@@ -475,9 +482,9 @@ fn media(fields: &mut Fields<'_, '_>) -> Media {
     }
 }
 
-fn limits(fields: &mut Fields<'_, '_>) -> Limits {
-    let default = Limits::default();
-    Limits {
+fn limits(fields: &mut Fields<'_, '_>) -> ServerLimits {
+    let default = ServerLimits::default();
+    ServerLimits {
         connections: fields.number("connections", default.connections, 1..=1_000_000),
         connections_per_address: fields.number(
             "connections_per_address",

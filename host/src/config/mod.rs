@@ -26,6 +26,6 @@ pub use diff::{Change, Diff};
 pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
-    Acceptor, Application, CertificateFiles, Chain, Config, Join, Limits, LogFormat, LogSettings,
-    Media, PluginLimits,
+    AcceptorConfig, ApplicationConfig, CertificateFiles, Chain, Config, Join, LogFormat,
+    LogSettings, MediaConfig, PluginLimits, ServerLimits,
 };

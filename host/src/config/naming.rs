@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{load::check_name, schema::Application};
 use livehost_ron::{
     node::{Node, Shape},
     reader::{Fields, suggest},
 };
+
+use super::{load::check_name, schema::ApplicationConfig};
 
 /// Other names of one application. `taken` has those of the others and grows.
 pub(super) fn aliases(fields: &mut Fields<'_, '_>, taken: &mut Vec<String>) -> Vec<String> {
@@ -49,7 +50,7 @@ fn alias(item: Node<'_>, taken: &[String]) -> Result<String, &'static str> {
 /// The application for clients that name none.
 pub(super) fn default_application(
     fields: &mut Fields<'_, '_>,
-    applications: &BTreeMap<String, Application>,
+    applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Option<String> {
     const FIELD: &str = "default_application";
     let node = fields.take(FIELD, "none", "the name of an application")?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use livehost_app::names::Place;
 use livehost_net::outbound::Pattern;
-use livehost_relay::{Allow, Forward, NAME, Plan, Pull, RelayUrl, Settings};
+use livehost_relay::{Allow, Forward, NAME, Plan, Pull, RelaySettings, RelayUrl};
 use livehost_ron::{
     node::{Node, Shape},
     reader::Fields,
@@ -30,9 +30,9 @@ pub(super) fn relays(fields: &mut Fields<'_, '_>) -> Plan {
     }
 }
 
-fn settings(fields: &mut Fields<'_, '_>) -> Settings {
-    let default = Settings::default();
-    Settings {
+fn settings(fields: &mut Fields<'_, '_>) -> RelaySettings {
+    let default = RelaySettings::default();
+    RelaySettings {
         allow: Allow::new(allow(fields)),
         private: fields.flag("private", default.private),
         max: fields.number("max", default.max, 0..=10_000),

@@ -14,12 +14,14 @@ use std::{
 };
 
 use ipnet::IpNet;
-
 use livehost_app::shared_objects;
+
 pub use livehost_net::tls::CertificateFiles;
 use livehost_net::{Binding, outbound};
-pub use livehost_plugin::Limits as PluginLimits;
+
+pub use livehost_plugin::PluginLimits;
 use livehost_policy::OnError;
+
 pub use livehost_server_rtmp::Chain;
 pub use livehost_telemetry::log::{LogFormat, LogSettings};
 
@@ -34,21 +36,21 @@ pub struct Config {
     /// The folder of what the server keeps across restarts, absolute.
     pub state: PathBuf,
     /// The applications by name; at least one.
-    pub applications: BTreeMap<String, Application>,
+    pub applications: BTreeMap<String, ApplicationConfig>,
     /// The one of them for clients that name none of them; none refuses such.
     pub default_application: Option<String>,
     /// The listening addresses, in the order of the file; at least one, each
     /// address once (port 0, any free port, may repeat).
-    pub acceptors: Vec<Acceptor>,
-    /// Limits of the whole server and of each connection.
-    pub limits: Limits,
+    pub acceptors: Vec<AcceptorConfig>,
+    /// ServerLimits of the whole server and of each connection.
+    pub limits: ServerLimits,
     /// The absolute folder of the file: relative paths in it start here.
     pub base: PathBuf,
 }
 
 /// One application: who decides, and with what limits.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Application {
+pub struct ApplicationConfig {
     /// The plugin's component file, absolute.
     pub plugin: PathBuf,
     /// Other names that clients may call it by; no two applications share one.
@@ -60,16 +62,16 @@ pub struct Application {
     /// What the plugin may use.
     pub limits: PluginLimits,
     /// What the plugin may request by HTTP; by default nothing.
-    pub http: outbound::Settings,
+    pub http: outbound::HttpSettings,
     /// How its streams are buffered and waited for.
-    pub media: Media,
+    pub media: MediaConfig,
     /// Its clients' shared objects; without a plugin that decides, none.
-    pub shared_objects: shared_objects::Settings,
+    pub shared_objects: shared_objects::ObjectSettings,
     /// What it relays; by default nothing.
     pub relays: livehost_relay::Plan,
 }
 
-impl fmt::Debug for Application {
+impl fmt::Debug for ApplicationConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The plugin's configuration holds keys: it never reaches a log.
         f.debug_struct("Application")
@@ -88,8 +90,8 @@ impl fmt::Debug for Application {
 
 /// How an application's streams are buffered and waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Media {
-    /// Media kept per stream from its last keyframe on, bytes; 0 keeps none.
+pub struct MediaConfig {
+    /// MediaConfig kept per stream from its last keyframe on, bytes; 0 keeps none.
     /// Default 16 MiB.
     pub keyframe_cache: usize,
     /// Where a player starts. Default [`Join::Keyframe`].
@@ -121,7 +123,7 @@ pub enum Join {
 
 /// One listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acceptor {
+pub struct AcceptorConfig {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
     /// `[::]` takes IPv4 clients as well. Default false.
@@ -138,7 +140,7 @@ pub struct Acceptor {
     pub applications: Vec<String>,
 }
 
-impl Acceptor {
+impl AcceptorConfig {
     /// What it listens on.
     #[must_use]
     pub fn binding(&self) -> Binding {
@@ -155,9 +157,9 @@ impl Acceptor {
     }
 }
 
-/// Limits of the server and of each connection.
+/// ServerLimits of the server and of each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once; each is one open file, whose limit is raised as far as the system allows. Default 10000.
     pub connections: usize,
     /// Connections at once from one address; 0 sets no limit. Default 0.
@@ -194,7 +196,7 @@ impl Config {
     }
 }
 
-impl Default for Media {
+impl Default for MediaConfig {
     fn default() -> Self {
         Self {
             keyframe_cache: 16 * MIB,
@@ -209,7 +211,7 @@ impl Default for Media {
     }
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,

@@ -11,13 +11,13 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use livehost_ron::json::to_json;
+use livehost_ron::node::{Node, Shape};
+use livehost_ron::{Problem, Report};
 use serde::Deserialize as _;
 
 use super::error::ConfigError;
 use super::load::MAX_FILE;
-use livehost_ron::json::to_json;
-use livehost_ron::node::{Node, Shape};
-use livehost_ron::{Problem, Report};
 
 /// The place in `file` that the application's plugin refuses; none if the file
 /// has changed since the plugin got `json` out of it.

@@ -11,9 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::*;
 use livehost_net::outbound;
 use livehost_policy::{Fallback, OnError};
+
+use super::*;
 
 fn host() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,7 +75,7 @@ fn every_bad_file_is_explained() {
 fn what_is_left_out_has_its_default() {
     let config = good("minimal.ron");
     assert_eq!(config.log, LogSettings::default());
-    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.limits, ServerLimits::default());
     assert_eq!(config.base, testdata("good"));
     assert_eq!(config.state, testdata("good/state"));
     let live = &config.applications["live"];
@@ -82,12 +83,12 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(live.config, "{}");
     assert_eq!(live.on_error, Fallback::Reject.into());
     assert_eq!(live.limits, PluginLimits::default());
-    assert_eq!(live.http, outbound::Settings::default());
-    assert_eq!(live.media, Media::default());
+    assert_eq!(live.http, outbound::HttpSettings::default());
+    assert_eq!(live.media, MediaConfig::default());
     let address: SocketAddr = "127.0.0.1:1935".parse().unwrap();
     assert_eq!(
         config.acceptors,
-        [Acceptor {
+        [AcceptorConfig {
             listen: address,
             dual_stack: false,
             chain: Chain::Rtmp,
@@ -146,7 +147,7 @@ fn every_field_is_read() {
     let allow = allow.map(|entry| outbound::Pattern::parse(entry).unwrap());
     assert_eq!(
         live.http,
-        outbound::Settings {
+        outbound::HttpSettings {
             allow: outbound::AllowList::new(allow.into()),
             private: true,
             requests: 1024,
@@ -156,7 +157,7 @@ fn every_field_is_read() {
     );
     assert_eq!(
         live.media,
-        Media {
+        MediaConfig {
             keyframe_cache: 0,
             join: Join::NextKeyframe,
             queue_bytes: 64 << 10,
@@ -172,7 +173,7 @@ fn every_field_is_read() {
     assert_eq!(config.acceptors.len(), 5);
     assert_eq!(
         config.acceptors[4],
-        Acceptor {
+        AcceptorConfig {
             listen: "[::]:443".parse().unwrap(),
             dual_stack: true,
             chain: Chain::Rtmpts,
@@ -192,7 +193,7 @@ fn every_field_is_read() {
     assert!(config.acceptors[0].serves("live") && !config.acceptors[0].serves("ünïcode"));
     assert_eq!(
         config.limits,
-        Limits {
+        ServerLimits {
             connections: 1,
             connections_per_address: 1,
             ungranted_per_address: 2,
@@ -233,9 +234,9 @@ fn shipped_file_states_defaults_as_they_are() {
     let config = Config::parse(&file, &fs::read_to_string(&file).unwrap()).unwrap();
     let live = &config.applications["live"];
     assert_eq!(config.log, LogSettings::default());
-    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.limits, ServerLimits::default());
     assert_eq!(live.limits, PluginLimits::default());
-    assert_eq!(live.media, Media::default());
+    assert_eq!(live.media, MediaConfig::default());
     assert_eq!(live.on_error, OnError::default());
 }
 

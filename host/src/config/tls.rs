@@ -5,13 +5,14 @@
 
 use std::path::PathBuf;
 
-use super::load::Reading;
 use livehost_net::tls::CertificateFiles;
 use livehost_ron::{
     node::{Node, Shape},
     reader::Fields,
 };
 use livehost_server_rtmp::Chain;
+
+use super::load::Reading;
 
 const ALLOWED: &str = "(certificate: \"...\", key: \"...\"), or a list of these";
 

@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::{Application, Config};
 use livehost_plugin::{Check, Plugin, Welcome};
 use livehost_policy::{Fallback, OnError};
 use livehost_ron::units::format_duration;
 use livehost_telemetry::say;
+
+use crate::config::{ApplicationConfig, Config};
 
 /// The stream of the lines to paste.
 pub(super) const STREAM: &str = "test";
@@ -77,7 +78,12 @@ pub(super) fn print<'a>(
 
 /// One application's line of `check`, with what its `on_error` leaves open and a
 /// warning where strangers could publish.
-pub(super) fn print_checked(config: &Config, name: &str, application: &Application, check: &Check) {
+pub(super) fn print_checked(
+    config: &Config,
+    name: &str,
+    application: &ApplicationConfig,
+    check: &Check,
+) {
     say!(
         "application {name}: {} ({}) {}",
         shown(&application.plugin, &config.base),

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ipnet::IpNet;
-use tracing::warn;
-
-use super::server::Unit;
-use crate::config::{self, Config};
-use livehost_app::application::{Application, Settings};
+use livehost_app::application::{Application, ApplicationSettings};
 use livehost_app::control::Control;
 use livehost_app::shared_objects::Objects;
 use livehost_net::tls::Tls;
@@ -17,9 +13,13 @@ use livehost_plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use livehost_policy::Gate;
 use livehost_server_rtmp::session::{self, Shared};
 use livehost_server_rtmp::{Layers, RtmpServer, Tunnels};
+use tracing::warn;
+
+use super::server::Unit;
+use crate::config::{self, Config};
 
 /// What the plugin runtime needs to know of an application.
-pub(super) fn plugin_spec(name: &str, application: &config::Application) -> PluginSpec {
+pub(super) fn plugin_spec(name: &str, application: &config::ApplicationConfig) -> PluginSpec {
     PluginSpec {
         app: name.to_owned(),
         file: application.plugin.clone(),
@@ -41,7 +41,7 @@ pub(super) async fn load(
     runtime: &Arc<Runtime>,
     shared: &Shared,
     name: &str,
-    application: &config::Application,
+    application: &config::ApplicationConfig,
 ) -> Result<Unstarted, PluginError> {
     let control = Control::new(shared.broker.clone(), shared.directory.clone());
     let services = Services {
@@ -63,7 +63,7 @@ impl Unstarted {
     /// `application` in `config`.
     pub(super) async fn start(
         self,
-        application: &config::Application,
+        application: &config::ApplicationConfig,
         config: &Config,
     ) -> Result<Unit, PluginError> {
         let Self {
@@ -81,10 +81,13 @@ impl Unstarted {
 }
 
 /// How an application's streams are treated.
-pub(super) fn settings(application: &config::Application, config: &Config) -> Settings {
+pub(super) fn settings(
+    application: &config::ApplicationConfig,
+    config: &Config,
+) -> ApplicationSettings {
     let media = &application.media;
-    Settings {
-        media: livehost_hub::Settings {
+    ApplicationSettings {
+        media: livehost_hub::MediaSettings {
             keyframe_cache: media.keyframe_cache,
             join: match media.join {
                 config::Join::Keyframe => livehost_hub::Join::Keyframe,
@@ -126,7 +129,7 @@ impl Entry {
 }
 
 /// Reads the certificates of an acceptor.
-pub(super) fn entry(acceptor: &config::Acceptor) -> anyhow::Result<Entry> {
+pub(super) fn entry(acceptor: &config::AcceptorConfig) -> anyhow::Result<Entry> {
     let tls = (!acceptor.tls.is_empty())
         .then(|| Tls::load(&acceptor.tls))
         .transpose()
@@ -145,9 +148,9 @@ pub(super) fn entry(acceptor: &config::Acceptor) -> anyhow::Result<Entry> {
     })
 }
 
-pub(super) fn session_limits(config: &Config) -> session::Limits {
+pub(super) fn session_limits(config: &Config) -> session::SessionLimits {
     let limits = &config.limits;
-    session::Limits {
+    session::SessionLimits {
         handshake: limits.handshake,
         idle: limits.idle,
         streams: limits.streams_per_connection,

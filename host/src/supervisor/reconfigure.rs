@@ -16,6 +16,8 @@ use std::mem::take;
 
 use anyhow::Context;
 use futures_util::future::join_all;
+use livehost_net::{BindError, Binding, Bound, Listener};
+use livehost_plugin::{Candidate, PluginError, Reload, StopReason};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -23,8 +25,6 @@ use super::build::{self, Entry};
 use super::server::{Server, Unit};
 use super::{files, refusal};
 use crate::config::{Change, Config, ConfigError, Diff};
-use livehost_net::{BindError, Binding, Bound, Listener};
-use livehost_plugin::{Candidate, PluginError, Reload, StopReason};
 
 /// What was prepared for a new configuration. Dropped instead of applied, it
 /// ends what it has begun.

@@ -5,13 +5,18 @@
 
 use std::path::Path;
 
-use crate::config::settings;
-use crate::config::{Application, ConfigError};
 use livehost_plugin::{Fault, PluginError};
 use livehost_telemetry::secrets::without_settings;
 
+use crate::config::settings;
+use crate::config::{ApplicationConfig, ConfigError};
+
 /// For a terminal.
-pub(super) fn in_full(file: &Path, application: &Application, error: PluginError) -> anyhow::Error {
+pub(super) fn in_full(
+    file: &Path,
+    application: &ApplicationConfig,
+    error: PluginError,
+) -> anyhow::Error {
     match place(file, &application.config, &error) {
         Some(place) => anyhow::anyhow!("{}:\n{place}", head(&error)),
         None => error.into(),
@@ -21,7 +26,7 @@ pub(super) fn in_full(file: &Path, application: &Application, error: PluginError
 /// For the log, in one line; [`lines`] has the others.
 pub(super) fn in_brief(
     file: &Path,
-    application: &Application,
+    application: &ApplicationConfig,
     error: PluginError,
 ) -> anyhow::Error {
     match place(file, &application.config, &error) {

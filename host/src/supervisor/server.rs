@@ -10,18 +10,6 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval_at};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
-
-use super::build::{self, Entry};
-use super::stats::Reporter;
-use super::{banner, ending, refusal};
-use crate::config::Config;
-use crate::watch::Watcher;
 use livehost_app::application::Application;
 use livehost_app::broker::Broker;
 use livehost_app::claims::Local;
@@ -39,6 +27,18 @@ use livehost_relay::Relays;
 use livehost_server_rtmp::session::Shared;
 use livehost_server_rtmp::{Layers, Tunnels};
 use livehost_telemetry::log::{LogControl, STRANGERS};
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use super::build::{self, Entry};
+use super::stats::Reporter;
+use super::{banner, ending, refusal};
+use crate::config::Config;
+use crate::watch::Watcher;
 
 /// How often certificates are looked at whose files nobody changes.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

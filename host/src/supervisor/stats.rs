@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
-use tracing::info;
-
 use livehost_net::Admission;
 use livehost_server_rtmp::session::Shared;
 use livehost_telemetry::counters::Counts;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tracing::info;
 
 /// Reads the counters of all parts.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
-use super::*;
 use std::fs;
+
+use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -9,24 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use livehost_policy::Gate;
 
 use crate::shared_objects::Objects;
-use livehost_policy::Gate;
 
 /// A named unit of the configuration that clients connect to.
 #[derive(Debug)]
 pub struct Application {
     name: Arc<str>,
     gate: Gate,
-    settings: ArcSwap<Settings>,
+    settings: ArcSwap<ApplicationSettings>,
     objects: Arc<Objects>,
 }
 
 /// How an application's streams are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct ApplicationSettings {
     /// How its streams are cached and queued.
-    pub media: livehost_hub::Settings,
+    pub media: livehost_hub::MediaSettings,
     /// RTMP chunk size that its streams are sent in, bytes.
     pub chunk_size: u32,
     /// Bytes of one message of a server that a stream is pulled from.
@@ -40,7 +40,12 @@ pub struct Settings {
 impl Application {
     /// An application that clients may connect to once it is among the
     /// [`Applications`].
-    pub fn new(name: &str, gate: Gate, settings: Settings, objects: Arc<Objects>) -> Arc<Self> {
+    pub fn new(
+        name: &str,
+        gate: Gate,
+        settings: ApplicationSettings,
+        objects: Arc<Objects>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             gate,
@@ -65,12 +70,12 @@ impl Application {
     }
 
     /// The settings for what starts now.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> ApplicationSettings {
         **self.settings.load()
     }
 
     /// Replaces the settings; what runs keeps those it started with.
-    pub fn set_settings(&self, settings: Settings) {
+    pub fn set_settings(&self, settings: ApplicationSettings) {
         self.settings.store(Arc::new(settings));
     }
 }

@@ -7,6 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use livehost_hub::{
+    Claim, Contested, Format, Hub, Outlet, Publication, StreamKey, Subscriber, Wake,
+};
+use livehost_policy::{
+    Client, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant, StreamRequest,
+};
+use livehost_telemetry::limited;
 use tracing::{Instrument, Span};
 
 use crate::application::Application;
@@ -17,13 +24,6 @@ use crate::names::Place;
 use crate::output::{Playing, Times};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::RelayService;
-use livehost_hub::{
-    Claim, Contested, Format, Hub, Outlet, Publication, StreamKey, Subscriber, Wake,
-};
-use livehost_policy::{
-    Client, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant, StreamRequest,
-};
-use livehost_telemetry::limited;
 
 /// The part of a play grant's `extra` that says how many may play the stream.
 const MAX_PLAYERS: &str = "max-players";

@@ -8,8 +8,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::refusal::Refusal;
 use livehost_hub::{Claim, Hub, Publication};
+
+use crate::refusal::Refusal;
 
 /// Gives names to the publishers that ask the [`Broker`](crate::broker::Broker). A
 /// pull does not: it claims its name in this process alone

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use livehost_hub::Hub;
+use livehost_policy::{
+    Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
+};
 use tracing::{debug, warn};
 
 use crate::broker::Broker;
 use crate::directory::Directory;
 use crate::relays::RelayService;
-use livehost_hub::Hub;
-use livehost_policy::{
-    Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
-};
 
 /// Asks hub, sessions and relays, and carries orders out on them.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use livehost_policy::{Client, ConnId};
+use livehost_telemetry::counters::Counts;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::conn::ConnIds;
-use livehost_policy::{Client, ConnId};
-use livehost_telemetry::counters::Counts;
 
 #[derive(Debug)]
 struct Entry {

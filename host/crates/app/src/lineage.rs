@@ -9,9 +9,8 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
 use livehost_hub::StreamKey;
+use sha2::{Digest, Sha256};
 
 /// What carries the marks, where a protocol has names for what is said: in RTMP a
 /// property of `connect`.

@@ -11,11 +11,12 @@
 
 use std::sync::Arc;
 
+use livehost_hub::StreamKey;
+use livehost_policy::Pairs;
 use percent_encoding::percent_decode_str;
 
 use crate::application::{Application, Applications};
-use livehost_hub::StreamKey;
-use livehost_policy::Pairs;
+
 /// Longest path of a connection, too.
 use livehost_policy::names::MAX_PATH;
 

@@ -3,11 +3,12 @@
 //! Flows in: what the policy, the names, the hub and the relays say. Flows out: a
 //! [`Refusal`], which each protocol tells its client in its own status.
 
+use livehost_hub::{ClaimError, Full, Owner, PlayerEnd, Revocation};
+use livehost_policy::Rejection;
+
 use crate::lineage::Loop;
 use crate::names::NameError;
 use crate::relays::{NoPull, PullFailure};
-use livehost_hub::{ClaimError, Full, Owner, PlayerEnd, Revocation};
-use livehost_policy::Rejection;
 
 /// When a player that found no place may find one, milliseconds.
 const RETRY_WHEN_FULL: u32 = 1000;
@@ -177,5 +178,35 @@ impl From<PlayerEnd> for Refusal {
     fn from(end: PlayerEnd) -> Self {
         let PlayerEnd::TooSlow(_) = end;
         Self::new(RefusalKind::TooSlow, end.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_an_end_is_in_the_interface() {
+        let interface = include_str!("../../../../wit/0.1/types.wit");
+        let comment = interface
+            .split_once("/// How a publish, a playback")
+            .unwrap()
+            .1;
+        let comment = comment.split_once("record session-end").unwrap().0;
+        for kind in [
+            RefusalKind::NotFound,
+            RefusalKind::Silent,
+            RefusalKind::Unavailable,
+            RefusalKind::Expired,
+            RefusalKind::TooFast,
+            RefusalKind::TooSlow,
+            RefusalKind::Replaced,
+            RefusalKind::Stopped,
+        ] {
+            let is_listed = comment
+                .split(|c: char| !c.is_alphanumeric() && c != '-')
+                .any(|word| word == kind.reason());
+            assert!(is_listed, "{kind:?}: {}", kind.reason());
+        }
     }
 }

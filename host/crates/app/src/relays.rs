@@ -6,11 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use livehost_hub::{StreamKey, Wake};
+use livehost_policy::{ConnId, ControlError, StreamId, Target};
 use parking_lot::Mutex;
 
 use crate::lineage::{Lineage, Loop};
-use livehost_hub::{StreamKey, Wake};
-use livehost_policy::{ConnId, ControlError, StreamId, Target};
 
 /// Streams that go to other servers, and streams that come from them. An
 /// application that was removed has none. What is not implemented relays nothing.

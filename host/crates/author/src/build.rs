@@ -11,10 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
+use livehost_telemetry::terminal;
 use parking_lot::Mutex;
 
 use super::inspect;
-use livehost_telemetry::terminal;
 
 /// A folder that holds the sources of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
-use super::stage::{Stage, full_name};
 use livehost_plugin::{Answer, Question};
 use livehost_policy::{
     Client, ConnectDecision, DuplicateRule, Event, PublishDecision, PublishGrant, SessionEnd,
     StreamInfo, StreamRequest,
 };
+
+use super::stage::{Stage, full_name};
 
 /// The question with what the registry knows of its stream. The error says that
 /// the plugin was told of it already.

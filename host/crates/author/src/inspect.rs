@@ -8,13 +8,12 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload};
-
 use livehost_plugin::{OPTIONAL, TRACK};
 use livehost_ron::units::format_size;
 use livehost_telemetry::terminal;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
 
 /// A larger file is not read, in bytes.
 const MAX_FILE: u64 = 256 << 20;

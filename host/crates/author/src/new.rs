@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-
 use livehost_telemetry::say;
 
 /// A file of the new folder, and its text.

@@ -4,19 +4,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-use super::cases::facts::{fact, recording, text, values};
-use super::cases::pattern::{Fact, Got, Pattern};
-use super::cases::{Command, Exchange, Outside};
 use livehost_plugin::{
-    Clock, Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, Limits, LogDouble,
-    Services,
+    Clock, Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble,
+    PluginLimits, Services,
 };
 use livehost_policy::{
     Ambiguous, Awaited, Client, ConnId, ControlError, MediaControl, Order, StreamInfo,
     StreamRegistry, Target, check_amf0, names,
 };
+use parking_lot::Mutex;
+
+use super::cases::facts::{fact, recording, text, values};
+use super::cases::pattern::{Fact, Got, Pattern};
+use super::cases::{Command, Exchange, Outside};
 
 /// More commands or lines than this are not kept.
 const MAX_KEPT: usize = 10_000;
@@ -178,7 +178,7 @@ impl Stage {
 impl HttpDouble for Stage {
     fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         // A hook may take so long in a server.
-        let timeout = request.timeout.unwrap_or(Limits::default().wall);
+        let timeout = request.timeout.unwrap_or(PluginLimits::default().wall);
         let request = Fact::of_request(&request);
         let mut scene = self.scene.lock();
         let mut script = scene.script.iter();

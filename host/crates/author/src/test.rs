@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use fastrand::Rng;
+use livehost_net::outbound;
+use livehost_plugin::{
+    Answer, Clock, Compiler, Fault, PluginError, PluginLimits, PluginSpec, Program, Question,
+    Runtime, Storage, Trial,
+};
+use livehost_policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
+use livehost_telemetry::say;
 
 use super::cases::pattern::{Difference, Fact, TextWant};
 use super::cases::{Action, Case, Cases, Outside, Step};
 use super::follow;
 use super::stage::Stage;
-use livehost_net::outbound;
-use livehost_plugin::{
-    Answer, Clock, Compiler, Fault, Limits, PluginError, PluginSpec, Program, Question, Runtime,
-    Storage, Trial,
-};
-use livehost_policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
-use livehost_telemetry::say;
 
 /// More timers than this don't fire in one wait: some set each other.
 const MAX_FIRED: usize = 1000;
@@ -122,9 +122,9 @@ pub async fn test(plugin: &Path, file: &Path, options: Options) -> anyhow::Resul
 }
 
 /// A server's limits, but for a machine that is busy with builds.
-fn patient() -> Limits {
-    let server = Limits::default();
-    Limits {
+fn patient() -> PluginLimits {
+    let server = PluginLimits::default();
+    PluginLimits {
         wall: server.wall.saturating_mul(10),
         start: server.start.saturating_mul(10),
         ..server
@@ -134,7 +134,7 @@ fn patient() -> Limits {
 struct Run<'a> {
     runtime: Arc<Runtime>,
     plugin: &'a Path,
-    limits: Limits,
+    limits: PluginLimits,
 }
 
 impl Run<'_> {
@@ -163,7 +163,7 @@ impl Run<'_> {
             config: case.config.clone(),
             limits: self.limits.clone(),
             // Scripted answers come from nowhere.
-            http: outbound::Settings::default(),
+            http: outbound::HttpSettings::default(),
         };
         Trial::load(&self.runtime, spec, services, doubles, &case.kv, instances).await
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-
 use livehost_media::Video;
 
 use super::frame::Frame;

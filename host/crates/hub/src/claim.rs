@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use livehost_policy::{Client, DuplicateRule};
 use tracing::debug;
 
 use super::publication::{Publication, Publisher};
-use super::{Hub, Settings, StreamKey, Wake};
-use livehost_policy::{Client, DuplicateRule};
+use super::{Hub, MediaSettings, StreamKey, Wake};
 
 /// For those who have the name to find out whether their clients are there. No
 /// test is decided by a clock.
@@ -27,7 +27,7 @@ pub struct Claim {
     /// Who publishes.
     pub client: Client,
     /// The application's media settings.
-    pub settings: Settings,
+    pub settings: MediaSettings,
     /// Woken when the publication is revoked, and when somebody else wants its
     /// name: see [`Publication::question`].
     pub wake: Wake,

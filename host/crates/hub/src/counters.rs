@@ -1,8 +1,9 @@
 //! What the hub did, counted, and what is in it.
 
-use super::Hub;
 use livehost_telemetry::counters;
 use livehost_telemetry::counters::Counts;
+
+use super::Hub;
 
 counters! {
     /// The counters of a hub.

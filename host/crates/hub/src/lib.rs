@@ -53,9 +53,10 @@ pub use queue::{Item, PlayerEnd};
 pub use renderer::{Format, Renderer, Rendering, Variant};
 pub use subscription::{Subscription, Totals};
 
+use livehost_policy::StreamId;
+
 use claim::Attempt;
 use counters::Counters;
-use livehost_policy::StreamId;
 use names::Names;
 use publication::Publisher;
 use queue::PlayerQueue;
@@ -113,7 +114,7 @@ pub enum Join {
 
 /// An application's media settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct MediaSettings {
     /// Bytes of frames kept since the last keyframe; 0 keeps none.
     pub keyframe_cache: usize,
     /// Where a joining player starts.
@@ -133,7 +134,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Subscriber {
     /// The application's media settings.
-    pub settings: Settings,
+    pub settings: MediaSettings,
     /// Woken when something waits for the player.
     pub wake: Wake,
     /// What its bytes are like: made once for all players of that variant.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use livehost_media::{Packet, Role};
+use livehost_policy::{Awaited, Client, StreamId, StreamInfo};
 use parking_lot::Mutex;
 
 use super::cache::Cache;
@@ -12,8 +13,7 @@ use super::frame::Frame;
 use super::meter::{Meter, Rate};
 use super::presence::Presence;
 use super::stream::Stream;
-use super::{Claim, Hub, Settings, StreamKey, Wake};
-use livehost_policy::{Awaited, Client, StreamId, StreamInfo};
+use super::{Claim, Hub, MediaSettings, StreamKey, Wake};
 
 /// Why the hub or an operator took a publication away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum Pushed {
 pub(super) struct Publisher {
     id: StreamId,
     client: Client,
-    settings: Settings,
+    settings: MediaSettings,
     hold: Duration,
     wake: Wake,
     started: SystemTime,
@@ -77,7 +77,7 @@ impl Publisher {
         &self.client
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &MediaSettings {
         &self.settings
     }
 

@@ -20,7 +20,7 @@ use super::frame::Frame;
 use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::renderer::Variant;
-use super::{Settings, Subscriber, Wake};
+use super::{MediaSettings, Subscriber, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
 /// of data alone does not make each frame dearer than the one before. More than
@@ -124,7 +124,7 @@ enum Overflow {
 #[derive(Debug)]
 pub(super) struct PlayerQueue {
     id: PlayerId,
-    settings: Settings,
+    settings: MediaSettings,
     wake: Wake,
     variant: Option<Variant>,
     outlet: Option<Arc<dyn Outlet>>,
@@ -166,7 +166,7 @@ impl PlayerQueue {
         self.lane
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &MediaSettings {
         &self.settings
     }
 
@@ -523,6 +523,6 @@ fn is_media(packet: &Packet) -> bool {
 }
 
 /// Nanoseconds that may wait for a player.
-fn queue_time(settings: &Settings) -> i64 {
+fn queue_time(settings: &MediaSettings) -> i64 {
     i64::try_from(settings.queue_time.as_nanos()).unwrap_or(i64::MAX)
 }

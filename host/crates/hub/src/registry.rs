@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use livehost_media::Packet;
+use livehost_policy::names::MAX_PATH;
+use livehost_policy::names::{self, Ambiguous};
+use livehost_policy::{Awaited, StreamId, StreamInfo, Target};
 
 use super::publication::Revocation;
 use super::stream::Stream;
-use livehost_policy::names::MAX_PATH;
-
 use super::{Hub, Published, StreamKey};
-use livehost_policy::names::{self, Ambiguous};
-use livehost_policy::{Awaited, StreamId, StreamInfo, Target};
 
 impl Hub {
     /// Ends a publisher of the application. False when there is none.
@@ -95,11 +94,11 @@ impl Hub {
             return Ok(path.to_owned());
         }
         let name = (app.into(), path.into());
-        let streams = self.streams.lock();
-        let published = streams.in_instances(&name).filter(|of| is_published(of));
-        let published: Vec<_> = published.take(names::ENOUGH).cloned().collect();
-        drop(streams);
-        names::meant(path, published.iter().map(|stream| stream.key().path()))
+        // Whoever joins one of them may hold its lock for a while.
+        let streams: Vec<_> = self.streams.lock().in_instances(&name).cloned().collect();
+        let published = streams.iter().filter(|of| is_published(of));
+        let published = published.take(names::ENOUGH);
+        names::meant(path, published.map(|stream| stream.key().path()))
     }
 
     /// The stream of this application with this path, while somebody publishes it.

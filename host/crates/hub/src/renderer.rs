@@ -33,7 +33,10 @@ pub trait Format: fmt::Debug + Send + Sync {
 /// lock: it must not wait.
 pub trait Renderer: fmt::Debug + Send {
     /// The stream's next packet. They come in the order in which subscribers
-    /// get them, so the renderer may keep what the next one depends on.
+    /// get them, but for what [`Renderer::repeat`] makes: the headers that a
+    /// takeover sends again come before the packet that made it, and a takeover
+    /// is not told of. A format whose bytes depend on those before, as counters
+    /// do, needs that first.
     fn render(&mut self, packet: &Packet) -> Rendering;
 
     /// A packet of before, for subscribers that join: outside of the order.

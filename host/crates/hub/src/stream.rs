@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use livehost_media::time::to_ms;
 use livehost_media::{Kind, Packet, Placed, Role, Timeline, Turn, Video};
+use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,6 @@ use super::queue::{Item, PlayerQueue};
 use super::renderer::Variant;
 use super::renderers::Renderers;
 use super::{ClaimError, Full, Join, StreamKey, Subscriber, Wake};
-use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 
 /// Publishers that may wait behind the active one.
 const MAX_STANDBY: usize = 4;

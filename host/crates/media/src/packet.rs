@@ -199,7 +199,11 @@ impl Packet {
 
     /// Whether [`Packet::set_dts`] would change nothing.
     pub fn is_at(&self, dts: i64) -> bool {
-        self.dts == dts || self.content.role == Role::Metadata && self.dts == 0
+        let placed = match self.content.role {
+            Role::Metadata => 0,
+            _ => dts,
+        };
+        self.dts == placed
     }
 
     /// The same packet at another time, inside of nothing.

@@ -177,7 +177,10 @@ fn what_is_said_about_media_is_no_sample() {
 
 #[test]
 fn metadata_is_of_no_moment() {
-    let mut metadata = packet(Kind::Data, &[b"\x02\0\x0aonMetaData\x05"]);
+    let body = Bytes::from_static(b"\x02\0\x0aonMetaData\x05");
+    let mut metadata = Packet::from_flv(Kind::Data, from_ms(90_000), body).unwrap();
+    // It came at that time, and is not to stay there.
+    assert!(!metadata.is_at(from_ms(90_000)));
     metadata.set_dts(from_ms(90_000));
     assert_eq!(metadata.dts(), 0);
     let mut data = packet(Kind::Data, &[b"\x02\0\x04onFI\x05"]);

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
+use livehost_telemetry::limited;
+use livehost_telemetry::log::STRANGERS;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,8 +21,6 @@ use super::admission::{Admission, Permit, Refused};
 use super::canonical;
 use super::listener::Listener;
 use super::proxy::{self, ProxyError};
-use livehost_telemetry::limited;
-use livehost_telemetry::log::STRANGERS;
 
 /// Pause after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -11,11 +11,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use livehost_telemetry::counters;
 use livehost_telemetry::counters::Counts;
 use livehost_telemetry::network::network;
+use parking_lot::Mutex;
 
 /// Limits on connections.
 #[derive(Debug, Clone, Copy)]

@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
+use livehost_net::outbound::{self, HttpClient, Network};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::Quota;
 use parking_lot::Mutex;
 
 use super::imports::log::{Level, Log, Rate};
 use super::imports::timers::Timers;
 use super::kv::Kv;
 use super::stats::Stats;
-use super::{Doubles, Limits, PluginSpec, Services};
-use livehost_net::outbound::{self, Client, Network};
-use livehost_telemetry::limited;
-use livehost_telemetry::log::Quota;
+use super::{Doubles, PluginLimits, PluginSpec, Services};
 
 /// Commands of a second that are denied with a line in the log.
 const DENIALS: u32 = 100;
 
 /// One application, as its plugin's imports see it.
-pub(super) struct Application {
+pub(super) struct AppContext {
     pub(super) name: String,
     pub(super) services: Services,
     pub(super) stats: Arc<Stats>,
@@ -32,13 +32,13 @@ pub(super) struct Application {
     pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
     pub(super) denials: Mutex<Rate>,
-    pub(super) http_counts: Arc<outbound::Counts>,
+    pub(super) http_counts: Arc<outbound::HttpCounters>,
     /// The client of the generation that serves.
-    http: Mutex<Option<Arc<Client>>>,
+    http: Mutex<Option<Arc<HttpClient>>>,
     pub(super) doubles: Doubles,
 }
 
-impl Application {
+impl AppContext {
     pub(super) fn new(spec: &PluginSpec, services: Services, kv: Arc<Kv>) -> Arc<Self> {
         Self::with_doubles(spec, services, kv, Doubles::default())
     }
@@ -113,7 +113,7 @@ impl Application {
     }
 
     /// Other limits from now on. What is there already stays, even above them.
-    pub(super) fn set_limits(&self, limits: &Limits) {
+    pub(super) fn set_limits(&self, limits: &PluginLimits) {
         self.log.set_limit(limits.log_lines_per_second);
         self.kv.set_quota(limits.kv_bytes);
         self.timers.set_limit(limits.timers);
@@ -125,20 +125,20 @@ impl Application {
     pub(super) fn http_client(
         &self,
         network: &Network,
-        settings: &outbound::Settings,
-    ) -> Arc<Client> {
+        settings: &outbound::HttpSettings,
+    ) -> Arc<HttpClient> {
         let serving = self.http.lock().clone();
         match serving {
             Some(client) if client.settings() == settings => client,
             _ => {
                 let counts = Arc::clone(&self.http_counts);
-                Client::new(network, &self.name, settings.clone(), counts)
+                HttpClient::new(network, &self.name, settings.clone(), counts)
             }
         }
     }
 
     /// The generation that has `client` serves from now on.
-    pub(super) fn set_http_client(&self, client: &Arc<Client>) {
+    pub(super) fn set_http_client(&self, client: &Arc<HttpClient>) {
         *self.http.lock() = Some(Arc::clone(client));
     }
 }

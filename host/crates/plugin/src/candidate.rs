@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::compile::{self, ContentHash};
 use super::engine::Runtime;
@@ -31,7 +31,7 @@ const FIRST: u64 = 1;
 #[must_use]
 pub struct Unstarted {
     runtime: Arc<Runtime>,
-    app: Arc<Application>,
+    app: Arc<AppContext>,
     spec: Arc<PluginSpec>,
     generation: Generation,
 }
@@ -127,7 +127,7 @@ impl Plugin {
     ) -> Result<Unstarted, PluginError> {
         let state = runtime.state(&spec.app, spec.limits.kv_bytes).await;
         let state = state.map_err(|fault| spec.fault(fault))?;
-        let app = Application::new(&spec, services, state);
+        let app = AppContext::new(&spec, services, state);
         let spec = Arc::new(spec);
         let generation = reload::prepare(runtime, &app, &spec, FIRST)
             .await

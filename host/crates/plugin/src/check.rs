@@ -8,9 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use livehost_net::outbound::{AllowList, Target};
+use livehost_policy::{
+    Client, ConnectDecision, ConnectRequest, PlayDecision, PolicyError, PublishDecision,
+    PublishGrant, StreamRequest,
+};
 use parking_lot::Mutex;
 
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bounds::usable;
 use super::compile::{self, ContentHash};
@@ -24,11 +29,6 @@ use super::hooks;
 use super::instance::{Budget, Instance, one_line};
 use super::kv::Kv;
 use super::{PluginSpec, Services, StopReason, convert, reload};
-use livehost_net::outbound::{AllowList, Target};
-use livehost_policy::{
-    Client, ConnectDecision, ConnectRequest, PlayDecision, PolicyError, PublishDecision,
-    PublishGrant, StreamRequest,
-};
 
 /// What marks, in `extra`, a question that no client asks.
 const TRIAL: (&str, &str) = ("trial", "true");
@@ -70,7 +70,7 @@ pub(super) async fn check(
     };
     // A guest that is only looked at must not change what serves.
     let state = Kv::in_memory(spec.limits.kv_bytes);
-    let app = Application::with_doubles(&spec, Services::detached(), state, doubles);
+    let app = AppContext::with_doubles(&spec, Services::detached(), state, doubles);
     let spec = Arc::new(spec);
     let mut check = Check {
         hash: String::new(),
@@ -95,7 +95,7 @@ pub(super) async fn check(
 
 async fn try_out(
     runtime: &Arc<Runtime>,
-    app: &Arc<Application>,
+    app: &Arc<AppContext>,
     spec: &Arc<PluginSpec>,
     check: &mut Check,
 ) -> Result<(), Fault> {
@@ -338,7 +338,7 @@ pub(super) async fn welcome(
         ..Doubles::default()
     };
     let state = Kv::in_memory(spec.limits.kv_bytes);
-    let app = Application::with_doubles(&spec, Services::detached(), state, doubles);
+    let app = AppContext::with_doubles(&spec, Services::detached(), state, doubles);
     let visitor = Visitor { address, stream };
     let asked = async {
         let generation = reload::prepare(runtime, &app, &Arc::new(spec), THROW_AWAY)

@@ -3,6 +3,7 @@
 //! Flows in: requests, by value. Flows out: decisions within their bounds:
 //! what a guest says to a client is cut, everything else is refused.
 
+use livehost_policy::names;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
 
@@ -13,7 +14,6 @@ use super::bindings::exports::livehost::app::shared_objects as wit_objects;
 use super::bindings::livehost::app::types as wit;
 use super::bounds::{self, MAX_HASH, MAX_PASSWORD, MAX_RECORDING, MAX_URL, MAX_WORD, TooLong};
 use super::{StopReason, instance::one_line};
-use livehost_policy::names;
 
 /// What a client is told may be long, but not without bound.
 const MAX_DESCRIPTION: usize = 512;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Services;
 use livehost_policy::{
     Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
 };
+
+use super::Services;
 
 impl Services {
     /// Nothing is live, and every command is for something unknown.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Clock;
+
 pub use super::bindings::livehost::app::log::Level;
 use livehost_net::outbound;
 

@@ -11,6 +11,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use livehost_net::outbound::Network;
+use livehost_policy::PropertyStore;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
@@ -25,8 +27,6 @@ use super::error::{Fault, PluginError};
 use super::instance::State;
 use super::kv::disk::{Disk, Purpose};
 use super::kv::{KeptObjects, Kv};
-use livehost_net::outbound::Network;
-use livehost_policy::PropertyStore;
 
 /// How often a running guest is looked at: it yields to other tasks, and is
 /// interrupted when its CPU budget is used up.

@@ -9,13 +9,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use livehost_policy::{Client, ConnId, Event, Occasion, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::function::Function;
 use super::hooks;
-use livehost_policy::{Client, ConnId, Event, Occasion, StreamId};
 
 /// One application's queue.
 #[derive(Debug)]

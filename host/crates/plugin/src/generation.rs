@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use livehost_net::outbound::HttpClient;
+use livehost_policy::PolicyError;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
 use super::compile::Compiled;
@@ -22,8 +24,6 @@ use super::instance::{Budget, Call, Instance, Queued, millis, one_line};
 use super::pool::{Closed, Lease, Pool};
 use super::stats::Alive;
 use super::{PluginSpec, StopReason};
-use livehost_net::outbound::Client;
-use livehost_policy::PolicyError;
 
 /// The number of a generation that never serves. Those that do count from 1.
 pub(super) const THROW_AWAY: u64 = 0;
@@ -31,7 +31,7 @@ pub(super) const THROW_AWAY: u64 = 0;
 /// A version of a plugin with its settings, and its instances.
 pub(super) struct Generation {
     runtime: Arc<Runtime>,
-    app: Arc<Application>,
+    app: Arc<AppContext>,
     pub(super) compiled: Arc<Compiled>,
     pub(super) spec: Arc<PluginSpec>,
     pub(super) number: u64,
@@ -40,7 +40,7 @@ pub(super) struct Generation {
     /// When it began to serve, for the roll-back of young ones.
     pub(super) born: Instant,
     pool: Arc<Pool>,
-    http: Arc<Client>,
+    http: Arc<HttpClient>,
     /// What it orders before it serves, until then: it may never. None once it
     /// serves.
     ahead: Mutex<Option<Orders>>,
@@ -63,7 +63,7 @@ impl Generation {
     /// A generation whose first instance took the configuration.
     pub(super) async fn prepare(
         runtime: &Arc<Runtime>,
-        app: &Arc<Application>,
+        app: &Arc<AppContext>,
         compiled: Arc<Compiled>,
         spec: Arc<PluginSpec>,
         number: u64,

@@ -5,6 +5,7 @@
 //! passes on its way would have room for one.
 
 use bytes::Bytes;
+use livehost_policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest};
 use wasmtime::Store;
 
 use super::UNKNOWN_METHOD;
@@ -15,7 +16,6 @@ use super::bindings::livehost::app::types as wit;
 use super::function::Function;
 use super::instance::{Call, Instance, State};
 use super::optional::{Guests, Indices};
-use livehost_policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest};
 
 pub(super) fn on_connect(
     request: ConnectRequest,

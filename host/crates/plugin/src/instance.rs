@@ -8,13 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use livehost_net::outbound::HttpClient;
+use livehost_policy::PolicyError;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::PluginSpec;
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::{lifecycle, policy};
 use super::budget::{CpuMeter, MemoryLimit, Metered};
 use super::compile::{self, Compiled};
@@ -26,13 +28,11 @@ use super::imports::wasi_http::WasiHttp;
 use super::optional::Guests;
 use super::stats::{Alive, Stats};
 use super::wasi::{self, LastWords};
-use livehost_net::outbound::Client;
-use livehost_policy::PolicyError;
 
 /// What the imports of an instance work on.
 pub(super) struct State {
-    pub(super) app: Arc<Application>,
-    pub(super) http: Arc<Client>,
+    pub(super) app: Arc<AppContext>,
+    pub(super) http: Arc<HttpClient>,
     pub(super) wasi_http: WasiHttp,
     pub(super) table: ResourceTable,
     /// When the running call's requests must have their answers.
@@ -162,8 +162,8 @@ impl Instance {
     pub(super) async fn new(
         runtime: &Arc<Runtime>,
         compiled: &Compiled,
-        app: &Arc<Application>,
-        http: &Arc<Client>,
+        app: &Arc<AppContext>,
+        http: &Arc<HttpClient>,
         spec: &PluginSpec,
         budget: Budget,
     ) -> Result<Self, Fault> {

@@ -58,21 +58,22 @@ pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, Task as CompilerTask, w
 pub use doubles::{Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble};
 pub use engine::{Runtime, RuntimeError, Storage};
 pub use error::{CompilerFault, Fault, PluginError};
-pub use limits::Limits;
+pub use limits::PluginLimits;
 pub use livehost_telemetry::counters::Counts;
 pub use optional::{OPTIONAL, Optional};
 pub use trial::{Answer, KvContents, Program, Question, Trial};
 
-use self::bounds::usable;
-use self::breaker::Caller;
-use self::function::Function;
-use self::serve::Core;
 use livehost_net::outbound;
 use livehost_policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Credential, Event, MediaControl,
     ObjectRequest, Occasion, PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry,
     StreamRequest,
 };
+
+use self::bounds::usable;
+use self::breaker::Caller;
+use self::function::Function;
+use self::serve::Core;
 
 /// How long the disk may take to save an application's state at its end.
 const SAVE: Duration = Duration::from_secs(10);
@@ -87,9 +88,9 @@ pub struct PluginSpec {
     /// What `configure` gets: JSON text.
     pub config: String,
     /// What it may use.
-    pub limits: Limits,
+    pub limits: PluginLimits,
     /// What it may request by HTTP.
-    pub http: outbound::Settings,
+    pub http: outbound::HttpSettings,
 }
 
 impl PluginSpec {
@@ -278,7 +279,7 @@ impl Plugin {
     }
 
     /// The HTTP requests of all its generations.
-    pub fn http_totals(&self) -> outbound::Totals {
+    pub fn http_totals(&self) -> outbound::HttpTotals {
         self.core.app.http_counts.totals()
     }
 

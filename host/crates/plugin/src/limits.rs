@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-/// What an application's plugin may use. [`Limits::default`] suits a policy
+/// What an application's plugin may use. [`PluginLimits::default`] suits a policy
 /// that decides from its configuration, the kv store or one HTTP call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct PluginLimits {
     /// Instances alive at once, so also calls that run at once.
     pub max_instances: usize,
     /// Time a decision or an event may run on a CPU. Waiting does not count.
@@ -39,11 +39,11 @@ pub struct Limits {
     /// What `snapshot` may hand to the next generation, in bytes.
     pub handoff_bytes: usize,
     /// So many failed calls (traps, exceeded budgets) of one function within
-    /// [`Limits::failure_window`] end the calls to it for a back-off: those for
+    /// [`PluginLimits::failure_window`] end the calls to it for a back-off: those for
     /// everybody, or for the one address that they come from; unless more calls
     /// than these went well in that time.
     pub failures: usize,
-    /// See [`Limits::failures`].
+    /// See [`PluginLimits::failures`].
     pub failure_window: Duration,
     /// When that happens to a generation that has served for less than this,
     /// the one before it comes back.
@@ -53,7 +53,7 @@ pub struct Limits {
     pub transfer_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for PluginLimits {
     fn default() -> Self {
         Self {
             max_instances: 16,

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Limits;
+use super::PluginLimits;
 use super::instance::Instance;
 use super::stats::Stats;
 
@@ -42,7 +42,7 @@ pub(super) struct Lease {
 pub(super) struct Closed;
 
 impl Pool {
-    pub(super) fn new(limits: &Limits, stats: &Arc<Stats>) -> Arc<Self> {
+    pub(super) fn new(limits: &PluginLimits, stats: &Arc<Stats>) -> Arc<Self> {
         let max_instances = limits.max_instances.max(1);
         Arc::new(Self {
             idle: Mutex::default(),

@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use livehost_telemetry::secrets::without_settings;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
@@ -21,7 +22,6 @@ use super::function::Function;
 use super::generation::Generation;
 use super::serve::Core;
 use super::{PluginSpec, Reload, StopReason};
-use livehost_telemetry::secrets::without_settings;
 
 /// What is known about versions; locked for the length of a reload, so there
 /// is one at a time.
@@ -38,7 +38,7 @@ pub(super) struct Loader {
 /// Reads, compiles, configures: everything that leaves others untouched.
 pub(super) async fn prepare(
     runtime: &Arc<Runtime>,
-    app: &Arc<Application>,
+    app: &Arc<AppContext>,
     spec: &Arc<PluginSpec>,
     number: u64,
 ) -> Result<Generation, Fault> {
@@ -49,7 +49,7 @@ pub(super) async fn prepare(
 }
 
 /// Says that `generation` serves.
-pub(super) fn announce(app: &Application, generation: &Generation) {
+pub(super) fn announce(app: &AppContext, generation: &Generation) {
     info!(
         app = app.name,
         generation = generation.number,

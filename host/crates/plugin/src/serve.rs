@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use livehost_policy::PolicyError;
+use livehost_telemetry::counters::Counts;
+use livehost_telemetry::limited;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::PluginSpec;
-use super::application::Application;
+use super::application::AppContext;
 use super::breaker::{Caller, Failing, Open, Ticket};
 use super::engine::Runtime;
 use super::events::{self, Due, EventQueue};
@@ -24,9 +27,6 @@ use super::hooks;
 use super::instance::{Budget, Call, Instance, millis};
 use super::pool::Lease;
 use super::reload::{Condemned, Loader};
-use livehost_policy::PolicyError;
-use livehost_telemetry::counters::Counts;
-use livehost_telemetry::limited;
 
 /// How often the counters are logged.
 const REPORT: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ const MAX_SWAPS: u32 = 16;
 /// What a plugin's tasks and its callers share.
 pub(super) struct Core {
     pub(super) runtime: Arc<Runtime>,
-    pub(super) app: Arc<Application>,
+    pub(super) app: Arc<AppContext>,
     pub(super) serving: ArcSwap<Generation>,
     /// What an operator wants to serve; after a roll-back something else does.
     pub(super) wanted: ArcSwap<PluginSpec>,

@@ -107,7 +107,7 @@ counters! {
 impl Stats {
     /// The numbers now, with those of HTTP requests, and how many functions are left
     /// alone.
-    pub(super) fn counts(&self, http: outbound::Totals, breakers_open: usize) -> Counts {
+    pub(super) fn counts(&self, http: outbound::HttpTotals, breakers_open: usize) -> Counts {
         let mut counts = self.by_name();
         counts.extend([
             ("http_requests", http.requests),

@@ -8,10 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use livehost_policy::{
+    Client, ConnectDecision, ConnectRequest, Credential, Event, ObjectRequest, PlayDecision,
+    PolicyError, PublishDecision, StreamRequest,
+};
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
 
-use super::application::Application;
+use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
 use super::bounds::usable;
@@ -22,10 +26,6 @@ use super::generation::Generation;
 use super::instance::{Budget, Call, Instance, one_line};
 use super::kv::Kv;
 use super::{Doubles, PluginSpec, Services, convert, hooks, reload};
-use livehost_policy::{
-    Client, ConnectDecision, ConnectRequest, Credential, Event, ObjectRequest, PlayDecision,
-    PolicyError, PublishDecision, StreamRequest,
-};
 
 /// A call of one of the plugin's exports.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +113,7 @@ impl Program {
 /// A plugin that is called by hand.
 pub struct Trial {
     runtime: Arc<Runtime>,
-    app: Arc<Application>,
+    app: Arc<AppContext>,
     spec: Arc<PluginSpec>,
     generation: Generation,
     /// None: made at its next call. An instance that failed is not used again.
@@ -144,7 +144,7 @@ impl Trial {
         instances: usize,
     ) -> Result<Self, PluginError> {
         let state = Kv::on_clock(spec.limits.kv_bytes, doubles.clock.clone());
-        let app = Application::with_doubles(&spec, services, state, doubles);
+        let app = AppContext::with_doubles(&spec, services, state, doubles);
         let spec = Arc::new(spec);
         let fault = |fault| spec.fault(fault);
         preset(&app, &spec, kv).map_err(fault)?;
@@ -343,7 +343,7 @@ impl Trial {
     }
 }
 
-fn preset(app: &Application, spec: &PluginSpec, kv: &KvContents) -> Result<(), Fault> {
+fn preset(app: &AppContext, spec: &PluginSpec, kv: &KvContents) -> Result<(), Fault> {
     let set = app.kv.reset(spec.limits.kv_bytes, kv);
     set.map_err(|refused| Fault::Runtime(format!("its state can't be set up: {refused}")))
 }

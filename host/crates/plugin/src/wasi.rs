@@ -15,7 +15,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use super::application::Application;
+use super::application::AppContext;
 use super::imports::log::Level;
 
 /// A longer line is cut.
@@ -24,7 +24,7 @@ const MAX_LINE: usize = 4096;
 const MAX_LAST_WORDS: usize = 300;
 
 /// The context of one instance, and the ear on its standard error.
-pub(super) fn context(app: &Arc<Application>, plugin: &Arc<str>) -> (WasiCtx, LastWords) {
+pub(super) fn context(app: &Arc<AppContext>, plugin: &Arc<str>) -> (WasiCtx, LastWords) {
     let last_words = LastWords::default();
     let pipe = |level, last_words: Option<LastWords>| LinePipe {
         buffer: Arc::default(),
@@ -88,7 +88,7 @@ impl LastWords {
 #[derive(Clone)]
 struct LinePipe {
     buffer: Arc<Mutex<Vec<u8>>>,
-    app: Arc<Application>,
+    app: Arc<AppContext>,
     plugin: Arc<str>,
     level: Level,
     last_words: Option<LastWords>,

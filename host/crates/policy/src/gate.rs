@@ -6,14 +6,14 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use livehost_rtmp::auth;
 use livehost_rtmp::shared_object::object::Ruling;
+use livehost_telemetry::limited;
+use livehost_telemetry::log::Quota;
 
 use super::{
     CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
     Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
     Rejection, StreamRequest,
 };
-use livehost_telemetry::limited;
-use livehost_telemetry::log::Quota;
 
 /// What a client gets when the plugin is still waiting at the end of its time, by
 /// question. Whatever else goes wrong, it is refused: see

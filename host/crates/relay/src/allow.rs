@@ -4,8 +4,9 @@
 //! rules on addresses (see [`livehost_net::outbound`]). What the configuration itself
 //! relays needs no entry.
 
-use super::url::{RelayUrl, scheme, with_port};
 use livehost_net::outbound::{AllowList, Pattern};
+
+use super::url::{RelayUrl, scheme, with_port};
 
 /// The entries of `relay.allow`. The default is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

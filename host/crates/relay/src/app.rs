@@ -9,6 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use livehost_app::application::Application;
+use livehost_app::lineage::Lineage;
+use livehost_hub::StreamKey;
+use livehost_net::outbound::Reachable;
+use livehost_policy::{ConnId, ControlError, StreamId, Target};
+use livehost_telemetry::limited;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -19,17 +25,11 @@ use super::Common;
 use super::backoff::{self, Backoff};
 use super::error::RelayError;
 use super::peer::Terms;
-use super::plan::{Plan, Settings};
+use super::plan::{Plan, RelaySettings};
 use super::pulls::PullHandle;
 use super::push::{Over, push};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_app::application::Application;
-use livehost_app::lineage::Lineage;
-use livehost_hub::StreamKey;
-use livehost_net::outbound::Reachable;
-use livehost_policy::{ConnId, ControlError, StreamId, Target};
-use livehost_telemetry::limited;
 
 /// For the relays of an application to end, beyond which they are cut off.
 const END: Duration = Duration::from_secs(5);
@@ -525,7 +525,7 @@ impl AppRelays {
 }
 
 /// Names that an operator wrote may lead anywhere.
-fn reachable(settings: &Settings, config: bool) -> Reachable {
+fn reachable(settings: &RelaySettings, config: bool) -> Reachable {
     match (config, settings.private) {
         (true, _) => Reachable::Anywhere,
         (false, true) => Reachable::Private,

@@ -3,13 +3,13 @@
 use std::io;
 use std::net::IpAddr;
 
+use livehost_app::refusal::{Refusal, RefusalKind};
+use livehost_app::relays::PullFailure;
+use livehost_net::outbound::ConnectError;
 use livehost_rtmp::session::SessionError;
 use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
 
 use super::url::RelayUrl;
-use livehost_app::refusal::{Refusal, RefusalKind};
-use livehost_app::relays::PullFailure;
-use livehost_net::outbound::ConnectError;
 
 /// What a server answers to a `play` of what it doesn't have.
 const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";

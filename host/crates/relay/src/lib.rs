@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use allow::{Allow, NotAllowed};
 pub use app::AppRelays;
-pub use plan::{Forward, NAME, Plan, Pull, Settings};
+pub use plan::{Forward, NAME, Plan, Pull, RelaySettings};
 pub use url::{RelayUrl, UrlError};
 
 use livehost_app::application::Application;

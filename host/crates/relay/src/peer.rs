@@ -12,6 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use livehost_app::lineage::{self, Lineage};
+use livehost_app::output::Outbound;
+use livehost_hub::Wake;
+use livehost_net::carrier::Carrier;
+use livehost_net::carrier::socket::{Keepalive, tune};
+use livehost_net::carrier::tls::TlsCarrier;
+use livehost_net::outbound::Connector;
 use livehost_rtmp::auth;
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
@@ -19,6 +26,7 @@ use livehost_rtmp::session::Output;
 use livehost_rtmp::session::client::{
     ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused, Rejection,
 };
+use livehost_wire::amf0::Value;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -31,14 +39,6 @@ use super::backoff;
 use super::error::RelayError;
 use super::redirect::Route;
 use super::url::RelayUrl;
-use livehost_app::lineage::{self, Lineage};
-use livehost_app::output::Outbound;
-use livehost_hub::Wake;
-use livehost_net::carrier::Carrier;
-use livehost_net::carrier::socket::{Keepalive, tune};
-use livehost_net::carrier::tls::TlsCarrier;
-use livehost_net::outbound::Connector;
-use livehost_wire::amf0::Value;
 
 /// The most that one read takes, bytes.
 const READ_SIZE: usize = 64 * 1024;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use livehost_hub::StreamKey;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::allow::Allow;
 use super::url::{RelayUrl, UrlError};
-use livehost_hub::StreamKey;
 
 /// Stands for the stream's name in the URL of a [`Forward`].
 pub const NAME: &str = "{name}";
@@ -16,7 +16,7 @@ pub const NAME: &str = "{name}";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// The rules.
-    pub settings: Settings,
+    pub settings: RelaySettings,
     /// Streams that come from elsewhere.
     pub pulls: Vec<Pull>,
     /// Streams that go elsewhere.
@@ -25,7 +25,7 @@ pub struct Plan {
 
 /// How relays behave, and where plugins may relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct RelaySettings {
     /// Where a plugin may relay to and from. Default nowhere.
     pub allow: Allow,
     /// Allowed names may lead to this machine and to local networks.
@@ -49,7 +49,7 @@ pub struct Settings {
     pub hold: Duration,
 }
 
-impl Default for Settings {
+impl Default for RelaySettings {
     fn default() -> Self {
         Self {
             allow: Allow::default(),

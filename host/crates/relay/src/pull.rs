@@ -7,8 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use livehost_app::application::Application;
+use livehost_app::broker::Granted;
+use livehost_app::input::Publishing;
+use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_media::time::from_ms;
 use livehost_media::{Kind, Packet};
+use livehost_policy::{Client, ConnId, DuplicateRule, PublishGrant, StreamId};
 use livehost_rtmp::data::relayed_payload;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::session::client::ClientEvent;
@@ -19,11 +24,6 @@ use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_app::application::Application;
-use livehost_app::broker::Granted;
-use livehost_app::input::Publishing;
-use livehost_hub::{Hub, StreamKey, Wake};
-use livehost_policy::{Client, ConnId, DuplicateRule, PublishGrant, StreamId};
 
 /// Data that came before any media, until the name is claimed.
 const MAX_EARLY: usize = 16;

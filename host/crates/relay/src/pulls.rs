@@ -7,6 +7,11 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use livehost_app::lineage::Lineage;
+use livehost_app::relays::{NoPull, PendingPull};
+use livehost_hub::{StreamKey, Wake};
+use livehost_policy::StreamId;
+use livehost_telemetry::limited;
 use parking_lot::Mutex;
 use tracing::Instrument;
 
@@ -17,11 +22,6 @@ use super::plan::Plan;
 use super::pull::{News, Pulling, Source};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_app::lineage::Lineage;
-use livehost_app::relays::{NoPull, PendingPull};
-use livehost_hub::{StreamKey, Wake};
-use livehost_policy::StreamId;
-use livehost_telemetry::limited;
 
 /// How often players are counted.
 const COUNT: Duration = Duration::from_millis(250);

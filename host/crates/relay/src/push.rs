@@ -4,6 +4,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use livehost_app::output::chunks::{self, Chunks, SHARED_MESSAGE_STREAM, chunks_for};
+use livehost_hub::{Format, Frame, Hub, Item, MediaSettings, StreamKey};
+use livehost_hub::{Subscriber, Subscription, Wake};
 use livehost_media::{Packet, Role};
 use livehost_rtmp::chunk;
 use livehost_wire::amf0;
@@ -15,9 +18,6 @@ use super::error::RelayError;
 use super::peer::{Peer, Purpose, Terms};
 use super::report::Report;
 use super::url::RelayUrl;
-use livehost_app::output::chunks::{self, Chunks, SHARED_MESSAGE_STREAM, chunks_for};
-use livehost_hub::{Format, Frame, Hub, Item, Settings, StreamKey};
-use livehost_hub::{Subscriber, Subscription, Wake};
 
 /// Why a push is over without having failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) async fn push(
     key: &StreamKey,
     url: &RelayUrl,
     terms: &Terms,
-    media: Settings,
+    media: MediaSettings,
     stop: &CancellationToken,
     report: &mut Report,
 ) -> Result<Over, RelayError> {

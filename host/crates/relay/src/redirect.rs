@@ -6,13 +6,13 @@
 
 use std::net::IpAddr;
 
+use livehost_net::outbound::Connector;
 use livehost_rtmp::session::client::Redirect;
 use tracing::info;
 
 use super::error::RelayError;
 use super::peer::Terms;
 use super::url::RelayUrl;
-use livehost_net::outbound::Connector;
 
 /// Redirects of one attempt that are followed.
 const MAX_REDIRECTS: usize = 3;

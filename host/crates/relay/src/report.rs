@@ -7,13 +7,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use livehost_hub::StreamKey;
+use livehost_policy::{ConnId, Event, Gate, Relay, RelayFailure};
+use livehost_telemetry::limited;
 use tracing::{Span, info, info_span, warn};
 
 use super::error::RelayError;
 use super::url::RelayUrl;
-use livehost_hub::StreamKey;
-use livehost_policy::{ConnId, Event, Gate, Relay, RelayFailure};
-use livehost_telemetry::limited;
 
 /// A relay, with the duty to say exactly once that it ended.
 #[derive(Debug)]

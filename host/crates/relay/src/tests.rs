@@ -20,7 +20,7 @@ use livehost_policy::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Allow, Forward, Plan, Pull, RelayUrl, Relays, Settings};
+use super::{Allow, Forward, Plan, Pull, RelaySettings, RelayUrl, Relays};
 
 /// Takes events; nobody asks it.
 #[derive(Default)]
@@ -58,8 +58,8 @@ impl Policy for Ear {
 /// An application `live` whose streams nobody treats in a special way.
 fn application(ear: Arc<Ear>) -> Arc<Application> {
     let second = Duration::from_secs(1);
-    let settings = application::Settings {
-        media: livehost_hub::Settings {
+    let settings = application::ApplicationSettings {
+        media: livehost_hub::MediaSettings {
             keyframe_cache: 1 << 20,
             join: livehost_hub::Join::Keyframe,
             queue_bytes: 1 << 20,
@@ -72,7 +72,7 @@ fn application(ear: Arc<Ear>) -> Arc<Application> {
         publisher_timeout: second,
         wait_for_publisher: second,
     };
-    let objects = Objects::new(shared_objects::Settings::default(), Arc::new(Forget));
+    let objects = Objects::new(shared_objects::ObjectSettings::default(), Arc::new(Forget));
     Application::new("live", ear.gate(), settings, objects)
 }
 
@@ -168,9 +168,9 @@ impl Pushing {
         let hub = Hub::new();
         let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
         let plan = Plan {
-            settings: Settings {
+            settings: RelaySettings {
                 allow: Allow::new(vec![allowed]),
-                ..Settings::default()
+                ..RelaySettings::default()
             },
             forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
             ..Plan::default()

@@ -10,9 +10,8 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
-
 use livehost_net::outbound::{Target, TargetError};
+use percent_encoding::percent_decode_str;
 
 /// No URL is longer, in bytes.
 const MAX_URL: usize = 4 << 10;

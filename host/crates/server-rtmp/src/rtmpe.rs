@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
+use livehost_net::carrier::Carrier;
+use livehost_net::carrier::ahead::{self, Seal};
 use livehost_rtmp::handshake::{
     Cipher, EncryptedHandshake, HANDSHAKE_LEN, HandshakeError, Progress, RANDOM_LEN, SECRET_LEN,
 };
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
-
-use livehost_net::carrier::Carrier;
-use livehost_net::carrier::ahead::{self, Seal};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;

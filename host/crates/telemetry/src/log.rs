@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use line::{Fields, Lines};
+
 pub use quota::{Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings};
 

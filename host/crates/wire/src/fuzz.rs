@@ -4,10 +4,12 @@
 
 pub mod expanding;
 
+use std::fmt::Debug;
+
+use bytes::BytesMut;
+
 use crate::codec::{AudioSpecificConfig, AvcConfig, HevcConfig};
 use crate::{Budget, amf0, amf3, flv};
-use bytes::BytesMut;
-use std::fmt::Debug;
 
 /// AMF0 values, with AMF3 ones inside.
 pub fn amf0(data: &[u8]) {

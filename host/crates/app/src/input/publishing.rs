@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use livehost_hub::{Publication, Pushed, Revocation};
+use livehost_media::{Kind, NotAPacket, Packet, Role};
+use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
+use livehost_telemetry::limited;
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;
@@ -10,10 +14,6 @@ use crate::claims::{Claimed, Lease};
 use crate::lineage::Lineage;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::{RelayService, Removed};
-use livehost_hub::{Publication, Pushed, Revocation};
-use livehost_media::{Kind, NotAPacket, Packet, Role};
-use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
-use livehost_telemetry::limited;
 
 /// How long `on-ready` waits for the codec of a second kind of media.
 const READY_AFTER: Duration = Duration::from_secs(1);

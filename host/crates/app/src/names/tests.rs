@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-
-use super::*;
-use crate::application::Settings;
-use crate::shared_objects::{Forget, Objects};
 use livehost_policy::{
     CallError, Client, ConnectDecision, ConnectRequest, Event, Gate, OnError, PlayDecision, Policy,
     PolicyError, PublishDecision, StreamRequest,
 };
+
+use super::*;
+use crate::application::ApplicationSettings;
+use crate::shared_objects::{Forget, Objects};
 
 /// A name is read before anybody is asked.
 struct Unasked;
@@ -34,9 +34,9 @@ impl Policy for Unasked {
     fn notify(&self, _: Event) {}
 }
 
-fn settings() -> Settings {
-    Settings {
-        media: livehost_hub::Settings {
+fn settings() -> ApplicationSettings {
+    ApplicationSettings {
+        media: livehost_hub::MediaSettings {
             keyframe_cache: 0,
             join: livehost_hub::Join::Keyframe,
             queue_bytes: 0,

@@ -84,7 +84,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use livehost_hub::{Claim, Hub, Item, Join, Settings, StreamKey, Subscriber, Wake};
+    use livehost_hub::{Claim, Hub, Item, Join, MediaSettings, StreamKey, Subscriber, Wake};
     use livehost_media::time::from_ms;
     use livehost_policy::{Client, DuplicateRule};
     use livehost_rtmp::chunk::{Reader, ReaderLimits};
@@ -128,8 +128,8 @@ mod tests {
         (Kind::Data, 20, b"\x02\0\x06onText\x05"),
     ];
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> MediaSettings {
+        MediaSettings {
             keyframe_cache: 1 << 20,
             join: Join::Keyframe,
             queue_bytes: 1 << 20,

@@ -20,11 +20,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes};
+use livehost_hub::{Offer, Outlet, PlayerId};
+use livehost_net::carrier::Carrier;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::SendQueue;
-use livehost_hub::{Offer, Outlet, PlayerId};
-use livehost_net::carrier::Carrier;
 
 /// The carrier and the bytes that wait for it: all that a frame touches of a
 /// player that keeps up, and therefore in one place, in this order.

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use livehost_hub::{Item, Subscription};
+use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
 use tracing::{Span, info};
 
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::{PendingPull, PullFailure};
-use livehost_hub::{Item, Subscription};
-use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
 
 /// How long a playback may go on.
 #[derive(Debug, Clone, Copy)]

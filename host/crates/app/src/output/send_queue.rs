@@ -5,7 +5,6 @@ use std::io::{self, IoSlice};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-
 use livehost_net::carrier::Carrier;
 
 /// Slices handed to one vectored write.

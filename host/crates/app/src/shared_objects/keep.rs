@@ -1,9 +1,8 @@
 //! Where the properties of persistent objects are, between clients and runs.
 
 use bytes::Bytes;
-use livehost_rtmp::shared_object::object::Shelf;
-
 use livehost_policy::PropertyStore;
+use livehost_rtmp::shared_object::object::Shelf;
 
 use super::registry::Key;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use livehost_hub::Wake;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::room::RoomId;
-use livehost_hub::Wake;
 
 /// What an entry costs beside its body, bytes.
 const OVERHEAD: usize = 64;

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use livehost_hub::Wake;
 use livehost_rtmp::shared_object::object::{
     CREATION_FAILED, ClientId, NO_READ_ACCESS, NO_WRITE_ACCESS, Ruling, status,
 };
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::STRANGERS;
 use tracing::debug;
 
 use super::mailbox::Next;
 use super::registry::{Key, Objects};
 use super::room::{Room, RoomId};
 use super::{Access, Mailbox};
-use livehost_hub::Wake;
-use livehost_telemetry::limited;
-use livehost_telemetry::log::STRANGERS;
 
 /// Of answers that are no object's.
 const NO_ROOM: RoomId = RoomId::MAX;

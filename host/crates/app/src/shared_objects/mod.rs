@@ -42,7 +42,7 @@ pub enum Access {
 
 /// How an application's shared objects are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct ObjectSettings {
     /// Where no plugin decides.
     pub access: Access,
     /// Objects at once, those included that are kept without clients.
@@ -61,7 +61,7 @@ pub struct Settings {
     pub kept: usize,
 }
 
-impl Default for Settings {
+impl Default for ObjectSettings {
     fn default() -> Self {
         let object::Limits {
             clients,
@@ -81,7 +81,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl ObjectSettings {
     fn of_object(&self) -> object::Limits {
         object::Limits {
             clients: self.clients,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use livehost_policy::PropertyStore;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use livehost_policy::PropertyStore;
-
 use super::keep;
 use super::room::{Room, RoomId};
-use super::{MAX_NAME, Settings};
+use super::{MAX_NAME, ObjectSettings};
 
 /// Which object: a persistent one and another that is not may have one name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,7 +25,7 @@ pub(super) struct Key {
 /// The objects of one application, in all its instances.
 #[derive(Debug)]
 pub struct Objects {
-    settings: ArcSwap<Settings>,
+    settings: ArcSwap<ObjectSettings>,
     keep: Arc<dyn PropertyStore>,
     rooms: Mutex<HashMap<Key, Arc<Room>>>,
     next: AtomicU64,
@@ -49,7 +48,7 @@ pub fn is_name(name: &str) -> bool {
 
 impl Objects {
     /// With the persistent objects that `keep` has.
-    pub fn new(settings: Settings, keep: Arc<dyn PropertyStore>) -> Arc<Self> {
+    pub fn new(settings: ObjectSettings, keep: Arc<dyn PropertyStore>) -> Arc<Self> {
         let objects = Self {
             settings: ArcSwap::from_pointee(settings),
             rooms: Mutex::default(),
@@ -60,7 +59,7 @@ impl Objects {
         Arc::new(objects)
     }
 
-    fn restore(&self, settings: &Settings) {
+    fn restore(&self, settings: &ObjectSettings) {
         let mut rooms: HashMap<Key, Room> = HashMap::new();
         for (text, value) in self.keep.load() {
             let Some((key, property)) = keep::parse(&text) else {
@@ -77,12 +76,12 @@ impl Objects {
     }
 
     /// The settings for what is done now.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> ObjectSettings {
         **self.settings.load()
     }
 
     /// Replaces the settings; what is there stays.
-    pub fn set_settings(&self, settings: Settings) {
+    pub fn set_settings(&self, settings: ObjectSettings) {
         self.keep.set_quota(settings.kept);
         self.settings.store(Arc::new(settings));
     }

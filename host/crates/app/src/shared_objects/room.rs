@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use livehost_policy::PropertyStore;
 use livehost_rtmp::shared_object::SharedObjectMessage;
 use livehost_rtmp::shared_object::object::{ClientId, NoShelf, Ruling, SharedObject};
 use parking_lot::Mutex;
 
 use super::Mailbox;
-use super::Settings;
-use livehost_policy::PropertyStore;
-
+use super::ObjectSettings;
 use super::keep::ObjectShelf;
 use super::registry::Key;
 
@@ -39,7 +38,7 @@ struct Inner {
 pub(super) struct Closed;
 
 impl Room {
-    pub(super) fn new(id: RoomId, key: Key, settings: &Settings) -> Self {
+    pub(super) fn new(id: RoomId, key: Key, settings: &ObjectSettings) -> Self {
         let object = SharedObject::new(&*key.name, key.persistent, settings.of_object());
         Self {
             id,
@@ -63,7 +62,7 @@ impl Room {
         &self,
         (client, mailbox): (ClientId, &Arc<Mailbox>),
         (message, rulings): (&SharedObjectMessage, &[Ruling]),
-        settings: &Settings,
+        settings: &ObjectSettings,
         keep: &dyn PropertyStore,
     ) -> Result<bool, Closed> {
         let mut inner = self.inner.lock();

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use livehost_policy::PropertyStore;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_wire::amf0::{self, Value};
 use parking_lot::Mutex;
-
-use livehost_policy::PropertyStore;
 
 use super::*;
 
@@ -33,14 +32,14 @@ impl PropertyStore for Memory {
     fn set_quota(&self, _: usize) {}
 }
 
-fn open(settings: Settings) -> Arc<Objects> {
+fn open(settings: ObjectSettings) -> Arc<Objects> {
     Objects::new(settings, Arc::new(Forget))
 }
 
-fn allowing() -> Settings {
-    Settings {
+fn allowing() -> ObjectSettings {
+    ObjectSettings {
         access: Access::Allow,
-        ..Settings::default()
+        ..ObjectSettings::default()
     }
 }
 
@@ -165,7 +164,7 @@ fn persistent_objects_are_there_again_each_in_its_instance() {
 
 #[test]
 fn nothing_is_allowed_by_default() {
-    let objects = open(Settings::default());
+    let objects = open(ObjectSettings::default());
     let mut ann = member(&objects, None, 1);
     let denied = act(&mut ann, "so", false, Event::Use);
     assert_eq!(denied, ["SharedObject.NoReadAccess"]);
@@ -178,7 +177,7 @@ fn nothing_is_allowed_by_default() {
 
 #[test]
 fn objects_and_names_have_limits() {
-    let objects = open(Settings {
+    let objects = open(ObjectSettings {
         objects: 2,
         per_connection: 1,
         ..allowing()
@@ -198,7 +197,7 @@ fn objects_and_names_have_limits() {
 
 #[test]
 fn who_does_not_read_gets_the_state_and_keeps_nobody_waiting() {
-    let settings = Settings {
+    let settings = ObjectSettings {
         queue: 64 * 1024,
         ..allowing()
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use livehost_app::application::{Application, Settings};
+use livehost_app::application::{Application, ApplicationSettings};
 use livehost_app::broker::{Ask, Broker};
 use livehost_app::claims::{Claims, Local};
 use livehost_app::input::Publishing;
@@ -106,8 +106,8 @@ impl Server {
         let identity = Arc::<Identity>::default();
         let policy = Arc::new(Script::default());
         let relays = Arc::new(ScriptedRelays::new(hub.clone()));
-        let settings = Settings {
-            media: livehost_hub::Settings {
+        let settings = ApplicationSettings {
+            media: livehost_hub::MediaSettings {
                 keyframe_cache: 1 << 20,
                 join: Join::Keyframe,
                 queue_bytes: 1 << 20,
@@ -121,7 +121,7 @@ impl Server {
             wait_for_publisher: HOUR,
         };
         let gate = Gate::new("live", policy.clone(), Fallback::Reject);
-        let objects = Objects::new(shared_objects::Settings::default(), Arc::new(Forget));
+        let objects = Objects::new(shared_objects::ObjectSettings::default(), Arc::new(Forget));
         Self {
             broker: Broker::new(hub, identity.clone(), relays.clone(), claims),
             identity,

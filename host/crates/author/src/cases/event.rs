@@ -1,10 +1,11 @@
 //! Reads what an event of a case is about.
 
-use super::read::{optional, pairs, stream, string};
-use super::step::request;
 use livehost_policy::{Client, Event, Recording, Relay, RelayFailure, SessionEnd, StreamInfo};
 use livehost_ron::node;
 use livehost_ron::reader::Fields;
+
+use super::read::{optional, pairs, stream, string};
+use super::step::request;
 
 /// The event of the step `name`.
 pub(super) fn read(fields: &mut Fields<'_, '_>, name: &str, app: &str, who: Client) -> Event {

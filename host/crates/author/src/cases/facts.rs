@@ -1,13 +1,13 @@
 //! What a plugin did, as facts that patterns are compared with.
 
-use livehost_rtmp::shared_object::object::Ruling;
-use livehost_wire::amf0;
-
-use super::pattern::{Fact, Got};
 use livehost_plugin::{Answer, HttpRequest, Level};
 use livehost_policy::{
     ConnectDecision, Credential, DuplicateRule, PlayDecision, PublishDecision, Recording, Rejection,
 };
+use livehost_rtmp::shared_object::object::Ruling;
+use livehost_wire::amf0;
+
+use super::pattern::{Fact, Got};
 
 impl Fact {
     /// An answer; none for what has no answer.

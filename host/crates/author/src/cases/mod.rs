@@ -15,11 +15,11 @@ mod step;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pattern::{PairsWant, Pattern, TextWant};
-
 use livehost_plugin::{HttpFailure, HttpResponse, KvContents, Question};
 use livehost_policy::{Client, ControlError, StreamInfo};
 use livehost_ron::Report;
+
+use pattern::{PairsWant, Pattern, TextWant};
 
 /// The cases of one file.
 #[derive(Debug)]

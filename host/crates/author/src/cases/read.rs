@@ -8,15 +8,16 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use super::pattern::{PairsWant, Pattern, TextWant, Want};
-use super::shapes::{Field, Kind, Shape};
-use super::{Case, Cases, CasesError, step};
 use livehost_plugin::KvContents;
 use livehost_policy::{Client, Pairs, StreamInfo};
 use livehost_ron::json::to_json;
 use livehost_ron::node::{self, Node};
 use livehost_ron::reader::{Fields, Findings, suggest};
 use livehost_ron::{Problem, Report, syntax};
+
+use super::pattern::{PairsWant, Pattern, TextWant, Want};
+use super::shapes::{Field, Kind, Shape};
+use super::{Case, Cases, CasesError, step};
 
 /// A longer file is not read, in bytes.
 const MAX_FILE: u64 = 4 << 20;

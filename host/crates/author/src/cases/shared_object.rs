@@ -1,11 +1,11 @@
 //! Reads what a client does with a shared object.
 
+use livehost_policy::{Client, ObjectOperation, ObjectRequest};
+use livehost_ron::reader::Fields;
 use livehost_wire::amf0;
 
 use super::read::{optional, string};
 use super::step::values;
-use livehost_policy::{Client, ObjectOperation, ObjectRequest};
-use livehost_ron::reader::Fields;
 
 const WORDS: [(&str, &str); 5] = [
     ("Connect", "connect"),

@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use livehost_plugin::{HttpFailure, HttpResponse, Question};
+use livehost_policy::{Client, ConnectRequest, ControlError, Event, Scalar, StreamRequest};
+use livehost_ron::node::{self, Node};
+use livehost_ron::reader::{Fields, Findings, suggest};
+use livehost_ron::units::parse_duration;
 use livehost_wire::amf0;
 
 use super::event;
@@ -11,11 +16,6 @@ use super::read::{client, entries, items, optional, pairs, pattern, string, text
 use super::shapes::{self, Shape};
 use super::shared_object::shared_object;
 use super::{Action, Command, Exchange, Outside, Step};
-use livehost_plugin::{HttpFailure, HttpResponse, Question};
-use livehost_policy::{Client, ConnectRequest, ControlError, Event, Scalar, StreamRequest};
-use livehost_ron::node::{self, Node};
-use livehost_ron::reader::{Fields, Findings, suggest};
-use livehost_ron::units::parse_duration;
 
 /// No case waits longer.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

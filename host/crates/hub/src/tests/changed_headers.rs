@@ -85,7 +85,7 @@ fn who_waits_for_the_next_keyframe_gets_the_newest_headers() {
     let hub = Hub::new();
     let publication = running(&hub);
     avc_header(&publication, 66, 2);
-    let latest = Settings {
+    let latest = MediaSettings {
         join: Join::NextKeyframe,
         ..settings()
     };

@@ -172,7 +172,7 @@ fn a_header_counts_for_the_tracks_that_it_configures() {
 fn a_player_that_falls_behind_keeps_the_header_that_says_something() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 4_000,
         ..settings()
     };

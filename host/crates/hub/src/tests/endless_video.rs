@@ -4,7 +4,7 @@
 use super::*;
 
 fn latest() -> Subscriber {
-    listener(Settings {
+    listener(MediaSettings {
         join: Join::NextKeyframe,
         ..settings()
     })
@@ -15,7 +15,7 @@ const TWO: usize = 2 * 400;
 
 fn publish_keeping(hub: &Arc<Hub>, keyframe_cache: usize) -> Publication {
     let claim = Claim {
-        settings: Settings {
+        settings: MediaSettings {
             keyframe_cache,
             ..settings()
         },
@@ -116,7 +116,7 @@ fn larger_than_the_cache_it_is_endless_after_20_s() {
 fn who_falls_behind_or_pauses_goes_on_in_the_present() {
     let hub = Hub::new();
     let publication = publish_keeping(&hub, TWO);
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 3 * 400,
         ..settings()
     };

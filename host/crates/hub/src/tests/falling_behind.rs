@@ -8,7 +8,7 @@ use super::*;
 fn a_player_behind_in_bytes_goes_on_at_the_next_keyframe() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let tight = Settings {
+    let tight = MediaSettings {
         // Four small messages are a little more, with what each costs beside.
         queue_bytes: 330 + 4 * 256,
         ..settings()
@@ -47,7 +47,7 @@ fn a_player_behind_in_time_goes_on_at_the_next_keyframe() {
 fn a_player_that_never_catches_up_is_ended() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let impatient = Settings {
+    let impatient = MediaSettings {
         queue_bytes: 150,
         slow_close: Duration::ZERO,
         ..settings()
@@ -68,7 +68,7 @@ struct Clocked {
 
 impl Clocked {
     fn new(hub: &Arc<Hub>) -> Self {
-        let patient = Settings {
+        let patient = MediaSettings {
             queue_bytes: 2 * 400,
             slow_close: Duration::from_secs(20),
             ..settings()
@@ -118,7 +118,7 @@ fn what_waits_for_a_player_when_it_is_ended_counts_as_dropped() {
 fn what_a_player_leaves_out_after_it_caught_up_was_not_dropped() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 2 * 400,
         ..settings()
     };
@@ -145,7 +145,7 @@ fn what_a_player_leaves_out_after_it_caught_up_was_not_dropped() {
 #[test]
 fn publishers_that_come_and_go_add_nothing_to_what_waits() {
     let hub = Hub::new();
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 10_000,
         ..settings()
     };
@@ -182,7 +182,7 @@ fn the_cached_burst_does_not_count_as_being_behind() {
     for at in 1..20 {
         inter(&publication, at * 1_000, 2);
     }
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 220,
         queue_time: Duration::from_secs(1),
         ..settings()

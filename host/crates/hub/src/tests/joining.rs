@@ -94,7 +94,7 @@ fn a_player_without_the_cache_waits_for_the_next_keyframe() {
     let publication = publish(&hub, 1);
     video_header(&publication);
     keyframe(&publication, 0, 1);
-    let latest = Settings {
+    let latest = MediaSettings {
         join: Join::NextKeyframe,
         ..settings()
     };
@@ -114,7 +114,7 @@ fn a_player_without_the_cache_waits_for_the_next_keyframe() {
 fn a_group_of_pictures_beyond_the_cache_is_not_kept_in_part() {
     let hub = Hub::new();
     let small = Claim {
-        settings: Settings {
+        settings: MediaSettings {
             // Two small messages, with what each costs beside.
             keyframe_cache: 2 * 400,
             ..settings()
@@ -160,7 +160,7 @@ fn a_waiting_player_gets_the_stream_and_waits_again_after_it() {
 #[test]
 fn a_long_frame_is_in_memory_once_and_found_whole() {
     let short_pieces = Pieces::of(1_000);
-    let settings = Settings {
+    let settings = MediaSettings {
         // The message, what is between its pieces, and what any costs beside.
         keyframe_cache: 10_000 + 100 + 256,
         ..settings()

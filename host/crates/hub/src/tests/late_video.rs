@@ -8,7 +8,7 @@ fn listen(publication: &Publication) {
 }
 
 fn latest() -> Subscriber {
-    listener(Settings {
+    listener(MediaSettings {
         join: Join::NextKeyframe,
         ..settings()
     })

@@ -19,15 +19,15 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_media::time::{from_ms, to_ms};
 use livehost_media::{Kind, Layout, NotAPacket, Packet, Role};
+use livehost_policy::{Awaited, Client, DuplicateRule, Target};
 use livehost_wire::amf0;
 
 use super::*;
-use livehost_policy::{Awaited, Client, DuplicateRule, Target};
 
 const LARGE: usize = 1 << 20;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> MediaSettings {
+    MediaSettings {
         keyframe_cache: LARGE,
         join: Join::Keyframe,
         queue_bytes: LARGE,
@@ -37,7 +37,7 @@ fn settings() -> Settings {
     }
 }
 
-fn listener(settings: Settings) -> Subscriber {
+fn listener(settings: MediaSettings) -> Subscriber {
     Subscriber {
         settings,
         wake: Wake::default(),

@@ -1,7 +1,8 @@
 //! Who holds a name, and what its players see when that changes.
 
-use super::*;
 use livehost_policy::names::MAX_PATH;
+
+use super::*;
 
 #[test]
 fn a_taken_name_is_refused_and_its_publisher_untouched() {

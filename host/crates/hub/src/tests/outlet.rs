@@ -60,7 +60,7 @@ impl Socket {
     }
 }
 
-fn publish_with(hub: &Arc<Hub>, settings: Settings) -> Publication {
+fn publish_with(hub: &Arc<Hub>, settings: MediaSettings) -> Publication {
     let claim = claim(1, DuplicateRule::Reject);
     hub.publish(Claim { settings, ..claim }).unwrap()
 }
@@ -165,7 +165,7 @@ fn frames_that_are_not_rendered_wait_for_the_session() {
 #[tokio::test]
 async fn gathered_frames_go_out_together() {
     let hub = Hub::new();
-    let gathering = Settings {
+    let gathering = MediaSettings {
         gather: Duration::from_millis(20),
         ..settings()
     };

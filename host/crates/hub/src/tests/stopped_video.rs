@@ -8,7 +8,7 @@ const ALONE: [u32; 13] = [
 ];
 
 fn latest() -> Subscriber {
-    listener(Settings {
+    listener(MediaSettings {
         join: Join::NextKeyframe,
         ..settings()
     })
@@ -177,7 +177,7 @@ fn the_end_of_a_sequence_is_no_picture() {
 fn a_group_of_pictures_that_is_not_kept_is_not_there_when_video_has_stopped() {
     let hub = Hub::new();
     let none = Claim {
-        settings: Settings {
+        settings: MediaSettings {
             keyframe_cache: 0,
             ..settings()
         },

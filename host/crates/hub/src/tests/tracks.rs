@@ -291,7 +291,7 @@ fn headers_have_a_limit_in_bytes() {
 fn a_player_that_falls_behind_keeps_the_newest_header_of_every_track() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
-    let tight = Settings {
+    let tight = MediaSettings {
         queue_bytes: 4_000,
         ..settings()
     };

@@ -172,7 +172,7 @@ fn what_is_rendered_beside_a_packet_is_counted() {
         (Some(Arc::new(Copies) as Arc<dyn Format>), false),
     ] {
         let hub = Hub::new();
-        let tight = Settings {
+        let tight = MediaSettings {
             keyframe_cache: 1_000 + 400,
             ..settings()
         };

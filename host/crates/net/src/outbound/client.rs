@@ -1,7 +1,7 @@
 //! One application's HTTP client.
 //!
 //! Flows in: a request with its deadline. Flows out: the whole response. A
-//! dropped [`Client::send`] ends its request and its connection.
+//! dropped [`HttpClient::send`] ends its request and its connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::connect::{self, Connector, Reachable, Within};
-use super::error::{Counts, Error, RESPONSE_BODY};
+use super::error::{Error, HttpCounters, RESPONSE_BODY};
 use super::target::Target;
-use super::{Network, Settings, redirect};
+use super::{HttpSettings, Network, redirect};
 
 /// Header of a request or a response, in bytes.
 pub(super) const MAX_HEADER: usize = 64 << 10;
@@ -69,9 +69,9 @@ pub type Response = http::Response<Bytes>;
 
 /// Sends the requests of one application's plugin, within its settings.
 #[derive(Debug)]
-pub struct Client {
-    settings: Settings,
-    counts: Arc<Counts>,
+pub struct HttpClient {
+    settings: HttpSettings,
+    counts: Arc<HttpCounters>,
     permits: Semaphore,
     http: legacy::Client<Within<HttpsConnector<Connector>>, Full<Bytes>>,
 }
@@ -85,13 +85,13 @@ pub(super) struct Hop {
     pub(super) body: Bytes,
 }
 
-impl Client {
+impl HttpClient {
     /// A client of `application` that counts in `counts`.
     pub fn new(
         network: &Network,
         application: &str,
-        settings: Settings,
-        counts: Arc<Counts>,
+        settings: HttpSettings,
+        counts: Arc<HttpCounters>,
     ) -> Arc<Self> {
         if settings.allow.any_https() && !network.trusts {
             warn!(
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// What it keeps to.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &HttpSettings {
         &self.settings
     }
 

@@ -103,7 +103,7 @@ impl From<hyper_util::client::legacy::Error> for Error {
 
 /// Requests of one application, counted over all generations of its plugin.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct HttpCounters {
     requests: AtomicU64,
     denied: AtomicU64,
     over_limit: AtomicU64,
@@ -111,9 +111,9 @@ pub struct Counts {
     failed: AtomicU64,
 }
 
-/// What [`Counts`] had counted at one moment.
+/// What [`HttpCounters`] had counted at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
+pub struct HttpTotals {
     /// All.
     pub requests: u64,
     /// Refused by the allow-list or for their address.
@@ -126,7 +126,7 @@ pub struct Totals {
     pub failed: u64,
 }
 
-impl Counts {
+impl HttpCounters {
     pub(super) fn add<T>(&self, outcome: &Result<T, Error>) {
         self.requests.fetch_add(1, Relaxed);
         let counter = match outcome {
@@ -140,8 +140,8 @@ impl Counts {
     }
 
     /// What was counted so far.
-    pub fn totals(&self) -> Totals {
-        Totals {
+    pub fn totals(&self) -> HttpTotals {
+        HttpTotals {
             requests: self.requests.load(Relaxed),
             denied: self.denied.load(Relaxed),
             over_limit: self.over_limit.load(Relaxed),

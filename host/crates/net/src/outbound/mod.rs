@@ -2,7 +2,7 @@
 //!
 //! Flows in: a request of a plugin, by whichever interface it came. Flows out:
 //! the whole response, or one line that says why there is none. Everything
-//! goes through [`Client::send`]: the allow-list of URLs, the check of the
+//! goes through [`HttpClient::send`]: the allow-list of URLs, the check of the
 //! addresses that names resolve to, and the limits hold for every request and
 //! again for every redirect.
 
@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use allow::{AllowList, Pattern, PatternError};
-pub use client::{Client, MAX_REQUEST_BODY, Request, Response};
+pub use client::{HttpClient, MAX_REQUEST_BODY, Request, Response};
 pub use connect::{ConnectError, Connector, Reachable};
-pub use error::{Counts, Error, Totals};
+pub use error::{Error, HttpCounters, HttpTotals};
 pub use resolve::{Resolve, SystemResolver};
 pub use target::{Target, TargetError};
 
 /// What an application's plugin may request, and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct HttpSettings {
     /// Where to; the default is nowhere.
     pub allow: AllowList,
     /// Allowed names may resolve to this machine and to local networks.
@@ -40,7 +40,7 @@ pub struct Settings {
     pub connect: Duration,
 }
 
-impl Default for Settings {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             allow: AllowList::default(),

@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use livehost_policy::Client;
+use livehost_telemetry::network::network;
 use parking_lot::{Mutex, MutexGuard};
 
 use callers::Callers;
-use livehost_policy::Client;
-use livehost_telemetry::network::network;
 use trials::{Opened, TrialId};
 
 /// So many callers must have failed before others may not call.

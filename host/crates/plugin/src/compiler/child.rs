@@ -8,11 +8,11 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
+use livehost_telemetry::terminal::complain;
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::super::compile::MAX_FILE;
 use super::super::engine;
-use livehost_telemetry::terminal::complain;
 
 /// The machine code is there.
 pub(super) const DONE: i32 = 0;

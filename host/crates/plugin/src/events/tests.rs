@@ -1,7 +1,8 @@
 //! Order, bounds and waits of the queue.
 
-use super::*;
 use livehost_policy::{Relay, SessionEnd, StreamInfo};
+
+use super::*;
 
 fn info(id: StreamId) -> StreamInfo {
     StreamInfo {

@@ -7,14 +7,15 @@
 
 use std::time::Instant;
 
-use crate::application::Application;
+use livehost_policy::names::MAX_PATH;
+use livehost_policy::{MediaControl, Order, Target};
+
+use crate::application::AppContext;
 use crate::bindings::livehost::app::control::{ControlError, Host};
 use crate::bindings::livehost::app::types::{ConnId, Recording, StreamId};
 use crate::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
 use crate::convert::{reason, recording};
 use crate::instance::State;
-use livehost_policy::names::MAX_PATH;
-use livehost_policy::{MediaControl, Order, Target};
 
 /// Orders of one call.
 const MAX_ORDERS: usize = 10_000;
@@ -40,7 +41,7 @@ impl Orders {
     }
 
     /// After the call that gave them.
-    pub(crate) fn carry_out(self, app: &Application) {
+    pub(crate) fn carry_out(self, app: &AppContext) {
         for order in self.queue {
             app.services.control.carry_out(&app.name, order);
         }

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use livehost_net::outbound::{self, MAX_REQUEST_BODY};
 use tokio::time::Instant;
 
 use crate::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
 use crate::doubles;
 use crate::instance::State;
-use livehost_net::outbound::{self, MAX_REQUEST_BODY};
 
 /// No method of HTTP has a longer name, in bytes.
 const MAX_METHOD: usize = 32;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tracing::{debug, error, info, trace, warn};
 
 use crate::bindings::livehost::app::log::Host;
+
 pub(crate) use crate::bindings::livehost::app::log::Level;
 use crate::instance::State;
 use crate::stats::Stats;

@@ -4,10 +4,11 @@
 //! answer has at most 4 MiB of texts. A name that several streams have is none of
 //! them, and a line in the log.
 
+use livehost_policy::names;
+
 use crate::bindings::livehost::app::registry::{Awaited, Host};
 use crate::bindings::livehost::app::types::{Client, StreamInfo};
 use crate::instance::State;
-use livehost_policy::names;
 
 /// More of them than this are never copied into a guest at once.
 const MAX_FOUND: usize = 10_000;

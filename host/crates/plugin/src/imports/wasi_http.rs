@@ -2,7 +2,7 @@
 //! languages make of their `fetch`.
 //!
 //! Flows in: the requests that wasmtime assembles. Flows out: the same
-//! [`Client::send`](livehost_net::outbound::Client::send) that `http-client` uses. A
+//! [`HttpClient::send`](livehost_net::outbound::HttpClient::send) that `http-client` uses. A
 //! response is collected before the guest sees it, so a guest can't hold a
 //! connection open; what it has not read yet is bounded for each instance.
 
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use livehost_net::outbound::{self, HttpClient, MAX_REQUEST_BODY};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime_wasi_http::{
@@ -22,10 +23,9 @@ use wasmtime_wasi_http::{
 };
 
 use super::http::failure;
-use crate::application::Application;
+use crate::application::AppContext;
 use crate::doubles;
 use crate::instance::State;
-use livehost_net::outbound::{self, Client, MAX_REQUEST_BODY};
 
 /// What a guest may write into a body at once, in bytes: as much is buffered
 /// for each body that nobody takes.
@@ -41,16 +41,16 @@ pub(crate) struct WasiHttp {
 }
 
 struct Outgoing {
-    app: Arc<Application>,
+    app: Arc<AppContext>,
     plugin: Arc<str>,
-    client: Arc<Client>,
+    client: Arc<HttpClient>,
     /// Bytes that may still be handed out unread.
     unread: Arc<Semaphore>,
     answer_by: Instant,
 }
 
 impl WasiHttp {
-    pub(crate) fn new(app: &Arc<Application>, plugin: &Arc<str>, client: &Arc<Client>) -> Self {
+    pub(crate) fn new(app: &Arc<AppContext>, plugin: &Arc<str>, client: &Arc<HttpClient>) -> Self {
         let longest = client.settings().response_bytes;
         let unread = UNREAD.max(longest.saturating_mul(2));
         Self {

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::disk::Command;
+
 pub(super) use self::objects::KeptObjects;
 pub(super) use self::store::{MAX_KEY, Refused, Store};
 use super::Clock;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use livehost_policy::PropertyStore;
 
 use super::Kv;
-use livehost_policy::PropertyStore;
 
 /// Where an application's shared objects keep what they have to.
 pub(crate) struct KeptObjects(pub(crate) Arc<Kv>);

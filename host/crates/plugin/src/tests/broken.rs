@@ -3,10 +3,10 @@
 use super::*;
 
 async fn fault(bytes: &[u8], config: &str) -> Fault {
-    fault_within(bytes, config, Limits::default()).await
+    fault_within(bytes, config, PluginLimits::default()).await
 }
 
-async fn fault_within(bytes: &[u8], config: &str, limits: Limits) -> Fault {
+async fn fault_within(bytes: &[u8], config: &str, limits: PluginLimits) -> Fault {
     let error = match Fixture::try_load(bytes, config, limits).await {
         Ok(_) => panic!("it serves"),
         Err(error) => error,
@@ -58,8 +58,8 @@ async fn a_missing_file_is_named() {
         app: "live".into(),
         file: "/nonexistent/probe.wasm".into(),
         config: "{}".into(),
-        limits: Limits::default(),
-        http: outbound::Settings::default(),
+        limits: PluginLimits::default(),
+        http: outbound::HttpSettings::default(),
     };
     let error = Plugin::check(runtime(), spec, false).await.unwrap_err();
     assert!(matches!(error.fault, Fault::Unreadable(_)));
@@ -119,11 +119,11 @@ async fn a_refused_start_is_quoted() {
 
 #[tokio::test]
 async fn misbehaviour_before_serving_is_bounded() {
-    let limits = Limits {
+    let limits = PluginLimits {
         start_cpu: Duration::from_millis(40),
         start: Duration::from_millis(200),
         memory_bytes: 8 << 20,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     for (bad, hook) in [
         ("panic-on-configure", "configure"),
@@ -144,9 +144,9 @@ async fn misbehaviour_before_serving_is_bounded() {
 
 #[tokio::test]
 async fn a_memory_limit_below_the_guests_start_is_said() {
-    let limits = Limits {
+    let limits = PluginLimits {
         memory_bytes: 1 << 16,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fault = fault_within(&probe(0), "{}", limits).await;
     assert!(fault.to_string().contains("65536 bytes"), "{fault}");

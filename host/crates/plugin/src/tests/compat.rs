@@ -1,12 +1,13 @@
 //! Components that were compiled when a track was released still run.
 
-use super::*;
 use livehost_policy::{DuplicateRule, SessionEnd};
+
+use super::*;
 
 #[tokio::test]
 async fn a_plugin_of_track_0_1_decides_and_gets_events() {
     let bytes = guest("test/compat-0.1");
-    let fixture = Fixture::try_load(&bytes, "{}", Limits::default())
+    let fixture = Fixture::try_load(&bytes, "{}", PluginLimits::default())
         .await
         .expect("it loads");
     let described = fixture.plugin.describe();

@@ -58,10 +58,10 @@ fn is_left_alone<T: std::fmt::Debug>(answer: &Result<T, PolicyError>, alone: boo
 #[tokio::test]
 async fn a_timer_that_fails_again_and_again_waits_alone() {
     let (log, _guard) = logs::Captured::start();
-    let limits = Limits {
+    let limits = PluginLimits {
         cpu: Duration::from_millis(10),
         failures: 2,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("loop-on-timer", limits).await;
     fixture.call("timer-set", "bad 1 10").await.unwrap();
@@ -88,10 +88,10 @@ async fn a_timer_that_fails_again_and_again_waits_alone() {
 
 #[tokio::test]
 async fn a_timer_that_had_to_wait_fires_once_its_function_answers() {
-    let limits = Limits {
+    let limits = PluginLimits {
         failures: 1,
         roll_back_within: Duration::ZERO,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("panic-on-timer", limits).await;
     for key in ["a", "b", "c", "once"] {
@@ -174,10 +174,10 @@ async fn each_function_is_left_alone_for_itself() {
 
 #[tokio::test]
 async fn a_client_that_leaves_or_is_slow_does_not_keep_the_others_out() {
-    let limits = Limits {
+    let limits = PluginLimits {
         wall: SOON,
         failures: 3,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Arc::new(Fixture::probe_within("accept", limits).await);
     for address in 1..=3 {
@@ -215,11 +215,11 @@ async fn a_client_that_leaves_or_is_slow_does_not_keep_the_others_out() {
 #[tokio::test]
 async fn an_outage_opens_the_breaker_however_few_instances_there_are() {
     for (instances, failures) in [(1, 1), (1, 5), (2, 3), (4, 5)] {
-        let limits = Limits {
+        let limits = PluginLimits {
             max_instances: instances,
             failures,
             wall: Duration::from_millis(300),
-            ..Limits::default()
+            ..PluginLimits::default()
         };
         let fixture = Arc::new(Fixture::probe_within("sleep-on-connect", limits).await);
         let addresses = Arc::new(AtomicU8::new(0));
@@ -424,9 +424,9 @@ fn end(reason: &str) -> SessionEnd {
 
 #[tokio::test]
 async fn an_event_that_fails_holds_up_no_other_and_none_is_lost() {
-    let limits = Limits {
+    let limits = PluginLimits {
         failures: 3,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("panic-on-ready", limits).await;
     let (plugin, media) = (&fixture.plugin, &fixture.media);
@@ -458,9 +458,9 @@ async fn an_event_that_fails_holds_up_no_other_and_none_is_lost() {
 
 #[tokio::test]
 async fn an_end_that_meets_a_suspended_function_is_delivered_later() {
-    let limits = Limits {
+    let limits = PluginLimits {
         failures: 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("panic-on-unpublished", limits).await;
     let plugin = &fixture.plugin;
@@ -489,11 +489,11 @@ async fn an_end_that_meets_a_suspended_function_is_delivered_later() {
 
 #[tokio::test]
 async fn events_and_timers_wait_for_an_instance() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         wall: Duration::from_millis(200),
         failures: 1000,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
@@ -515,10 +515,10 @@ async fn events_and_timers_wait_for_an_instance() {
 #[tokio::test]
 async fn what_the_host_says_about_a_plugin_is_not_hidden_by_its_own_lines() {
     let (log, _guard) = logs::Captured::start();
-    let limits = Limits {
+    let limits = PluginLimits {
         log_lines_per_second: 1,
         cpu: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("chatter-on-connect", limits).await;
     fixture.connect_from(1, "chatter-on-connect").await.unwrap();

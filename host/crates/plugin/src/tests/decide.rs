@@ -1,7 +1,8 @@
 //! Decisions of guests that behave.
 
-use super::*;
 use livehost_policy::{ConnectGrant, DuplicateRule};
+
+use super::*;
 
 #[tokio::test]
 async fn accepts_with_attributes() {
@@ -104,8 +105,8 @@ async fn the_shipped_plugins_load_and_decide() {
             app: "live".into(),
             file,
             config: config.into(),
-            limits: Limits::default(),
-            http: outbound::Settings::default(),
+            limits: PluginLimits::default(),
+            http: outbound::HttpSettings::default(),
         };
         let check = Plugin::check(runtime(), spec.clone(), false).await.unwrap();
         assert_eq!(check.open_publish, open, "{name} {config}");
@@ -124,7 +125,7 @@ async fn the_shipped_plugins_load_and_decide() {
 #[tokio::test]
 async fn a_guest_of_a_later_patch_version_is_taken() {
     let bytes = patched(probe(0), "@0.1.0", "@0.1.7");
-    let fixture = Fixture::try_load(&bytes, &mode("accept"), Limits::default())
+    let fixture = Fixture::try_load(&bytes, &mode("accept"), PluginLimits::default())
         .await
         .expect("0.1.7 fits 0.1.0");
     assert!(fixture.connect(&[]).await.is_ok());
@@ -133,9 +134,9 @@ async fn a_guest_of_a_later_patch_version_is_taken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_callers_share_a_few_instances() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 3,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Arc::new(Fixture::probe_within("accept", limits).await);
     let callers: Vec<_> = (0..64)
@@ -155,10 +156,10 @@ async fn many_callers_share_a_few_instances() {
 
 #[tokio::test]
 async fn instances_are_renewed_after_many_calls() {
-    let limits = Limits {
+    let limits = PluginLimits {
         recycle_after_calls: 3,
         max_instances: 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("accept", limits).await;
     for _ in 0..20 {

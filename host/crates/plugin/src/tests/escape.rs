@@ -1,10 +1,11 @@
 //! Attempts of a guest to get out, one after the other. Whatever the guest
 //! tries, it gets an error of the interface, and nobody outside hears of it.
 
+use livehost_net::outbound::HttpSettings;
+
 use super::http::server::{HttpServer, Reply};
 use super::http::{allow, patient};
 use super::*;
-use livehost_net::outbound::Settings;
 
 /// The probe may call `entries` and this machine's names.
 async fn probe_that_may_call(entries: &[&str]) -> Fixture {
@@ -198,7 +199,7 @@ async fn names_in_local_networks_when_the_configuration_permits_them() {
         .map(|name| format!("http://{name}.test:{port}/*"))
         .collect();
     let entries: Vec<_> = entries.iter().map(String::as_str).collect();
-    let settings = Settings {
+    let settings = HttpSettings {
         private: true,
         ..allow(&entries)
     };

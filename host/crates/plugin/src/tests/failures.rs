@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::*;
 
 /// Short enough for a test, long enough for a busy machine.
-fn tight() -> Limits {
-    Limits {
+fn tight() -> PluginLimits {
+    PluginLimits {
         cpu: Duration::from_millis(40),
         wall: Duration::from_millis(400),
-        ..Limits::default()
+        ..PluginLimits::default()
     }
 }
 
@@ -82,7 +82,7 @@ async fn an_abort_is_a_trap_and_an_exit_is_named() {
 async fn endless_allocation_hits_the_memory_limit() {
     let fixture = Fixture::probe_within(
         "accept",
-        Limits {
+        PluginLimits {
             memory_bytes: 8 << 20,
             ..tight()
         },
@@ -98,7 +98,7 @@ async fn endless_allocation_hits_the_memory_limit() {
 #[tokio::test]
 async fn a_loop_is_stopped_and_others_run_meanwhile() {
     // One worker thread: a guest that did not yield would stop everything.
-    let limits = Limits {
+    let limits = PluginLimits {
         wall: SOON,
         ..tight()
     };
@@ -146,7 +146,7 @@ async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
     }
     recovers(&fixture).await;
     // 300 ms of sleep are no CPU time.
-    let limits = Limits {
+    let limits = PluginLimits {
         wall: SOON,
         ..tight()
     };
@@ -160,10 +160,10 @@ async fn a_sleep_hits_the_wall_deadline_and_not_the_cpu_budget() {
 
 #[tokio::test]
 async fn a_loop_that_meets_the_wall_deadline_computes_and_does_not_wait() {
-    let limits = Limits {
+    let limits = PluginLimits {
         cpu: SOON,
         wall: Duration::from_millis(200),
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("accept", limits).await;
     let error = fixture.connect(&[("mode", "loop-on-connect")]).await;
@@ -191,7 +191,7 @@ async fn a_plugin_that_waits_in_vain_is_left_alone_for_that() {
 
 #[tokio::test]
 async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         ..tight()
     };
@@ -219,7 +219,7 @@ async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
 async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
     // Each of these could open the breaker by itself.
     const INSTANCES: usize = 6;
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: INSTANCES,
         failures: 1,
         ..tight()
@@ -279,10 +279,10 @@ fn a_call_that_has_queued_does_not_hear_that_its_time_is_over() {
 
 #[tokio::test]
 async fn a_waiting_call_gets_the_next_free_instance() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Arc::new(Fixture::probe_within("accept", limits).await);
     let other = Arc::clone(&fixture);
@@ -294,10 +294,10 @@ async fn a_waiting_call_gets_the_next_free_instance() {
 
 #[tokio::test]
 async fn a_client_that_leaves_frees_its_instance() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("accept", limits).await;
     for _ in 0..3 {

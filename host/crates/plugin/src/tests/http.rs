@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use livehost_net::outbound::{AllowList, HttpSettings, HttpTotals, Pattern};
+
 use super::logs::Captured;
 use super::*;
-use livehost_net::outbound::{AllowList, Pattern, Settings, Totals};
 
 #[allow(unreachable_pub, dead_code, reason = "end-to-end tests have it, too")]
 #[path = "../../../../tests/common/http_server.rs"]
@@ -12,23 +13,23 @@ pub(super) mod server;
 
 use server::{HttpServer, Reply};
 
-/// Settings that allow `entries`.
-pub(super) fn allow(entries: &[&str]) -> Settings {
+/// HttpSettings that allow `entries`.
+pub(super) fn allow(entries: &[&str]) -> HttpSettings {
     let entries = entries.iter().map(|entry| Pattern::parse(entry).unwrap());
-    Settings {
+    HttpSettings {
         allow: AllowList::new(entries.collect()),
         // Machines that run tests are busy.
         connect: SOON,
-        ..Settings::default()
+        ..HttpSettings::default()
     }
 }
 
 /// Time enough, however busy the machine is.
-pub(super) fn patient() -> Limits {
-    Limits {
+pub(super) fn patient() -> PluginLimits {
+    PluginLimits {
         cpu: SOON,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     }
 }
 
@@ -52,7 +53,7 @@ impl Fixture {
         }
     }
 
-    fn totals(&self) -> Totals {
+    fn totals(&self) -> HttpTotals {
         self.plugin.http_totals()
     }
 }
@@ -99,9 +100,9 @@ async fn an_allowed_request_is_answered() {
         1,
         "a connection serves one request after the other"
     );
-    let all = Totals {
+    let all = HttpTotals {
         requests: 3,
-        ..Totals::default()
+        ..HttpTotals::default()
     };
     assert_eq!(fixture.totals(), all);
 }
@@ -233,11 +234,11 @@ async fn too_much_is_refused() {
 #[tokio::test]
 async fn waiting_has_an_end_and_takes_no_cpu() {
     let server = HttpServer::start(|_| Reply::ok("late").held());
-    let limits = Limits {
+    let limits = PluginLimits {
         // A tenth of the wait; that much is left to the guest to answer.
         cpu: Duration::from_millis(400),
         wall: Duration::from_secs(4),
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let settings = allow(&[&server.url("/*")]);
     let fixture = Fixture::with_http(settings, limits).await;
@@ -296,14 +297,14 @@ async fn a_thousand_slow_calls_are_bounded_by_the_configuration() {
     const CALLS: usize = 1000;
     const AT_ONCE: usize = 50;
     let server = HttpServer::start(|_| Reply::ok("slow").after(Duration::from_millis(50)));
-    let settings = Settings {
+    let settings = HttpSettings {
         requests: AT_ONCE,
         ..allow(&[&server.url("/*")])
     };
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 2 * AT_ONCE,
         wall: 6 * SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Arc::new(Fixture::with_http(settings, limits).await);
     let line = format!("http GET {} 0 0 0", server.url("/"));
@@ -323,7 +324,7 @@ async fn a_thousand_slow_calls_are_bounded_by_the_configuration() {
 #[tokio::test]
 async fn one_guest_s_own_crowd_is_bounded_too() {
     let server = HttpServer::start(|_| Reply::ok("slow").after(Duration::from_millis(20)));
-    let settings = Settings {
+    let settings = HttpSettings {
         requests: 5,
         ..allow(&[&server.url("/*")])
     };
@@ -351,11 +352,11 @@ async fn what_nobody_reads_is_bounded() {
 #[tokio::test]
 async fn a_call_that_ends_takes_its_requests_along() {
     let server = HttpServer::start(|_| Reply::ok("late").held());
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         ..patient()
     };
-    let settings = Settings {
+    let settings = HttpSettings {
         requests: 1,
         ..allow(&[&server.url("/*")])
     };

@@ -9,7 +9,7 @@ struct Pair {
     other: Fixture,
 }
 
-async fn pair(limits: Limits) -> Pair {
+async fn pair(limits: PluginLimits) -> Pair {
     Pair {
         hit: Fixture::probe_within("accept", limits).await,
         other: Fixture::probe("accept").await,
@@ -26,7 +26,7 @@ impl Pair {
     }
 
     /// Other settings than it was loaded with; the failure's message.
-    async fn refuses_to_start(&self, mode: &str, limits: Limits) -> String {
+    async fn refuses_to_start(&self, mode: &str, limits: PluginLimits) -> String {
         let config = super::mode(mode);
         let spec = PluginSpec {
             config,
@@ -94,7 +94,7 @@ fn says(message: &str, parts: &[&str]) {
 
 #[tokio::test]
 async fn traps() {
-    let pair = pair(Limits::default()).await;
+    let pair = pair(PluginLimits::default()).await;
     let message = pair.fails("panic-on-connect").await;
     says(&message, &["trapped in on-connect", "asked to panic"]);
     pair.counted(&[("traps", 1)]).await;
@@ -103,10 +103,10 @@ async fn traps() {
 
 #[tokio::test]
 async fn computing_time() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         cpu: Duration::from_millis(20),
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let message = pair.fails("loop-on-connect").await;
@@ -116,9 +116,9 @@ async fn computing_time() {
 
 #[tokio::test]
 async fn time_in_all() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         wall: Duration::from_millis(100),
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let message = pair.fails("sleep-on-connect").await;
@@ -128,11 +128,11 @@ async fn time_in_all() {
 
 #[tokio::test]
 async fn memory() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         memory_bytes: 4 << 20,
         cpu: SOON,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let message = pair.fails("alloc-on-connect").await;
@@ -142,10 +142,10 @@ async fn memory() {
 
 #[tokio::test]
 async fn instances() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         max_instances: 1,
         wall: Duration::from_millis(100),
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let pair = Arc::new(pair);
@@ -169,9 +169,9 @@ async fn instances() {
 
 #[tokio::test]
 async fn breaker() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         failures: 2,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     pair.hit.connect_from_all("panic-on-connect", 3).await;
@@ -185,9 +185,9 @@ async fn breaker() {
 
 #[tokio::test]
 async fn transfer() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         transfer_bytes: 1 << 20,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let message = pair.refuses("kv-fill", "a 3000000").await;
@@ -197,9 +197,9 @@ async fn transfer() {
 
 #[tokio::test]
 async fn kv() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         kv_bytes: 1000,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     says(&pair.refuses("kv-fill", "a 1001").await, &["Quota"]);
@@ -217,9 +217,9 @@ async fn kv() {
 #[tokio::test]
 async fn timers() {
     let (log, _guard) = super::logs::Captured::start();
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         timers: 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     for key in ["a", "b", "c"] {
@@ -234,9 +234,9 @@ async fn timers() {
 #[tokio::test]
 async fn events() {
     let (log, _guard) = super::logs::Captured::start();
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         event_queue: 2,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     // Nothing is delivered before this test waits.
@@ -250,9 +250,9 @@ async fn events() {
 
 #[tokio::test]
 async fn log_lines() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         log_lines_per_second: 10,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     // A thousand lines take less than a second, or start another ten.
@@ -265,15 +265,15 @@ async fn log_lines() {
 
 #[tokio::test]
 async fn time_to_start() {
-    let pair = pair(Limits::default()).await;
+    let pair = pair(PluginLimits::default()).await;
     for (mode, hook) in [
         ("sleep-on-configure", "configure"),
         ("sleep-on-start", "on-start"),
     ] {
         // Enough for the hooks before it on a busy machine.
-        let limits = Limits {
+        let limits = PluginLimits {
             start: Duration::from_millis(500),
-            ..Limits::default()
+            ..PluginLimits::default()
         };
         let message = pair.refuses_to_start(mode, limits).await;
         let limit = format!("exceeded its wall deadline of 500 ms in {hook}");
@@ -288,10 +288,10 @@ async fn time_to_start() {
 #[tokio::test]
 async fn computing_time_to_start_and_to_stop() {
     let (log, _guard) = super::logs::Captured::start();
-    let limits = Limits {
+    let limits = PluginLimits {
         start_cpu: Duration::from_millis(20),
         start: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let pair = pair(limits.clone()).await;
     for (mode, hook) in [
@@ -327,9 +327,9 @@ async fn computing_time_to_start_and_to_stop() {
 #[tokio::test]
 async fn handoff() {
     let (log, _guard) = super::logs::Captured::start();
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         handoff_bytes: (2 << 20) - 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let hit = &pair.hit;
@@ -354,10 +354,10 @@ async fn handoff() {
 #[tokio::test]
 async fn drain() {
     let (log, _guard) = super::logs::Captured::start();
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         drain: Duration::from_millis(100),
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let pair = Arc::new(pair);
@@ -382,10 +382,10 @@ async fn drain() {
 
 #[tokio::test]
 async fn calls_of_one_instance() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         recycle_after_calls: 3,
         max_instances: 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     // The first was configured, asked whether anybody has to log in, and started:
@@ -399,10 +399,10 @@ async fn calls_of_one_instance() {
 
 #[tokio::test]
 async fn memory_of_an_instance_that_is_kept() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         memory_bytes: 8 << 20,
         max_instances: 1,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     assert!(pair.hit.connect(&[]).await.is_ok());
@@ -417,7 +417,7 @@ async fn memory_of_an_instance_that_is_kept() {
 
 #[tokio::test]
 async fn answers() {
-    let pair = pair(Limits::default()).await;
+    let pair = pair(PluginLimits::default()).await;
     let attrs = |bytes| [("mode", "attrs"), ("bytes", bytes)];
     let most = pair.hit.connect(&attrs("16383")).await;
     assert!(matches!(most, Ok(ConnectDecision::Accept(_))), "{most:?}");
@@ -432,10 +432,10 @@ async fn answers() {
 
 #[tokio::test]
 async fn what_imports_are_given() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         cpu: SOON,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let hit = &pair.hit;
@@ -465,10 +465,10 @@ async fn what_imports_are_given() {
 
 #[tokio::test]
 async fn commands_that_are_denied() {
-    let pair = pair(Limits {
+    let pair = pair(PluginLimits {
         cpu: SOON,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     })
     .await;
     let answer = pair.hit.call("forward-often", "1000").await.unwrap();

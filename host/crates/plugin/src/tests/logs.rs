@@ -120,10 +120,10 @@ async fn guests_write_lines_with_their_name() {
 #[tokio::test]
 async fn a_chatty_guest_is_cut_short_and_the_rest_counted() {
     let (log, _guard) = Captured::start();
-    let limits = Limits {
+    let limits = PluginLimits {
         log_lines_per_second: 10,
         cpu: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("chatter-on-connect", limits).await;
     fixture.connect(&[]).await.unwrap();

@@ -20,11 +20,11 @@ mod state;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use livehost_policy::{Ambiguous, Awaited, ControlError, Order, SessionEnd, StreamInfo, names};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
-use livehost_policy::{Ambiguous, Awaited, ControlError, Order, SessionEnd, StreamInfo, names};
 
 /// For what must happen, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
@@ -126,31 +126,35 @@ struct Fixture {
 impl Fixture {
     /// The probe guest in `mode`.
     async fn probe(mode: &str) -> Self {
-        Self::probe_within(mode, Limits::default()).await
+        Self::probe_within(mode, PluginLimits::default()).await
     }
 
-    async fn probe_within(mode: &str, limits: Limits) -> Self {
+    async fn probe_within(mode: &str, limits: PluginLimits) -> Self {
         Self::try_load(&probe(0), &self::mode(mode), limits)
             .await
             .expect("the probe loads")
     }
 
     /// The probe guest that may send requests.
-    async fn with_http(http: outbound::Settings, limits: Limits) -> Self {
+    async fn with_http(http: outbound::HttpSettings, limits: PluginLimits) -> Self {
         Self::load(&probe(0), &mode("accept"), limits, http)
             .await
             .expect("the probe loads")
     }
 
-    async fn try_load(bytes: &[u8], config: &str, limits: Limits) -> Result<Self, PluginError> {
-        Self::load(bytes, config, limits, outbound::Settings::default()).await
+    async fn try_load(
+        bytes: &[u8],
+        config: &str,
+        limits: PluginLimits,
+    ) -> Result<Self, PluginError> {
+        Self::load(bytes, config, limits, outbound::HttpSettings::default()).await
     }
 
     async fn load(
         bytes: &[u8],
         config: &str,
-        limits: Limits,
-        http: outbound::Settings,
+        limits: PluginLimits,
+        http: outbound::HttpSettings,
     ) -> Result<Self, PluginError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("probe.wasm");

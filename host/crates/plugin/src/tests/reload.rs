@@ -121,11 +121,11 @@ async fn a_call_under_way_is_finished_by_the_version_it_asked() {
 
 #[tokio::test]
 async fn a_stuck_generation_is_left_behind() {
-    let limits = Limits {
+    let limits = PluginLimits {
         max_instances: 1,
         wall: SOON,
         drain: Duration::from_millis(100),
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Arc::new(Fixture::probe_within("accept", limits).await);
     let other = Arc::clone(&fixture);
@@ -240,10 +240,10 @@ async fn another_file_and_other_limits_take_the_same_path_and_state_stays() {
     fixture.call("kv-set", "key value").await.unwrap();
     let other = fixture.folder.path().join("other.wasm");
     std::fs::write(&other, probe(1)).unwrap();
-    let limits = Limits {
+    let limits = PluginLimits {
         kv_bytes: 1000,
         cpu: Duration::from_millis(20),
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let spec = PluginSpec {
         file: other.clone(),
@@ -277,9 +277,9 @@ async fn settings_that_fail_change_nothing() {
     let before = fixture.spec();
     let spec = PluginSpec {
         file: fixture.folder.path().join("missing.wasm"),
-        limits: Limits {
+        limits: PluginLimits {
             kv_bytes: 0,
-            ..Limits::default()
+            ..PluginLimits::default()
         },
         ..before.clone()
     };

@@ -1,7 +1,8 @@
 //! What outlives instances and generations, and what guests can't reach.
 
-use super::*;
 use livehost_policy::SessionEnd;
+
+use super::*;
 
 fn end(reason: &str) -> SessionEnd {
     SessionEnd {
@@ -52,9 +53,9 @@ async fn kv_survives_traps_and_reloads_and_is_private() {
 async fn kv_is_bounded() {
     let fixture = Fixture::probe_within(
         "accept",
-        Limits {
+        PluginLimits {
             kv_bytes: 1 << 20,
-            ..Limits::default()
+            ..PluginLimits::default()
         },
     )
     .await;
@@ -71,9 +72,9 @@ async fn kv_is_bounded() {
 async fn a_guest_can_not_make_the_host_copy_without_bound() {
     let fixture = Fixture::probe_within(
         "accept",
-        Limits {
+        PluginLimits {
             transfer_bytes: 1 << 20,
-            ..Limits::default()
+            ..PluginLimits::default()
         },
     )
     .await;
@@ -251,10 +252,10 @@ async fn the_orders_of_a_hook_that_fails_are_dropped() {
 
 #[tokio::test]
 async fn the_orders_of_a_call_are_bounded() {
-    let limits = Limits {
+    let limits = PluginLimits {
         cpu: SOON,
         wall: SOON,
-        ..Limits::default()
+        ..PluginLimits::default()
     };
     let fixture = Fixture::probe_within("accept", limits).await;
     assert_eq!(ok(&fixture, "order-often", "1").await, "10000");

@@ -2,6 +2,7 @@
 //! [`livehost_wire::fuzz::expanding`].
 
 use livehost_wire::amf0::{self, Properties, Value};
+
 pub use livehost_wire::fuzz::expanding::{amf0, amf3, references3};
 
 /// "x", and the values of a command.

@@ -6,7 +6,6 @@
 mod harness;
 
 use bytes::{Bytes, BytesMut};
-use harness::{Pair, frame};
 use livehost_rtmp::{
     chunk::Writer,
     command::Command,
@@ -18,6 +17,8 @@ use livehost_rtmp::{
     },
 };
 use livehost_wire::amf0::{Properties, Value};
+
+use harness::{Pair, frame};
 
 fn code(event: &ClientEvent) -> &str {
     match event {

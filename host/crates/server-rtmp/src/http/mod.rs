@@ -37,6 +37,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use livehost_telemetry::limited;
+use livehost_telemetry::log::STRANGERS;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep_until, timeout};
@@ -44,9 +46,8 @@ use tracing::debug;
 
 use crate::chain::Chain;
 use crate::session::{Entrance, Shared};
-use livehost_telemetry::limited;
-use livehost_telemetry::log::STRANGERS;
 use tunnel::Tunnel;
+
 pub use tunnels::Tunnels;
 
 /// The most that the head of a request may have, bytes.

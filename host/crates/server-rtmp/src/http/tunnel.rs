@@ -7,11 +7,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use livehost_net::carrier::Carrier;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
-
-use livehost_net::carrier::Carrier;
 
 /// Received bytes that the session has not read; then requests wait.
 const MAX_INBOUND: usize = 64 * 1024;

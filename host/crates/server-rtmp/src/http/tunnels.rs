@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use livehost_net::{Admission, Permit, Refused};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::STRANGERS;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -14,9 +17,6 @@ use super::tunnel::Tunnel;
 use crate::chain::Chain;
 use crate::layers;
 use crate::session::{Entrance, Shared};
-use livehost_net::{Admission, Permit, Refused};
-use livehost_telemetry::limited;
-use livehost_telemetry::log::STRANGERS;
 
 /// Random bytes of a name: who knows it may speak for the client.
 const NAME_BYTES: usize = 16;

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use livehost_rtmp::shared_object::SharedObjectMessage;
-use tracing::{Span, info};
-
-use super::client::{ClientSession, Slot};
-use super::end::SessionEnd;
-use super::player::{Framing, Player};
-use super::status::{self, Command};
 use livehost_app::application::Application;
 use livehost_app::input::Publishing;
 use livehost_app::output::Playing;
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::shared_objects::Ruling;
 use livehost_policy::{CallError, ConnectDecision};
+use livehost_rtmp::shared_object::SharedObjectMessage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use tracing::{Span, info};
+
+use super::client::{RtmpSession, Slot};
+use super::end::EndReason;
+use super::player::{Framing, Player};
+use super::status::{self, Command};
 
 /// Outbound chunk sizes a grant may ask for, bytes.
 const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
@@ -55,7 +55,7 @@ pub(super) enum Answer {
     },
 }
 
-impl ClientSession {
+impl RtmpSession {
     pub(super) fn handle_answer(&mut self, answer: Answer) {
         match answer {
             Answer::Connect {
@@ -65,7 +65,7 @@ impl ClientSession {
             } => self.connect_decided(application, instance, decision),
             Answer::Unauthenticated(refusal) => {
                 self.reject_connect(&refusal);
-                self.end = Some(SessionEnd::Unauthenticated);
+                self.end = Some(EndReason::Unauthenticated);
             }
             Answer::Publish {
                 stream,
@@ -128,7 +128,7 @@ impl ClientSession {
             "connect refused"
         );
         self.reject_connect(refusal);
-        self.end = Some(SessionEnd::Refused);
+        self.end = Some(EndReason::Refused);
     }
 
     fn reject_connect(&mut self, refusal: &Refusal) {
@@ -186,7 +186,7 @@ impl ClientSession {
                     "redirected"
                 );
                 self.machine.redirect(&url, "Connect to the other server.");
-                self.end = Some(SessionEnd::Refused);
+                self.end = Some(EndReason::Refused);
             }
         }
     }

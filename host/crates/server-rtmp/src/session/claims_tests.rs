@@ -6,14 +6,6 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use livehost_rtmp::handshake::RANDOM_LEN;
-use livehost_rtmp::session::Output;
-use livehost_rtmp::session::client::{self, ClientConfig, ClientEvent};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::task::yield_now;
-
-use super::*;
 use livehost_app::application::{self, Application};
 use livehost_app::claims::Local;
 use livehost_app::conn::ConnIds;
@@ -25,6 +17,14 @@ use livehost_policy::{
     CallError, Client as Who, ConnectDecision, ConnectGrant, ConnectRequest, Event, Fallback, Gate,
     PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, StreamRequest,
 };
+use livehost_rtmp::handshake::RANDOM_LEN;
+use livehost_rtmp::session::Output;
+use livehost_rtmp::session::client::{self, ClientConfig, ClientEvent};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+
+use super::*;
 
 /// Turns of the runtime within which everything happens that will.
 const TURNS: usize = 2000;
@@ -140,8 +140,8 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
     let shutdown = CancellationToken::new();
     let conns = Arc::new(ConnIds::default());
     let second = Duration::from_secs(1);
-    let settings = application::Settings {
-        media: livehost_hub::Settings {
+    let settings = application::ApplicationSettings {
+        media: livehost_hub::MediaSettings {
             keyframe_cache: 1 << 20,
             join: livehost_hub::Join::Keyframe,
             queue_bytes: 1 << 20,
@@ -154,12 +154,12 @@ fn shared() -> (Arc<Shared>, Arc<Open>) {
         publisher_timeout: 3600 * second,
         wait_for_publisher: 3600 * second,
     };
-    let objects = Objects::new(shared_objects::Settings::default(), Arc::new(Forget));
+    let objects = Objects::new(shared_objects::ObjectSettings::default(), Arc::new(Forget));
     let gate = Gate::new("live", policy.clone(), Fallback::Reject);
     let live = Application::new("live", gate, settings, objects);
     let applications = Arc::new(Applications::default());
     applications.replace([(live, &[][..])], None);
-    let limits = Limits {
+    let limits = SessionLimits {
         handshake: 3600 * second,
         idle: 3600 * second,
         streams: 8,

@@ -7,19 +7,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use litemap::LiteMap;
-use livehost_rtmp::chunk::ReaderLimits;
-use livehost_rtmp::handshake::RANDOM_LEN;
-use livehost_rtmp::session::server::{
-    Media, MediaKind, ServerConfig, ServerEvent, ServerSession, StopReason,
-};
-use livehost_wire::amf0;
-use tokio::sync::Notify;
-use tracing::debug;
-
-use super::answers::Answer;
-use super::end::SessionEnd;
-use super::player::Player;
-use super::{Entrance, Limits, Shared};
 use livehost_app::application::Application;
 use livehost_app::directory::Registration;
 use livehost_app::input::Publishing;
@@ -31,8 +18,21 @@ use livehost_media::time::from_ms;
 use livehost_media::{Kind, Packet};
 use livehost_net::carrier::Carrier;
 use livehost_policy::{Client, Event, Occasion};
+use livehost_rtmp::chunk::ReaderLimits;
+use livehost_rtmp::handshake::RANDOM_LEN;
+use livehost_rtmp::session::server::{
+    Media, MediaKind, ServerConfig, ServerEvent, ServerSession, StopReason,
+};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use livehost_wire::amf0;
+use tokio::sync::Notify;
+use tracing::debug;
+
+use super::answers::Answer;
+use super::end::EndReason;
+use super::player::Player;
+use super::{Entrance, SessionLimits, Shared};
 
 /// What runs on a message stream.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ pub(super) struct Decision {
 }
 
 /// One client: see the module's page.
-pub(super) struct ClientSession {
+pub(super) struct RtmpSession {
     pub(super) shared: Arc<Shared>,
-    pub(super) limits: Limits,
+    pub(super) limits: SessionLimits,
     pub(super) registration: Registration,
     pub(super) entrance: Entrance,
     pub(super) client: Client,
@@ -76,7 +76,7 @@ pub(super) struct ClientSession {
     /// Deadlines may have come nearer.
     pub(super) deadlines_changed: bool,
     /// Set when the session is to end once its bytes are out.
-    pub(super) end: Option<SessionEnd>,
+    pub(super) end: Option<EndReason>,
     pub(super) started: Instant,
     /// Seconds that the policy granted, and when they are over.
     pub(super) lifetime: Option<(u32, Instant)>,
@@ -99,7 +99,7 @@ fn handshake_random() -> Arc<[u8; RANDOM_LEN]> {
     Arc::clone(&RANDOM)
 }
 
-impl ClientSession {
+impl RtmpSession {
     pub(super) fn new(
         registration: Registration,
         remote: SocketAddr,
@@ -293,10 +293,10 @@ impl ClientSession {
     }
 
     /// Tells the client that the server ends the connection.
-    pub(super) fn say_goodbye(&mut self, end: &SessionEnd) {
+    pub(super) fn say_goodbye(&mut self, end: &EndReason) {
         let text = end.to_string();
         let code = match end {
-            SessionEnd::Shutdown => "NetConnection.Connect.AppShutdown",
+            EndReason::Shutdown => "NetConnection.Connect.AppShutdown",
             _ => "NetConnection.Connect.Closed",
         };
         for (stream, slot) in self.slots.iter() {
@@ -315,7 +315,7 @@ impl ClientSession {
     }
 
     /// Releases everything the session holds and says that it is over.
-    pub(super) fn finish(mut self: Box<Self>, end: &SessionEnd, bytes_in: u64, bytes_out: u64) {
+    pub(super) fn finish(mut self: Box<Self>, end: &EndReason, bytes_in: u64, bytes_out: u64) {
         self.decision = None;
         let reason = end.reason();
         self.shared.directory.count_end(reason);
@@ -333,7 +333,7 @@ impl ClientSession {
         if end.is_failure() {
             limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,
                 bytes_out, instance, "session ended");
-        } else if matches!(end, SessionEnd::Unauthenticated) {
+        } else if matches!(end, EndReason::Unauthenticated) {
             // Each step of a challenge has a connection, and its line already.
             debug!(reason, detail = %end, "session ended");
         } else {

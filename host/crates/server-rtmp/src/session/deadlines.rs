@@ -3,31 +3,32 @@
 
 use std::time::Instant;
 
-use super::client::{ClientSession, Slot};
-use super::end::SessionEnd;
-use super::status::{self, Command};
 use livehost_app::refusal::{Refusal, RefusalKind};
 
-impl ClientSession {
+use super::client::{RtmpSession, Slot};
+use super::end::EndReason;
+use super::status::{self, Command};
+
+impl RtmpSession {
     /// Ends what is overdue at `now`.
     pub(super) fn check_deadlines(&mut self, now: Instant) {
         let limits = self.limits;
         if self.leave_by.is_some_and(|by| now >= by) {
-            self.end = Some(SessionEnd::Shutdown);
+            self.end = Some(EndReason::Shutdown);
             return;
         }
         if self.application.is_none() && now >= self.started + limits.handshake {
-            self.end = Some(SessionEnd::HandshakeTimeout(limits.handshake.as_secs()));
+            self.end = Some(EndReason::HandshakeTimeout(limits.handshake.as_secs()));
             return;
         }
         if self.is_idle() && self.application.is_some() && now >= self.idle_since + limits.idle {
-            self.end = Some(SessionEnd::Idle(limits.idle.as_secs()));
+            self.end = Some(EndReason::Idle(limits.idle.as_secs()));
             return;
         }
         if let Some((seconds, end)) = self.lifetime
             && now >= end
         {
-            self.end = Some(SessionEnd::Expired(seconds));
+            self.end = Some(EndReason::Expired(seconds));
             return;
         }
         let mut over = Vec::new();
@@ -69,7 +70,7 @@ impl ClientSession {
     /// unless it waits for another, or shares objects.
     pub(super) fn end_when_empty(&mut self, reason: &'static str, text: String) {
         if self.is_idle() {
-            self.end = Some(SessionEnd::StreamOver { reason, text });
+            self.end = Some(EndReason::StreamOver { reason, text });
         }
     }
 

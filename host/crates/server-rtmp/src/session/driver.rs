@@ -8,15 +8,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use livehost_app::output::HIGH_WATER;
+use livehost_net::carrier::Carrier;
 use tokio::task::yield_now;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Look, SILENT_AFTER};
-use super::client::ClientSession;
-use super::end::SessionEnd;
-use livehost_app::output::HIGH_WATER;
-use livehost_net::carrier::Carrier;
+use super::client::RtmpSession;
+use super::end::EndReason;
 
 /// The most that one read takes, bytes.
 const READ_SIZE: usize = 64 * 1024;
@@ -47,7 +47,7 @@ struct Input {
 }
 
 /// Runs a session to its end.
-pub(super) async fn run(mut session: Box<ClientSession>) {
+pub(super) async fn run(mut session: Box<RtmpSession>) {
     let mut input = Input {
         held: BytesMut::new(),
         activity: Activity::new(Instant::now()),
@@ -56,10 +56,10 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
     let out = session.out.clone();
     let carrier = out.carrier();
     let end = converse(&mut session, carrier, &mut input).await;
-    let gone = matches!(end, SessionEnd::Closed | SessionEnd::Lost(_));
+    let gone = matches!(end, EndReason::Closed | EndReason::Lost(_));
     out.lock().close();
     // After the last byte only what is held can follow.
-    let all_heard = matches!(end, SessionEnd::Closed) && input.held.is_empty();
+    let all_heard = matches!(end, EndReason::Closed) && input.held.is_empty();
     if gone && !all_heard && session.has_streams() {
         let heard = hear_out(&mut session, carrier, &mut input);
         if timeout(LINGER, heard).await.is_err() {
@@ -67,7 +67,7 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
         }
     }
     if !gone {
-        if !matches!(end, SessionEnd::Refused | SessionEnd::Unauthenticated) {
+        if !matches!(end, EndReason::Refused | EndReason::Unauthenticated) {
             session.say_goodbye(&end);
         }
         session.drain();
@@ -93,10 +93,10 @@ pub(super) async fn run(mut session: Box<ClientSession>) {
 }
 
 async fn converse(
-    session: &mut ClientSession,
+    session: &mut RtmpSession,
     carrier: &dyn Carrier,
     input: &mut Input,
-) -> SessionEnd {
+) -> EndReason {
     let shutdown = session.shared.shutdown.clone();
     let wake = session.wake.clone();
     let out = session.out.clone();
@@ -217,11 +217,11 @@ async fn converse(
                 session.deadlines_changed = true;
             }
             reason = &mut session.registration.leave => {
-                return SessionEnd::Ordered(reason.unwrap_or_default());
+                return EndReason::Ordered(reason.unwrap_or_default());
             }
             () = &mut stopping, if session.leave_by.is_none() => {
                 if !session.ask_to_leave(Instant::now()) {
-                    return SessionEnd::Shutdown;
+                    return EndReason::Shutdown;
                 }
             }
         }
@@ -231,7 +231,7 @@ async fn converse(
 /// What a client said before it closed still counts, above all that its streams
 /// are over: what waits for a decision, and, when a write was first to meet the
 /// close, what the socket still has.
-async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mut Input) {
+async fn hear_out(session: &mut RtmpSession, carrier: &dyn Carrier, input: &mut Input) {
     while session.end.is_none() {
         if let Some(decision) = session.decision.take() {
             if !decision.outlives_client {
@@ -256,11 +256,11 @@ async fn hear_out(session: &mut ClientSession, carrier: &dyn Carrier, input: &mu
 /// One read, and what the machine makes of it. Returns its bytes. `now`: of all
 /// that the client has sent, whether or not the socket was said to be ready.
 fn read(
-    session: &mut ClientSession,
+    session: &mut RtmpSession,
     carrier: &dyn Carrier,
     input: &mut Input,
     now: bool,
-) -> io::Result<Result<usize, SessionEnd>> {
+) -> io::Result<Result<usize, EndReason>> {
     SCRATCH.with_borrow_mut(|scratch| {
         let count = match now {
             true => carrier.read_now(scratch)?,
@@ -269,7 +269,7 @@ fn read(
         if count == 0 {
             // After a reset, too, if a write of the hub was first to meet it.
             let failure = session.out.lock().take_failure();
-            return failure.map_or(Ok(Err(SessionEnd::Closed)), Err);
+            return failure.map_or(Ok(Err(EndReason::Closed)), Err);
         }
         input.bytes = input.bytes.saturating_add(count as u64);
         let now = Instant::now();
@@ -282,7 +282,7 @@ fn read(
 
 impl Input {
     /// Bytes that came now; what the machine does not take is held.
-    fn feed(&mut self, session: &mut ClientSession, fresh: &[u8]) -> Result<(), SessionEnd> {
+    fn feed(&mut self, session: &mut RtmpSession, fresh: &[u8]) -> Result<(), EndReason> {
         if !self.held.is_empty() {
             self.held.extend_from_slice(fresh);
             return self.feed_held(session);
@@ -295,7 +295,7 @@ impl Input {
 
     /// At least once after an answer: the machine may hold the start of what
     /// it stopped before.
-    fn feed_held(&mut self, session: &mut ClientSession) -> Result<(), SessionEnd> {
+    fn feed_held(&mut self, session: &mut RtmpSession) -> Result<(), EndReason> {
         let used = feed(session, &self.held)?;
         self.held.advance(used);
         if self.held.is_empty() {
@@ -306,7 +306,7 @@ impl Input {
 }
 
 /// Feeds the machine until it needs more bytes or an answer.
-fn feed(session: &mut ClientSession, bytes: &[u8]) -> Result<usize, SessionEnd> {
+fn feed(session: &mut RtmpSession, bytes: &[u8]) -> Result<usize, EndReason> {
     let mut rest = bytes;
     while session.decision.is_none() && session.end.is_none() {
         let before = rest.len();
@@ -322,7 +322,7 @@ fn feed(session: &mut ClientSession, bytes: &[u8]) -> Result<usize, SessionEnd> 
 }
 
 /// The earliest of everything that can become due.
-fn next_alarm(session: &ClientSession, input: &Input) -> Instant {
+fn next_alarm(session: &RtmpSession, input: &Input) -> Instant {
     let stalled = session.out.lock().waiting_since();
     stalled
         .map(|since| since + STALLED_AFTER)
@@ -331,23 +331,19 @@ fn next_alarm(session: &ClientSession, input: &Input) -> Instant {
         .fold(input.activity.next_look(), Instant::min)
 }
 
-fn check_activity(
-    session: &mut ClientSession,
-    input: &mut Input,
-    now: Instant,
-) -> Option<SessionEnd> {
+fn check_activity(session: &mut RtmpSession, input: &mut Input, now: Instant) -> Option<EndReason> {
     let (stalled, sent) = {
         let out = session.out.lock();
         (out.waiting_since(), out.sent())
     };
     if stalled.is_some_and(|since| now >= since + STALLED_AFTER) {
-        return Some(SessionEnd::WriteStalled(STALLED_AFTER.as_secs()));
+        return Some(EndReason::WriteStalled(STALLED_AFTER.as_secs()));
     }
     match input.activity.look(now, sent) {
         Look::Alive => {}
         Look::Ask => {
             session.drain();
-            let queued = |session: &ClientSession| {
+            let queued = |session: &RtmpSession| {
                 let out = session.out.lock();
                 out.sent().saturating_add(out.len() as u64)
             };
@@ -356,7 +352,7 @@ fn check_activity(
             session.drain();
             input.activity.asked(begin, queued(session));
         }
-        Look::Gone => return Some(SessionEnd::Silent(SILENT_AFTER.as_secs())),
+        Look::Gone => return Some(EndReason::Silent(SILENT_AFTER.as_secs())),
     }
     None
 }

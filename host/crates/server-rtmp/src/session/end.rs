@@ -6,7 +6,7 @@ use livehost_rtmp::session::SessionError;
 
 /// The end of a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SessionEnd {
+pub(super) enum EndReason {
     #[error("the client closed the connection")]
     Closed,
     #[error("the connection was lost: {0}")]
@@ -36,7 +36,7 @@ pub(super) enum SessionEnd {
     Shutdown,
 }
 
-impl From<io::Error> for SessionEnd {
+impl From<io::Error> for EndReason {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // It closed its side, and a write met that before the read did.
@@ -46,7 +46,7 @@ impl From<io::Error> for SessionEnd {
     }
 }
 
-impl SessionEnd {
+impl EndReason {
     /// The word that events and metrics carry.
     pub(super) fn reason(&self) -> &'static str {
         match self {
@@ -105,21 +105,21 @@ mod tests {
 
     #[test]
     fn the_interface_lists_every_reason() {
-        let lost = |kind: io::ErrorKind| SessionEnd::Lost(kind.into());
+        let lost = |kind: io::ErrorKind| EndReason::Lost(kind.into());
         let text = String::new;
         let ends = [
-            SessionEnd::Closed,
+            EndReason::Closed,
             lost(io::ErrorKind::ConnectionReset),
             lost(io::ErrorKind::TimedOut),
-            SessionEnd::HandshakeTimeout(1),
-            SessionEnd::Idle(1),
-            SessionEnd::Expired(1),
-            SessionEnd::Silent(1),
-            SessionEnd::WriteStalled(1),
-            SessionEnd::Refused,
-            SessionEnd::Unauthenticated,
-            SessionEnd::Ordered(text()),
-            SessionEnd::Shutdown,
+            EndReason::HandshakeTimeout(1),
+            EndReason::Idle(1),
+            EndReason::Expired(1),
+            EndReason::Silent(1),
+            EndReason::WriteStalled(1),
+            EndReason::Refused,
+            EndReason::Unauthenticated,
+            EndReason::Ordered(text()),
+            EndReason::Shutdown,
         ];
         let interface = include_str!("../../../../../wit/0.1/types.wit");
         let listed = interface

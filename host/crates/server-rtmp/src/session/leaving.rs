@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use super::client::ClientSession;
+use super::client::RtmpSession;
 
 /// Kept of the server's drain limit for those that have to be closed.
 const FOR_CLOSING: Duration = Duration::from_secs(2);
 
-impl ClientSession {
+impl RtmpSession {
     /// Asks the client to leave by itself, before the drain limit is over.
     /// False if it can't: it is to be closed now.
     pub(super) fn ask_to_leave(&mut self, now: Instant) -> bool {

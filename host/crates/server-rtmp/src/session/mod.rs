@@ -31,7 +31,6 @@ use tracing::{Instrument, info_span};
 
 pub use auth::Challenges;
 
-use client::ClientSession;
 use livehost_app::application::Applications;
 use livehost_app::broker::Broker;
 use livehost_app::directory::Directory;
@@ -39,9 +38,11 @@ use livehost_app::output::Outbound;
 use livehost_net::Permit;
 use livehost_net::carrier::Carrier;
 
-/// Limits of a connection.
+use client::RtmpSession;
+
+/// SessionLimits of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct SessionLimits {
     /// From accept to an accepted `connect`.
     pub handshake: Duration,
     /// Connected without publishing, playing or sharing.
@@ -71,8 +72,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// What clients have to answer that log in.
     pub challenges: Arc<Challenges>,
-    /// Limits of a connection; one that is there keeps those it started with.
-    pub limits: ArcSwap<Limits>,
+    /// SessionLimits of a connection; one that is there keeps those it started with.
+    pub limits: ArcSwap<SessionLimits>,
     /// Cancelled when the server stops: sessions tell their clients and end.
     pub shutdown: CancellationToken,
 }
@@ -116,7 +117,7 @@ pub fn serve(
     let span =
         info_span!("session", conn = registration.conn, %remote, app = tracing::field::Empty);
     let out = Outbound::new(carrier);
-    let session = Box::new(ClientSession::new(
+    let session = Box::new(RtmpSession::new(
         registration,
         remote,
         entrance,
@@ -139,7 +140,7 @@ mod tests {
         fn task<B, C, D, F>(_: impl Fn(TcpStream, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
-        let (task, session) = (task(serve), size_of::<ClientSession>());
+        let (task, session) = (task(serve), size_of::<RtmpSession>());
         assert!(task <= 1536, "a task of {task} bytes");
         assert!(session <= 2048, "a session of {session} bytes");
     }

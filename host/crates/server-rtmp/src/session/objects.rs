@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use livehost_app::application::Application;
+use livehost_app::shared_objects::{self, Member, Ruling};
+use livehost_policy::{Client, Gate, ObjectOperation, ObjectRequest};
 use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
+use livehost_telemetry::limited;
 use livehost_wire::amf0;
 use tracing::debug;
 
 use super::answers::Answer;
-use super::client::ClientSession;
-use super::end::SessionEnd;
+use super::client::RtmpSession;
+use super::end::EndReason;
 use super::text::MAX_NAME;
-use livehost_app::application::Application;
-use livehost_app::shared_objects::{self, Member, Ruling};
-use livehost_policy::{Client, Gate, ObjectOperation, ObjectRequest};
-use livehost_telemetry::limited;
 
-impl ClientSession {
+impl RtmpSession {
     pub(super) fn ask_shared_object(&mut self, message: &Message) {
         let Some(application) = self.application.clone() else {
             return self.machine.finish_shared_object();
@@ -46,7 +46,7 @@ impl ClientSession {
         let message = match read {
             Ok(message) => message,
             Err(error) => {
-                self.end = Some(SessionEnd::Protocol(error.into()));
+                self.end = Some(EndReason::Protocol(error.into()));
                 return;
             }
         };

@@ -3,13 +3,12 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use livehost_rtmp::session::server::{MediaKind, ServerSession};
-
 use livehost_app::output::chunks::chunks_for;
 use livehost_app::output::{Outbound, Playing};
 use livehost_app::refusal::Refusal;
 use livehost_hub::{Frame, Item, Variant};
 use livehost_media::{Kind, Role};
+use livehost_rtmp::session::server::{MediaKind, ServerSession};
 
 /// How a player's bytes are written.
 #[derive(Debug, Clone, Copy)]

@@ -2,17 +2,6 @@
 
 use std::sync::Arc;
 
-use livehost_rtmp::auth as rtmp_auth;
-use livehost_rtmp::session::server::{Connect, Play, Publish};
-use livehost_wire::amf0::{self, Value};
-use tracing::{Span, field, info_span};
-
-use super::answers::Answer;
-use super::auth::{Candidate, Outcome};
-use super::client::{ClientSession, Decision};
-use super::player::Framing;
-use super::status::{self, Command};
-use super::text::{MAX_NAME, QuestionText};
 use livehost_app::broker::Ask;
 use livehost_app::lineage::{self, Lineage};
 use livehost_app::names::{self, AppPath, NameError, StreamName};
@@ -20,13 +9,24 @@ use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_hub::Format;
 use livehost_policy::{ConnectRequest, Pairs, StreamRequest};
+use livehost_rtmp::auth as rtmp_auth;
+use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use livehost_wire::amf0::{self, Value};
+use tracing::{Span, field, info_span};
+
+use super::answers::Answer;
+use super::auth::{Candidate, Outcome};
+use super::client::{Decision, RtmpSession};
+use super::player::Framing;
+use super::status::{self, Command};
+use super::text::{MAX_NAME, QuestionText};
 
 /// How a stream may be published. Whatever else a client says, it is the first.
 const MODES: [&str; 3] = ["live", "record", "append"];
 
-impl ClientSession {
+impl RtmpSession {
     pub(super) fn ask_connect(&mut self, connect: &Connect) {
         // Whole: a user that logs in is kept until it has.
         for text in [connect.app(), connect.tc_url()] {

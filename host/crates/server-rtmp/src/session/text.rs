@@ -5,10 +5,9 @@
 //! them a question holds, the first things first, and which of its fields were
 //! cut, for its `extra`.
 
+use livehost_policy::{Pairs, Scalar};
 use livehost_rtmp::auth;
 use livehost_wire::amf0::{Properties, Value};
-
-use livehost_policy::{Pairs, Scalar};
 
 /// Bytes of all text of one question that comes from the client.
 pub(super) const MAX_TEXT: usize = 16 * 1024;

@@ -1,10 +1,11 @@
 //! AMF0 values to bytes.
 
+use bytes::{Bytes, BytesMut};
+
 use super::{Properties, Value, marker};
 use crate::amf::{MAX_DEPTH, clip};
 use crate::amf3;
 use crate::sink::{Length, Sink};
-use bytes::{Bytes, BytesMut};
 
 /// Appends one value to `out`.
 ///

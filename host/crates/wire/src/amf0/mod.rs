@@ -21,6 +21,7 @@ mod tests;
 
 pub use crate::amf::{DecodeError, MAX_DEPTH};
 use crate::amf3;
+
 pub use decode::{decode, decode_all, decode_all_within, decode_within};
 pub use encode::{encode, encode_all, encode_string, encoded_len};
 pub use object::ObjectWriter;

@@ -1,7 +1,8 @@
 //! Golden bytes, limits and round trips of AMF0.
 
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn decode_one(bytes: &[u8]) -> Result<Value, DecodeError> {
     let mut input = bytes;

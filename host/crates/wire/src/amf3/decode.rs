@@ -1,12 +1,13 @@
 //! Bytes to AMF3 values: parsing into the reference tables, then expansion.
 
+use std::rc::Rc;
+
 use super::expand::{Entry, Expander, Members, Node};
 use super::{Value, marker, wraps_one_value};
 use crate::amf::{DecodeError, clip, deeper, text};
 use crate::amf0;
 use crate::budget::Budget;
 use crate::cursor::Cursor;
-use std::rc::Rc;
 
 /// Bytes of a class name that an error repeats.
 const SHOWN: usize = 64;

@@ -1,9 +1,10 @@
 //! AMF3 values to bytes, without references.
 
+use bytes::{Bytes, BytesMut};
+
 use super::{MAX_INTEGER, MIN_INTEGER, Object, Properties, Value, marker};
 use crate::amf::{MAX_DEPTH, clip};
 use crate::sink::{Length, Sink};
-use bytes::{Bytes, BytesMut};
 
 /// The longest length that fits a 29-bit header field beside its flag.
 const MAX_LENGTH: usize = (1 << 28) - 1;

@@ -5,11 +5,12 @@
 //! references here; only the expansion copies, and it pays for every copy: as it
 //! is, and as the AMF0 value that it may be converted to.
 
+use std::rc::Rc;
+
 use super::{Object, Properties, Value};
 use crate::amf::{DecodeError, deeper};
 use crate::amf0;
 use crate::budget::Budget;
-use std::rc::Rc;
 
 /// Digits of an entry's number, which names it where a list is converted to named
 /// values.

@@ -1,13 +1,14 @@
 //! The header of an audio message: legacy AudioTagHeader (FLV annex E.4.2.1)
 //! and ExAudioTagHeader (Enhanced RTMP v2, section "Enhanced Audio").
 
+use bytes::{BufMut, BytesMut};
+
 use super::enhanced::{
     Layout, MOD_EX, MultitrackType, RawTrack, multitrack, put_multitrack, put_nanoseconds,
     put_track, skip_mod_ex,
 };
 use super::{AudioCodec, FlvError, FourCc};
 use crate::cursor::Cursor;
-use bytes::{BufMut, BytesMut};
 
 /// The sound format that announces an enhanced header.
 const EX_HEADER: u8 = 9;

@@ -2,9 +2,10 @@
 //! "Enhanced Audio" and "Enhanced Video"): ModEx packets in front of the
 //! packet type, and the layout of several tracks in one message.
 
+use bytes::{BufMut, BytesMut};
+
 use super::{FlvError, FourCc};
 use crate::cursor::Cursor;
-use bytes::{BufMut, BytesMut};
 
 /// The packet type of ModEx, for audio and video alike.
 pub(super) const MOD_EX: u8 = 7;

@@ -1,10 +1,11 @@
 //! The FLV file around the tags (FLV annex E.2 to E.4.1): file header, tag
 //! headers, and the length that follows each tag.
 
+use bytes::{BufMut, BytesMut};
+
 use super::FlvError;
 use super::enhanced::put_length;
 use crate::cursor::Cursor;
-use bytes::{BufMut, BytesMut};
 
 /// The start of a file (annex E.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

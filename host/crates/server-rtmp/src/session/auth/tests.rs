@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use livehost_rtmp::auth::{cut, reply};
-
-use super::*;
 use livehost_policy::{
     CallError, Client, ConnectGrant, Event, Fallback, PlayDecision, Policy, PolicyError,
     PublishDecision, StreamRequest,
 };
+use livehost_rtmp::auth::{cut, reply};
+
+use super::*;
 
 /// Ann has a password, carl one that was salted and hashed before.
 struct Users(Method);

@@ -1,7 +1,8 @@
 //! The file around the tags.
 
-use super::*;
 use bytes::BytesMut;
+
+use super::*;
 
 /// What FFmpeg 5.1 writes: the header, an AAC sequence header and the end of
 /// an AVC sequence at 2^24 ms, which needs the extended timestamp.

@@ -1,8 +1,9 @@
 //! What is written parses to what it was.
 
-use super::*;
 use bytes::BytesMut;
 use proptest::prelude::*;
+
+use super::*;
 
 fn written(write: impl FnOnce(&mut BytesMut) -> Result<(), FlvError>) -> BytesMut {
     let mut out = BytesMut::new();

@@ -1,9 +1,10 @@
 //! Video messages to bytes.
 
+use bytes::{BufMut, BytesMut};
+
 use super::{FrameType, VideoPacket, VideoTag, VideoTrack, packet_type};
 use crate::flv::enhanced::{MOD_EX, put_multitrack, put_nanoseconds, put_track};
 use crate::flv::{FlvError, FourCc, MultitrackType, VideoCodec};
-use bytes::{BufMut, BytesMut};
 
 impl VideoTag<'_> {
     /// Appends the message: headers and media.
