@@ -327,6 +327,8 @@ impl RtmpSession {
                 Slot::Play(player) => player.end(reason),
             }
         }
+        // Before it is said: who reads that it has ended finds it nowhere.
+        drop(self.registration);
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let admitted = || self.application.is_some() || STRANGERS.admits();
         let instance = self.instance.as_deref();
