@@ -92,7 +92,8 @@ fn clients_are_those_that_were_accepted_and_are_there_the_oldest_first() {
     let (mark, gone) = (host.log.mark(), first.local());
     drop(first);
     // Of those who asked some may end meanwhile.
-    host.log.wait(mark, "session ended", &[("remote", &gone)], SOON);
+    host.log
+        .wait(mark, "session ended", &[("remote", &gone)], SOON);
     assert_eq!(clients(), second.local());
     host.stop();
 }
