@@ -26,7 +26,7 @@ pub struct Diff {
     pub log_format: bool,
     /// The state folder differs, which only a restart can change.
     pub state: bool,
-    /// ServerLimits of the server or of connections differ.
+    /// Limits of the server or of connections differ.
     pub limits: bool,
     /// What an acceptor serves differs.
     pub doors: bool,

@@ -16,6 +16,7 @@ use std::{
 use ipnet::IpNet;
 use livehost_app::shared_objects;
 
+pub use livehost_hub::Join;
 pub use livehost_net::tls::CertificateFiles;
 use livehost_net::{Binding, outbound};
 
@@ -42,7 +43,7 @@ pub struct Config {
     /// The listening addresses, in the order of the file; at least one, each
     /// address once (port 0, any free port, may repeat).
     pub acceptors: Vec<AcceptorConfig>,
-    /// ServerLimits of the whole server and of each connection.
+    /// Limits of the whole server and of each connection.
     pub limits: ServerLimits,
     /// The absolute folder of the file: relative paths in it start here.
     pub base: PathBuf,
@@ -91,7 +92,7 @@ impl fmt::Debug for ApplicationConfig {
 /// How an application's streams are buffered and waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaConfig {
-    /// MediaConfig kept per stream from its last keyframe on, bytes; 0 keeps none.
+    /// Media kept per stream from its last keyframe on, bytes; 0 keeps none.
     /// Default 16 MiB.
     pub keyframe_cache: usize,
     /// Where a player starts. Default [`Join::Keyframe`].
@@ -109,16 +110,6 @@ pub struct MediaConfig {
     pub publisher_timeout: Duration,
     /// How long a player may wait for its publisher. Default 60 s.
     pub wait_for_publisher: Duration,
-}
-
-/// Where a player of a running stream starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Join {
-    /// At the cached keyframe: at once, a little in the past.
-    #[default]
-    Keyframe,
-    /// At the next keyframe: later, with the least delay.
-    NextKeyframe,
 }
 
 /// One listening address.
@@ -157,7 +148,7 @@ impl AcceptorConfig {
     }
 }
 
-/// ServerLimits of the server and of each connection.
+/// Limits of the server and of each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Connections at once; each is one open file, whose limit is raised as far as the system allows. Default 10000.

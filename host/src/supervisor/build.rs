@@ -89,10 +89,7 @@ pub(super) fn settings(
     ApplicationSettings {
         media: livehost_hub::MediaSettings {
             keyframe_cache: media.keyframe_cache,
-            join: match media.join {
-                config::Join::Keyframe => livehost_hub::Join::Keyframe,
-                config::Join::NextKeyframe => livehost_hub::Join::NextKeyframe,
-            },
+            join: media.join,
             queue_bytes: media.queue_bytes,
             queue_time: media.queue_time,
             slow_close: media.slow_close,

@@ -40,7 +40,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Everything is read from memory: the database needs no cache of note.
 const CACHE: usize = 1 << 20;
 
-/// AppContext and key.
+/// Application and key.
 type Key = (&'static str, &'static str);
 /// Version, expiry in Unix milliseconds, value.
 type Entry = (u64, Option<u64>, &'static [u8]);

@@ -13,7 +13,7 @@ pub(super) mod server;
 
 use server::{HttpServer, Reply};
 
-/// HttpSettings that allow `entries`.
+/// Settings that allow `entries`.
 pub(super) fn allow(entries: &[&str]) -> HttpSettings {
     let entries = entries.iter().map(|entry| Pattern::parse(entry).unwrap());
     HttpSettings {

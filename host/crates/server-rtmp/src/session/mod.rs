@@ -40,7 +40,7 @@ use livehost_net::carrier::Carrier;
 
 use client::RtmpSession;
 
-/// SessionLimits of a connection.
+/// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
     /// From accept to an accepted `connect`.
@@ -72,7 +72,7 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// What clients have to answer that log in.
     pub challenges: Arc<Challenges>,
-    /// SessionLimits of a connection; one that is there keeps those it started with.
+    /// Limits of a connection; one that is there keeps those it started with.
     pub limits: ArcSwap<SessionLimits>,
     /// Cancelled when the server stops: sessions tell their clients and end.
     pub shutdown: CancellationToken,
