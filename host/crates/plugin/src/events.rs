@@ -9,13 +9,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use livehost_policy::{Client, ConnId, Event, Occasion, StreamId};
+use livehost_policy::{Client, ConnId, Event, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::function::Function;
-use super::hooks;
 
 /// One application's queue.
 #[derive(Debug)]
@@ -61,21 +60,24 @@ impl EventQueue {
     /// Something happened that nobody hears of now. A plugin that comes while
     /// the stream is live hears of its end. False when the event has to be
     /// queued all the same: another one may hear it yet, and what is before it.
-    pub(super) fn passes_over(&self, occasion: Occasion) -> bool {
-        match occasion {
-            Occasion::Published(id) => {
-                self.with(|queue| queue.announced.insert(id, Announced::ToNobody));
+    pub(super) fn passes_over(&self, event: &Event) -> bool {
+        match event {
+            Event::Published(info) => {
+                self.with(|queue| queue.announced.insert(info.id, Announced::ToNobody));
+                true
             }
-            Occasion::Unpublished(id) => {
-                return self.with(|queue| match queue.announced.get(&id) {
-                    Some(Announced::Queued) => false,
-                    Some(Announced::ToNobody) => queue.announced.remove(&id).is_some(),
-                    None => true,
-                });
-            }
-            Occasion::Ready | Occasion::PlayEnded | Occasion::Disconnected => {}
+            Event::Unpublished(info, _) => self.with(|queue| match queue.announced.get(&info.id) {
+                Some(Announced::Queued) => false,
+                Some(Announced::ToNobody) => queue.announced.remove(&info.id).is_some(),
+                None => true,
+            }),
+            Event::Ready(_)
+            | Event::PlayEnded(..)
+            | Event::Disconnected(..)
+            | Event::Recorded(..) => true,
+            // Their account is the queue's.
+            Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => false,
         }
-        true
     }
 
     /// The next event whose function may be called; none once the queue is closed
@@ -280,7 +282,7 @@ impl Queue {
 
     /// Its function is suspended, or what it is about has an event that waits.
     fn must_wait(&self, event: &Event) -> bool {
-        self.suspended.contains(&hooks::function_of(event))
+        self.suspended.contains(&Function::told(event))
             || self.subjects.contains(&Subject::of(event))
     }
 
@@ -296,7 +298,7 @@ impl Queue {
         }
         let mut next = None;
         while let Some(event) = self.events.pop_front() {
-            let function = hooks::function_of(&event);
+            let function = Function::told(&event);
             if suspended(function).is_some() {
                 self.suspended.insert(function);
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use livehost_net::outbound::HttpClient;
-use livehost_policy::PolicyError;
+use livehost_policy::{Answer, PolicyError, Question};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -88,6 +88,19 @@ impl Generation {
             generation.needs_auth = needs_auth;
         }
         Ok(generation)
+    }
+
+    /// The answer that needs no instance, if this version has one: it lacks the
+    /// interface, or its configuration has nobody log in.
+    pub(super) fn answer_unasked(
+        &self,
+        question: &Question,
+    ) -> Option<Result<Answer, PolicyError>> {
+        let is_asked = match question {
+            Question::Authenticate(_) => self.needs_auth,
+            question => hooks::is_asked(question, &self.compiled.optional),
+        };
+        (!is_asked).then(|| hooks::lacking(question))
     }
 
     /// The budget of a call that belongs to starting or stopping.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use livehost_policy::PolicyError;
+use livehost_policy::{PolicyError, Question, Reply};
 use livehost_telemetry::counters::Counts;
 use livehost_telemetry::limited;
 use tokio::sync::Mutex;
@@ -71,25 +71,35 @@ enum Turn {
 }
 
 impl Core {
-    /// Asks `function` for `caller`, a client, within a decision's budgets.
-    pub(super) async fn ask<R: Send>(
-        &self,
-        function: Function,
-        caller: Caller,
-        call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
-    ) -> Result<R, PolicyError> {
-        let ticket = self.admit(function, caller.clone());
-        let ticket = ticket.inspect_err(|_| self.app.stats.breaker_refused.add())?;
+    /// Puts a client's question, within a decision's budgets.
+    pub(super) async fn ask(&self, question: Question) -> Reply {
+        let (function, caller) = (Function::of(&question), Caller::of(question.client()));
+        let ticket = match self.admit(function, caller.clone()) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                self.app.stats.breaker_refused.add();
+                return error.into();
+            }
+        };
         let mut budget = self.budget();
-        let (turn, generation) = self.lease(function.name(), &mut budget).await?;
+        let (turn, generation) = match self.lease(function.name(), &mut budget).await {
+            Ok(leased) => leased,
+            Err(error) => return error.into(),
+        };
         let (answer, had_turn) = match turn {
-            Turn::Lease(lease) => (run(lease, function.name(), budget, call).await, true),
+            Turn::Lease(lease) => {
+                let call = hooks::question(question);
+                (run(lease, function.name(), budget, call).await, true)
+            }
             Turn::Failed { error, had_turn } => (Err(error), had_turn),
         };
         if had_turn {
             self.judge(function, &caller, ticket, &generation, &answer);
         }
-        answer
+        Reply {
+            answer: answer.flatten(),
+            generation: Some(generation.number),
+        }
     }
 
     /// Tells `function` something that can wait for an instance.
@@ -297,7 +307,7 @@ impl Core {
         if !hooks::is_heard(&event, &self.serving.load().compiled.optional) {
             return;
         }
-        let function = hooks::function_of(&event);
+        let function = Function::told(&event);
         let ticket = match self.admit(function, Caller::Host) {
             Ok(ticket) => Some(ticket.about(events::client_of(&event))),
             Err(_) if is_last_call => None,

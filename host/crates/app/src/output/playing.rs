@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livehost_hub::{Item, Subscription};
-use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
+use livehost_policy::{Event, Gate, SessionEnd, StreamRequest};
 use tracing::{Span, info};
 
 use crate::refusal::{Refusal, RefusalKind};
@@ -178,10 +178,8 @@ impl Playing {
                 "play ended"
             );
         });
-        let request = &self.request;
-        self.gate.tell(Occasion::PlayEnded, || {
-            Event::PlayEnded(request.clone(), end)
-        });
+        let request = self.request.clone();
+        self.gate.notify(Event::PlayEnded(request, end));
     }
 }
 

@@ -76,9 +76,9 @@ fn every_announced_stream_ends_even_in_a_full_queue() {
 #[tokio::test]
 async fn a_plugin_that_comes_later_hears_of_the_end() {
     let queue = EventQueue::new("live".into(), 8);
-    assert!(queue.passes_over(Occasion::Published(1)));
-    assert!(queue.passes_over(Occasion::Published(2)));
-    assert!(queue.passes_over(Occasion::Unpublished(2)));
+    assert!(queue.passes_over(&published(1)));
+    assert!(queue.passes_over(&published(2)));
+    assert!(queue.passes_over(&unpublished(2)));
     assert!(!queue.push(unpublished(2)), "its end has been");
     assert!(queue.push(unpublished(1)));
     assert_eq!(next(&queue).await, Some(unpublished(1)));
@@ -90,10 +90,10 @@ async fn an_end_follows_its_beginning_although_nobody_hears_of_it_now() {
     let queue = EventQueue::new("live".into(), 8);
     // Not delivered before a plugin came that hears nothing.
     assert!(queue.push(published(1)));
-    assert!(queue.passes_over(Occasion::Ready));
-    assert!(!queue.passes_over(Occasion::Unpublished(1)));
+    assert!(queue.passes_over(&Event::Ready(info(1))));
+    assert!(!queue.passes_over(&unpublished(1)));
     assert!(queue.push(unpublished(1)));
-    assert!(queue.passes_over(Occasion::Unpublished(1)), "once");
+    assert!(queue.passes_over(&unpublished(1)), "once");
     assert_eq!(next(&queue).await, Some(published(1)));
     assert_eq!(next(&queue).await, Some(unpublished(1)));
 }
@@ -234,7 +234,7 @@ fn what_is_suspended_takes_no_place_from_others_and_is_bounded() {
         told.extend(drain(&mut queue, suspended));
     }
     let count = |told: &[Event], function| {
-        let mut all = told.iter().map(hooks::function_of);
+        let mut all = told.iter().map(Function::told);
         all.by_ref().filter(|of| *of == function).count() as u64
     };
     assert_eq!(count(&told, Function::Disconnected), 100);

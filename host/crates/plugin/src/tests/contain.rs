@@ -20,19 +20,19 @@ impl Fixture {
     async fn connect_from(&self, address: u8, mode: &str) -> Result<ConnectDecision, PolicyError> {
         let mut request = super::connect(&[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_connect(request).await
+        ask(&*self.plugin, OnConnect::new(request)).await
     }
 
     async fn publish_from(&self, address: u8, mode: &str) -> Result<PublishDecision, PolicyError> {
         let mut request = stream("s", &[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_publish(request).await
+        ask(&*self.plugin, OnPublish::new(request)).await
     }
 
     async fn play_from(&self, address: u8, mode: &str) -> Result<PlayDecision, PolicyError> {
         let mut request = stream("s", &[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_play(request).await
+        ask(&*self.plugin, OnPlay::new(request)).await
     }
 
     /// Until the counter of this name has reached `count`; meanwhile somebody
@@ -232,7 +232,7 @@ async fn an_outage_opens_the_breaker_however_few_instances_there_are() {
             calls.spawn(async move {
                 let mut request = super::connect(&[]);
                 request.client = at(addresses.fetch_add(1, Ordering::Relaxed) % 50);
-                fixture.plugin.on_connect(request).await
+                ask(&*fixture.plugin, OnConnect::new(request)).await
             });
             tokio::time::sleep(Duration::from_millis(20)).await;
             let answer = calls.try_join_next().map(Result::unwrap);
@@ -259,7 +259,11 @@ async fn a_version_is_rolled_back_for_one_function_that_answers_nobody() {
             .notify(Event::Disconnected(client(), SessionEnd::default()));
         let mut request = stream("s", &[]);
         request.client = at(address);
-        assert!(fixture.plugin.on_publish(request).await.is_err());
+        assert!(
+            ask(&*fixture.plugin, OnPublish::new(request))
+                .await
+                .is_err()
+        );
     }
     fixture
         .media
@@ -380,11 +384,13 @@ async fn one_client_is_enough_where_all_are_asked_and_nobody_is_answered_for_lon
     let fixture = Fixture::probe("accept").await;
     fixture.reconfigure(mode("panic-on-call")).await.unwrap();
     fixture.fails_for_one(Function::Call, a_while_ago);
-    let call = fixture.plugin.on_call(at(1), "echo".into(), Bytes::new());
-    assert!(matches!(
-        call.await,
-        Err(CallError::Policy(PolicyError::Trapped { .. }))
-    ));
+    let call = OnCall::new(CallRequest {
+        client: at(1),
+        method: "echo".into(),
+        amf0: Bytes::new(),
+    });
+    let answer = ask(&*fixture.plugin, call).await;
+    assert!(matches!(answer, Err(PolicyError::Trapped { .. })));
     assert!(!fixture.is_rolled_back().await);
 }
 

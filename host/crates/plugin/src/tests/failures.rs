@@ -23,14 +23,18 @@ async fn fails(fixture: &Fixture, fault: &str) -> Vec<PolicyError> {
             .connect(&[("mode", &of("connect"))])
             .await
             .unwrap_err(),
-        plugin
-            .on_publish(stream("s", &[("mode", &of("publish"))]))
-            .await
-            .unwrap_err(),
-        plugin
-            .on_play(stream("s", &[("mode", &of("play"))]))
-            .await
-            .unwrap_err(),
+        ask(
+            &**plugin,
+            OnPublish::new(stream("s", &[("mode", &of("publish"))])),
+        )
+        .await
+        .unwrap_err(),
+        ask(
+            &**plugin,
+            OnPlay::new(stream("s", &[("mode", &of("play"))])),
+        )
+        .await
+        .unwrap_err(),
     ]
 }
 
@@ -178,7 +182,7 @@ async fn a_plugin_that_waits_in_vain_is_left_alone_for_that() {
     let connect = |address: u8| {
         let mut request = connect(&[]);
         request.client.remote = format!("198.51.100.{address}:50000");
-        fixture.plugin.on_connect(request)
+        ask(&*fixture.plugin, OnConnect::new(request))
     };
     let waiting = (0..5).map(connect);
     for result in futures_util::future::join_all(waiting).await {
@@ -334,7 +338,7 @@ async fn a_failing_call_of_a_client_is_an_error_too() {
     assert!(
         matches!(
             error,
-            CallError::Policy(PolicyError::Trapped {
+            NoResult::Policy(PolicyError::Trapped {
                 hook: "on-call",
                 ..
             })
