@@ -25,7 +25,7 @@ use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::generation::{Generation, NoLease, THROW_AWAY, run};
 use super::hooks;
-use super::instance::{Budget, one_line};
+use super::instance::{CallBudget, one_line};
 use super::kv::Kv;
 use super::{PluginSpec, Services, StopReason, reload};
 
@@ -80,15 +80,15 @@ pub(super) async fn check(
         not_allowed: BTreeSet::new(),
     };
     let tried = try_out(runtime, &app, &spec, &mut check).await;
-    let seen = std::mem::take(&mut *http.seen.lock());
+    let origins = std::mem::take(&mut *http.origins.lock());
     if let Err(fault) = tried {
-        if seen.held_back.is_empty() || matches!(fault, Fault::NotAvailable(_)) {
+        if origins.held_back.is_empty() || matches!(fault, Fault::NotAvailable(_)) {
             return Err(spec.fault(fault));
         }
         check.undecided = Some(fault.to_string());
     }
-    check.held_back = seen.held_back;
-    check.not_allowed = seen.not_allowed;
+    check.held_back = origins.held_back;
+    check.not_allowed = origins.not_allowed;
     Ok(check)
 }
 
@@ -116,11 +116,11 @@ async fn try_out(
 /// Answers no request, and remembers where it would have gone.
 struct HeldBack {
     allow: AllowList,
-    seen: Mutex<Seen>,
+    origins: Mutex<Origins>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Origins {
     held_back: BTreeSet<String>,
     not_allowed: BTreeSet<String>,
 }
@@ -129,7 +129,7 @@ impl HeldBack {
     fn new(spec: &PluginSpec) -> Self {
         let held_back = Self {
             allow: spec.http.allow.clone(),
-            seen: Mutex::default(),
+            origins: Mutex::default(),
         };
         if let Ok(config) = serde_json::from_str(&spec.config) {
             held_back.look_at(&config);
@@ -161,7 +161,7 @@ impl HeldBack {
             true => format!("{origin} with this path"),
             false => origin,
         };
-        note(&mut self.seen.lock().not_allowed, told);
+        note(&mut self.origins.lock().not_allowed, told);
         None
     }
 }
@@ -175,7 +175,7 @@ fn note(origins: &mut BTreeSet<String>, origin: String) {
 impl HttpDouble for HeldBack {
     fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let origin = self.allows(&request.url).ok_or(HttpFailure::Denied)?;
-        note(&mut self.seen.lock().held_back, origin);
+        note(&mut self.origins.lock().held_back, origin);
         Err(HttpFailure::Connect(
             "this is a trial, in which no request goes out; `host check --online` sends them"
                 .into(),
@@ -358,7 +358,7 @@ fn trial() -> Vec<(String, String)> {
 
 async fn ask<Q: Asks>(generation: &Generation, question: Q) -> Result<Q::Answer, PolicyError> {
     let limits = &generation.spec.limits;
-    let mut budget = Budget::new(limits.cpu, limits.wall);
+    let mut budget = CallBudget::new(limits.cpu, limits.wall);
     match generation.lease(Q::HOOK, &mut budget).await {
         Ok(lease) => {
             let call = hooks::question(question.into());

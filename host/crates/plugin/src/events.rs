@@ -20,7 +20,7 @@ use super::function::Function;
 #[derive(Debug)]
 pub(super) struct EventQueue {
     app: String,
-    queue: Mutex<Queue>,
+    queue: Mutex<Backlog>,
     changed: Notify,
 }
 
@@ -28,7 +28,7 @@ impl EventQueue {
     pub(super) fn new(app: String, limit: usize) -> Self {
         Self {
             app,
-            queue: Mutex::new(Queue::new(limit)),
+            queue: Mutex::new(Backlog::new(limit)),
             changed: Notify::new(),
         }
     }
@@ -38,7 +38,7 @@ impl EventQueue {
         self.with(|queue| queue.limit = limit);
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut Backlog) -> R) -> R {
         f(&mut self.queue.lock())
     }
 
@@ -47,14 +47,14 @@ impl EventQueue {
     pub(super) fn push(&self, event: Event) -> bool {
         let pushed = self.with(|queue| queue.push(event));
         match pushed {
-            Pushed::Queued => self.changed.notify_one(),
-            Pushed::FirstDropped => warn!(
+            PushOutcome::Queued => self.changed.notify_one(),
+            PushOutcome::FirstDropped => warn!(
                 app = self.app,
                 "event queue full: events are dropped until the plugin keeps up"
             ),
-            Pushed::Dropped => {}
+            PushOutcome::Dropped => {}
         }
-        pushed == Pushed::Queued
+        pushed == PushOutcome::Queued
     }
 
     /// Something happened that nobody hears of now. A plugin that comes while
@@ -96,13 +96,13 @@ impl EventQueue {
                 warn!(app = self.app, dropped, "event queue keeps up again");
             }
             match next {
-                Next::Due(due) => return Some(*due),
-                Next::End => return None,
-                Next::Later(left) => {
+                NextEvent::Due(due) => return Some(*due),
+                NextEvent::End => return None,
+                NextEvent::Later(left) => {
                     // Either way the queue is looked at again.
                     let _ = tokio::time::timeout(left, self.changed.notified()).await;
                 }
-                Next::Never => self.changed.notified().await,
+                NextEvent::Never => self.changed.notified().await,
             }
         }
     }
@@ -135,7 +135,7 @@ pub(super) struct Due {
 
 /// The queue itself: no lock, no waiting.
 #[derive(Debug)]
-struct Queue {
+struct Backlog {
     limit: usize,
     events: VecDeque<Event>,
     /// Those whose function may not be called now, and those that must not be
@@ -204,7 +204,7 @@ pub(super) fn client_of(event: &Event) -> Option<&Client> {
 }
 
 #[derive(Debug, PartialEq)]
-enum Next {
+enum NextEvent {
     Due(Box<Due>),
     /// After so long a function may be called again.
     Later(Duration),
@@ -215,13 +215,13 @@ enum Next {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Pushed {
+enum PushOutcome {
     Queued,
     FirstDropped,
     Dropped,
 }
 
-impl Queue {
+impl Backlog {
     fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -236,7 +236,7 @@ impl Queue {
         }
     }
 
-    fn push(&mut self, event: Event) -> Pushed {
+    fn push(&mut self, event: Event) -> PushOutcome {
         let full = self.is_full_for(&event);
         let wanted = !self.closed
             && match &event {
@@ -256,13 +256,13 @@ impl Queue {
             };
         if wanted {
             self.events.push_back(event);
-            return Pushed::Queued;
+            return PushOutcome::Queued;
         }
         self.dropped = self.dropped.saturating_add(1);
         if self.dropped == 1 && !self.closed {
-            Pushed::FirstDropped
+            PushOutcome::FirstDropped
         } else {
-            Pushed::Dropped
+            PushOutcome::Dropped
         }
     }
 
@@ -288,7 +288,7 @@ impl Queue {
 
     /// The oldest event that may be delivered; how many were dropped, once the
     /// jam is over.
-    fn pop(&mut self, suspended: impl Fn(Function) -> Option<Duration>) -> (Next, u64) {
+    fn pop(&mut self, suspended: impl Fn(Function) -> Option<Duration>) -> (NextEvent, u64) {
         let is_over = self
             .suspended
             .iter()
@@ -320,14 +320,14 @@ impl Queue {
         };
         let left = || self.suspended.iter().filter_map(|it| suspended(*it)).min();
         let next = match next {
-            Some(event) => Next::Due(Box::new(Due {
+            Some(event) => NextEvent::Due(Box::new(Due {
                 event,
                 is_last_call,
             })),
-            None if self.closed => Next::End,
-            None if self.held.is_empty() => Next::Never,
+            None if self.closed => NextEvent::End,
+            None if self.held.is_empty() => NextEvent::Never,
             // Who was suspended may be let go by others at any time.
-            None => Next::Later(left().unwrap_or_default()),
+            None => NextEvent::Later(left().unwrap_or_default()),
         };
         (next, dropped)
     }

@@ -13,7 +13,7 @@ use wasmtime::Store;
 use super::bindings::exports::livehost::app::events;
 use super::bounds::usable;
 use super::convert;
-use super::instance::{Call, Instance, State};
+use super::instance::{Call, HostState, Instance};
 use super::optional::{Guests, Indices};
 
 /// Puts a question; the answer is within its bounds.
@@ -182,7 +182,7 @@ pub(super) fn event(event: Event) -> impl for<'a> FnOnce(&'a mut Instance) -> Ca
 /// The events of streams, players and connections.
 async fn of_media(
     events: &events::Guest,
-    store: &mut Store<State>,
+    store: &mut Store<HostState>,
     event: Event,
 ) -> wasmtime::Result<()> {
     match event {

@@ -288,7 +288,7 @@ impl Plugin {
     /// Delivers queued events, ends the tasks, calls `on-stop` and saves the
     /// state; takes at most twice the drain limit plus the start limit, and 10 s
     /// when the disk hangs. Later calls answer
-    /// [`PolicyError::Unavailable`].
+    /// [`PolicyError::Unavailable`](livehost_policy::PolicyError::Unavailable).
     pub async fn shutdown(&self, reason: StopReason) {
         let core = &self.core;
         let drain = core.serving.load().spec.limits.drain;

@@ -17,7 +17,7 @@ use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::function::Function;
 use super::generation::Generation;
-use super::instance::{Budget, Call, Instance, one_line};
+use super::instance::{Call, CallBudget, Instance, one_line};
 use super::kv::Kv;
 use super::{Doubles, PluginSpec, Services, hooks, reload};
 
@@ -199,8 +199,8 @@ impl Trial {
     }
 
     /// That of a decision.
-    fn budget(&self) -> Budget {
-        Budget::new(self.spec.limits.cpu, self.spec.limits.wall)
+    fn budget(&self) -> CallBudget {
+        CallBudget::new(self.spec.limits.cpu, self.spec.limits.wall)
     }
 
     /// The instance goes back to its slot only after a call that went well.
@@ -208,7 +208,7 @@ impl Trial {
         &mut self,
         number: usize,
         hook: &'static str,
-        budget: Budget,
+        budget: CallBudget,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
         let number = number.checked_rem(self.instances.len()).unwrap_or(0);

@@ -193,13 +193,13 @@ mod tests {
     };
 
     /// Answers about shared objects so often, then fails.
-    struct Failing {
+    struct FailingPolicy {
         answers: usize,
         asked: AtomicUsize,
         error: PolicyError,
     }
 
-    impl Failing {
+    impl FailingPolicy {
         fn after(answers: usize, error: PolicyError) -> Arc<Self> {
             Arc::new(Self {
                 answers,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Policy for Failing {
+    impl Policy for FailingPolicy {
         async fn ask(&self, _: Question) -> Reply {
             if self.asked.fetch_add(1, Ordering::Relaxed) < self.answers {
                 Answer::SharedObject(ObjectDecision::Deny).into()
@@ -246,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_plugin_that_fails_is_asked_once_for_a_message() {
-        let policy = Failing::after(2, timed_out(true));
+        let policy = FailingPolicy::after(2, timed_out(true));
         let gate = Gate::new("live", policy.clone(), Fallback::Allow);
         let mut events = vec![Some(clear()); 6];
         if let Some(event) = events.last_mut() {
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_failures_of_one_application_do_not_hide_those_of_another() {
-        let lost = || Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let lost = || FailingPolicy::after(0, PolicyError::Unavailable("it is gone".into()));
         let [a, b] = ["a", "b"].map(|app| Gate::new(app, lost(), Fallback::Reject));
         for _ in 0..1000 {
             a.shared_object(std::iter::once(Some(clear()))).await;
@@ -284,7 +284,7 @@ mod tests {
             start_seconds: None,
             extra: Vec::new(),
         };
-        let lost = Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let lost = FailingPolicy::after(0, PolicyError::Unavailable("it is gone".into()));
         let gate = Gate::new("live", lost, Fallback::Reject);
         match gate.ask(OnPublish::new(request)).await {
             PublishDecision::Reject(rejection) => {
@@ -327,7 +327,7 @@ mod tests {
             (PolicyError::Unavailable("it is gone".into()), false),
         ] {
             for rule in [Fallback::Allow, Fallback::Reject] {
-                let gate = Gate::new("live", Failing::after(0, error.clone()), rule);
+                let gate = Gate::new("live", FailingPolicy::after(0, error.clone()), rule);
                 let ruling = gate.shared_object(std::iter::once(Some(clear()))).await;
                 let allowed = covered && rule == Fallback::Allow;
                 let expected = match allowed {

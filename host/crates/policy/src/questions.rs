@@ -18,7 +18,7 @@ use super::{
 /// A question that has a type of answer of its own.
 pub trait Asks: Into<Question> + Send {
     /// What is answered.
-    type Answer: Into<Answer> + Send;
+    type Answer: Send;
     /// The function of the interface that answers.
     const HOOK: &'static str;
 
@@ -93,12 +93,6 @@ macro_rules! questions {
             impl From<$question> for Question {
                 fn from(question: $question) -> Self {
                     Self::$name(question.0)
-                }
-            }
-
-            impl From<$answer> for Answer {
-                fn from(answer: $answer) -> Self {
-                    Self::$name(answer)
                 }
             }
 

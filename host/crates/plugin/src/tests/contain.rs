@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
 use super::*;
-use crate::breaker::{Caller, Failing};
+use crate::breaker::{Caller, FailureKind};
 
 /// A client at the address of this number.
 fn at(address: u8) -> Client {
@@ -320,7 +320,7 @@ impl Fixture {
     fn fails_for_one(&self, function: Function, when: Instant) {
         let core = &self.plugin.core;
         let generation = core.serving.load().number;
-        let failing = Failing::Itself { waiting: false };
+        let failing = FailureKind::Itself { waiting: false };
         for _ in 0..5 {
             let breaker = core.breakers.of(function);
             let ticket = breaker.admit(Caller::of(&at(1)), when).expect("it may");
@@ -503,7 +503,7 @@ async fn events_and_timers_wait_for_an_instance() {
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
-    let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+    let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
     let Ok(lease) = generation.lease("test", &mut budget).await else {
         panic!("the first call gets an instance");
     };

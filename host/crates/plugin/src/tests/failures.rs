@@ -201,7 +201,7 @@ async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
-    let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+    let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
     let Ok(lease) = generation.lease("test", &mut budget).await else {
         panic!("the first call gets an instance");
     };
@@ -232,7 +232,7 @@ async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
     let generation = fixture.plugin.core.serving.load_full();
     let mut leases = Vec::new();
     for _ in 0..INSTANCES {
-        let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+        let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
         match generation.lease("test", &mut budget).await {
             Ok(lease) => leases.push(lease),
             Err(_) => panic!("there are so many instances"),
@@ -274,7 +274,7 @@ async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
 
 #[test]
 fn a_call_that_has_queued_does_not_hear_that_its_time_is_over() {
-    let mut budget = instance::Budget::new(Duration::from_millis(40), SOON);
+    let mut budget = instance::CallBudget::new(Duration::from_millis(40), SOON);
     assert!(budget.answer_by() < budget.deadline);
     let (hook, limit) = ("on-connect", 1);
     budget.queued = Some(instance::Queued { hook, limit });
