@@ -4,7 +4,7 @@
 //! `play` of what they don't have.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_app::application::Application;
@@ -18,6 +18,7 @@ use livehost_rtmp::data::relayed_payload;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::session::client::ClientEvent;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::error::RelayError;

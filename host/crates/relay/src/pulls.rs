@@ -5,7 +5,7 @@
 //! it can't even begin, those who wait are told why.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_app::lineage::Lineage;
 use livehost_app::relays::{NoPull, PendingPull};
@@ -13,6 +13,7 @@ use livehost_hub::{StreamKey, Wake};
 use livehost_policy::StreamId;
 use livehost_telemetry::limited;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::app::{AppRelays, By, Handle, State, wait};

@@ -13,15 +13,15 @@
 //! nothing into the next.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use livehost_hub::{Offer, Outlet, PlayerId};
 use livehost_net::carrier::Carrier;
+use livehost_net::driver::{Egress, Waiting};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::SendQueue;
@@ -58,11 +58,6 @@ impl<C: Carrier + ?Sized> fmt::Debug for Outbound<C> {
 }
 
 impl<C: Carrier + ?Sized> Outbound<C> {
-    /// What the bytes go to, and come from.
-    pub fn carrier(&self) -> &C {
-        &self.carrier
-    }
-
     /// The bytes that wait. While this is held the hub writes nothing.
     pub fn lock(&self) -> MutexGuard<'_, SendQueue> {
         self.queue.lock()
@@ -72,11 +67,24 @@ impl<C: Carrier + ?Sized> Outbound<C> {
     pub fn push(&self, bytes: Bytes) {
         self.lock().push(bytes);
     }
+}
 
-    /// Writes a little at once, if the socket takes it: answers. Much, with
-    /// more behind it, and what does not fit is left to [`Outbound::write`].
-    /// True when this was the last that waited.
-    pub fn flush(&self) -> io::Result<bool> {
+impl Egress for Outbound {
+    fn carrier(&self) -> &dyn Carrier {
+        &self.carrier
+    }
+
+    fn waiting(&self) -> Waiting {
+        let queue = self.lock();
+        Waiting {
+            bytes: queue.len(),
+            since: queue.waiting_since(),
+        }
+    }
+
+    /// Much, with more behind it, and what does not fit is left to
+    /// [`Egress::poll_write`].
+    fn flush(&self) -> io::Result<bool> {
         let mut queue = self.lock();
         if let Some(error) = queue.take_failure() {
             return Err(error);
@@ -90,18 +98,18 @@ impl<C: Carrier + ?Sized> Outbound<C> {
         }
     }
 
-    /// Waits until the socket has taken some. Cancel-safe.
-    pub async fn write(&self) -> io::Result<()> {
-        poll_fn(|cx| {
-            loop {
-                ready!(self.carrier.poll_write_ready(cx))?;
-                match self.lock().write_to(&self.carrier) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
-                }
+    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.carrier.poll_write_ready(cx))?;
+            match self.lock().write_to(&self.carrier) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
             }
-        })
-        .await
+        }
+    }
+
+    fn take_failure(&self) -> Option<io::Error> {
+        self.lock().take_failure()
     }
 }
 

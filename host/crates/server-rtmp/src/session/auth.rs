@@ -11,12 +11,12 @@
 mod challenges;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use livehost_policy::{ConnectDecision, ConnectRequest, Credential, Gate, Rejection};
 use livehost_rtmp::auth::{Attempt, Method, Proof, Verifier};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use tokio::time::Instant;
 use tracing::info;
 
 use self::challenges::Party;
