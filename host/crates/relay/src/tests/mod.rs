@@ -1,5 +1,7 @@
 //! What several tests need, and the relays of an application as `app` sees them.
 
+mod attempts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
