@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use livehost_media::{Covered, Kind, Packet, Role, Video};
-use parking_lot::Mutex;
 
 use super::batch::Delivery;
 use super::counters::Counters;
@@ -20,6 +19,7 @@ use super::frame::Frame;
 use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::renderer::Variant;
+use super::sync::Mutex;
 use super::{MediaSettings, Subscriber, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
@@ -376,6 +376,8 @@ impl PlayerQueue {
             }) => state.bytes = state.bytes.saturating_sub(frame.cost()),
             Some(_) => {}
             None => {
+                #[cfg(feature = "shuttle")]
+                super::sync::slip(super::sync::Fault::Rest, &mut state);
                 if state.sync.has_audio() {
                     state.behind_since = None;
                 }

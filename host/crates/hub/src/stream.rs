@@ -5,15 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use livehost_media::time::to_ms;
 use livehost_media::{Kind, Packet, Placed, Role, Timeline, Turn, Video};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
-use parking_lot::Mutex;
-use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::cache::Cache;
@@ -26,6 +22,8 @@ use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
 use super::renderer::Variant;
 use super::renderers::Renderers;
+use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::{AbortHandle, Mutex, TaskTracker};
 use super::{ClaimError, Full, Join, StreamKey, Subscriber, Wake};
 
 /// Publishers that may wait behind the active one.
