@@ -83,10 +83,14 @@ impl Lanes {
     }
 
     /// For every player, in one order with all that is posted.
-    pub(super) fn post(&self, post: &Post) {
-        for lane in self.used() {
+    pub(super) fn post(&self, post: Post) {
+        let Some((last, others)) = self.used().split_last() else {
+            return;
+        };
+        for lane in others {
             lane.post(post.clone());
         }
+        last.post(post);
     }
 
     /// One more player; it gets what is posted after this.

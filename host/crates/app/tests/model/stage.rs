@@ -70,12 +70,6 @@ impl Format for Numbers {
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(Self)
     }
-}
-
-impl Renderer for Numbers {
-    fn render(&mut self, packet: &Packet) -> Rendering {
-        self.repeat(packet)
-    }
 
     fn repeat(&self, packet: &Packet) -> Rendering {
         let body = packet.flv_body();
@@ -83,6 +77,12 @@ impl Renderer for Numbers {
             bytes: body.slice(body.len() - 1..),
             body: None,
         }
+    }
+}
+
+impl Renderer for Numbers {
+    fn render(&mut self, packet: &Packet) -> Rendering {
+        self.repeat(packet)
     }
 }
 
