@@ -15,14 +15,16 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+#[cfg(feature = "shuttle")]
+use livehost_hub::sync;
+use livehost_hub::sync::atomic::{AtomicU64, Ordering};
+use livehost_hub::sync::{Mutex, MutexGuard};
 use livehost_hub::{Offer, Outlet, PlayerId};
 use livehost_net::carrier::Carrier;
 use livehost_net::driver::{Egress, Waiting};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::SendQueue;
 
@@ -116,11 +118,16 @@ impl Egress for Outbound {
 impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
-        match self.queue.try_lock() {
-            // Under the lock: see `finish`.
-            Some(queue) if self.is_open(player) => self.write_now(queue, chunks),
-            _ => Offer::Refused,
+        let Some(mut queue) = self.queue.try_lock() else {
+            return Offer::Refused;
+        };
+        // Under the lock: see `finish`.
+        if !self.is_open(player) {
+            return Offer::Refused;
         }
+        #[cfg(feature = "shuttle")]
+        sync::slip(sync::Fault::Write, &mut queue);
+        self.write_now(&mut queue, chunks)
     }
 
     fn is_open(&self, player: PlayerId) -> bool {
@@ -149,7 +156,7 @@ impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
 }
 
 impl<C: Carrier + ?Sized> Outbound<C> {
-    fn write_now(&self, mut queue: MutexGuard<'_, SendQueue>, chunks: &Bytes) -> Offer {
+    fn write_now(&self, queue: &mut SendQueue, chunks: &Bytes) -> Offer {
         if !queue.is_empty() || queue.is_closed() {
             return Offer::Refused;
         }
