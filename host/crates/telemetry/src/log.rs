@@ -6,6 +6,7 @@
 //! Flows out: one line for each, of bounded length, in which nothing hides
 //! (`line.rs`, `value.rs`). What anybody can cause passes a [`Quota`] first.
 
+mod filter;
 mod line;
 mod quota;
 mod settings;
