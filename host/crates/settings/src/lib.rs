@@ -72,6 +72,13 @@ impl Wrong {
     }
 }
 
+impl Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, " ({help})"))
+    }
+}
+
 /// Settings that are read field by field.
 pub trait Settings: Default {
     /// Every field, in the order of the table; what the source does not have, or has

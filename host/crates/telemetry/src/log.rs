@@ -66,9 +66,11 @@ impl LogControl {
 
 fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
     match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => filter
-            .parse::<EnvFilter>()
-            .with_context(|| format!("RUST_LOG={filter:?} is not a log filter")),
+        Ok(filter) if !filter.is_empty() => {
+            let checked = filter::check(&filter).map_err(anyhow::Error::msg);
+            checked.with_context(|| format!("RUST_LOG={filter:?} is not a log filter"))?;
+            Ok(filter.parse()?)
+        }
         _ => log.level.parse::<EnvFilter>().context("log.level"),
     }
 }
