@@ -23,7 +23,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-wire livehost-media livehost-rtmp livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
+LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
 	livehost-relay livehost-server-rtmp livehost-ron livehost-counting livehost-bench livehost-sdk \
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
@@ -104,6 +104,10 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib $(call packages,$(HEAVY))
+
+.PHONY: docs
+docs: toolchain ## Write the tables of docs/config.md anew, from those of the settings
+	UPDATE_EXPECT=1 cargo test --release -p livehost --lib documentation_lists_every_field
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track

@@ -171,7 +171,7 @@ impl Pushing {
         let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
         let plan = Plan {
             settings: RelaySettings {
-                allow: Allow::new(vec![allowed]),
+                allow: Allow::from_iter([allowed]),
                 ..RelaySettings::default()
             },
             forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
