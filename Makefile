@@ -14,6 +14,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CONFIG ?= config.ron
 MINUTES ?= 2
+SCHEDULES ?= 20000
 WASM := wasm32-wasip2
 # Where cargo builds. What tests and config.ron refer to by path (plugins,
 # clients) is always below ./target.
@@ -22,7 +23,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 # The plugins that ship, by crate.
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
-LIGHT := livehost-wire livehost-media livehost-rtmp livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
+LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
 	livehost-relay livehost-server-rtmp livehost-ron livehost-counting livehost-bench livehost-sdk \
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
@@ -41,6 +42,8 @@ FFMPEG9 := target/clients/ffmpeg9
 FETCHED := target/clients/.$(IMAGEIO_FFMPEG)
 
 say = @printf '\n== %s\n' '$(1)'
+# What runs at once, under a scheduler of its own: the hub is built for it anew.
+MODEL := -p livehost-app --features shuttle --test model
 packages = $(addprefix -p ,$(1))
 
 ##@ Serve
@@ -75,8 +78,14 @@ plugins-all: plugins ## Build plugins/lang, too: one policy in Rust, C, Zig, Pyt
 test: plugins-all test-guests clients ## Run every test
 	$(call say,testing protocols$(,) SDK and plugins)
 	cargo test $(call packages,$(LIGHT))
+	$(call say,testing orders of locks$(,) atomics and tasks)
+	cargo test $(MODEL)
 	$(call say,testing the server)
 	cargo test --release $(call packages,$(HEAVY))
+
+.PHONY: model
+model: toolchain ## Play the scenes of lanes and outlets in more SCHEDULES (20000): minutes
+	LIVEHOST_SCHEDULES=$(SCHEDULES) cargo test --release $(MODEL) scenes
 
 .PHONY: client-matrix
 client-matrix: plugins clients ## Try every client, transport and codec: docs/client-matrix.md
@@ -91,9 +100,14 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	$(call say,clippy)
 	cargo clippy $(call packages,$(LIGHT) $(HEAVY) livehost-instructions probe-guest compat-0-1-guest examples-guest) \
 		--all-targets -- -D warnings
+	cargo clippy $(MODEL) -- -D warnings
 	$(call say,rustdoc)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib $(call packages,$(HEAVY))
+
+.PHONY: docs
+docs: toolchain ## Write the tables of docs/config.md anew, from those of the settings
+	UPDATE_EXPECT=1 cargo test --release -p livehost --lib documentation_lists_every_field
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track

@@ -16,6 +16,7 @@ use livehost_ron::{
     reader::{Fields, suggest, suggest_word},
 };
 use livehost_server_rtmp::Chain;
+use livehost_settings::{Field, Source as _, Wrong};
 
 use super::{
     load::Reading,
@@ -23,14 +24,18 @@ use super::{
     tls::tls,
 };
 
+/// What is expected in `proxy_protocol`.
+const NETWORK: &str = "a network or an address in quotes, like \"10.0.0.0/8\"";
+
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
     reading: &Reading<'_>,
 ) -> Vec<AcceptorConfig> {
     let mut acceptors: Vec<AcceptorConfig> = Vec::new();
+    let field = Field::new("acceptors", "The listening addresses.");
     let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
-    let Some(node) = fields.require("acceptors", allowed) else {
+    let Some(node) = fields.require(field, allowed) else {
         return acceptors;
     };
     let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
@@ -48,7 +53,18 @@ pub(super) fn acceptors(
             let binding = listen(f, &acceptors);
             let chain = chain(f);
             let tls = tls(f, chain, reading);
-            let proxy_protocol = networks(f);
+            let proxy_protocol = f.list(
+                Field::new(
+                    "proxy_protocol",
+                    "Who connects from there is a proxy and begins with a PROXY header, \
+                     version 1 or 2; the address in it counts as the client's. A header \
+                     from elsewhere is refused.",
+                ),
+                Vec::new(),
+                "networks and addresses, like \"10.0.0.0/8\"",
+                NETWORK,
+                network,
+            );
             let applications = served(f, applications);
             let (listen, dual_stack) = binding?;
             Some(AcceptorConfig {
@@ -67,8 +83,18 @@ pub(super) fn acceptors(
 
 /// The address, and whether it takes both families.
 fn listen(fields: &mut Fields<'_, '_>, others: &[AcceptorConfig]) -> Option<(SocketAddr, bool)> {
-    let node = fields.require("listen", "\"address:port\"");
-    let dual_stack = fields.flag("dual_stack", false);
+    let field = Field::new(
+        "listen",
+        "IP address and port, IPv6 in brackets: `\"[::1]:1935\"`. Port 0 takes any \
+         free one.",
+    );
+    let node = fields.require(field, "\"address:port\"");
+    let field = Field::new(
+        "dual_stack",
+        "`\"[::]:1935\"` takes IPv4 clients as well; without it an IPv6 address takes \
+         IPv6 alone, whatever the machine's default is.",
+    );
+    let dual_stack = fields.flag(field, false);
     let node = node?;
     let path = fields.path_of("listen");
     let text: String = node.scalar().unwrap_or_default();
@@ -119,9 +145,13 @@ fn listen_help(text: &str) -> Option<String> {
 
 /// The default if the file has none; none for a chain that does not exist.
 fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
+    let field = Field::new(
+        "chain",
+        "The protocols that a connection's bytes pass; see [transports](transports.md).",
+    );
     let default = Chain::default();
     let allowed = Chain::list();
-    let Some(node) = fields.take("chain", &default.to_string(), &allowed) else {
+    let Some(node) = fields.take(field, &default.to_string(), &allowed) else {
         return Some(default);
     };
     let path = fields.path_of("chain");
@@ -167,31 +197,13 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
     None
 }
 
-/// The networks whose connections begin with a PROXY header.
-fn networks(fields: &mut Fields<'_, '_>) -> Vec<IpNet> {
-    let allowed = "networks and addresses, like \"10.0.0.0/8\"";
-    let Some(node) = fields.take("proxy_protocol", "[]", allowed) else {
-        return Vec::new();
-    };
-    let path = fields.path_of("proxy_protocol");
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
-        let expected = "a list of networks, like [\"10.0.0.0/8\", \"2001:db8::7\"]";
-        fields.findings.expected(node, &path, expected);
-        return Vec::new();
-    };
-    let mut networks = Vec::new();
-    for item in items {
-        let text: String = item.scalar().unwrap_or_default();
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        match text.parse::<IpNet>().or_else(|_| address()) {
-            Ok(network) => networks.push(canonical(network)),
-            Err(_) => {
-                let expected = "a network or an address in quotes, like \"10.0.0.0/8\"";
-                fields.findings.expected(item, &path, expected);
-            }
-        }
-    }
-    networks
+/// A network whose connections begin with a PROXY header.
+fn network(text: &str) -> Result<IpNet, Wrong> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let network = text.parse::<IpNet>().or_else(|_| address());
+    network
+        .map(canonical)
+        .map_err(|_| Wrong::expected(NETWORK, text))
 }
 
 /// IPv4 addresses written as IPv6 are what they are, as those of clients are.
@@ -213,19 +225,11 @@ fn served(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Vec<String> {
+    let field = Field::new("applications", "The applications served at this address.");
     let mut served = Vec::new();
-    let allowed = "names of applications; [] for all";
-    let Some(node) = fields.take("applications", "[]", allowed) else {
-        return served;
-    };
-    let path = fields.path_of("applications");
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
-        let expected = "a list of applications' names, like [\"live\"]";
-        fields.findings.expected(node, &path, expected);
-        return served;
-    };
+    let path = fields.path_of(field.name);
     let names: Vec<&str> = applications.keys().map(String::as_str).collect();
-    for item in items {
+    for item in fields.items(field, "names of applications, [] for all") {
         let Some(name) = item.scalar::<String>() else {
             let expected = "an application's name in quotes";
             fields.findings.expected(item, &path, expected);

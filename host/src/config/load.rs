@@ -2,7 +2,8 @@
 //!
 //! Flows in: a path, or text with the path it belongs to. Flows out: a
 //! [`Config`], or a [`ConfigError`] with every problem and its place. The
-//! defaults are those of the [`super::schema`] types; the ranges are here.
+//! defaults and ranges are in the tables of the settings (`livehost_settings`); what no
+//! table can say is read here and in the files beside it, with its documentation.
 
 use std::{
     collections::BTreeMap,
@@ -16,39 +17,23 @@ use livehost_ron::{
     FieldDoc, Problem, Report,
     json::to_json,
     node::{Node, Shape},
-    reader::{Fields, Findings, suggest, word},
+    reader::{Fields, Findings, word},
     units::format_duration,
 };
-use tracing_subscriber::EnvFilter;
+use livehost_settings::{Field, Settings as _, Source as _, words};
 
 use super::{
     acceptors::acceptors,
     error::ConfigError,
-    http::http,
     naming::{aliases, default_application},
     relay::relays,
-    schema::{
-        ApplicationConfig, Config, Join, LogFormat, LogSettings, MediaConfig, PluginLimits,
-        ServerLimits,
-    },
-    shared_objects::shared_objects,
+    schema::{ApplicationConfig, Config, PluginLimits},
 };
 
 /// No configuration is longer, bytes; a device or a stream would never end.
 pub(super) const MAX_FILE: u64 = 1 << 20;
 /// Characters of an application name.
 const MAX_NAME: usize = 255;
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const MS: Duration = Duration::from_millis(1);
-const SEC: Duration = Duration::from_secs(1);
-const MIN: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// Levels of a log filter.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl Config {
     /// Reads and checks the file at `path`.
@@ -183,7 +168,7 @@ pub(super) struct Reading<'r> {
 
 impl Reading<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
-        let log = fields.section("log", "Log", log);
+        let log = fields.settings("log", "Log");
         let state = self.state(fields);
         let applications = self.applications(fields);
         let default_application = default_application(fields, &applications);
@@ -194,15 +179,16 @@ impl Reading<'_> {
             applications,
             default_application,
             acceptors,
-            limits: fields.section("limits", "Limits", limits),
+            limits: fields.settings("limits", "Limits"),
             base: self.base.to_owned(),
         }
     }
 
     fn state(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
         const DEFAULT: &str = "state";
+        let field = Field::new("state", "What the server keeps across restarts.");
         let allowed = "the path of a folder";
-        let Some(node) = fields.take("state", "\"state\"", allowed) else {
+        let Some(node) = fields.take(field, "\"state\"", allowed) else {
             return self.base.join(DEFAULT);
         };
         let text = node.scalar::<String>().filter(|text| !text.is_empty());
@@ -221,8 +207,9 @@ impl Reading<'_> {
 
     fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, ApplicationConfig> {
         let mut applications = BTreeMap::new();
+        let field = Field::new("applications", "The applications by name.");
         let allowed = "{\"name\": (plugin: \"...\")}, at least one";
-        let Some(node) = fields.require("applications", allowed) else {
+        let Some(node) = fields.require(field, allowed) else {
             return applications;
         };
         let Some(entries) = node.entries() else {
@@ -268,16 +255,19 @@ impl Reading<'_> {
             config: plugin_config(fields),
             on_error: on_error(fields),
             limits: fields.section("limits", "Limits", plugin_limits),
-            http: fields.section("http", "Http", http),
-            media: fields.section("media", "Media", media),
-            shared_objects: fields.section("shared_objects", "SharedObjects", shared_objects),
+            http: fields.settings("http", "Http"),
+            media: fields.settings("media", "Media"),
+            shared_objects: fields.settings("shared_objects", "SharedObjects"),
             relays: relays(fields),
         }
     }
 
     fn plugin(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
-        let allowed = "the path of a .wasm component";
-        let Some(node) = fields.require("plugin", allowed) else {
+        let field = Field::new(
+            "plugin",
+            "The component that decides. The same file may serve several applications.",
+        );
+        let Some(node) = fields.require(field, "the path of a .wasm component") else {
             return PathBuf::new();
         };
         let path = fields.path_of("plugin");
@@ -316,57 +306,11 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn log(fields: &mut Fields<'_, '_>) -> LogSettings {
-    let default = LogSettings::default();
-    let level = log_level(fields).unwrap_or(default.level);
-    let formats = [("Text", LogFormat::Text), ("Json", LogFormat::Json)];
-    LogSettings {
-        level,
-        format: fields.choice("format", default.format, &formats),
-        stats: fields.duration("stats", default.stats, Duration::ZERO..=24 * HOUR),
-    }
-}
-
-fn log_level(fields: &mut Fields<'_, '_>) -> Option<String> {
-    let node = fields.take("level", "\"info\"", "a filter like `RUST_LOG`")?;
-    let path = fields.path_of("level");
-    let Some(level) = node.scalar::<String>() else {
-        let expected = "a log filter in quotes, like \"info\"";
-        fields.findings.expected(node, &path, expected);
-        return None;
-    };
-    // The filter takes any word for a module that logs everything: a slip in
-    // a level would silence the log.
-    let slip = level.split(',').map(str::trim).find(|part| {
-        !part.contains(['=', '[', ':']) && !LEVELS.contains(&part.to_lowercase().as_str())
-    });
-    if let Some(word) = slip {
-        let message = format!(
-            "expected a level ({}) or module=level; found \"{}\"",
-            LEVELS.join(", "),
-            word.escape_debug()
-        );
-        let help = suggest(word, &LEVELS);
-        fields
-            .findings
-            .problem_with_help(node.span(), &path, message, help);
-        return None;
-    }
-    if let Err(error) = EnvFilter::builder().parse(&level) {
-        let message = format!(
-            "expected a log filter, like \"info,livehost_hub=debug\"; found {}: {error}",
-            node.describe()
-        );
-        fields.findings.problem(node.span(), &path, message);
-        return None;
-    }
-    Some(level)
-}
-
 /// The plugin's own configuration as JSON text.
 fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
     const EMPTY: &str = "{}";
-    let Some(node) = fields.take("config", EMPTY, "what the plugin documents") else {
+    let field = Field::new("config", "The plugin's own settings; see below.");
+    let Some(node) = fields.take(field, EMPTY, "what the plugin documents") else {
         return EMPTY.to_owned();
     };
     // `()` is a struct without fields here, and nothing else makes sense.
@@ -386,58 +330,36 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
 
 /// One word for every question, or one for each.
 fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
-    const NAME: &str = "on_error";
-    const WORDS: [(&str, Fallback); 2] = [("Reject", Fallback::Reject), ("Allow", Fallback::Allow)];
+    const WORDS: &[(&str, Fallback)] = words!(Fallback: Reject, Allow);
+    let field = Field::new(
+        "on_error",
+        "What clients get when the plugin is still waiting at the end of \
+         `limits.decision`: one answer to every question, or one to each; one that is \
+         left out is Reject. See [below](#when-there-is-no-decision).",
+    );
     let allowed = "Reject or Allow, or (connect: Reject, publish: Reject, play: Allow, shared_object: Reject)";
-    let Some(node) = fields.take(NAME, "Reject", allowed) else {
+    let Some(node) = fields.take(field, "Reject", allowed) else {
         return OnError::default();
     };
-    let path = fields.path_of(NAME);
+    let path = fields.path_of(field.name);
     match node.shape() {
         Shape::Parens | Shape::NamedParens("OnError") => {
             let each = |fields: &mut Fields<'_, '_>| OnError {
-                connect: fields.choice("connect", Fallback::default(), &WORDS),
-                publish: fields.choice("publish", Fallback::default(), &WORDS),
-                play: fields.choice("play", Fallback::default(), &WORDS),
-                shared_object: fields.choice("shared_object", Fallback::default(), &WORDS),
+                connect: fields.choice("connect", Fallback::default(), WORDS),
+                publish: fields.choice("publish", Fallback::default(), WORDS),
+                play: fields.choice("play", Fallback::default(), WORDS),
+                shared_object: fields.choice("shared_object", Fallback::default(), WORDS),
             };
             Fields::read(fields.findings, path, "OnError", Some(node), each)
         }
-        _ => word(fields.findings, node, &path, &WORDS, allowed)
+        _ => word(fields.findings, node, &path, WORDS, allowed)
             .unwrap_or_default()
             .into(),
     }
 }
 
 fn plugin_limits(fields: &mut Fields<'_, '_>) -> PluginLimits {
-    let default = PluginLimits::default();
-    let limits = PluginLimits {
-        max_instances: fields.number("instances", default.max_instances, 1..=1024),
-        cpu: fields.duration("cpu", default.cpu, MS..=10 * SEC),
-        wall: fields.duration("decision", default.wall, 10 * MS..=MIN),
-        start_cpu: fields.duration("start_cpu", default.start_cpu, MS..=MIN),
-        start: fields.duration("start", default.start, 10 * MS..=5 * MIN),
-        drain: fields.duration("drain", default.drain, Duration::ZERO..=MIN),
-        memory_bytes: fields.size("memory", default.memory_bytes, MIB..=4 * GIB),
-        recycle_after_calls: fields.number(
-            "recycle",
-            default.recycle_after_calls,
-            1..=1_000_000_000,
-        ),
-        transfer_bytes: fields.size("transfer", default.transfer_bytes, 64 * KIB..=256 * MIB),
-        handoff_bytes: fields.size("handoff", default.handoff_bytes, 0..=64 * MIB),
-        kv_bytes: fields.size("kv", default.kv_bytes, 0..=4 * GIB),
-        timers: fields.number("timers", default.timers, 0..=100_000),
-        event_queue: fields.number("events", default.event_queue, 1..=1_000_000),
-        log_lines_per_second: fields.number("log_lines", default.log_lines_per_second, 0..=10_000),
-        failures: fields.number("failures", default.failures, 1..=1000),
-        failure_window: fields.duration("failure_window", default.failure_window, SEC..=HOUR),
-        roll_back_within: fields.duration(
-            "roll_back",
-            default.roll_back_within,
-            Duration::ZERO..=24 * HOUR,
-        ),
-    };
+    let limits = PluginLimits::read(fields);
     at_most(fields, ("cpu", limits.cpu), ("decision", limits.wall));
     at_most(
         fields,
@@ -453,63 +375,5 @@ fn at_most(fields: &mut Fields<'_, '_>, part: (&str, Duration), whole: (&str, Du
         let limit = format_duration(whole.1);
         let expected = format!("at most the {limit} that `{}` has", whole.0);
         fields.refuse(part.0, &expected, &format_duration(part.1));
-    }
-}
-
-fn media(fields: &mut Fields<'_, '_>) -> MediaConfig {
-    let default = MediaConfig::default();
-    let joins = [
-        ("Keyframe", Join::Keyframe),
-        ("NextKeyframe", Join::NextKeyframe),
-    ];
-    MediaConfig {
-        keyframe_cache: fields.size("keyframe_cache", default.keyframe_cache, 0..=GIB),
-        join: fields.choice("join", default.join, &joins),
-        queue_bytes: fields.size("queue_bytes", default.queue_bytes, 64 * KIB..=GIB),
-        queue_time: fields.duration("queue_time", default.queue_time, 100 * MS..=5 * MIN),
-        slow_close: fields.duration("slow_close", default.slow_close, SEC..=HOUR),
-        gather: fields.duration("gather", default.gather, Duration::ZERO..=SEC),
-        publisher_timeout: fields.duration(
-            "publisher_timeout",
-            default.publisher_timeout,
-            SEC..=HOUR,
-        ),
-        wait_for_publisher: fields.duration(
-            "wait_for_publisher",
-            default.wait_for_publisher,
-            Duration::ZERO..=24 * HOUR,
-        ),
-    }
-}
-
-fn limits(fields: &mut Fields<'_, '_>) -> ServerLimits {
-    let default = ServerLimits::default();
-    ServerLimits {
-        connections: fields.number("connections", default.connections, 1..=1_000_000),
-        connections_per_address: fields.number(
-            "connections_per_address",
-            default.connections_per_address,
-            0..=1_000_000,
-        ),
-        ungranted_per_address: fields.number(
-            "ungranted_per_address",
-            default.ungranted_per_address,
-            0..=1_000_000,
-        ),
-        handshake: fields.duration("handshake", default.handshake, 100 * MS..=5 * MIN),
-        idle: fields.duration("idle", default.idle, 100 * MS..=24 * HOUR),
-        streams_per_connection: fields.number(
-            "streams_per_connection",
-            default.streams_per_connection,
-            1..=1024,
-        ),
-        // A message's length has 24 bits: RTMP 1.0 section 5.3.1.2.1.
-        message: fields.size("message", default.message, 64 * KIB..=16 * MIB),
-        call: fields.size("call", default.call, 64 * KIB..=16 * MIB),
-        // 128 is what a chunk stream starts with: RTMP 1.0 section 5.4.1.
-        // Clients exist that refuse more than 65536.
-        chunk: fields.number("chunk", default.chunk, 128..=65_536),
-        tunnel: fields.duration("tunnel", default.tunnel, SEC..=5 * MIN),
-        drain: fields.duration("drain", default.drain, Duration::ZERO..=10 * MIN),
     }
 }

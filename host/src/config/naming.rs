@@ -7,26 +7,19 @@
 use std::collections::BTreeMap;
 
 use livehost_ron::{
-    node::{Node, Shape},
+    node::Node,
     reader::{Fields, suggest},
 };
+use livehost_settings::Field;
 
 use super::{load::check_name, schema::ApplicationConfig};
 
 /// Other names of one application. `taken` has those of the others and grows.
 pub(super) fn aliases(fields: &mut Fields<'_, '_>, taken: &mut Vec<String>) -> Vec<String> {
+    let field = Field::new("aliases", "Clients may call it by these, too.");
     let mut aliases = Vec::new();
-    let allowed = "other names of the application";
-    let Some(node) = fields.take("aliases", "[]", allowed) else {
-        return aliases;
-    };
-    let path = fields.path_of("aliases");
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
-        let expected = "a list of names, like [\"stream\"]";
-        fields.findings.expected(node, &path, expected);
-        return aliases;
-    };
-    for item in items {
+    let path = fields.path_of(field.name);
+    for item in fields.items(field, "other names of the application") {
         match alias(item, taken) {
             Ok(alias) => {
                 taken.push(alias.clone());
@@ -52,8 +45,12 @@ pub(super) fn default_application(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Option<String> {
-    const FIELD: &str = "default_application";
-    let node = fields.take(FIELD, "none", "the name of an application")?;
+    let field = Field::new(
+        "default_application",
+        "The one for clients that name none, or none that there is; without it they \
+         are refused.",
+    );
+    let node = fields.take(field, "none", "the name of an application")?;
     let name: String = node.scalar().unwrap_or_default();
     if applications.contains_key(&name) {
         return Some(name);
@@ -67,6 +64,6 @@ pub(super) fn default_application(
     let help = suggest(&name, &names);
     fields
         .findings
-        .problem_with_help(node.span(), FIELD, message, help);
+        .problem_with_help(node.span(), field.name, message, help);
     None
 }

@@ -4,6 +4,10 @@
 //! which builds plugins, applications and listeners from it. Every value is
 //! within its documented range; sizes are in bytes. Two configurations can be
 //! compared, so that a reload changes only what differs.
+//!
+//! Tables of settings that more than one crate uses are here; the others are where
+//! their settings are enforced, and what only a reader of its own can read has its
+//! text there ([`super::load`] and the files beside it).
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +26,10 @@ use livehost_net::{Binding, outbound};
 
 pub use livehost_plugin::PluginLimits;
 use livehost_policy::OnError;
+use livehost_settings::{GIB, HOUR, KIB, MIB, MIN, MS, SEC, settings, words};
 
 pub use livehost_server_rtmp::Chain;
 pub use livehost_telemetry::log::{LogFormat, LogSettings};
-
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,27 +91,36 @@ impl fmt::Debug for ApplicationConfig {
     }
 }
 
-/// How an application's streams are buffered and waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaConfig {
-    /// Media kept per stream from its last keyframe on, bytes; 0 keeps none.
-    /// Default 16 MiB.
-    pub keyframe_cache: usize,
-    /// Where a player starts. Default [`Join::Keyframe`].
-    pub join: Join,
-    /// What may wait for one player, bytes. Default 8 MiB.
-    pub queue_bytes: usize,
-    /// What may wait for one player, as media time. Default 10 s.
-    pub queue_time: Duration,
-    /// How long a player may stay behind before it is closed. Default 20 s.
-    pub slow_close: Duration,
-    /// Frames of so long are gathered and written together. Default 0: each
-    /// goes out at once.
-    pub gather: Duration,
-    /// Silence after which a publisher is taken for lost. Default 15 s.
-    pub publisher_timeout: Duration,
-    /// How long a player may wait for its publisher. Default 60 s.
-    pub wait_for_publisher: Duration,
+settings! {
+    /// How an application's streams are buffered and waited for.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MediaConfig {
+        /// Media kept per stream from its last keyframe on, for players that join;
+        /// `"0 B"` keeps none. A message counts as 256 bytes more than it has, with what
+        /// was made of it for players. A group of pictures that is larger is not kept:
+        /// see [below](#waiting-for-a-keyframe).
+        pub keyframe_cache: usize = size(16 * MIB, 0..=GIB),
+        /// Where a player of a running stream starts: at the cached keyframe (at once, a
+        /// little in the past) or at the next one; see
+        /// [below](#waiting-for-a-keyframe).
+        pub join: Join = choice(Join::default(), words!(Join: Keyframe, NextKeyframe)),
+        /// Media that may wait for one player, as bytes, beside what it joined with.
+        /// Beyond it the player goes on at the next keyframe.
+        pub queue_bytes: usize = size(8 * MIB, 64 * KIB..=GIB),
+        /// The same as playing time.
+        pub queue_time: Duration = duration(10 * SEC, 100 * MS..=5 * MIN),
+        /// How long a player may stay behind before it is closed.
+        pub slow_close: Duration = duration(20 * SEC, SEC..=HOUR),
+        /// Frames of so long are gathered and written together: with many players
+        /// `"20 ms"` or `"350 ms"` save computing time, and cost as much latency.
+        /// `"0 s"` sends each frame at once.
+        pub gather: Duration = duration(Duration::ZERO, Duration::ZERO..=SEC),
+        /// Silence after which a publisher is taken for lost and its name is free. A part
+        /// of a frame is a sign of life, too.
+        pub publisher_timeout: Duration = duration(15 * SEC, SEC..=HOUR),
+        /// How long a player may wait for its stream to be published.
+        pub wait_for_publisher: Duration = duration(MIN, Duration::ZERO..=24 * HOUR),
+    }
 }
 
 /// One listening address.
@@ -148,35 +159,43 @@ impl AcceptorConfig {
     }
 }
 
-/// Limits of the server and of each connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerLimits {
-    /// Connections at once; each is one open file, whose limit is raised as far as the system allows. Default 10000.
-    pub connections: usize,
-    /// Connections at once from one address; 0 sets no limit. Default 0.
-    pub connections_per_address: usize,
-    /// Connections at once from one address, or one /64 of IPv6, that were not
-    /// granted to publish or play; 0 sets no limit. Default 256.
-    pub ungranted_per_address: usize,
-    /// Time from accept to the end of the handshake. Default 10 s.
-    pub handshake: Duration,
-    /// How long a client may be connected without publishing, playing or sharing.
-    /// Default 60 s.
-    pub idle: Duration,
-    /// Message streams one connection may create. Default 32.
-    pub streams_per_connection: usize,
-    /// The longest message taken from a client that publishes, or from a server
-    /// that a stream is pulled from, bytes. Default 8 MiB.
-    pub message: usize,
-    /// The longest message taken from a client that was let in and publishes
-    /// nothing, bytes. Default 512 KiB.
-    pub call: usize,
-    /// Chunk size of what is sent, bytes. Default 60000.
-    pub chunk: u32,
-    /// How long a client of RTMPT may go without a request. Default 10 s.
-    pub tunnel: Duration,
-    /// How long clients are given to leave when the server stops. Default 5 s.
-    pub drain: Duration,
+settings! {
+    /// Limits of the server and of each connection.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ServerLimits {
+        /// Connections at once; each is one open file, whose limit is raised as far as
+        /// the system allows.
+        pub connections: usize = number(10_000, 1..=1_000_000),
+        /// Connections at once from one client address; 0 sets no limit.
+        pub connections_per_address: usize = number(0, 0..=1_000_000),
+        /// The same for those that were not granted to publish or play yet, and for IPv6
+        /// from one /64; see below.
+        pub ungranted_per_address: usize = number(256, 0..=1_000_000),
+        /// Time from accept to the end of the handshake; of an HTTP connection, to its
+        /// first tunnel.
+        pub handshake: Duration = duration(10 * SEC, 100 * MS..=5 * MIN),
+        /// How long a client may be connected without publishing, playing or using a
+        /// shared object.
+        pub idle: Duration = duration(MIN, 100 * MS..=24 * HOUR),
+        /// Message streams one connection may create.
+        pub streams_per_connection: usize = number(32, 1..=1024),
+        // A message's length has 24 bits: RTMP 1.0 section 5.3.1.2.1.
+        /// The longest message that is taken from a client that publishes, or from a
+        /// server that a stream is pulled from. A keyframe is one message.
+        pub message: usize = size(8 * MIB, 64 * KIB..=16 * MIB),
+        /// The longest message of a client that was let in and publishes nothing, such as
+        /// a call or a shared object's; never more than `limits.message`. See below.
+        pub call: usize = size(512 * KIB, 64 * KIB..=16 * MIB),
+        // 128 is what a chunk stream starts with: RTMP 1.0 section 5.4.1. Clients exist
+        // that refuse more than 65536.
+        /// Chunk size of what is sent, in bytes.
+        pub chunk: u32 = number(60_000, 128..=65_536),
+        /// How long a client of RTMPT may go without a request before it counts as gone.
+        pub tunnel: Duration = duration(10 * SEC, SEC..=5 * MIN),
+        /// How long clients are given to leave when the server stops. A second SIGTERM or
+        /// SIGINT ends it at once.
+        pub drain: Duration = duration(5 * SEC, Duration::ZERO..=10 * MIN),
+    }
 }
 
 impl Config {
@@ -184,38 +203,5 @@ impl Config {
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base.join(path)
-    }
-}
-
-impl Default for MediaConfig {
-    fn default() -> Self {
-        Self {
-            keyframe_cache: 16 * MIB,
-            join: Join::default(),
-            queue_bytes: 8 * MIB,
-            queue_time: Duration::from_secs(10),
-            slow_close: Duration::from_secs(20),
-            gather: Duration::ZERO,
-            publisher_timeout: Duration::from_secs(15),
-            wait_for_publisher: Duration::from_secs(60),
-        }
-    }
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            connections_per_address: 0,
-            ungranted_per_address: 256,
-            handshake: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            streams_per_connection: 32,
-            message: 8 * MIB,
-            call: 512 * KIB,
-            chunk: 60_000,
-            tunnel: Duration::from_secs(10),
-            drain: Duration::from_secs(5),
-        }
     }
 }

@@ -148,7 +148,7 @@ fn every_field_is_read() {
     assert_eq!(
         live.http,
         outbound::HttpSettings {
-            allow: outbound::AllowList::new(allow.into()),
+            allow: allow.into_iter().collect(),
             private: true,
             requests: 1024,
             response_bytes: 16 << 20,
@@ -422,39 +422,49 @@ fn problems_carry_their_place_as_data() {
     assert_eq!(problem.field, "acceptors[0].listen");
 }
 
-/// The rows of the tables in `docs/config.md` begin with the field, its
-/// default and what is allowed.
+/// The tables in `docs/config.md`, between their markers: each begins with the first
+/// parts of the fields' paths that it lists.
 #[test]
-fn documentation_lists_every_field_with_default_and_range() {
-    let documentation = fs::read_to_string(host().join("../docs/config.md")).unwrap();
-    let documented: Vec<String> = documentation
-        .lines()
-        .map(|line| line.replace('`', ""))
-        .filter(|line| {
-            [
-                "| log.",
-                "| state",
-                "| applications",
-                "| default_application",
-                "| acceptors",
-                "| limits.",
-            ]
-            .iter()
-            .any(|start| line.starts_with(start))
-        })
-        .collect();
-    let actual: Vec<String> = fields()
-        .iter()
-        .map(|field| {
-            let allowed = field.allowed.replace('`', "");
-            format!("| {} | {} | {allowed} | ", field.path, field.default)
-        })
-        .collect();
-    assert_eq!(documented.len(), actual.len(), "rows of docs/config.md");
-    for (documented, actual) in documented.iter().zip(&actual) {
+fn documentation_lists_every_field() {
+    const BEGIN: &str = "<!-- fields: ";
+    const END: &str = "<!-- end of fields -->";
+    let file = host().join("../docs/config.md");
+    let documented = fs::read_to_string(&file).unwrap();
+    let mut rest = documented.as_str();
+    let mut made = String::new();
+    let mut left = fields();
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (sections, after) = after.split_once(" -->\n").expect("an end of the marker");
+        let (_, after) = after.split_once(END).expect("an end of the table");
+        made += &format!(
+            "{before}{BEGIN}{sections} -->\n| field | default | allowed | meaning |\n|---|---|---|---|\n"
+        );
+        let of_section = |field: &mut livehost_ron::FieldDoc| {
+            let first = field.path.split(['.', '[']).next().unwrap_or_default();
+            sections.split(' ').any(|section| section == first)
+        };
+        for field in left.extract_if(.., of_section) {
+            assert!(!field.text.is_empty(), "{} has no text", field.path);
+            made += &format!(
+                "| `{}` | `{}` | {} | {} |\n",
+                field.path, field.default, field.allowed, field.text
+            );
+        }
+        made += END;
+        rest = after;
+    }
+    made += rest;
+    assert!(left.is_empty(), "no table of docs/config.md lists {left:?}");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&file, made).unwrap();
+    } else {
+        let differs = made.lines().zip(documented.lines());
+        let differs = differs
+            .into_iter()
+            .find(|(made, documented)| made != documented);
         assert!(
-            documented.starts_with(actual),
-            "docs/config.md has the row\n{documented}\ninstead of\n{actual}..."
+            made == documented,
+            "`make docs` makes the tables of docs/config.md anew, which differ: {differs:#?}"
         );
     }
 }

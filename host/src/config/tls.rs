@@ -11,6 +11,7 @@ use livehost_ron::{
     reader::Fields,
 };
 use livehost_server_rtmp::Chain;
+use livehost_settings::Field;
 
 use super::load::Reading;
 
@@ -23,7 +24,12 @@ pub(super) fn tls(
     reading: &Reading<'_>,
 ) -> Vec<CertificateFiles> {
     let wanted = chain.is_none_or(Chain::has_tls);
-    let Some(node) = fields.take("tls", "none", ALLOWED) else {
+    let field = Field::new(
+        "tls",
+        "The certificate of a chain with `Tls`. Of several, the client's wish for a \
+         name chooses; the first is for all others.",
+    );
+    let Some(node) = fields.take(field, "none", ALLOWED) else {
         if chain.is_some() && wanted {
             fields.refuse_absent("tls", &format!("{ALLOWED}, since the chain has Tls"));
         }
@@ -53,8 +59,18 @@ pub(super) fn tls(
             false => format!("{path}[{index}]"),
         };
         Fields::read(fields.findings, path, "Certificate", Some(item), |f| {
-            let certificate = file(f, "certificate", "a file with certificates in PEM", reading);
-            let key = file(f, "key", "a file with a private key in PEM", reading);
+            let certificate = Field::new(
+                "certificate",
+                "The server's own certificate first, then those that lead to a trusted \
+                 one.",
+            );
+            let certificate = file(f, certificate, "a file with certificates in PEM", reading);
+            let key = Field::new(
+                "key",
+                "The key of that certificate. Both files are read again when they \
+                 change, and on SIGHUP.",
+            );
+            let key = file(f, key, "a file with a private key in PEM", reading);
             Some(CertificateFiles {
                 certificate: certificate?,
                 key: key?,
@@ -66,12 +82,12 @@ pub(super) fn tls(
 
 fn file(
     fields: &mut Fields<'_, '_>,
-    name: &'static str,
+    field: Field,
     what: &str,
     reading: &Reading<'_>,
 ) -> Option<PathBuf> {
-    let node = fields.require(name, &format!("the path of {what}"))?;
-    let path = fields.path_of(name);
+    let node = fields.require(field, &format!("the path of {what}"))?;
+    let path = fields.path_of(field.name);
     let text = node.scalar::<String>().filter(|text| !text.is_empty());
     let Some(text) = text else {
         let expected = format!("the path of {what}, in quotes");

@@ -120,20 +120,27 @@ pub(super) fn print_checked(
             origins.join(", ")
         );
     }
-    if !check.open_publish {
-        return;
+    if check.open_publish {
+        for warning in open_publish(config, name) {
+            say!("warning: {warning}");
+        }
     }
+}
+
+/// What is wrong with an application that accepts publishers without any key: a
+/// warning for each address that other machines reach it by.
+pub(super) fn open_publish(config: &Config, name: &str) -> impl Iterator<Item = String> {
     let exposed = config
         .acceptors
         .iter()
-        .filter(|acceptor| acceptor.serves(name) && !acceptor.listen.ip().is_loopback());
-    for acceptor in exposed {
-        say!(
-            "warning: application {name} accepts publishers without any key, and {} can be \
-             reached from other machines; give its plugin keys, or listen on 127.0.0.1",
+        .filter(move |acceptor| acceptor.serves(name) && !acceptor.listen.ip().is_loopback());
+    exposed.map(move |acceptor| {
+        format!(
+            "application {name} accepts publishers without any key, and {} can be reached from \
+             other machines; give its plugin keys, or listen on 127.0.0.1",
             acceptor.listen
-        );
-    }
+        )
+    })
 }
 
 /// What clients may do without a decision, in words; none when nothing.

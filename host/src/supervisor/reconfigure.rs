@@ -220,6 +220,7 @@ impl Server {
         self.config = new;
         self.wanted = None;
         self.watch();
+        self.warn_of_open_publish();
         info!("configuration in force");
     }
 

@@ -186,6 +186,7 @@ impl Server {
         server.services.spawn(server.reporter().run(interval));
         let stop = server.shared.shutdown.clone();
         server.services.spawn(STRANGERS.report(stop));
+        server.warn_of_open_publish();
         info!("ready");
         Ok(server)
     }
@@ -193,6 +194,26 @@ impl Server {
     fn reporter(&self) -> Reporter {
         let trackers = [self.services.clone(), self.sessions.clone()];
         Reporter::new(self.shared.clone(), self.admission.clone(), trackers)
+    }
+
+    /// Asks the policies of applications that other machines reach whether anybody may
+    /// publish, and warns of those; nobody waits for it.
+    pub(super) fn warn_of_open_publish(&self) {
+        let (runtime, config) = (Arc::clone(&self.runtime), self.config.clone());
+        let warn = async move {
+            for (name, application) in &config.applications {
+                let mut warnings = banner::open_publish(&config, name).peekable();
+                if warnings.peek().is_none() {
+                    continue;
+                }
+                let spec = build::plugin_spec(name, application);
+                if Plugin::open_publish(&runtime, spec).await {
+                    warnings.for_each(|warning| warn!("{warning}"));
+                }
+            }
+        };
+        let stop = self.shared.shutdown.clone();
+        self.services.spawn(stop.run_until_cancelled_owned(warn));
     }
 
     /// Starts the accept loop of a listener.

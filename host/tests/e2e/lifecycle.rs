@@ -536,6 +536,28 @@ fn check_accepts_what_run_would_serve() {
     assert!(said.contains("warning"), "open to the world: {said}");
 }
 
+/// At its start and with each configuration, in the words of `host check`.
+#[test]
+fn run_warns_where_anybody_can_publish() {
+    let _guard = together();
+    let config = Config::live(App::open("reject")).listen("0.0.0.0:0");
+    let folder = host::folder();
+    let mut check = host::check(folder.path(), &config.text());
+    check.wait(Duration::from_secs(30));
+    let said = check.stdout.text();
+    let warning = said.lines().find_map(|line| line.strip_prefix("warning: "));
+    let warning = warning.expect("a warning of `host check`");
+
+    let host = Host::start(&config);
+    let limit = Duration::from_secs(30);
+    assert_eq!(host.log.wait(START, warning, &[], limit).level(), "WARN");
+    let mark = host.log.mark();
+    let changed = config.limits("idle: \"2 min\"").text();
+    fs::write(host.file("config.ron"), changed).unwrap();
+    host.log.wait(mark, warning, &[], limit);
+    host.stop();
+}
+
 #[test]
 fn banner_says_how_to_publish_and_play() {
     let _guard = together();

@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use livehost_media::{Kind, MainTrack, Packet, Role, Turn, Video, VideoWatch, metadata};
 
-use super::frame::{Frame, OVERHEAD};
+use super::frame::Frame;
 use super::group::Group;
 use super::headers::Headers;
-use super::renderer::Variant;
-use super::renderers::Renderers;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -55,17 +53,24 @@ impl Cache {
         }
     }
 
-    /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
-    /// pictures larger than that is not kept at all. Returns what that changes
-    /// about the video.
-    pub(super) fn push(&mut self, frame: &Arc<Frame>, limit: usize) -> Option<Turn> {
-        self.note_codec(frame);
-        let turn = (self.video_watch).note(frame.packet(), frame.cost(), limit);
+    /// Notes a packet whose frame may be kept, which [`Cache::keep`] says: what is
+    /// made of it may depend on what this returns, the change about the video.
+    pub(super) fn note(&mut self, packet: &Packet, limit: usize) -> Option<Turn> {
+        let turn = (self.video_watch).note(packet, Frame::cost_of(packet), limit);
         match turn {
             Some(Turn::Stops) => self.group.pause(),
-            Some(Turn::Returns) => self.group.resume(frame.packet().dts()),
+            Some(Turn::Returns) => self.group.resume(packet.dts()),
             Some(Turn::Begins | Turn::LosesKeyframes) | None => {}
         }
+        turn
+    }
+
+    /// Remembers a frame; `limit` bounds the bytes of media kept. A group of
+    /// pictures larger than that is not kept at all. `noted` is what its packet
+    /// cost when it was noted.
+    pub(super) fn keep(&mut self, frame: &Arc<Frame>, noted: usize, limit: usize) {
+        self.note_codec(frame.packet());
+        self.video_watch.recount(noted, frame.cost());
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
             Role::Configuration => {
@@ -79,13 +84,6 @@ impl Cache {
                 self.group.push(frame, limit);
             }
         }
-        turn
-    }
-
-    /// Notes media that is not kept: of a publisher that stands by.
-    pub(super) fn note(&mut self, packet: &Packet, limit: usize) {
-        let cost = packet.memory().saturating_add(OVERHEAD);
-        self.video_watch.note(packet, cost, limit);
     }
 
     /// A player that joins later gets what was said before, too.
@@ -113,8 +111,7 @@ impl Cache {
         handler.is_some()
     }
 
-    fn note_codec(&mut self, frame: &Frame) {
-        let packet = frame.packet();
+    fn note_codec(&mut self, packet: &Packet) {
         let known = match packet.kind() {
             Kind::Audio => &mut self.audio,
             Kind::Video => &mut self.video,
@@ -142,61 +139,37 @@ impl Cache {
         known.map(|codec| codec.name)
     }
 
-    /// Metadata, and the headers at the time of the first frame that follows,
-    /// for players of the variants `wanted`.
-    pub(super) fn preamble(
-        &mut self,
-        dts: i64,
-        renderers: &Renderers,
-        wanted: &[Variant],
-    ) -> Vec<Arc<Frame>> {
-        let headers = self.headers.frames();
-        preamble(&mut self.metadata, headers, |frame| {
-            renderers.repeat(frame, dts, wanted)
-        })
+    /// Metadata, and the headers at the time of the first frame that follows.
+    pub(super) fn preamble(&self, dts: i64) -> Vec<Arc<Frame>> {
+        self.behind_metadata(self.headers.frames(), dts)
     }
 
-    /// The frames from the last keyframe on, behind the preamble they were
-    /// coded under, for a player of the variant `wanted` that joins while the
-    /// stream is at `newest`.
-    pub(super) fn group(
-        &mut self,
-        newest: i64,
-        renderers: &Renderers,
-        wanted: &[Variant],
-    ) -> Vec<Arc<Frame>> {
-        let (before, now) = self.group.prepare(newest, renderers, wanted);
+    /// The frames from the last keyframe on, behind the preamble they were coded
+    /// under, for a player that joins while the stream is at `newest`.
+    pub(super) fn group(&mut self, newest: i64) -> Vec<Arc<Frame>> {
+        let (before, now) = self.group.prepare(newest);
         self.video_watch.recount(before, now);
         let frames = self.group.frames();
         let first = frames.first().map_or(newest, |frame| frame.packet().dts());
-        let repeat = |frame: &Arc<Frame>| renderers.repeat(frame, first, wanted);
         let mut burst = match self.group.headers() {
-            Some(headers) => preamble(&mut self.metadata, headers.iter(), repeat),
-            None => preamble(&mut self.metadata, self.headers.frames(), repeat),
+            Some(headers) => self.behind_metadata(headers.iter(), first),
+            None => self.preamble(first),
         };
         burst.extend_from_slice(frames);
         burst
+    }
+
+    fn behind_metadata<'a>(
+        &'a self,
+        headers: impl Iterator<Item = &'a Arc<Frame>>,
+        dts: i64,
+    ) -> Vec<Arc<Frame>> {
+        let all = self.metadata.iter().chain(headers);
+        all.map(|frame| frame.at(dts)).collect()
     }
 
     /// Another publisher: nothing of the old is decodable with the new.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
-}
-
-/// `repeat` gives the frames that players get of those kept. Metadata has the same
-/// time for all of them: what is made of it is kept.
-fn preamble<'a>(
-    metadata: &mut Option<Arc<Frame>>,
-    headers: impl Iterator<Item = &'a Arc<Frame>>,
-    repeat: impl Fn(&Arc<Frame>) -> Arc<Frame>,
-) -> Vec<Arc<Frame>> {
-    if let Some(metadata) = metadata {
-        *metadata = repeat(metadata);
-    }
-    metadata
-        .iter()
-        .cloned()
-        .chain(headers.map(repeat))
-        .collect()
 }

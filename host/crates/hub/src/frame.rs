@@ -4,6 +4,8 @@
 //! It is rendered once for each variant, when it enters the hub; a player then
 //! costs one reference.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use livehost_media::{Packet, Role};
 
@@ -32,6 +34,21 @@ impl Frame {
         }
     }
 
+    /// What it costs to keep `packet` before anything is made of it, in bytes:
+    /// small ones cost more than they hold.
+    #[inline]
+    pub(super) fn cost_of(packet: &Packet) -> usize {
+        packet.memory().saturating_add(OVERHEAD)
+    }
+
+    /// The same at `dts`, for whom it is sent to again.
+    pub(super) fn at(self: &Arc<Self>, dts: i64) -> Arc<Self> {
+        if self.packet.is_at(dts) {
+            return self.clone();
+        }
+        Arc::new(Self::new(self.packet.at(dts)))
+    }
+
     /// What it is made of; its time is on the stream's line.
     #[inline]
     pub fn packet(&self) -> &Packet {
@@ -44,8 +61,8 @@ impl Frame {
         self.packet.role()
     }
 
-    /// The bytes for sockets of subscribers of `variant`; `None` if there were
-    /// none when it came.
+    /// The bytes for sockets of subscribers of `variant`. What a
+    /// [`Subscription`](crate::Subscription) of that variant returns has them.
     #[inline]
     pub fn rendering(&self, variant: Variant) -> Option<&Bytes> {
         if self.embedded_for == Some(variant) {
@@ -79,11 +96,31 @@ impl Frame {
         beside.fold(self.packet.memory(), usize::max)
     }
 
-    /// What it costs to keep, in bytes: small ones cost more than they hold.
+    /// What it costs those of the variant that it costs most, in bytes.
     #[inline]
     pub(super) fn cost(&self) -> usize {
         let beside = self.beside.iter().map(|(_, bytes)| bytes.len());
-        let own = self.packet.memory().saturating_add(OVERHEAD);
-        beside.fold(own, usize::saturating_add)
+        beside.fold(Self::cost_of(&self.packet), |cost, bytes| {
+            cost.max(self.cost_beside(bytes))
+        })
+    }
+
+    /// What it costs a subscriber of `variant`, or one of packets, in bytes: what
+    /// was made for others is theirs.
+    pub(super) fn cost_for(&self, variant: Option<Variant>) -> usize {
+        let mut beside = self.beside.iter();
+        match beside.find(|(other, _)| Some(*other) == variant) {
+            Some((_, bytes)) => self.cost_beside(bytes.len()),
+            None => Self::cost_of(&self.packet),
+        }
+    }
+
+    /// The cost of a rendering of so many bytes, with the body unless that is in
+    /// another rendering.
+    fn cost_beside(&self, bytes: usize) -> usize {
+        match self.embedded_for {
+            Some(_) => bytes.saturating_add(OVERHEAD),
+            None => Self::cost_of(&self.packet).saturating_add(bytes),
+        }
     }
 }

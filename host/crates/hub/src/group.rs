@@ -11,8 +11,6 @@ use livehost_media::{Kind, Packet, Role, Tracks};
 
 use super::frame::Frame;
 use super::headers::Headers;
-use super::renderer::Variant;
-use super::renderers::Renderers;
 
 /// How long a group of pictures before a gap lasts for who joins: only its last
 /// one is worth a look.
@@ -160,21 +158,16 @@ impl Group {
         }
     }
 
-    /// A player of the variant `wanted` is to begin with the group while the
-    /// stream is at `newest`: what is before a gap moves to its end, and what is
-    /// not rendered yet is now, for all that come. Returns what the group cost
-    /// before, and costs after it.
-    pub(super) fn prepare(
-        &mut self,
-        newest: i64,
-        renderers: &Renderers,
-        wanted: &[Variant],
-    ) -> (usize, usize) {
+    /// A player is to begin with the group while the stream is at `newest`: what
+    /// is before a gap moves to its end. Returns what the group cost before, and
+    /// costs after it.
+    pub(super) fn prepare(&mut self, newest: i64) -> (usize, usize) {
         let before = self.cost;
-        self.close_gap(newest);
-        renderers.complete(&mut self.frames, wanted);
-        let costs = self.frames.iter().map(|frame| frame.cost());
-        self.cost = costs.fold(0, usize::saturating_add);
+        if self.gap.is_some() {
+            self.close_gap(newest);
+            let costs = self.frames.iter().map(|frame| frame.cost());
+            self.cost = costs.fold(0, usize::saturating_add);
+        }
         (before, self.cost)
     }
 

@@ -12,13 +12,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use livehost_media::Video;
-use parking_lot::Mutex;
 
 use super::batch::{Batch, Delivery, Shared};
 use super::frame::Frame;
 use super::outlet::{Offer, Outlet, PlayerId};
 use super::queue::{Item, PlayerQueue};
 use super::renderer::Variant;
+use super::sync::Mutex;
 
 /// So many players are looked at, then written to. Looking at one after the
 /// other, with nothing in between, lets their memory be fetched at once.
@@ -143,6 +143,8 @@ impl Lane {
                 None => break,
             }
         }
+        #[cfg(feature = "shuttle")]
+        super::sync::slip(super::sync::Fault::Stop, &mut mailbox);
         mailbox.is_running = !roster.batch.is_empty();
         mailbox.is_running
     }

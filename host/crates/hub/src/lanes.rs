@@ -3,32 +3,28 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-use parking_lot::Mutex;
-use tokio::runtime::Handle;
-use tokio::task::yield_now;
-use tokio_util::task::TaskTracker;
 
 use super::Wake;
 use super::lane::{Change, Lane, Post};
 use super::queue::PlayerQueue;
+use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::{Mutex, TaskTracker, limit, sleep, workers, yield_now};
 
 /// So many players are written to by whoever posts; for more, tasks are made,
 /// and players are shared out to one lane more.
-const INLINE_PLAYERS: usize = 32;
+const INLINE_PLAYERS: usize = limit(32, 1);
 /// Players written to before other tasks get their turn.
-const TURN: usize = 64;
+const TURN: usize = limit(64, 1);
 /// Batches that whoever posts sends before a task takes over.
-const INLINE_BATCHES: usize = 16;
+const INLINE_BATCHES: usize = limit(16, 2);
 /// Lanes of one stream at most.
 const MAX_LANES: usize = 16;
 /// Gathered frames of so many bytes go out before their interval has ended.
-const FULL: usize = 512 * 1024;
+const FULL: usize = limit(512 * 1024, 1_000);
 /// What frames that wait for a lane may cost before the publisher is not read
 /// from, bytes: the machine can't keep up.
-const CONGESTED: usize = 4 << 20;
+const CONGESTED: usize = limit(4 << 20, 1_000);
 
 /// All players of one stream, in shares. Clones are the same lanes.
 #[derive(Clone)]
@@ -59,9 +55,8 @@ impl fmt::Debug for Lanes {
 impl Lanes {
     /// Tasks that run lanes are those of `tasks`.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         Self(Arc::new(Inner {
-            lanes: (0..workers.clamp(1, MAX_LANES))
+            lanes: (0..workers().clamp(1, MAX_LANES))
                 .map(|_| Lane::default())
                 .collect(),
             used: AtomicUsize::new(1),
@@ -88,10 +83,14 @@ impl Lanes {
     }
 
     /// For every player, in one order with all that is posted.
-    pub(super) fn post(&self, post: &Post) {
-        for lane in self.used() {
+    pub(super) fn post(&self, post: Post) {
+        let Some((last, others)) = self.used().split_last() else {
+            return;
+        };
+        for lane in others {
             lane.post(post.clone());
         }
+        last.post(post);
     }
 
     /// One more player; it gets what is posted after this.
@@ -118,8 +117,9 @@ impl Lanes {
         if !self.0.is_gathering.swap(true, Ordering::AcqRel) {
             let lanes = self.clone();
             self.0.tasks.spawn(async move {
-                tokio::time::sleep(interval).await;
-                lanes.0.is_gathering.store(false, Ordering::Release);
+                sleep(interval).await;
+                // With what was posted before any swap that found it true.
+                lanes.0.is_gathering.swap(false, Ordering::AcqRel);
                 lanes.run();
             });
         }
@@ -127,7 +127,8 @@ impl Lanes {
 
     /// Acts on what was posted; frames that are being gathered keep their time.
     pub(super) fn settle(&self) {
-        if !self.0.is_gathering.load(Ordering::Acquire) {
+        // A load could see the old value while the task does not see the posts.
+        if !self.0.is_gathering.fetch_or(false, Ordering::AcqRel) {
             self.run();
         }
     }

@@ -30,6 +30,7 @@ mod renderer;
 mod renderers;
 mod stream;
 mod subscription;
+pub mod sync;
 
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 pub use claim::{Claim, ClaimError, Contested, Owner};
@@ -61,6 +60,7 @@ use names::Names;
 use publication::Publisher;
 use queue::PlayerQueue;
 use stream::Stream;
+use sync::{Mutex, TaskTracker, sleep};
 
 /// Wakes the session that owns a publication or a subscription.
 pub type Wake = Arc<Notify>;
@@ -327,7 +327,7 @@ impl Hub {
         let (hub, held) = (self.clone(), stream.clone());
         let timer = self.tasks.spawn(async move {
             let _place = place;
-            tokio::time::sleep(hold).await;
+            sleep(hold).await;
             held.end_hold(id);
             hub.sweep(&held);
         });

@@ -128,11 +128,10 @@ impl Publisher {
             return;
         }
         headers.retire_headers(packet);
-        match packet.role() {
-            Role::Configuration | Role::Metadata => {
-                headers.push(&Arc::new(Frame::new(packet.clone())), limit);
-            }
-            _ => headers.note(packet, limit),
+        headers.note(packet, limit);
+        if matches!(packet.role(), Role::Configuration | Role::Metadata) {
+            let frame = Arc::new(Frame::new(packet.clone()));
+            headers.keep(&frame, frame.cost(), limit);
         }
     }
 

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use livehost_media::{Covered, Kind, Packet, Role, Video};
-use parking_lot::Mutex;
 
 use super::batch::Delivery;
 use super::counters::Counters;
@@ -20,6 +19,8 @@ use super::frame::Frame;
 use super::headers::{MAX_HEADER_BYTES, MAX_HEADERS};
 use super::outlet::{Outlet, PlayerId};
 use super::renderer::Variant;
+use super::renderers::Subscribed;
+use super::sync::Mutex;
 use super::{MediaSettings, Subscriber, Wake};
 
 /// How far the oldest media is looked for: for every frame, so that a publisher
@@ -49,8 +50,9 @@ pub enum PlayerEnd {
 #[derive(Debug)]
 struct Entry {
     item: Item,
-    /// Counted against the limits; the first burst from the cache is not.
-    counted: bool,
+    /// What it counts against the limits, in bytes; the first burst from the cache
+    /// and announcements are 0.
+    cost: usize,
 }
 
 /// What the player was given, or will find in its queue.
@@ -126,7 +128,8 @@ pub(super) struct PlayerQueue {
     id: PlayerId,
     settings: MediaSettings,
     wake: Wake,
-    variant: Option<Variant>,
+    /// What its bytes are like, and the renderer's reason to run.
+    format: Option<Arc<Subscribed>>,
     outlet: Option<Arc<dyn Outlet>>,
     lane: usize,
     counters: Arc<Counters>,
@@ -134,13 +137,18 @@ pub(super) struct PlayerQueue {
 }
 
 impl PlayerQueue {
-    pub(super) fn new(subscriber: &Subscriber, lane: usize, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        subscriber: &Subscriber,
+        format: Option<Arc<Subscribed>>,
+        lane: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: PlayerId(NEXT.fetch_add(1, Ordering::Relaxed)),
             settings: subscriber.settings,
             wake: subscriber.wake.clone(),
-            variant: subscriber.format.as_ref().map(|format| format.variant()),
+            format,
             outlet: subscriber.outlet.clone(),
             lane,
             counters,
@@ -158,16 +166,12 @@ impl PlayerQueue {
 
     /// The bytes that it wants of every frame.
     pub(super) fn variant(&self) -> Option<Variant> {
-        self.variant
+        self.format.as_ref().map(|format| format.variant())
     }
 
     /// Its lane in the stream.
     pub(super) fn lane(&self) -> usize {
         self.lane
-    }
-
-    pub(super) fn settings(&self) -> &MediaSettings {
-        &self.settings
     }
 
     /// Tells the session that a publisher came or went.
@@ -195,7 +199,7 @@ impl PlayerQueue {
             }
             state.entries.push_back(Entry {
                 item: Item::Frame(frame),
-                counted: false,
+                cost: 0,
             });
         }
         self.adjust(&mut state);
@@ -224,7 +228,8 @@ impl PlayerQueue {
         if state.end.is_some() {
             return;
         }
-        if let Some(overflow) = self.overflow(state, frame) {
+        let cost = frame.cost_for(self.variant());
+        if let Some(overflow) = self.overflow(state, frame.packet(), cost) {
             match overflow {
                 Overflow::Bytes => self.counters.drops_for_bytes.add(),
                 Overflow::Time => self.counters.drops_for_time.add(),
@@ -247,10 +252,10 @@ impl PlayerQueue {
             return;
         };
         state.sync = sync;
-        state.bytes = state.bytes.saturating_add(frame.cost());
+        state.bytes = state.bytes.saturating_add(cost);
         state.entries.push_back(Entry {
             item: Item::Frame(frame.clone()),
-            counted: true,
+            cost,
         });
         self.wake(state);
     }
@@ -345,21 +350,21 @@ impl PlayerQueue {
         }
     }
 
-    fn overflow(&self, state: &State, frame: &Frame) -> Option<Overflow> {
-        if state.bytes.saturating_add(frame.cost()) > self.settings.queue_bytes && state.bytes > 0 {
+    fn overflow(&self, state: &State, packet: &Packet, cost: usize) -> Option<Overflow> {
+        if state.bytes.saturating_add(cost) > self.settings.queue_bytes && state.bytes > 0 {
             return Some(Overflow::Bytes);
         }
         let mut first = state.entries.iter().take(MAX_LOOKED_AT);
         let oldest = first.find_map(|entry| match &entry.item {
             // Of media: what stays when the rest is dropped says nothing.
             Item::Frame(oldest) if is_media(oldest.packet()) => {
-                Some(entry.counted.then(|| oldest.packet().dts()))
+                Some((entry.cost > 0).then(|| oldest.packet().dts()))
             }
             _ => None,
         });
         // While the first burst is going out only bytes count.
         let oldest = oldest??;
-        let waiting = frame.packet().dts().saturating_sub(oldest);
+        let waiting = packet.dts().saturating_sub(oldest);
         let is_late = waiting > queue_time(&self.settings);
         is_late.then_some(Overflow::Time)
     }
@@ -370,12 +375,10 @@ impl PlayerQueue {
         state.woken = false;
         let entry = state.entries.pop_front();
         match &entry {
-            Some(Entry {
-                item: Item::Frame(frame),
-                counted: true,
-            }) => state.bytes = state.bytes.saturating_sub(frame.cost()),
-            Some(_) => {}
+            Some(entry) => state.bytes = state.bytes.saturating_sub(entry.cost),
             None => {
+                #[cfg(feature = "shuttle")]
+                super::sync::slip(super::sync::Fault::Rest, &mut state);
                 if state.sync.has_audio() {
                     state.behind_since = None;
                 }
@@ -384,7 +387,11 @@ impl PlayerQueue {
                 self.adjust(&mut state);
             }
         }
-        entry.map(|entry| entry.item)
+        drop(state);
+        Some(match (entry?.item, &self.format) {
+            (Item::Frame(frame), Some(format)) => Item::Frame(format.rendered(frame)),
+            (item, _) => item,
+        })
     }
 
     /// Whether frames may go straight to the outlet once nothing waits.
@@ -441,10 +448,7 @@ impl State {
             self.entries.pop_back();
             return;
         }
-        self.entries.push_back(Entry {
-            item,
-            counted: false,
-        });
+        self.entries.push_back(Entry { item, cost: 0 });
     }
 
     fn drop_waiting_video(&mut self) {
@@ -453,8 +457,7 @@ impl State {
             Item::Frame(frame)
                 if frame.packet().kind() == Kind::Video && is_media(frame.packet()) =>
             {
-                let counted = if entry.counted { frame.cost() } else { 0 };
-                *bytes = bytes.saturating_sub(counted);
+                *bytes = bytes.saturating_sub(entry.cost);
                 false
             }
             _ => true,
@@ -501,17 +504,11 @@ impl State {
         }
         self.bytes = 0;
         for entry in kept {
-            match &entry.item {
-                Item::Frame(frame) if entry.counted => {
-                    self.bytes = self.bytes.saturating_add(frame.cost());
-                }
-                Item::Frame(_) => {}
-                Item::Published | Item::Unpublished => {
-                    self.push_announcement(entry.item);
-                    continue;
-                }
+            self.bytes = self.bytes.saturating_add(entry.cost);
+            match entry.item {
+                Item::Frame(_) => self.entries.push_back(entry),
+                announcement => self.push_announcement(announcement),
             }
-            self.entries.push_back(entry);
         }
         dropped
     }

@@ -26,21 +26,23 @@ pub trait Format: fmt::Debug + Send + Sync {
 
     /// A renderer for one stream.
     fn renderer(&self) -> Box<dyn Renderer>;
+
+    /// The bytes of a packet outside of the order, for one subscriber that joins:
+    /// of a header that it gets again, or of a packet that came before there was
+    /// a renderer. Under no lock.
+    fn repeat(&self, packet: &Packet) -> Rendering;
 }
 
 /// Makes the bytes of one variant for one stream. It starts with the first
-/// subscriber of the variant and ends with the last. Called under the stream's
-/// lock: it must not wait.
+/// subscriber of the variant, be the stream published or not, and ends with the
+/// last. Called under the stream's lock: it must not wait.
 pub trait Renderer: fmt::Debug + Send {
-    /// The stream's next packet. They come in the order in which subscribers
-    /// get them, but for what [`Renderer::repeat`] makes: the headers that a
-    /// takeover sends again come before the packet that made it, and a takeover
-    /// is not told of. A format whose bytes depend on those before, as counters
-    /// do, needs that first.
-    fn render(&mut self, packet: &Packet) -> Rendering;
+    /// A publication begins, or takes over from another: the packets that follow
+    /// are coded anew. Their times go on.
+    fn begin(&mut self) {}
 
-    /// A packet of before, for subscribers that join: outside of the order.
-    fn repeat(&self, packet: &Packet) -> Rendering;
+    /// The next packet that all subscribers get, in the order in which they do.
+    fn render(&mut self, packet: &Packet) -> Rendering;
 }
 
 /// What a renderer has made of a packet.

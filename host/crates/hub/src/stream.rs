@@ -5,15 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use livehost_media::time::to_ms;
 use livehost_media::{Kind, Packet, Placed, Role, Timeline, Turn, Video};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
-use parking_lot::Mutex;
-use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::cache::Cache;
@@ -24,8 +20,9 @@ use super::lane::{Change, Post};
 use super::lanes::Lanes;
 use super::publication::{Publisher, Pushed, Revocation};
 use super::queue::{Item, PlayerQueue};
-use super::renderer::Variant;
 use super::renderers::Renderers;
+use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::{AbortHandle, Mutex, TaskTracker};
 use super::{ClaimError, Full, Join, StreamKey, Subscriber, Wake};
 
 /// Publishers that may wait behind the active one.
@@ -53,7 +50,7 @@ struct State {
     /// with its first keyframe.
     preamble_due: bool,
     timeline: Timeline,
-    /// Of the players that are here and have not left.
+    /// Fed with what is posted to the lanes, in that order.
     renderers: Renderers,
 }
 
@@ -143,6 +140,7 @@ impl Stream {
                     state.take_over();
                 } else {
                     state.timeline.restart();
+                    state.renderers.begin();
                     state.change(Change::Announce(Item::Published));
                 }
             }
@@ -276,8 +274,7 @@ impl Stream {
         tell_jump(&packet, placed);
         packet.set_dts(placed.dts);
         let (kind, role) = (packet.kind(), packet.role());
-        let frame = state.renderers.render(packet);
-        match state.cache.push(&frame, settings.keyframe_cache) {
+        match state.cache.note(&packet, settings.keyframe_cache) {
             Some(Turn::Begins) => state.change(Change::AwaitVideo),
             Some(Turn::Returns) => {
                 debug!(stream = %self.key, "video is back");
@@ -292,14 +289,18 @@ impl Stream {
         let video = state.cache.video();
         if state.preamble_due && (role == Role::Keyframe || video != Video::Going) {
             state.preamble_due = false;
-            for frame in state.preamble(placed.dts) {
-                self.lanes.post(&Post::Frame { frame, video });
+            for header in state.cache.preamble(placed.dts) {
+                state.post(header.packet().at(placed.dts), video);
             }
         }
+        let noted = Frame::cost_of(&packet);
         // A command to those that decode video is nothing to those that don't.
-        if video != Video::Never || kind != Kind::Video {
-            self.lanes.post(&Post::Frame { frame, video });
-        }
+        let frame = if video == Video::Never && kind == Kind::Video {
+            Arc::new(Frame::new(packet))
+        } else {
+            state.post(packet, video)
+        };
+        state.cache.keep(&frame, noted, settings.keyframe_cache);
         drop(state);
         self.lanes.send(settings.gather);
         Pushed::Forwarded(role)
@@ -327,12 +328,16 @@ impl Stream {
         }
         let settings = *publisher.settings();
         packet.set_dts(state.timeline.newest());
-        let frame = state.renderers.render(packet);
-        if frame.role() == Role::Metadata {
-            state.cache.push(&frame, settings.keyframe_cache);
+        let noted = Frame::cost_of(&packet);
+        let is_kept = packet.role() == Role::Metadata;
+        if is_kept {
+            state.cache.note(&packet, settings.keyframe_cache);
         }
         let video = state.cache.video();
-        self.lanes.post(&Post::Frame { frame, video });
+        let frame = state.post(packet, video);
+        if is_kept {
+            state.cache.keep(&frame, noted, settings.keyframe_cache);
+        }
         drop(state);
         self.lanes.send(settings.gather);
     }
@@ -340,8 +345,7 @@ impl Stream {
     /// Adds a player; a live stream gives it the cache first. To be followed
     /// by [`Stream::settle`].
     pub(super) fn join(&self, subscriber: Subscriber) -> Arc<PlayerQueue> {
-        let queue = self.queue(&subscriber);
-        self.join_in(&mut self.state.lock(), queue, &subscriber)
+        self.join_in(&mut self.state.lock(), &subscriber)
     }
 
     /// The same, unless there are `max` players.
@@ -350,7 +354,6 @@ impl Stream {
         subscriber: Subscriber,
         max: usize,
     ) -> Result<Arc<PlayerQueue>, Full> {
-        let queue = self.queue(&subscriber);
         // All that join do so under this lock.
         let mut state = self.state.lock();
         let players = self.lanes.players();
@@ -358,24 +361,15 @@ impl Stream {
             self.counters.plays_full.add();
             return Err(Full { players, max });
         }
-        Ok(self.join_in(&mut state, queue, &subscriber))
+        Ok(self.join_in(&mut state, &subscriber))
     }
 
-    fn queue(&self, subscriber: &Subscriber) -> Arc<PlayerQueue> {
-        let lane = self.lanes.assign();
-        Arc::new(PlayerQueue::new(subscriber, lane, self.counters.clone()))
-    }
-
-    fn join_in(
-        &self,
-        state: &mut State,
-        queue: Arc<PlayerQueue>,
-        subscriber: &Subscriber,
-    ) -> Arc<PlayerQueue> {
-        if let Some(format) = &subscriber.format {
-            state.renderers.subscribe(&**format);
-        }
-        let burst = state.burst(queue.settings().join, queue.variant().as_slice());
+    fn join_in(&self, state: &mut State, subscriber: &Subscriber) -> Arc<PlayerQueue> {
+        let format = subscriber.format.as_ref();
+        let format = format.map(|format| state.renderers.subscribe(format));
+        let (lane, counters) = (self.lanes.assign(), self.counters.clone());
+        let queue = Arc::new(PlayerQueue::new(subscriber, format, lane, counters));
+        let burst = state.burst(subscriber.settings.join);
         if !burst.is_empty() {
             queue.push_uncounted(burst);
         }
@@ -384,14 +378,10 @@ impl Stream {
     }
 
     pub(super) fn leave(&self, queue: Arc<PlayerQueue>) {
-        let variant = queue.variant();
         self.lanes.leave(queue);
-        let mut state = self.state.lock();
-        if let Some(variant) = variant {
-            state.renderers.unsubscribe(variant);
+        if self.lanes.players() == 0 {
+            self.state.lock().keep_for_players();
         }
-        state.keep_for_players();
-        drop(state);
         self.settle();
     }
 
@@ -474,6 +464,7 @@ impl State {
         self.cache.clear();
         self.preamble_due = false;
         self.timeline.splice();
+        self.renderers.begin();
         self.change(Change::Desync);
     }
 
@@ -492,23 +483,27 @@ impl State {
         self.change(Change::Announce(Item::Unpublished));
     }
 
-    /// What a player of the variant `wanted` begins with.
-    fn burst(&mut self, join: Join, wanted: &[Variant]) -> Vec<Arc<Frame>> {
+    /// What a player begins with.
+    fn burst(&mut self, join: Join) -> Vec<Arc<Frame>> {
         let newest = self.timeline.newest();
         match join {
-            Join::Keyframe => self.cache.group(newest, &self.renderers, wanted),
-            Join::NextKeyframe => self.cache.preamble(newest, &self.renderers, wanted),
+            Join::Keyframe => self.cache.group(newest),
+            Join::NextKeyframe => self.cache.preamble(newest),
         }
     }
 
-    /// What all players begin with, before a packet at `dts`.
-    fn preamble(&mut self, dts: i64) -> Vec<Arc<Frame>> {
-        let wanted = self.renderers.variants();
-        self.cache.preamble(dts, &self.renderers, &wanted)
+    /// A packet for all players, rendered in the order in which they get it.
+    fn post(&mut self, packet: Packet, video: Video) -> Arc<Frame> {
+        let frame = self.renderers.render(packet);
+        self.lanes.post(Post::Frame {
+            frame: frame.clone(),
+            video,
+        });
+        frame
     }
 
     fn change(&self, change: Change) {
-        self.lanes.post(&Post::Change(change));
+        self.lanes.post(Post::Change(change));
     }
 
     fn awaited(&self, key: &StreamKey) -> Option<Awaited> {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
@@ -224,7 +225,7 @@ async fn announced(
     shutdown: CancellationToken,
 ) -> Option<SocketAddr> {
     let header = tokio::select! {
-        header = tokio::time::timeout_at(deadline.into(), proxy::read(socket)) => header,
+        header = tokio::time::timeout_at(deadline, proxy::read(socket)) => header,
         () = shutdown.cancelled() => return None,
     };
     match header {

@@ -5,6 +5,8 @@
 //! socket without waking the session that owns it.
 
 pub mod ahead;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 pub mod socket;
 pub mod tls;
 

@@ -1,8 +1,9 @@
-//! Sockets: listening, accepting, limits on connections.
+//! Sockets: listening, accepting, limits on connections, and the loop of each.
 
 mod acceptor;
 mod admission;
 pub mod carrier;
+pub mod driver;
 mod listener;
 pub mod outbound;
 mod proxy;

@@ -32,7 +32,13 @@ use super::{PluginSpec, Services, StopReason, reload};
 /// What marks, in `extra`, a question that no client asks.
 const TRIAL: (&str, &str) = ("trial", "true");
 /// A server that starts waits no longer for what it can do without.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// Where nobody waits: enough to compile a plugin that no cache has.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(60);
+/// The address of a publisher that nobody knows, reserved for documentation (RFC 5737).
+pub(super) const STRANGER: &str = "192.0.2.1";
+/// A name that nobody would configure.
+pub(super) const NOBODYS_STREAM: &str = "open-publish-check";
 /// Servers that are named in one check.
 const MAX_ORIGINS: usize = 64;
 
@@ -290,16 +296,15 @@ impl Visitor<'_> {
     }
 }
 
-/// Asks about a publisher at an address reserved for documentation (RFC 5737),
-/// with a name nobody would configure.
+/// Asks about a publisher that nobody knows.
 async fn accepts_anybody(
     app: &str,
     generation: &Generation,
     hash: &str,
 ) -> Result<Option<PublishGrant>, PolicyError> {
     let visitor = Visitor {
-        address: "192.0.2.1",
-        stream: &format!("open-publish-check-{hash}"),
+        address: STRANGER,
+        stream: &format!("{NOBODYS_STREAM}-{hash}"),
     };
     let Ok(client) = visitor.connects(app, generation).await? else {
         return Ok(None);
@@ -317,12 +322,13 @@ pub struct Welcome {
 }
 
 /// Finds out what a client at `address` meets that publishes and plays `stream`;
-/// nothing if the plugin can't say, or not without HTTP.
+/// nothing if the plugin can't say, or not without HTTP, or not in time.
 pub(super) async fn welcome(
     runtime: &Arc<Runtime>,
     spec: PluginSpec,
     address: &str,
     stream: &str,
+    patience: Duration,
 ) -> Option<Welcome> {
     let doubles = Doubles {
         http: Some(Arc::new(HeldBack::new(&spec))),
@@ -342,7 +348,7 @@ pub(super) async fn welcome(
         generation.retire(StopReason::Shutdown).await;
         welcome
     };
-    tokio::time::timeout(PATIENCE, asked).await.ok()?
+    tokio::time::timeout(patience, asked).await.ok()?
 }
 /// A trial's lines are nobody's.
 struct Unheard;

@@ -236,7 +236,15 @@ impl Plugin {
         address: &str,
         stream: &str,
     ) -> Option<Welcome> {
-        check::welcome(runtime, spec, address, stream).await
+        check::welcome(runtime, spec, address, stream, check::PATIENCE).await
+    }
+
+    /// Whether it accepts a publisher that shows no credential at all, as
+    /// [`Plugin::check`] finds out; false if it can't say, or not without HTTP.
+    pub async fn open_publish(runtime: &Arc<Runtime>, spec: PluginSpec) -> bool {
+        let (address, stream) = (check::STRANGER, check::NOBODYS_STREAM);
+        let welcome = check::welcome(runtime, spec, address, stream, check::LONG_PATIENCE);
+        welcome.await.is_some_and(|told| told.publish.is_none())
     }
 
     /// Reads the file again; other content replaces the serving generation

@@ -17,12 +17,14 @@ pub struct Allow(AllowList);
 #[error("{0}")]
 pub struct NotAllowed(String);
 
-impl Allow {
-    /// Every URL of `entries` is allowed.
-    pub fn new(entries: Vec<Pattern>) -> Self {
-        Self(AllowList::new(entries))
+impl FromIterator<Pattern> for Allow {
+    /// Every URL of the entries is allowed.
+    fn from_iter<I: IntoIterator<Item = Pattern>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
     }
+}
 
+impl Allow {
     /// Reads an entry like `rtmp://*.example.com/live/*`.
     ///
     /// # Errors
@@ -69,7 +71,7 @@ mod tests {
 
     fn allows(entry: &str, url: &str) -> bool {
         let entry = Allow::parse(entry).unwrap_or_else(|error| panic!("{entry}: {error}"));
-        let allow = Allow::new(vec![entry]);
+        let allow = Allow::from_iter([entry]);
         allow.check(&RelayUrl::parse(url).unwrap()).is_ok()
     }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::relays::PullFailure;
+use livehost_net::driver::Lost;
 use livehost_net::outbound::ConnectError;
 use livehost_rtmp::session::SessionError;
 use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
@@ -64,6 +65,16 @@ pub(super) enum RelayError {
     Over(Refusal),
     #[error("stopped here: {0}")]
     Disconnected(String),
+}
+
+impl From<Lost> for RelayError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Closed => Self::Closed,
+            Lost::Failed(error) => Self::Lost(error),
+            Lost::Stalled(after) => Self::Stalled(after.as_secs_f32()),
+        }
+    }
 }
 
 impl RelayError {

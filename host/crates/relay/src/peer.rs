@@ -4,20 +4,18 @@
 //! Flows in: a URL and what to do there. Flows out: a message stream to send on
 //! or to receive from, then the server's events, one turn at a time.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_app::lineage::{self, Lineage};
 use livehost_app::output::Outbound;
 use livehost_hub::Wake;
-use livehost_net::carrier::Carrier;
 use livehost_net::carrier::socket::{Keepalive, tune};
 use livehost_net::carrier::tls::TlsCarrier;
+use livehost_net::driver::{Driver, Lost, Session};
 use livehost_net::outbound::Connector;
 use livehost_rtmp::auth;
 use livehost_rtmp::chunk::ReaderLimits;
@@ -30,8 +28,7 @@ use livehost_wire::amf0::Value;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::task::yield_now;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::allow::Allow;
@@ -40,26 +37,15 @@ use super::error::RelayError;
 use super::redirect::Route;
 use super::url::RelayUrl;
 
-/// The most that one read takes, bytes.
-const READ_SIZE: usize = 64 * 1024;
 /// Connections that one login takes: to hear that a password is wanted, to get
 /// the challenge, and to answer it.
 const LOGIN_STEPS: usize = 3;
-/// How often deadlines are looked at while a relay is up.
-const TICK: Duration = Duration::from_millis(500);
-/// For the last bytes, and for the server to close its side.
-const LINGER: Duration = Duration::from_secs(2);
 /// A server whose machine is gone is noticed by the kernel.
 const KEEPALIVE: Keepalive = Keepalive {
     idle: Duration::from_secs(30),
     interval: Duration::from_secs(10),
     retries: 3,
 };
-
-thread_local! {
-    /// Where reads go before the state machine takes them.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
-}
 
 /// How the connection is made.
 #[derive(Debug, Clone)]
@@ -103,8 +89,16 @@ pub(super) struct Peer {
     pub(super) stream: u32,
     /// The server's address.
     pub(super) remote: SocketAddr,
-    stall: Duration,
-    tick: Interval,
+    /// Without a byte taken for so long the server is gone.
+    pub(super) stall: Duration,
+}
+
+/// A server that was asked, until it agrees.
+struct Agreeing<'p> {
+    peer: &'p mut Peer,
+    purpose: Purpose,
+    answer: Duration,
+    until: Instant,
 }
 
 impl Peer {
@@ -154,43 +148,47 @@ impl Peer {
         } else {
             Outbound::new(socket)
         };
-        let mut peer = Self {
+        let mut peer = Self::new(url, purpose, terms, login, out, remote);
+        peer.agree(purpose, terms.answer).await?;
+        Ok(peer)
+    }
+
+    /// Asks the server behind `out`.
+    pub(super) fn new(
+        url: &RelayUrl,
+        purpose: Purpose,
+        terms: &Terms,
+        login: &str,
+        out: Arc<Outbound>,
+        remote: SocketAddr,
+    ) -> Self {
+        Self {
             url: url.clone(),
             machine: machine(url, purpose, terms, login),
             out,
             stream: 0,
             remote,
             stall: terms.stall,
-            tick: ticking(),
-        };
-        let agreed = timeout(terms.answer, peer.agree()).await;
-        agreed.map_err(|_| RelayError::NoAnswer {
-            what: match (peer.machine.is_connected(), purpose) {
-                (false, _) => "handshake and connect",
-                (true, Purpose::Publish) => "publish",
-                (true, Purpose::Play) => "play",
-            },
-            seconds: terms.answer.as_secs_f32(),
-        })??;
-        Ok(peer)
+        }
     }
 
-    async fn agree(&mut self) -> Result<(), RelayError> {
-        let never = Wake::default();
-        loop {
-            while let Some(event) = self.poll() {
-                match event {
-                    ClientEvent::PublishStarted { stream }
-                    | ClientEvent::PlayStarted { stream } => {
-                        self.stream = stream;
-                        return Ok(());
-                    }
-                    ClientEvent::Rejected(rejection) => return Err(self.refused(rejection)),
-                    other => self.check(&other)?,
-                }
-            }
-            self.turn(&never, true).await?;
-        }
+    /// Waits for its answer, for as long as `answer`.
+    pub(super) async fn agree(
+        &mut self,
+        purpose: Purpose,
+        answer: Duration,
+    ) -> Result<(), RelayError> {
+        let (out, stall) = (self.out.clone(), self.stall);
+        let mut agreeing = Agreeing {
+            peer: self,
+            purpose,
+            answer,
+            until: Instant::now() + answer,
+        };
+        let nothing_else = |_: &mut Agreeing<'_>, _: &mut Context<'_>| Poll::Pending;
+        Driver::new(&*out, stall)
+            .run(&mut agreeing, nothing_else)
+            .await
     }
 
     /// What to do about a refusal.
@@ -219,28 +217,10 @@ impl Peer {
         }
     }
 
-    /// Waits until something has happened: bytes came or went, `wake` was
-    /// notified, or some time has passed. Events are to be polled after it.
-    pub(super) async fn turn(&mut self, wake: &Wake, may_read: bool) -> Result<(), RelayError> {
-        let waiting = self.out.lock().waiting_since();
-        tokio::select! {
-            ready = poll_fn(|cx| self.out.carrier().poll_read_ready(cx)), if may_read => {
-                ready?;
-                if read(&mut self.machine, self.out.carrier())? == READ_SIZE {
-                    // More waits: others of the thread have their turn first.
-                    yield_now().await;
-                }
-            }
-            written = self.out.write(), if waiting.is_some() => written?,
-            () = wake.notified() => {}
-            _ = self.tick.tick() => {
-                let now = Instant::now();
-                if waiting.is_some_and(|since| now.saturating_duration_since(since) >= self.stall) {
-                    return Err(RelayError::Stalled(self.stall.as_secs_f32()));
-                }
-            }
-        }
-        Ok(())
+    /// Takes bytes that have come. Events are to be polled after it.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, RelayError> {
+        self.machine.handle_input(&mut &*bytes)?;
+        Ok(bytes.len())
     }
 
     /// Sends what waits, and waits for the server to close its side: closing
@@ -248,28 +228,76 @@ impl Peer {
     pub(super) async fn close(mut self) {
         self.machine.delete_stream(self.stream);
         while self.poll().is_some() {}
-        let last = async {
-            while !self.out.lock().is_empty() {
-                self.out.write().await?;
-            }
-            self.out.carrier().shutdown_write()?;
-            loop {
-                poll_fn(|cx| self.out.carrier().poll_read_ready(cx)).await?;
-                let count = SCRATCH.with_borrow_mut(|scratch| self.out.carrier().try_read(scratch));
-                match count {
-                    Ok(0) => return Ok(()),
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                    _ => {}
-                }
-            }
-        };
         // It is over either way.
-        let _ = timeout(LINGER, last).await;
+        Driver::new(&*self.out, self.stall).linger().await;
     }
 
     /// Queues bytes of media.
     pub(super) fn push(&self, bytes: Bytes) {
         self.out.push(bytes);
+    }
+}
+
+impl Session for Agreeing<'_> {
+    type End = Result<(), RelayError>;
+
+    fn lost(&self, lost: Lost) -> Self::End {
+        Err(lost.into())
+    }
+
+    fn advance(&mut self, _: Instant) -> Result<(), Self::End> {
+        while let Some(event) = self.peer.poll() {
+            match event {
+                ClientEvent::PublishStarted { stream } | ClientEvent::PlayStarted { stream } => {
+                    self.peer.stream = stream;
+                    return Err(Ok(()));
+                }
+                ClientEvent::Rejected(rejection) => {
+                    return Err(Err(self.peer.refused(rejection)));
+                }
+                other => self.peer.check(&other).map_err(Err)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_input(&mut self, _: Instant, bytes: &[u8]) -> Result<usize, Self::End> {
+        self.peer.feed(bytes).map_err(Err)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        Some(self.until)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Self::End> {
+        if now < self.until {
+            return Ok(());
+        }
+        Err(Err(RelayError::NoAnswer {
+            what: match (self.peer.machine.is_connected(), self.purpose) {
+                (false, _) => "handshake and connect",
+                (true, Purpose::Publish) => "publish",
+                (true, Purpose::Play) => "play",
+            },
+            seconds: self.answer.as_secs_f32(),
+        }))
+    }
+
+    fn may_read(&mut self, _: usize) -> bool {
+        true
+    }
+}
+
+/// The events of a session that others wake.
+pub(super) fn woken<S: Session>(
+    wake: &Wake,
+) -> impl FnMut(&mut S, &mut Context<'_>) -> Poll<Result<(), S::End>> + use<S> {
+    let wake = wake.clone();
+    let mut woken = Box::pin(wake.clone().notified_owned());
+    move |_, cx| {
+        ready!(woken.as_mut().poll(cx));
+        woken.set(wake.clone().notified_owned());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -388,25 +416,4 @@ fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> Clie
         }
     }
     machine
-}
-
-/// One read, and what the machine makes of it. Returns its bytes.
-fn read(machine: &mut ClientSession, carrier: &dyn Carrier) -> Result<usize, RelayError> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let count = match carrier.try_read(scratch) {
-            Ok(0) => return Err(RelayError::Closed),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        let mut bytes = scratch.get(..count).unwrap_or_default();
-        machine.handle_input(&mut bytes)?;
-        Ok(count)
-    })
-}
-
-fn ticking() -> Interval {
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tick
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use livehost_hub::StreamKey;
+use livehost_settings::{HOUR, MIN, MS, SEC, Wrong, settings};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::allow::Allow;
@@ -23,46 +24,39 @@ pub struct Plan {
     pub forwards: Vec<Forward>,
 }
 
-/// How relays behave, and where plugins may relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelaySettings {
-    /// Where a plugin may relay to and from. Default nowhere.
-    pub allow: Allow,
-    /// Allowed names may lead to this machine and to local networks.
-    pub private: bool,
-    /// Relays of the application at once. Default 64.
-    pub max: usize,
-    /// Time for name lookup and connection. Default 5 s.
-    pub connect: Duration,
-    /// Time for the handshake and the answers after it. Default 10 s.
-    pub answer: Duration,
-    /// A server that takes no byte for so long is lost. Default 15 s.
-    pub stall: Duration,
-    /// The first wait after a failure. Default 1 s.
-    pub retry: Duration,
-    /// The longest wait after a failure. Default 30 s.
-    pub retry_limit: Duration,
-    /// How long a pull on demand goes on without players. Default 10 s.
-    pub linger: Duration,
-    /// How long players of a pulled stream are kept when its server is lost.
-    /// Default not at all.
-    pub hold: Duration,
-}
-
-impl Default for RelaySettings {
-    fn default() -> Self {
-        Self {
-            allow: Allow::default(),
-            private: false,
-            max: 64,
-            connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
-            stall: Duration::from_secs(15),
-            retry: Duration::from_secs(1),
-            retry_limit: Duration::from_secs(30),
-            linger: Duration::from_secs(10),
-            hold: Duration::ZERO,
-        }
+settings! {
+    /// How relays behave, and where plugins may relay.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RelaySettings {
+        /// Where the plugin may push streams to and pull them from; written and compared
+        /// as `http.allow`, see below.
+        pub allow: Allow = list(
+            Allow::default(),
+            "URLs like \"rtmp://*.example.com/live/*\"",
+            "a URL in quotes, like \"rtmp://*.example.com/live/*\"",
+            |text| Allow::parse(text).map_err(Wrong::new),
+        ),
+        /// Names in `allow` may lead to this machine and to local networks, and so may
+        /// [redirects](relays.md#redirects).
+        pub private: bool = flag(false),
+        /// Pushes and pulls at once, those of the configuration included.
+        pub max: usize = number(64, 0..=10_000),
+        /// Time to look up a name and connect.
+        pub connect: Duration = duration(5 * SEC, 100 * MS..=MIN),
+        /// Time for the handshake and all answers up to the start; and, of a pull, from
+        /// there to the first media.
+        pub answer: Duration = duration(10 * SEC, 100 * MS..=5 * MIN),
+        /// A server that takes no byte for so long is lost.
+        pub stall: Duration = duration(15 * SEC, SEC..=10 * MIN),
+        /// The wait after a first failure; each failure doubles it.
+        pub retry: Duration = duration(SEC, 100 * MS..=HOUR),
+        /// The longest wait after a failure.
+        pub retry_limit: Duration = duration(30 * SEC, 100 * MS..=HOUR),
+        /// How long a pull on demand goes on without players.
+        pub linger: Duration = duration(10 * SEC, Duration::ZERO..=HOUR),
+        /// How long the players of a pulled stream are kept, and are told nothing, when
+        /// its server is lost.
+        pub hold: Duration = duration(Duration::ZERO, Duration::ZERO..=HOUR),
     }
 }
 

@@ -4,7 +4,7 @@
 //! `play` of what they don't have.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_app::application::Application;
@@ -13,11 +13,13 @@ use livehost_app::input::Publishing;
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_media::time::from_ms;
 use livehost_media::{Kind, Packet};
+use livehost_net::driver::{Lost, Session};
 use livehost_policy::{Client, ConnId, DuplicateRule, PublishGrant, StreamId};
 use livehost_rtmp::data::relayed_payload;
 use livehost_rtmp::message::Message;
 use livehost_rtmp::session::client::ClientEvent;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::error::RelayError;
@@ -31,7 +33,7 @@ const MAX_EARLY: usize = 16;
 const NOT_OF_THE_STREAM: [&[u8]; 2] = [b"\x02\x00\x08onStatus", b"\x02\x00\x11|RtmpSampleAccess"];
 
 /// What is pulled, and whereto.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) hub: &'a Arc<Hub>,
     pub(super) application: &'a Arc<Application>,
@@ -42,14 +44,16 @@ pub(super) struct Source<'a> {
     pub(super) conn: ConnId,
     /// How long players are kept when the server is lost.
     pub(super) hold: Duration,
+    /// Told of the publication before any of its media is there.
+    pub(super) started: &'a (dyn Fn(StreamId) + Send + Sync),
 }
 
 /// A pull whose server has accepted it.
-#[derive(Debug)]
 pub(super) struct Pulling<'a> {
     source: Source<'a>,
-    peer: Peer,
-    wake: Wake,
+    pub(super) peer: Peer,
+    pub(super) wake: Wake,
+    report: &'a mut Report,
     /// When it was accepted, or when a part of its first media came.
     since: Instant,
     /// Data before it: timestamps and bodies.
@@ -58,36 +62,18 @@ pub(super) struct Pulling<'a> {
     publishing: Option<Publishing>,
 }
 
-/// What a turn has brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
-    /// The stream is here from now on, as this publication.
-    Started(StreamId),
-    /// Nothing that matters to others.
-    None,
-}
+impl Session for Pulling<'_> {
+    type End = RelayError;
 
-impl<'a> Pulling<'a> {
-    pub(super) async fn open(source: Source<'a>) -> Result<Self, RelayError> {
-        let peer = Peer::open(source.url, Purpose::Play, source.terms).await?;
-        Ok(Self {
-            source,
-            peer,
-            wake: Arc::new(Notify::new()),
-            since: Instant::now(),
-            early: Vec::new(),
-            publishing: None,
-        })
+    fn lost(&self, lost: Lost) -> RelayError {
+        lost.into()
     }
 
-    /// Waits for something to happen and acts on it. To be called until it
-    /// fails.
-    pub(super) async fn turn(&mut self, report: &mut Report) -> Result<News, RelayError> {
-        let had = self.publishing.is_some();
+    fn advance(&mut self, now: Instant) -> Result<(), RelayError> {
         while let Some(event) = self.peer.poll() {
             match event {
-                ClientEvent::Audio(message) => self.media(Kind::Audio, message, report)?,
-                ClientEvent::Video(message) => self.media(Kind::Video, message, report)?,
+                ClientEvent::Audio(message) => self.media(Kind::Audio, message)?,
+                ClientEvent::Video(message) => self.media(Kind::Video, message)?,
                 ClientEvent::Data(message) => self.data(&message),
                 ClientEvent::StreamEof(stream) if stream == self.peer.stream => {
                     return Err(RelayError::Ended {
@@ -98,57 +84,87 @@ impl<'a> Pulling<'a> {
                 other => self.peer.check(&other)?,
             }
         }
-        if let (false, Some(publishing)) = (had, &self.publishing) {
-            return Ok(News::Started(publishing.id()));
+        let Some(publishing) = &mut self.publishing else {
+            return Ok(());
+        };
+        // Its end is noticed as soon as it is there.
+        if publishing.hear_question() {
+            publishing.answer_question();
         }
-        self.check()?;
-        let held_up = self.publishing.as_mut().is_some_and(Publishing::is_held_up);
-        self.peer.turn(&self.wake, !held_up).await?;
+        match publishing.revoked() {
+            Some(_) => self.handle_timeout(now),
+            None => Ok(()),
+        }
+    }
+
+    fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, RelayError> {
+        let taken = self.peer.feed(bytes)?;
         // A frame that comes slowly is a sign of life.
         if self.peer.machine.media_in_progress().count() > 0 {
-            let now = Instant::now();
             match &mut self.publishing {
                 Some(publishing) => publishing.hear(now),
                 None => self.since = now,
             }
         }
-        Ok(News::None)
+        Ok(taken)
     }
 
-    /// Is it overdue, or taken away?
-    fn check(&mut self) -> Result<(), RelayError> {
-        let now = Instant::now();
-        match &mut self.publishing {
-            Some(publishing) => {
-                // Its end is noticed within a turn.
-                if publishing.hear_question() {
-                    publishing.answer_question();
-                }
-                if let Some(refusal) = publishing.over(now) {
-                    return Err(RelayError::Over(refusal));
-                }
+    fn next_deadline(&self) -> Option<Instant> {
+        Some(match &self.publishing {
+            Some(publishing) => publishing.deadline(),
+            None => self.since + self.source.terms.answer,
+        })
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), RelayError> {
+        let patience = self.source.terms.answer;
+        match &self.publishing {
+            Some(publishing) => match publishing.over(now) {
+                Some(refusal) => Err(RelayError::Over(refusal)),
+                None => Ok(()),
+            },
+            None if now.saturating_duration_since(self.since) >= patience => {
+                Err(RelayError::NoMedia(patience.as_secs_f32()))
             }
-            None => {
-                let patience = self.source.terms.answer;
-                if now.saturating_duration_since(self.since) >= patience {
-                    return Err(RelayError::NoMedia(patience.as_secs_f32()));
-                }
-            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn media(
-        &mut self,
-        kind: Kind,
-        message: Message,
-        report: &mut Report,
-    ) -> Result<(), RelayError> {
+    fn may_read(&mut self, _: usize) -> bool {
+        !self.publishing.as_mut().is_some_and(Publishing::is_held_up)
+    }
+}
+
+impl<'a> Pulling<'a> {
+    pub(super) async fn open(
+        source: Source<'a>,
+        report: &'a mut Report,
+    ) -> Result<Self, RelayError> {
+        let peer = Peer::open(source.url, Purpose::Play, source.terms).await?;
+        Ok(Self::of(source, peer, report))
+    }
+
+    /// Of a server that has accepted it.
+    pub(super) fn of(source: Source<'a>, peer: Peer, report: &'a mut Report) -> Self {
+        Self {
+            source,
+            peer,
+            wake: Arc::new(Notify::new()),
+            report,
+            since: Instant::now(),
+            early: Vec::new(),
+            publishing: None,
+        }
+    }
+
+    fn media(&mut self, kind: Kind, message: Message) -> Result<(), RelayError> {
         if message.payload.is_empty() {
             return Ok(());
         }
         if self.publishing.is_none() {
-            self.publishing = Some(self.claim(report)?);
+            let publishing = self.claim()?;
+            (self.source.started)(publishing.id());
+            self.publishing = Some(publishing);
             for (timestamp, body) in std::mem::take(&mut self.early) {
                 self.push(Kind::Data, timestamp, body);
             }
@@ -184,7 +200,7 @@ impl<'a> Pulling<'a> {
         };
     }
 
-    fn claim(&self, report: &mut Report) -> Result<Publishing, RelayError> {
+    fn claim(&mut self) -> Result<Publishing, RelayError> {
         let protocol = match self.peer.url.is_secure() {
             true => "rtmps",
             false => "rtmp",
@@ -211,7 +227,7 @@ impl<'a> Pulling<'a> {
         };
         let claimed = granted.claim(self.source.hub);
         let publication = claimed.map_err(|taken| RelayError::Taken(taken.refuse()))?;
-        report.up(self.peer.remote);
+        self.report.up(self.peer.remote);
         Ok(granted.start(publication))
     }
 

@@ -5,21 +5,24 @@
 //! it can't even begin, those who wait are told why.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_app::lineage::Lineage;
 use livehost_app::relays::{NoPull, PendingPull};
 use livehost_hub::{StreamKey, Wake};
+use livehost_net::driver::Driver;
 use livehost_policy::StreamId;
 use livehost_telemetry::limited;
 use parking_lot::Mutex;
+use tokio::time::{Instant, interval_at};
 use tracing::Instrument;
 
 use super::app::{AppRelays, By, Handle, State, wait};
 use super::backoff::Backoff;
 use super::error::RelayError;
+use super::peer::woken;
 use super::plan::Plan;
-use super::pull::{News, Pulling, Source};
+use super::pull::{Pulling, Source};
 use super::report::Report;
 use super::url::RelayUrl;
 
@@ -236,6 +239,10 @@ impl AppRelays {
         let stop = &pull.handle.stop;
         let terms = self.terms(&pull.handle);
         let plan = self.plan.load_full();
+        let started = |publication| {
+            *pull.published.lock() = Some(publication);
+            self.published(key, publication, &[], &Lineage::default());
+        };
         let source = Source {
             hub: &self.common.hub,
             application: &self.application,
@@ -244,47 +251,44 @@ impl AppRelays {
             terms: &terms,
             conn: pull.handle.conn,
             hold: plan.settings.hold,
+            started: &started,
         };
         let mut cut = pull.handle.attempt();
         let mut pulling = tokio::select! {
-            pulling = Pulling::open(source) => pulling?,
+            pulling = Pulling::open(source, report) => pulling?,
             Ok(reason) = &mut cut => return Err(RelayError::Disconnected(reason)),
             () = stop.cancelled() => return Ok("stopped"),
         };
-        let linger = plan.settings.linger;
-        let mut counted = Instant::now();
+        let (out, wake) = (pulling.peer.out.clone(), pulling.wake.clone());
+        let mut driver = Driver::new(&*out, terms.stall);
+        let mut look = interval_at(Instant::now() + COUNT, COUNT);
         let mut unneeded_since = None;
         loop {
-            let news = tokio::select! {
-                news = pulling.turn(report) => news,
-                Ok(reason) = &mut cut => Err(RelayError::Disconnected(reason)),
+            let error = tokio::select! {
+                error = driver.run(&mut pulling, woken(&wake)) => error,
+                Ok(reason) = &mut cut => RelayError::Disconnected(reason),
                 () = stop.cancelled() => {
                     pulling.unpublish("stopped", false);
                     pulling.close().await;
                     return Ok("stopped");
                 }
+                now = look.tick(), if pull.on_demand => {
+                    if self.is_needed(&self.state.lock(), key) {
+                        unneeded_since = None;
+                        continue;
+                    }
+                    let since = *unneeded_since.get_or_insert(now);
+                    if since.elapsed() >= plan.settings.linger
+                        && self.is_unneeded(key, pull, || pulling.unpublish("unwatched", false))
+                    {
+                        pulling.close().await;
+                        return Ok("nobody plays it");
+                    }
+                    continue;
+                }
             };
-            let news =
-                news.inspect_err(|error| pulling.unpublish(error.word(), error.is_loss()))?;
-            if let News::Started(publication) = news {
-                *pull.published.lock() = Some(publication);
-                self.published(key, publication, &[], &Lineage::default());
-            }
-            if !pull.on_demand || counted.elapsed() < COUNT {
-                continue;
-            }
-            counted = Instant::now();
-            if self.is_needed(&self.state.lock(), key) {
-                unneeded_since = None;
-                continue;
-            }
-            let since = *unneeded_since.get_or_insert(counted);
-            if since.elapsed() >= linger
-                && self.is_unneeded(key, pull, || pulling.unpublish("unwatched", false))
-            {
-                pulling.close().await;
-                return Ok("nobody plays it");
-            }
+            pulling.unpublish(error.word(), error.is_loss());
+            return Err(error);
         }
     }
 

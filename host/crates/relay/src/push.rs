@@ -8,14 +8,16 @@ use livehost_app::output::chunks::{self, Chunks, SHARED_MESSAGE_STREAM, chunks_f
 use livehost_hub::{Format, Frame, Hub, Item, MediaSettings, StreamKey};
 use livehost_hub::{Subscriber, Subscription, Wake};
 use livehost_media::{Packet, Role};
+use livehost_net::driver::{Driver, Lost, Session};
 use livehost_rtmp::chunk;
 use livehost_wire::amf0;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms};
+use super::peer::{Peer, Purpose, Terms, woken};
 use super::report::Report;
 use super::url::RelayUrl;
 
@@ -64,8 +66,10 @@ pub(super) async fn push(
         subscription,
         chunks,
     };
+    let out = push.peer.out.clone();
+    let mut driver = Driver::new(&*out, terms.stall);
     let over = tokio::select! {
-        over = push.run(&wake) => over?,
+        over = driver.run(&mut push, woken(&wake)) => over?,
         () = stop.cancelled() => Over::Stopped,
     };
     let Push {
@@ -79,29 +83,56 @@ pub(super) async fn push(
     Ok(over)
 }
 
-struct Push {
-    peer: Peer,
-    subscription: Subscription,
-    chunks: Chunks,
+/// A push whose server has accepted it.
+pub(super) struct Push {
+    pub(super) peer: Peer,
+    pub(super) subscription: Subscription,
+    pub(super) chunks: Chunks,
 }
 
-impl Push {
-    async fn run(&mut self, wake: &Wake) -> Result<Over, RelayError> {
-        loop {
-            let unpublished = self.fill();
-            while let Some(event) = self.peer.poll() {
-                self.peer.check(&event)?;
-            }
-            if unpublished {
-                return Ok(Over::Unpublished);
-            }
-            if let Some(end) = self.subscription.end() {
-                return Err(RelayError::Behind(end));
-            }
-            self.peer.turn(wake, true).await?;
+impl Session for Push {
+    type End = Result<Over, RelayError>;
+
+    fn lost(&self, lost: Lost) -> Self::End {
+        Err(lost.into())
+    }
+
+    fn advance(&mut self, _: Instant) -> Result<(), Self::End> {
+        let unpublished = self.fill();
+        while let Some(event) = self.peer.poll() {
+            self.peer.check(&event).map_err(Err)?;
+        }
+        if unpublished {
+            return Err(Ok(Over::Unpublished));
+        }
+        match self.subscription.end() {
+            Some(end) => Err(Err(RelayError::Behind(end))),
+            None => Ok(()),
         }
     }
 
+    fn handle_input(&mut self, _: Instant, bytes: &[u8]) -> Result<usize, Self::End> {
+        self.peer.feed(bytes).map_err(Err)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn handle_timeout(&mut self, _: Instant) -> Result<(), Self::End> {
+        Ok(())
+    }
+
+    fn may_read(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn caught_up(&mut self) {
+        self.subscription.caught_up();
+    }
+}
+
+impl Push {
     /// Moves frames to the socket's queue while there is room. True when the
     /// stream is unpublished.
     fn fill(&mut self) -> bool {

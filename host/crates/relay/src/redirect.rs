@@ -105,7 +105,7 @@ mod tests {
             chunk_size: 60_000,
             message: 1 << 20,
             lineage: Lineage::default(),
-            allow: allow.map(|entry| Allow::new(vec![Allow::parse(entry).unwrap()])),
+            allow: allow.map(|entry| Allow::from_iter([Allow::parse(entry).unwrap()])),
             private: false,
         }
     }

@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_hub::StreamKey;
 use livehost_policy::{ConnId, Event, Gate, Relay, RelayFailure};
 use livehost_telemetry::limited;
+use tokio::time::Instant;
 use tracing::{Span, info, info_span, warn};
 
 use super::error::RelayError;

@@ -3,7 +3,7 @@
 //! Flows in: the text of a file. Flows out: its values, each within its range; every
 //! problem with its place, for a terminal as it is, for a log without the file's
 //! texts; and the list of the fields that were asked for, from which documentation
-//! is checked.
+//! is made.
 
 pub mod json;
 mod mask;

@@ -1,12 +1,16 @@
 //! Reads the fields of a struct, collecting every problem instead of stopping
 //! at the first.
 //!
-//! Flows in: a [`Node`] and, field by field, what the schema allows. Flows
-//! out: typed values; problems with their places; and the list of all fields
-//! that were asked for, from which the documentation is checked. A field with
-//! a problem yields its default, so that reading goes on.
+//! Flows in: a [`Node`] and, field by field, what the schema allows: from a table of
+//! [`Settings`], or from a reader that knows more of the file. Flows out: typed
+//! values; problems with their places; and the list of all fields that were asked
+//! for, from which the documentation is made. A field with a problem yields its
+//! default, so that reading goes on.
 
 use std::{fmt::Display, ops::Range, ops::RangeInclusive, time::Duration};
+
+use livehost_settings::{Field, Settings, Wrong};
+pub use livehost_settings::{Source, suggest};
 
 use crate::{
     node::{Node, Shape},
@@ -23,6 +27,8 @@ pub struct FieldDoc {
     pub default: String,
     /// The values that are allowed.
     pub allowed: String,
+    /// What it means, in Markdown.
+    pub text: String,
 }
 
 /// What was found while reading a file.
@@ -53,6 +59,10 @@ impl Findings {
         if let Some(last) = self.problems.last_mut() {
             last.help = help;
         }
+    }
+
+    fn wrong(&mut self, node: Node<'_>, field: &str, wrong: Wrong) {
+        self.problem_with_help(node.span(), field, wrong.message, wrong.help);
     }
 
     /// `expected …; found …` at `node`.
@@ -135,21 +145,29 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// The field's value, if the file has one; its documentation is noted.
-    pub fn take(&mut self, name: &'static str, default: &str, allowed: &str) -> Option<Node<'a>> {
-        let path = self.path_of(name).replace('"', "");
+    pub fn take(
+        &mut self,
+        field: impl Into<Field>,
+        default: &str,
+        allowed: &str,
+    ) -> Option<Node<'a>> {
+        let field = field.into();
+        let path = self.path_of(field.name).replace('"', "");
         self.findings.fields.push(FieldDoc {
             path,
             default: default.to_owned(),
             allowed: allowed.to_owned(),
+            text: field.text.to_owned(),
         });
-        self.find(name)
+        self.find(field.name)
     }
 
     /// Like [`Self::take`] for a field that has no default.
-    pub fn require(&mut self, name: &'static str, allowed: &str) -> Option<Node<'a>> {
-        let found = self.take(name, "required", allowed);
+    pub fn require(&mut self, field: impl Into<Field>, allowed: &str) -> Option<Node<'a>> {
+        let field = field.into();
+        let found = self.take(field, "required", allowed);
         if found.is_none() {
-            self.refuse_absent(name, allowed);
+            self.refuse_absent(field.name, allowed);
         }
         found
     }
@@ -181,64 +199,43 @@ impl<'f, 'a> Fields<'f, 'a> {
         Fields::read(self.findings, path, type_name, node, read)
     }
 
-    /// A plain number.
-    pub fn number<T>(&mut self, name: &'static str, default: T, allowed: RangeInclusive<T>) -> T
-    where
-        T: Copy + PartialOrd + Display + TryFrom<u64>,
-    {
-        let (low, high) = (allowed.start(), allowed.end());
-        let range = format!("{low} to {high}");
-        let Some(node) = self.take(name, &default.to_string(), &range) else {
-            return default;
+    /// A struct within this one that is one table of settings.
+    pub fn settings<T: Settings>(&mut self, name: &'static str, type_name: &str) -> T {
+        self.section(name, type_name, |fields| T::read(fields))
+    }
+
+    /// The items of a list of what is `allowed`, or of one like it; none if there is no such field.
+    pub fn items(&mut self, field: impl Into<Field>, allowed: &str) -> Vec<Node<'a>> {
+        let field = field.into();
+        let Some(node) = self.take(field, "[]", allowed) else {
+            return Vec::new();
         };
-        let number = node.scalar::<u64>().and_then(|n| T::try_from(n).ok());
-        match number {
-            Some(number) if allowed.contains(&number) => number,
-            _ => {
-                let expected = format!("a whole number from {range}");
-                let path = self.path_of(name);
-                self.findings.expected(node, &path, &expected);
-                default
-            }
-        }
-    }
-
-    /// A size in bytes, written with its unit.
-    pub fn size<T>(&mut self, name: &'static str, default: T, allowed: RangeInclusive<u64>) -> T
-    where
-        T: Copy + TryFrom<u64> + TryInto<u64>,
-    {
-        let shown = default.try_into().unwrap_or_default();
-        let amount = self.amount(name, "a size", shown, allowed, format_size, parse_size);
-        amount.and_then(|n| n.try_into().ok()).unwrap_or(default)
-    }
-
-    /// A duration, written with its unit.
-    pub fn duration(
-        &mut self,
-        name: &'static str,
-        default: Duration,
-        allowed: RangeInclusive<Duration>,
-    ) -> Duration {
-        self.amount(
-            name,
-            "a duration",
-            default,
-            allowed,
-            format_duration,
-            parse_duration,
-        )
-        .unwrap_or(default)
+        let items = node.items().filter(|_| node.shape() == Shape::List);
+        items.unwrap_or_else(|| {
+            let expected = match allowed.starts_with('[') {
+                true => format!("a list, like {allowed}"),
+                false => format!("a list of {allowed}"),
+            };
+            self.findings.wrong(
+                node,
+                &self.path_of(field.name),
+                Wrong {
+                    message: format!("expected {expected}; found {}", node.describe()),
+                    help: Some("a list has brackets, also one of a single value".to_owned()),
+                },
+            );
+            Vec::new()
+        })
     }
 
     fn amount<T: PartialOrd + Copy>(
         &mut self,
-        name: &'static str,
+        field: Field,
         what: &str,
         default: T,
         allowed: RangeInclusive<T>,
-        format: fn(T) -> String,
-        parse: fn(&str) -> Result<T, UnitError>,
+        format: impl Fn(T) -> String,
+        parse: impl Fn(&str) -> Result<T, UnitError>,
     ) -> Option<T> {
         let range = format!(
             "\"{}\" to \"{}\"",
@@ -246,8 +243,8 @@ impl<'f, 'a> Fields<'f, 'a> {
             format(*allowed.end())
         );
         let example = format(default);
-        let node = self.take(name, &format!("\"{example}\""), &range)?;
-        let path = self.path_of(name);
+        let node = self.take(field, &format!("\"{example}\""), &range)?;
+        let path = self.path_of(field.name);
         let Some(text) = node.scalar::<String>() else {
             let expected = format!("{what} with its unit in quotes, like \"{example}\"");
             self.findings.expected(node, &path, &expected);
@@ -269,38 +266,6 @@ impl<'f, 'a> Fields<'f, 'a> {
                 None
             }
         }
-    }
-
-    /// `true` or `false`.
-    pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
-        let Some(node) = self.take(name, &default.to_string(), "true or false") else {
-            return default;
-        };
-        node.scalar().unwrap_or_else(|| {
-            let path = self.path_of(name);
-            self.findings.expected(node, &path, "true or false");
-            default
-        })
-    }
-
-    /// One of several words.
-    pub fn choice<T: Copy + PartialEq>(
-        &mut self,
-        name: &'static str,
-        default: T,
-        words: &[(&str, T)],
-    ) -> T {
-        let shown = words
-            .iter()
-            .find(|(_, value)| *value == default)
-            .map_or("", |(word, _)| word);
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let allowed = names.join(" or ");
-        let Some(node) = self.take(name, shown, &allowed) else {
-            return default;
-        };
-        let path = self.path_of(name);
-        word(self.findings, node, &path, words, &allowed).unwrap_or(default)
     }
 
     /// `expected …; found …` at the field `name`, whose value has been read
@@ -347,6 +312,141 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 }
 
+impl Source for Fields<'_, '_> {
+    fn number<T>(&mut self, field: impl Into<Field>, default: T, allowed: RangeInclusive<T>) -> T
+    where
+        T: Copy + PartialOrd + Display + TryFrom<u64>,
+    {
+        let field = field.into();
+        let range = format!("{} to {}", allowed.start(), allowed.end());
+        let Some(node) = self.take(field, &default.to_string(), &range) else {
+            return default;
+        };
+        let number = node.scalar::<u64>().and_then(|n| T::try_from(n).ok());
+        match number {
+            Some(number) if allowed.contains(&number) => number,
+            _ => {
+                let expected = format!("a whole number from {range}");
+                let path = self.path_of(field.name);
+                self.findings.expected(node, &path, &expected);
+                default
+            }
+        }
+    }
+
+    fn size(
+        &mut self,
+        field: impl Into<Field>,
+        default: usize,
+        allowed: RangeInclusive<usize>,
+    ) -> usize {
+        let format = |size| format_size(size as u64);
+        let parse = |text: &str| {
+            let size = parse_size(text)?;
+            // More than there can be is more than the range.
+            Ok(usize::try_from(size).unwrap_or(usize::MAX))
+        };
+        self.amount(field.into(), "a size", default, allowed, format, parse)
+            .unwrap_or(default)
+    }
+
+    fn duration(
+        &mut self,
+        field: impl Into<Field>,
+        default: Duration,
+        allowed: RangeInclusive<Duration>,
+    ) -> Duration {
+        let (what, format, parse) = ("a duration", format_duration, parse_duration);
+        self.amount(field.into(), what, default, allowed, format, parse)
+            .unwrap_or(default)
+    }
+
+    fn flag(&mut self, field: impl Into<Field>, default: bool) -> bool {
+        let field = field.into();
+        let Some(node) = self.take(field, &default.to_string(), "true or false") else {
+            return default;
+        };
+        node.scalar().unwrap_or_else(|| {
+            let path = self.path_of(field.name);
+            self.findings.expected(node, &path, "true or false");
+            default
+        })
+    }
+
+    fn choice<T>(&mut self, field: impl Into<Field>, default: T, words: &[(&str, T)]) -> T
+    where
+        T: Copy + PartialEq,
+    {
+        let field = field.into();
+        let shown = words
+            .iter()
+            .find(|(_, value)| *value == default)
+            .map_or("", |(word, _)| word);
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let allowed = names.join(" or ");
+        let Some(node) = self.take(field, shown, &allowed) else {
+            return default;
+        };
+        let path = self.path_of(field.name);
+        word(self.findings, node, &path, words, &allowed).unwrap_or(default)
+    }
+
+    fn text(
+        &mut self,
+        field: impl Into<Field>,
+        default: String,
+        allowed: &str,
+        one: &str,
+        check: impl Fn(&str) -> Result<(), Wrong>,
+    ) -> String {
+        let field = field.into();
+        let Some(node) = self.take(field, &format!("\"{default}\""), allowed) else {
+            return default;
+        };
+        let path = self.path_of(field.name);
+        let Some(text) = node.scalar::<String>() else {
+            self.findings.expected(node, &path, one);
+            return default;
+        };
+        match check(&text) {
+            Ok(()) => text,
+            Err(wrong) => {
+                self.findings.wrong(node, &path, wrong);
+                default
+            }
+        }
+    }
+
+    fn list<T, C>(
+        &mut self,
+        field: impl Into<Field>,
+        _: C,
+        allowed: &str,
+        one: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> C
+    where
+        C: FromIterator<T>,
+    {
+        let field = field.into();
+        let items = self.items(field, allowed);
+        let path = self.path_of(field.name);
+        let read = |item: Node<'_>| match item.scalar::<String>() {
+            Some(text) => {
+                let parsed = parse(&text);
+                parsed
+                    .map_err(|wrong| self.findings.wrong(item, &path, wrong))
+                    .ok()
+            }
+            None => {
+                self.findings.expected(item, &path, one);
+                None
+            }
+        };
+        items.into_iter().filter_map(read).collect()
+    }
+}
+
 /// The value of the word at `node`; `allowed` says in a problem which there are.
 pub fn word<T: Copy>(
     findings: &mut Findings,
@@ -376,19 +476,6 @@ fn struct_fields<'a>(node: Node<'a>, name: &str) -> Option<Vec<(Node<'a>, Node<'
         Shape::NamedParens(found) if found == name => node.body().fields(),
         _ => None,
     }
-}
-
-/// `did you mean …?` for the name among `names` that `found` resembles.
-pub fn suggest(found: &str, names: &[&str]) -> Option<String> {
-    /// Jaro-Winkler similarity from which a name looks like a slip.
-    const ALIKE: f64 = 0.8;
-    let lower = found.to_lowercase();
-    names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(&lower, &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| format!("did you mean `{name}`?"))
 }
 
 /// Like [`suggest`] for a value that is a bare word, from its text.

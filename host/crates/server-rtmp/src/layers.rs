@@ -140,7 +140,7 @@ async fn in_time<T>(
     shared: &Shared,
 ) -> Option<T> {
     let limit = shared.limits.load().handshake;
-    let deadline = tokio::time::Instant::from(entrance.accepted + limit);
+    let deadline = entrance.accepted + limit;
     let accepted = tokio::select! {
         accepted = tokio::time::timeout_at(deadline, handshake) => accepted,
         () = shared.shutdown.cancelled() => return None,

@@ -6,6 +6,7 @@
 //! Flows out: one line for each, of bounded length, in which nothing hides
 //! (`line.rs`, `value.rs`). What anybody can cause passes a [`Quota`] first.
 
+mod filter;
 mod line;
 mod quota;
 mod settings;
@@ -65,9 +66,11 @@ impl LogControl {
 
 fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
     match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => filter
-            .parse::<EnvFilter>()
-            .with_context(|| format!("RUST_LOG={filter:?} is not a log filter")),
+        Ok(filter) if !filter.is_empty() => {
+            let checked = filter::check(&filter).map_err(anyhow::Error::msg);
+            checked.with_context(|| format!("RUST_LOG={filter:?} is not a log filter"))?;
+            Ok(filter.parse()?)
+        }
         _ => log.level.parse::<EnvFilter>().context("log.level"),
     }
 }

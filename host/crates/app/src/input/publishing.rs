@@ -1,12 +1,13 @@
 //! An accepted publish: packets to the hub, events to the application.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_hub::{Publication, Pushed, Revocation};
 use livehost_media::{Kind, NotAPacket, Packet, Role};
 use livehost_policy::{Awaited, Event, Gate, SessionEnd, StreamId};
 use livehost_telemetry::limited;
+use tokio::time::Instant;
 use tracing::{Span, debug, info, warn};
 
 use super::rate::RateLimit;

@@ -2,7 +2,8 @@
 //! covers: what waited while nothing was read comes at once, and was not sent
 //! too fast.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A publisher may run ahead of its rate by so much: keyframes come in bursts.
 const BURST: Duration = Duration::from_secs(5);

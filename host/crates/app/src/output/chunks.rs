@@ -30,12 +30,6 @@ impl Format for Chunks {
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(*self)
     }
-}
-
-impl Renderer for Chunks {
-    fn render(&mut self, packet: &Packet) -> Rendering {
-        self.repeat(packet)
-    }
 
     /// All chunks are right whatever the player got before.
     fn repeat(&self, packet: &Packet) -> Rendering {
@@ -48,6 +42,12 @@ impl Renderer for Chunks {
                 gap,
             }),
         }
+    }
+}
+
+impl Renderer for Chunks {
+    fn render(&mut self, packet: &Packet) -> Rendering {
+        self.repeat(packet)
     }
 }
 

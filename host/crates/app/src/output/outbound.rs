@@ -13,16 +13,18 @@
 //! nothing into the next.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+#[cfg(feature = "shuttle")]
+use livehost_hub::sync;
+use livehost_hub::sync::atomic::{AtomicU64, Ordering};
+use livehost_hub::sync::{Mutex, MutexGuard};
 use livehost_hub::{Offer, Outlet, PlayerId};
 use livehost_net::carrier::Carrier;
-use parking_lot::{Mutex, MutexGuard};
+use livehost_net::driver::{Egress, Waiting};
 
 use super::SendQueue;
 
@@ -58,11 +60,6 @@ impl<C: Carrier + ?Sized> fmt::Debug for Outbound<C> {
 }
 
 impl<C: Carrier + ?Sized> Outbound<C> {
-    /// What the bytes go to, and come from.
-    pub fn carrier(&self) -> &C {
-        &self.carrier
-    }
-
     /// The bytes that wait. While this is held the hub writes nothing.
     pub fn lock(&self) -> MutexGuard<'_, SendQueue> {
         self.queue.lock()
@@ -72,11 +69,24 @@ impl<C: Carrier + ?Sized> Outbound<C> {
     pub fn push(&self, bytes: Bytes) {
         self.lock().push(bytes);
     }
+}
 
-    /// Writes a little at once, if the socket takes it: answers. Much, with
-    /// more behind it, and what does not fit is left to [`Outbound::write`].
-    /// True when this was the last that waited.
-    pub fn flush(&self) -> io::Result<bool> {
+impl Egress for Outbound {
+    fn carrier(&self) -> &dyn Carrier {
+        &self.carrier
+    }
+
+    fn waiting(&self) -> Waiting {
+        let queue = self.lock();
+        Waiting {
+            bytes: queue.len(),
+            since: queue.waiting_since(),
+        }
+    }
+
+    /// Much, with more behind it, and what does not fit is left to
+    /// [`Egress::poll_write`].
+    fn flush(&self) -> io::Result<bool> {
         let mut queue = self.lock();
         if let Some(error) = queue.take_failure() {
             return Err(error);
@@ -90,29 +100,34 @@ impl<C: Carrier + ?Sized> Outbound<C> {
         }
     }
 
-    /// Waits until the socket has taken some. Cancel-safe.
-    pub async fn write(&self) -> io::Result<()> {
-        poll_fn(|cx| {
-            loop {
-                ready!(self.carrier.poll_write_ready(cx))?;
-                match self.lock().write_to(&self.carrier) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
-                }
+    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.carrier.poll_write_ready(cx))?;
+            match self.lock().write_to(&self.carrier) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
             }
-        })
-        .await
+        }
+    }
+
+    fn take_failure(&self) -> Option<io::Error> {
+        self.lock().take_failure()
     }
 }
 
 impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
     fn pass(&self, player: PlayerId, chunks: &Bytes) -> Offer {
         // Locked: the session is about to send something itself.
-        match self.queue.try_lock() {
-            // Under the lock: see `finish`.
-            Some(queue) if self.is_open(player) => self.write_now(queue, chunks),
-            _ => Offer::Refused,
+        let Some(mut queue) = self.queue.try_lock() else {
+            return Offer::Refused;
+        };
+        // Under the lock: see `finish`.
+        if !self.is_open(player) {
+            return Offer::Refused;
         }
+        #[cfg(feature = "shuttle")]
+        sync::slip(sync::Fault::Write, &mut queue);
+        self.write_now(&mut queue, chunks)
     }
 
     fn is_open(&self, player: PlayerId) -> bool {
@@ -141,7 +156,7 @@ impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
 }
 
 impl<C: Carrier + ?Sized> Outbound<C> {
-    fn write_now(&self, mut queue: MutexGuard<'_, SendQueue>, chunks: &Bytes) -> Offer {
+    fn write_now(&self, queue: &mut SendQueue, chunks: &Bytes) -> Offer {
         if !queue.is_empty() || queue.is_closed() {
             return Offer::Refused;
         }

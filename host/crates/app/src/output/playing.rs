@@ -2,10 +2,11 @@
 //! the application.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_hub::{Item, Subscription};
 use livehost_policy::{Event, Gate, SessionEnd, StreamRequest};
+use tokio::time::Instant;
 use tracing::{Span, info};
 
 use crate::refusal::{Refusal, RefusalKind};

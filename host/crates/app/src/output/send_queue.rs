@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use livehost_net::carrier::Carrier;
+use tokio::time::Instant;
 
 /// Slices handed to one vectored write.
 const MAX_SLICES: usize = 64;

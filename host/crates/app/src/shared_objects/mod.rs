@@ -19,6 +19,7 @@ mod room;
 mod tests;
 
 use livehost_rtmp::shared_object::object;
+use livehost_settings::{GIB, KIB, MIB, settings, words};
 
 pub use keep::Forget;
 pub use mailbox::Mailbox;
@@ -40,44 +41,30 @@ pub enum Access {
     Allow,
 }
 
-/// How an application's shared objects are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObjectSettings {
-    /// Where no plugin decides.
-    pub access: Access,
-    /// Objects at once, those included that are kept without clients.
-    pub objects: usize,
-    /// Objects that one connection may use at once.
-    pub per_connection: usize,
-    /// Clients of one object at once.
-    pub clients: usize,
-    /// Properties of one object.
-    pub properties: usize,
-    /// Bytes of the names and values of one object, and of a broadcast.
-    pub bytes: usize,
-    /// What may wait for one client, bytes.
-    pub queue: usize,
-    /// What the persistent objects may take, bytes.
-    pub kept: usize,
-}
-
-impl Default for ObjectSettings {
-    fn default() -> Self {
-        let object::Limits {
-            clients,
-            properties,
-            bytes,
-        } = object::Limits::default();
-        Self {
-            access: Access::Deny,
-            objects: 1024,
-            per_connection: 32,
-            clients,
-            properties,
-            bytes,
-            queue: 1024 * 1024,
-            kept: 16 * 1024 * 1024,
-        }
+settings! {
+    /// How an application's shared objects are treated.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ObjectSettings {
+        /// What clients may do with [shared objects](shared-objects.md) when the plugin
+        /// doesn't export `shared-objects`.
+        pub access: Access = choice(Access::default(), words!(Access: Deny, Allow)),
+        /// Shared objects at once, in all instances; persistent ones count while they
+        /// have properties.
+        pub objects: usize = number(1024, 1..=1_000_000),
+        /// Shared objects that one connection may use at once.
+        pub per_connection: usize = number(32, 1..=1024),
+        /// Clients of one object at once.
+        pub clients: usize = number(object::Limits::default().clients, 1..=100_000),
+        /// Properties of one object.
+        pub properties: usize = number(object::Limits::default().properties, 1..=100_000),
+        /// Names and values of one object; also the longest broadcast.
+        pub bytes: usize = size(object::Limits::default().bytes, KIB..=8 * MIB),
+        /// What may wait for one client. Beyond it the client is told the whole state
+        /// when it reads on.
+        pub queue: usize = size(MIB, 64 * KIB..=64 * MIB),
+        /// What persistent objects may take: instance, name, property, value and 130 B
+        /// for each property.
+        pub kept: usize = size(16 * MIB, 0..=4 * GIB),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Players.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_app::relays::{NoPull, PullFailure};
 use livehost_hub::Join;
 use livehost_policy::{PlayDecision, PlayGrant, PolicyError, Rejection};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::protocol::{HOUR, Heard, Player, Server, Status};
 use crate::script::Demand;

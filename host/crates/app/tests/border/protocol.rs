@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use livehost_app::application::{Application, ApplicationSettings};
@@ -17,6 +17,7 @@ use livehost_app::shared_objects::{self, Forget, Objects};
 use livehost_hub::{Hub, Item, Join, Wake};
 use livehost_media::{Kind, NotAPacket, Packet};
 use livehost_policy::{Client, Fallback, Gate, StreamRequest};
+use tokio::time::Instant;
 use tracing::{field, info_span};
 
 use crate::script::{Script, ScriptedRelays};

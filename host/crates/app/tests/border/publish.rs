@@ -1,7 +1,7 @@
 //! Publishers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use livehost_app::broker::Granted;
 use livehost_app::lineage::Lineage;
@@ -11,6 +11,7 @@ use livehost_policy::{
     Client, DuplicateRule, PolicyError, PublishDecision, PublishGrant, Recording, Rejection, Target,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::protocol::{Caller, HOUR, Heard, Publisher, Server, Status};

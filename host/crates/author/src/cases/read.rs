@@ -12,7 +12,7 @@ use livehost_plugin::KvContents;
 use livehost_policy::{Client, Pairs, StreamInfo};
 use livehost_ron::json::to_json;
 use livehost_ron::node::{self, Node};
-use livehost_ron::reader::{Fields, Findings, suggest};
+use livehost_ron::reader::{Fields, Findings, Source as _, suggest};
 use livehost_ron::{Problem, Report, syntax};
 
 use super::pattern::{PairsWant, Pattern, TextWant, Want};

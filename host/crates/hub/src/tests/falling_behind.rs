@@ -74,7 +74,7 @@ impl Clocked {
             ..settings()
         };
         Self {
-            queue: queue::PlayerQueue::new(&listener(patient), 0, hub.counters.clone()),
+            queue: queue::PlayerQueue::new(&listener(patient), None, 0, hub.counters.clone()),
             start: Instant::now(),
         }
     }

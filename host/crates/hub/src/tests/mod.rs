@@ -74,12 +74,6 @@ impl Format for Pieces {
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(self.clone())
     }
-}
-
-impl Renderer for Pieces {
-    fn render(&mut self, packet: &Packet) -> Rendering {
-        self.repeat(packet)
-    }
 
     fn repeat(&self, packet: &Packet) -> Rendering {
         self.rendered.fetch_add(1, Ordering::Relaxed);
@@ -97,6 +91,12 @@ impl Renderer for Pieces {
             bytes: bytes.freeze(),
             body: Some(Layout { head, piece, gap }),
         }
+    }
+}
+
+impl Renderer for Pieces {
+    fn render(&mut self, packet: &Packet) -> Rendering {
+        self.repeat(packet)
     }
 }
 

@@ -17,12 +17,6 @@ impl Format for Copies {
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(Self)
     }
-}
-
-impl Renderer for Copies {
-    fn render(&mut self, packet: &Packet) -> Rendering {
-        self.repeat(packet)
-    }
 
     fn repeat(&self, packet: &Packet) -> Rendering {
         let backwards: Vec<u8> = packet.flv_bytes().iter().rev().copied().collect();
@@ -33,7 +27,14 @@ impl Renderer for Copies {
     }
 }
 
-/// Bytes that were numbered in the order in which packets came.
+impl Renderer for Copies {
+    fn render(&mut self, packet: &Packet) -> Rendering {
+        self.repeat(packet)
+    }
+}
+
+/// Bytes that are numbered in the order in which packets come, from the next
+/// hundred on when a publication begins.
 #[derive(Debug, Default)]
 struct Numbered(u64);
 
@@ -48,16 +49,20 @@ impl Format for Numbered {
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(Self(0))
     }
-}
-
-impl Renderer for Numbered {
-    fn render(&mut self, _: &Packet) -> Rendering {
-        self.0 += 1;
-        self.repeat_number(self.0)
-    }
 
     fn repeat(&self, _: &Packet) -> Rendering {
         self.repeat_number(0)
+    }
+}
+
+impl Renderer for Numbered {
+    fn begin(&mut self) {
+        self.0 = (self.0 / 100 + 1) * 100;
+    }
+
+    fn render(&mut self, _: &Packet) -> Rendering {
+        self.0 += 1;
+        self.repeat_number(self.0)
     }
 }
 
@@ -113,29 +118,30 @@ fn a_stream_is_rendered_for_those_who_are_there_and_once_for_all_of_them() {
         .find_map(|frame| frame.rendering(format.variant()));
     assert_eq!(rendering, None);
 
-    // The first gets what is kept, and so do those after it.
+    // What is kept is rendered as they take it, and not while others wait.
     let mut first = play_as(&hub, Some(format.clone()));
+    assert_eq!(count(), 0);
     assert_eq!((taken(&mut first).len(), count()), (3, 3));
     let mut others: Vec<_> = (0..20)
         .map(|_| play_as(&hub, Some(format.clone())))
         .collect();
-    assert_eq!(count(), 3);
     inter(&publication, 66, 3);
-    assert_eq!(count(), 4);
+    assert_eq!(count(), 4, "once for all");
     for other in &mut others {
         let expected = ["meta@0", "key1@0", "inter2@33", "inter3@66"];
         assert_eq!(taken(other), expected);
     }
+    assert_eq!(count(), 64, "what was there before the first, by each");
 
     drop(others);
     inter(&publication, 99, 4);
-    assert_eq!(count(), 5, "one is there");
+    assert_eq!(count(), 65, "one is there");
     drop(first);
     inter(&publication, 132, 5);
-    assert_eq!((frames(&mut packets).len(), count()), (3, 5));
+    assert_eq!((frames(&mut packets).len(), count()), (3, 65));
     // One that comes back finds what was made while there were some.
     let mut again = play_as(&hub, Some(format.clone()));
-    assert_eq!((taken(&mut again).len(), count()), (6, 6));
+    assert_eq!((taken(&mut again).len(), count()), (6, 69));
 }
 
 #[test]
@@ -166,10 +172,13 @@ fn players_of_several_variants_get_each_its_own_bytes() {
 
 #[test]
 fn what_is_rendered_beside_a_packet_is_counted() {
-    for (format, is_kept) in [
-        (None, true),
-        (Some(Pieces::of(60_000) as Arc<dyn Format>), true),
-        (Some(Arc::new(Copies) as Arc<dyn Format>), false),
+    let pieces = |size| Pieces::of(size) as Arc<dyn Format>;
+    let copies = || Arc::new(Copies) as Arc<dyn Format>;
+    for (formats, is_kept) in [
+        (vec![], true),
+        (vec![pieces(60_000)], true),
+        (vec![pieces(60_000), pieces(59_999), copies()], true),
+        (vec![copies()], false),
     ] {
         let hub = Hub::new();
         let tight = MediaSettings {
@@ -182,7 +191,8 @@ fn what_is_rendered_beside_a_packet_is_counted() {
             ..claim
         };
         let publication = hub.publish(tight).unwrap();
-        let _present = format.map(|format| play_as(&hub, Some(format)));
+        let formats = formats.into_iter();
+        let _present: Vec<_> = formats.map(|format| play_as(&hub, Some(format))).collect();
         let body = avc(1, 1, 1, 1_000);
         publication.push_flv(Kind::Video, 0, body).unwrap();
         let kept = frames(&mut play_as(&hub, None));
@@ -190,17 +200,97 @@ fn what_is_rendered_beside_a_packet_is_counted() {
     }
 }
 
+/// What a queue of 1,000 bytes has of three frames of 200 bytes each.
+fn kept_of_three(format: Option<Arc<dyn Format>>, others: &[Arc<dyn Format>]) -> usize {
+    let hub = Hub::new();
+    let publication = publish(&hub, 1);
+    let _others: Vec<_> = (others.iter())
+        .map(|format| play_as(&hub, Some(format.clone())))
+        .collect();
+    let tight = MediaSettings {
+        queue_bytes: 3 * (200 + 256 + 100),
+        ..settings()
+    };
+    let listener = Subscriber {
+        format,
+        ..listener(tight)
+    };
+    let mut player = hub.play(&key("cam"), listener);
+    for at in 0..3 {
+        let body = avc(1, 1, 1, 194);
+        publication.push_flv(Kind::Video, at, body).unwrap();
+    }
+    frames(&mut player).len()
+}
+
+#[test]
+fn a_variant_costs_its_subscribers_alone() {
+    let pieces = |size| Pieces::of(size) as Arc<dyn Format>;
+    let copies = || Arc::new(Copies) as Arc<dyn Format>;
+    let others = [
+        vec![],
+        vec![pieces(60_000)],
+        vec![copies()],
+        vec![pieces(60_000), copies(), pieces(59_999), pieces(59_998)],
+    ];
+    for others in others {
+        assert_eq!(kept_of_three(None, &others), 3, "{others:?}");
+        for size in [60_000, 59_999] {
+            let own = Some(pieces(size));
+            assert_eq!(kept_of_three(own, &others), 3, "{others:?}");
+        }
+    }
+    // Beside the body, or beside one that others have inside.
+    assert_eq!(kept_of_three(Some(copies()), &[]), 1);
+    assert_eq!(kept_of_three(Some(copies()), &[pieces(60_000)]), 3);
+}
+
+fn numbers(player: &mut Subscription) -> Vec<u64> {
+    let bytes = bytes(player, Numbered::default().variant()).into_iter();
+    bytes
+        .map(|bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_renderer_is_fed_with_what_all_get_and_told_of_publications() {
+    let hub = Hub::new();
+    let mut player = play_as(&hub, Some(Arc::new(Numbered::default())));
+    let publication = publish(&hub, 1);
+    audio(&publication, 0);
+    // No player gets a command to decoders while there is no video.
+    let command = Bytes::from_static(b"\x57\x00");
+    publication.push_flv(Kind::Video, 0, command).unwrap();
+    publication.push_flv(Kind::Data, 0, metadata()).unwrap();
+    assert!(hub.send_data("live", &path("cam"), "onText", b"\x05"));
+    audio(&publication, 10);
+    assert_eq!(numbers(&mut player), [101, 102, 103, 104]);
+
+    // The headers of one that stood by come before the keyframe that they are for.
+    let standby = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
+    standby.push_flv(Kind::Data, 0, metadata()).unwrap();
+    video_header(&standby);
+    drop(publication);
+    inter(&standby, 0, 1);
+    keyframe(&standby, 33, 2);
+    assert_eq!(numbers(&mut player), [202, 203, 204]);
+    inter(&standby, 66, 3);
+    assert_eq!(numbers(&mut player), [205]);
+
+    let replacing = hub.publish(claim(3, DuplicateRule::Replace)).unwrap();
+    keyframe(&replacing, 0, 4);
+    assert_eq!(numbers(&mut player), [301]);
+    drop(replacing);
+    drop(standby);
+    keyframe(&publish(&hub, 4), 0, 5);
+    assert_eq!(numbers(&mut player), [401]);
+}
+
 #[test]
 fn a_renderer_is_fed_in_order_and_lives_as_long_as_it_has_players() {
     let hub = Hub::new();
     let publication = publish(&hub, 1);
     let format = || Some(Arc::new(Numbered::default()) as Arc<dyn Format>);
-    let numbers = |player: &mut Subscription| -> Vec<u64> {
-        let bytes = bytes(player, Numbered::default().variant()).into_iter();
-        bytes
-            .map(|bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()))
-            .collect()
-    };
     keyframe(&publication, 0, 1);
     let mut first = play_as(&hub, format());
     assert_eq!(numbers(&mut first), [0], "it came before the renderer");

@@ -212,12 +212,14 @@ fn hidden_segment(path: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllowList(Vec<Pattern>);
 
-impl AllowList {
-    /// Every URL of `entries` is allowed.
-    pub fn new(entries: Vec<Pattern>) -> Self {
-        Self(entries)
+impl FromIterator<Pattern> for AllowList {
+    /// Every URL of the entries is allowed.
+    fn from_iter<I: IntoIterator<Item = Pattern>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
     }
+}
 
+impl AllowList {
     /// Whether an entry allows `target`.
     pub fn allows(&self, target: &Target) -> bool {
         self.0.iter().any(|entry| entry.allows(target))
@@ -244,7 +246,7 @@ mod tests {
     fn allows(entry: &str, url: &str) -> bool {
         let entry = Pattern::parse(entry).unwrap_or_else(|error| panic!("{entry}: {error}"));
         // What is no URL is never requested.
-        Target::parse(url).is_ok_and(|target| AllowList::new(vec![entry]).allows(&target))
+        Target::parse(url).is_ok_and(|target| AllowList::from_iter([entry]).allows(&target))
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
+use livehost_settings::{KIB, MIB, MS, SEC, Wrong, settings};
+
 pub use allow::{AllowList, Pattern, PatternError};
 pub use client::{HttpClient, MAX_REQUEST_BODY, Request, Response};
 pub use connect::{ConnectError, Connector, Reachable};
@@ -25,30 +27,26 @@ pub use error::{Error, HttpCounters, HttpTotals};
 pub use resolve::{Resolve, SystemResolver};
 pub use target::{Target, TargetError};
 
-/// What an application's plugin may request, and how much.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpSettings {
-    /// Where to; the default is nowhere.
-    pub allow: AllowList,
-    /// Allowed names may resolve to this machine and to local networks.
-    pub private: bool,
-    /// Requests at once; more wait. Default 64.
-    pub requests: usize,
-    /// The longest response body, in bytes. Default 1 MiB.
-    pub response_bytes: usize,
-    /// Time for name lookup, connection and TLS handshake. Default 1 s.
-    pub connect: Duration,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            allow: AllowList::default(),
-            private: false,
-            requests: 64,
-            response_bytes: 1 << 20,
-            connect: Duration::from_secs(1),
-        }
+settings! {
+    /// What an application's plugin may request, and how much.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HttpSettings {
+        /// Where the plugin may send HTTP requests; see below.
+        pub allow: AllowList = list(
+            AllowList::default(),
+            "URLs like \"https://example.com/hooks/*\"",
+            "a URL in quotes, like \"https://example.com/hooks/*\"",
+            // Not what was found: there may be a password in it.
+            |text| Pattern::parse(text).map_err(Wrong::new),
+        ),
+        /// Names in `allow` may lead to this machine and to local networks.
+        pub private: bool = flag(false),
+        /// Requests at once; more wait for their turn.
+        pub requests: usize = number(64, 1..=1024),
+        /// The longest body of a response.
+        pub response_bytes as "response": usize = size(MIB, KIB..=16 * MIB),
+        /// Time to look up a name, connect, and agree on TLS.
+        pub connect: Duration = duration(SEC, 10 * MS..=30 * SEC),
     }
 }
 

@@ -28,7 +28,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -41,7 +41,7 @@ use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use crate::chain::Chain;
@@ -158,7 +158,7 @@ impl Connection {
             if due <= Instant::now() {
                 return;
             }
-            sleep_until(due.into()).await;
+            sleep_until(due).await;
         }
     }
 

@@ -4,13 +4,13 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use livehost_net::carrier::Carrier;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 /// Received bytes that the session has not read; then requests wait.
 const MAX_INBOUND: usize = 64 * 1024;
@@ -178,7 +178,7 @@ impl Tunnel {
             if due <= Instant::now() {
                 return;
             }
-            sleep_until(due.into()).await;
+            sleep_until(due).await;
         }
     }
 }

@@ -7,7 +7,8 @@
 //! Flows in: when bytes came, and how many have gone out. Flows out: when to
 //! look, and what to do then.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A client that said nothing for so long is asked for a sign of life, and
 /// what it takes is looked at as often.

@@ -13,6 +13,7 @@ use livehost_policy::{CallError, ConnectDecision, PolicyError};
 use livehost_rtmp::shared_object::SharedObjectMessage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use tokio::time::Instant;
 use tracing::{Span, info};
 
 use super::client::{RtmpSession, Slot};
@@ -95,7 +96,6 @@ impl RtmpSession {
                 self.answer_call(answer);
             }
         }
-        self.deadlines_changed = true;
     }
 
     /// It failed, whatever the client said.
@@ -152,7 +152,7 @@ impl RtmpSession {
                 };
                 let chunk_size = within("chunk-size", CHUNK_SIZES, grant.chunk_size);
                 let window_ack = within("window-ack", WINDOWS, grant.window_ack);
-                let now = std::time::Instant::now();
+                let now = Instant::now();
                 self.client.attrs = grant.attrs;
                 self.lifetime = grant
                     .max_seconds

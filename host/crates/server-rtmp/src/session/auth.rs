@@ -11,7 +11,6 @@
 mod challenges;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use livehost_policy::{
     Challenge, ConnectDecision, ConnectRequest, Credential, CredentialRequest, Gate,
@@ -20,6 +19,7 @@ use livehost_policy::{
 use livehost_rtmp::auth::{Attempt, Method, Proof, Verifier};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
+use tokio::time::Instant;
 use tracing::info;
 
 use self::challenges::Party;

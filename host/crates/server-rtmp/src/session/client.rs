@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -27,8 +26,10 @@ use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use livehost_wire::amf0;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::debug;
 
+use super::activity::Activity;
 use super::answers::Answer;
 use super::end::EndReason;
 use super::player::Player;
@@ -73,8 +74,8 @@ pub(super) struct RtmpSession {
     pub(super) out: Arc<Outbound>,
     /// The same, as the hub sees it.
     pub(super) outlet: Arc<dyn Outlet>,
-    /// Deadlines may have come nearer.
-    pub(super) deadlines_changed: bool,
+    /// Whether it is there.
+    pub(super) activity: Activity,
     /// Set when the session is to end once its bytes are out.
     pub(super) end: Option<EndReason>,
     pub(super) started: Instant,
@@ -146,7 +147,7 @@ impl RtmpSession {
             wake: Arc::new(Notify::new()),
             outlet: out.clone(),
             out,
-            deadlines_changed: true,
+            activity: Activity::new(now),
             end: None,
             started: accepted,
             lifetime: None,
@@ -241,34 +242,30 @@ impl RtmpSession {
 
     pub(super) fn insert(&mut self, stream: u32, slot: Slot) {
         self.slots.insert(stream, slot);
-        self.deadlines_changed = true;
     }
 
     pub(super) fn remove(&mut self, stream: u32) -> Option<Slot> {
         let slot = self.slots.remove(&stream)?;
         self.idle_since = Instant::now();
-        self.deadlines_changed = true;
         Some(slot)
     }
 
     /// Looks at what others have for this session: changes of shared objects;
     /// frames of the hub, and what it took away.
-    pub(super) fn collect(&mut self) {
+    pub(super) fn collect(&mut self, now: Instant) {
         self.tell_of_objects();
         let mut overdue = false;
         for (_, slot) in self.slots.iter_mut() {
             match slot {
                 Slot::Publish(publishing) => overdue |= publishing.revoked().is_some(),
                 Slot::Play(player) => {
-                    let deadline = player.deadline();
                     player.fill(&mut self.machine, &self.out);
-                    self.deadlines_changed |= player.deadline() != deadline;
                     overdue |= player.is_ended();
                 }
             }
         }
         if overdue {
-            self.check_deadlines(Instant::now());
+            self.check_deadlines(now);
         }
     }
 
@@ -357,7 +354,7 @@ impl RtmpSession {
     }
 
     /// Its socket has taken all that it was given.
-    pub(super) fn caught_up(&self) {
+    pub(super) fn players_caught_up(&self) {
         for slot in self.slots.values() {
             if let Slot::Play(player) = slot {
                 player.caught_up();

@@ -1,9 +1,8 @@
 //! What ends by itself: connections nobody uses, publishers gone silent,
 //! players that waited or played long enough.
 
-use std::time::Instant;
-
 use livehost_app::refusal::{Refusal, RefusalKind};
+use tokio::time::Instant;
 
 use super::client::{RtmpSession, Slot};
 use super::end::EndReason;
@@ -75,7 +74,7 @@ impl RtmpSession {
     }
 
     /// When `check_deadlines` has something to do, if nothing changes before.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn own_deadline(&self) -> Option<Instant> {
         let limits = self.limits;
         let own = if self.application.is_none() {
             Some(self.started + limits.handshake)

@@ -4,7 +4,8 @@
 //! Such a client is asked to connect again and is served until it leaves: it
 //! goes at its next keyframe, and neither it nor its players see an error.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use tracing::info;
 
@@ -24,7 +25,6 @@ impl RtmpSession {
         let drain = self.shared.limits.load().drain;
         let patience = drain.saturating_sub(FOR_CLOSING).max(drain / 2);
         self.leave_by = Some(now + patience);
-        self.deadlines_changed = true;
         let patience_ms = patience.as_millis();
         info!(patience_ms, "asked the client to connect again");
         true

@@ -8,22 +8,23 @@
 mod activity;
 mod answers;
 mod auth;
-#[cfg(test)]
-mod claims_tests;
 mod client;
 mod deadlines;
-mod driver;
 mod end;
 mod leaving;
+mod machine;
 mod objects;
 mod player;
 mod questions;
+mod run;
 mod status;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ use livehost_net::Permit;
 use livehost_net::carrier::Carrier;
 
 use client::RtmpSession;
+use tokio::time::Instant;
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -124,24 +126,5 @@ pub fn serve(
         shared,
         out,
     ));
-    driver::run(session).instrument(span)
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    /// What is allocated for a connection that does nothing, apart from the
-    /// socket's.
-    #[test]
-    fn a_connection_takes_little_memory() {
-        fn task<B, C, D, F>(_: impl Fn(TcpStream, B, C, D) -> F) -> usize {
-            size_of::<F>()
-        }
-        let (task, session) = (task(serve), size_of::<RtmpSession>());
-        assert!(task <= 1536, "a task of {task} bytes");
-        assert!(session <= 2048, "a session of {session} bytes");
-    }
+    run::run(session).instrument(span)
 }

@@ -5,7 +5,6 @@
 //! before was decided and there is room for the answer.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use livehost_app::application::Application;
@@ -15,6 +14,7 @@ use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_telemetry::limited;
 use livehost_wire::amf0;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::answers::Answer;
@@ -85,7 +85,6 @@ impl RtmpSession {
             member.act(message, rulings);
             if member.is_idle() != was_idle {
                 self.idle_since = Instant::now();
-                self.deadlines_changed = true;
             }
         }
         self.tell_of_objects();

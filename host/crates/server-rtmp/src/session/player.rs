@@ -1,7 +1,5 @@
 //! An RTMP player: items of its queue in, chunks for its socket out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use livehost_app::output::chunks::chunks_for;
 use livehost_app::output::{Outbound, Playing};
@@ -9,6 +7,7 @@ use livehost_app::refusal::Refusal;
 use livehost_hub::{Frame, Item, Variant};
 use livehost_media::{Kind, Role};
 use livehost_rtmp::session::server::{MediaKind, ServerSession};
+use tokio::time::Instant;
 
 /// How a player's bytes are written.
 #[derive(Debug, Clone, Copy)]

@@ -2,17 +2,29 @@
 
 use std::time::Duration;
 
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// A filter as `RUST_LOG` has it: `info`, `warn,livehost_hub=debug`.
-    /// It has been parsed once. Default `info`.
-    pub level: String,
-    /// Default [`LogFormat::Text`].
-    pub format: LogFormat,
-    /// How often the server's counters are logged; zero for never. Default 1
-    /// minute.
-    pub stats: Duration,
+use livehost_settings::{HOUR, MIN, settings, words};
+
+use super::filter;
+
+settings! {
+    /// What is logged, and how.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogSettings {
+        /// What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, per module
+        /// as in `"info,livehost_hub=debug"`. The environment variable `RUST_LOG`, if
+        /// set, overrides it.
+        pub level: String = text(
+            "info".to_owned(),
+            "a filter like `RUST_LOG`",
+            "a log filter in quotes, like \"info\"",
+            filter::check,
+        ),
+        /// Lines for people, or one JSON object a line for machines.
+        pub format: LogFormat = choice(LogFormat::default(), words!(LogFormat: Text, Json)),
+        /// How often the server's counters are logged, if any has changed; `"0 s"` logs
+        /// them at its end only.
+        pub stats: Duration = duration(MIN, Duration::ZERO..=24 * HOUR),
+    }
 }
 
 /// The form of a log line.
@@ -23,14 +35,4 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::default(),
-            stats: Duration::from_secs(60),
-        }
-    }
 }

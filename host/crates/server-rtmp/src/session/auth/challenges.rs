@@ -9,12 +9,13 @@
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use livehost_rtmp::auth::Method;
 use parking_lot::Mutex;
 use sha2::Sha256;
+use tokio::time::Instant;
 
 /// A client connects again at once; a response that is later is too late.
 const LIFE: Duration = Duration::from_secs(30);

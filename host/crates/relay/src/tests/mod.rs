@@ -1,5 +1,7 @@
 //! What several tests need, and the relays of an application as `app` sees them.
 
+mod attempts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +160,7 @@ impl Pushing {
         let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
         let plan = Plan {
             settings: RelaySettings {
-                allow: Allow::new(vec![allowed]),
+                allow: Allow::from_iter([allowed]),
                 ..RelaySettings::default()
             },
             forwards: vec![Forward::new(None, nowhere("config")).expect("a forward")],
