@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use livehost_plugin::{HttpFailure, HttpResponse, KvContents, Question};
 use livehost_policy::{Client, ControlError, StreamInfo};
-use livehost_ron::Report;
+use livehost_ron::ProblemReport;
 
 use pattern::{PairsWant, Pattern, TextWant};
 
@@ -116,5 +116,5 @@ pub(crate) enum CasesError {
         source: std::io::Error,
     },
     #[error("{0}")]
-    Invalid(Report),
+    Invalid(ProblemReport),
 }

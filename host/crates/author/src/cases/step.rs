@@ -6,7 +6,7 @@ use std::time::Duration;
 use livehost_plugin::{HttpFailure, HttpResponse, Question};
 use livehost_policy::{Client, ConnectRequest, ControlError, Event, Scalar, StreamRequest};
 use livehost_ron::node::{self, Node};
-use livehost_ron::reader::{Fields, Findings, Source as _, suggest};
+use livehost_ron::reader::{Fields, Findings, SettingsReader as _, suggest};
 use livehost_ron::units::parse_duration;
 use livehost_wire::amf0;
 
