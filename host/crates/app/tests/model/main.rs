@@ -120,7 +120,7 @@ async fn push_patiently(publication: &Publication, wake: &Wake, count: u8) {
 }
 
 fn a_publisher_that_was_held_up_goes_on() {
-    const FRAMES: usize = 12;
+    const FRAMES: usize = 6;
     let hub = Hub::new();
     let (publication, wake) = publish(&hub, Duration::ZERO);
     let players: Vec<_> = (0..2)
