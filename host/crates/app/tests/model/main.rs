@@ -155,7 +155,9 @@ fn who_comes_meets_who_comes() {
     let hub = Hub::new();
     let mut leaving = Player::joined(&hub);
     let joining = hub.clone();
-    let leaving = thread::spawn(move || drop(leaving.leave()));
+    let leaving = thread::spawn(move || {
+        leaving.leave();
+    });
     let coming = thread::spawn(move || Player::joined(&joining));
     let (publication, _) = publish(&hub, Duration::ZERO);
     leaving.join().unwrap();
