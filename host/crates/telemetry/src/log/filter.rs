@@ -194,7 +194,8 @@ mod tests {
             name.replace('-', "_")
         });
         let mut names: BTreeSet<String> = names.collect();
-        names.remove("tracing_subscriber");
+        // What takes the lines, and the model checker, which no server has in it.
+        names.retain(|name| name != "tracing_subscriber" && !name.starts_with("shuttle"));
         assert_eq!(names, CRATES.map(str::to_owned).into());
     }
 }
