@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Flows in: the program's arguments. Flows out: a [`Cli`], or help, version
+//! Flows in: the program's arguments. Flows out: a [`HostCli`], or help, version
 //! and usage errors, which clap prints.
 
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use livehost_author::TemplateLanguage;
     arg_required_else_help = true,
     disable_help_subcommand = true
 )]
-pub struct Cli {
+pub struct HostCli {
     /// The command; each has its own `--help`.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: HostCommand,
 }
 
 /// The commands of `host`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Command {
+pub enum HostCommand {
     /// Serve until SIGINT or SIGTERM
     ///
     /// Binds every acceptor of the configuration, loads every application's
@@ -196,34 +196,37 @@ mod tests {
 
     #[test]
     fn definition_is_consistent() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        <HostCli as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]
     fn commands_take_the_configuration() {
-        let cli = Cli::try_parse_from(["host", "run", "a/config.ron"]).unwrap();
+        let cli = HostCli::try_parse_from(["host", "run", "a/config.ron"]).unwrap();
         assert_eq!(
             cli.command,
-            Command::Run {
+            HostCommand::Run {
                 config: "a/config.ron".into()
             }
         );
-        let cli = Cli::try_parse_from(["host", "check", "b.ron"]).unwrap();
+        let cli = HostCli::try_parse_from(["host", "check", "b.ron"]).unwrap();
         assert_eq!(
             cli.command,
-            Command::Check {
+            HostCommand::Check {
                 config: "b.ron".into(),
                 online: false,
             }
         );
-        let cli = Cli::try_parse_from(["host", "check", "--online", "b.ron"]).unwrap();
-        assert!(matches!(cli.command, Command::Check { online: true, .. }));
+        let cli = HostCli::try_parse_from(["host", "check", "--online", "b.ron"]).unwrap();
+        assert!(matches!(
+            cli.command,
+            HostCommand::Check { online: true, .. }
+        ));
     }
 
     #[test]
     fn missing_and_unknown_parts_are_usage_errors() {
         for arguments in [&["host", "run"][..], &["host", "serve", "x"], &["host"]] {
-            let error = Cli::try_parse_from(arguments).unwrap_err();
+            let error = HostCli::try_parse_from(arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}: {error}");
         }
     }

@@ -5,14 +5,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use livehost::cli::{Cli, Command};
+use livehost::cli::{HostCli, HostCommand};
 use livehost::{author, supervisor};
 use livehost_plugin::CompilerTask;
 use livehost_telemetry::terminal;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Command::CompileComponent { parent, memory } = cli.command {
+    let cli = HostCli::parse();
+    if let HostCommand::CompileComponent { parent, memory } = cli.command {
         // One thread, and none of a server's memory.
         return livehost_plugin::compile(CompilerTask { parent, memory });
     }
@@ -30,11 +30,11 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Run { config } => supervisor::run(&config).await,
-            Command::Check { config, online } => supervisor::check(&config, online).await,
-            Command::Dev { config } => author::dev(&config).await,
-            Command::Plugin(command) => author::run(command).await,
-            Command::CompileComponent { .. } => Ok(()),
+            HostCommand::Run { config } => supervisor::run(&config).await,
+            HostCommand::Check { config, online } => supervisor::check(&config, online).await,
+            HostCommand::Dev { config } => author::dev(&config).await,
+            HostCommand::Plugin(command) => author::run(command).await,
+            HostCommand::CompileComponent { .. } => Ok(()),
         }
     });
     // A plugin that is being compiled must not hold the exit up.

@@ -24,7 +24,7 @@ use livehost_telemetry::{say, terminal};
 use tracing::{info, warn};
 
 use crate::config::Config;
-use server::Server;
+use server::RunningServer;
 use signals::Signals;
 
 /// Serves what the file describes until SIGINT or SIGTERM. A second one ends
@@ -42,7 +42,7 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     for complaint in machine::complaints(&config) {
         warn!("{complaint}");
     }
-    let mut server = Server::start(file, config, log).await?;
+    let mut server = RunningServer::start(file, config, log).await?;
     // Dropping `keep` half-way is safe: the server is stopped next.
     let name = tokio::select! {
         name = signals.stop.any() => name,
@@ -77,8 +77,8 @@ pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
         say!("warning: {complaint}");
     }
     for acceptor in &config.acceptors {
-        let entry = build::entry(acceptor)?;
-        if let Some(tls) = entry.layers.tls {
+        let setup = build::setup(acceptor)?;
+        if let Some(tls) = setup.layers.tls {
             for dates in tls.dates() {
                 say!("certificate {dates}");
             }

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::warn;
 
-use stamp::Stamp;
+use stamp::FileStamp;
 
 /// A burst of changes is over after so long without another.
 const QUIET: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Watches files until it is dropped.
 #[derive(Debug)]
 pub struct Watcher {
-    shared: Arc<Shared>,
+    shared: Arc<SharedFiles>,
     task: JoinHandle<()>,
 }
 
@@ -74,7 +74,7 @@ impl Watcher {
         // Must not wait: its thread also serves `watch` and `unwatch`, which
         // the receiving task calls.
         let watcher = notify::recommended_watcher(move |event| {
-            if let Some(change) = Change::of(event)
+            if let Some(change) = Reported::of(event)
                 && change.is_about(&interesting.load())
                 && seen.try_send(change).is_err()
             {
@@ -82,7 +82,7 @@ impl Watcher {
             }
         });
         let watcher = watcher.inspect_err(|error| say_deaf(&reason(error))).ok();
-        let shared = Arc::new(Shared(Mutex::new(Watched {
+        let shared = Arc::new(SharedFiles(Mutex::new(WatchedFiles {
             watcher,
             _open: open,
             paths,
@@ -112,14 +112,14 @@ impl Drop for Watcher {
 
 /// What the system reported.
 #[derive(Debug)]
-enum Change {
+enum Reported {
     /// Something happened to these paths.
     Paths(Vec<PathBuf>),
     /// Events were lost.
     Anything,
 }
 
-impl Change {
+impl Reported {
     fn of(event: notify::Result<notify::Event>) -> Option<Self> {
         let Ok(event) = event else {
             return Some(Self::Anything);
@@ -147,25 +147,25 @@ impl Change {
 }
 
 #[derive(Debug)]
-struct Shared(Mutex<Watched>);
+struct SharedFiles(Mutex<WatchedFiles>);
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Watched> {
+impl SharedFiles {
+    fn lock(&self) -> MutexGuard<'_, WatchedFiles> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-struct Watched {
+struct WatchedFiles {
     /// None when the system gives none: files are looked at all the same.
     watcher: Option<RecommendedWatcher>,
     /// The task goes on looking then: nobody else may have this end.
-    _open: mpsc::Sender<Change>,
+    _open: mpsc::Sender<Reported>,
     /// Places and directories, for the watcher's thread. It may not wait for
     /// the lock, which is held while a directory is given to it.
     paths: Arc<ArcSwap<HashSet<PathBuf>>>,
     /// The files as given, and how each was when last looked at.
-    stamps: HashMap<PathBuf, Stamp>,
+    stamps: HashMap<PathBuf, FileStamp>,
     /// Where a change means a change of which files.
     places: HashMap<PathBuf, Vec<PathBuf>>,
     directories: HashSet<PathBuf>,
@@ -173,7 +173,7 @@ struct Watched {
     lost: HashSet<PathBuf>,
 }
 
-impl Watched {
+impl WatchedFiles {
     fn set(&mut self, files: Vec<PathBuf>) -> Result<(), WatchError> {
         let places = places(&files)?;
         let wanted: HashSet<PathBuf> = places
@@ -214,7 +214,7 @@ impl Watched {
         self.places = places;
         let mut before = std::mem::take(&mut self.stamps);
         let stamps = files.into_iter().map(|file| {
-            let stamp = before.remove(&file).unwrap_or_else(|| Stamp::of(&file));
+            let stamp = before.remove(&file).unwrap_or_else(|| FileStamp::of(&file));
             (file, stamp)
         });
         self.stamps = stamps.collect();
@@ -226,7 +226,7 @@ impl Watched {
     }
 
     /// Those of `seen` that are other than when last looked at.
-    fn compare(&mut self, seen: Vec<(PathBuf, Stamp)>) -> Vec<PathBuf> {
+    fn compare(&mut self, seen: Vec<(PathBuf, FileStamp)>) -> Vec<PathBuf> {
         let mut changed = Vec::new();
         for (file, stamp) in seen {
             if let Some(known) = self.stamps.get_mut(&file)
@@ -240,8 +240,8 @@ impl Watched {
     }
 
     /// The watched files that `change` is about.
-    fn concerned(&mut self, change: Change) -> Vec<PathBuf> {
-        let Change::Paths(paths) = change else {
+    fn concerned(&mut self, change: Reported) -> Vec<PathBuf> {
+        let Reported::Paths(paths) = change else {
             return self.files();
         };
         let mut concerned = Vec::new();
@@ -334,11 +334,11 @@ fn say_deaf(reason: &str) {
 
 /// Looks at all files; those that are other than before. A file system may take
 /// its time, so no thread of the runtime waits for it.
-async fn look(shared: &Arc<Shared>) -> Vec<PathBuf> {
+async fn look(shared: &Arc<SharedFiles>) -> Vec<PathBuf> {
     let shared = Arc::clone(shared);
     let looked = tokio::task::spawn_blocking(move || {
         let files = shared.lock().files();
-        let seen = files.into_iter().map(|file| (Stamp::of(&file), file));
+        let seen = files.into_iter().map(|file| (FileStamp::of(&file), file));
         let seen = seen.map(|(stamp, file)| (file, stamp)).collect();
         shared.lock().compare(seen)
     });
@@ -347,8 +347,8 @@ async fn look(shared: &Arc<Shared>) -> Vec<PathBuf> {
 
 /// Reports files once their changes have come to rest.
 async fn debounce(
-    shared: Arc<Shared>,
-    mut changes: mpsc::Receiver<Change>,
+    shared: Arc<SharedFiles>,
+    mut changes: mpsc::Receiver<Reported>,
     missed: Arc<AtomicBool>,
     report: mpsc::Sender<Vec<PathBuf>>,
 ) {
@@ -374,7 +374,9 @@ async fn debounce(
             Some(None) => return,
             // Looked at in each turn: it may be set a little after the change
             // that found no room.
-            _ if missed.swap(false, Ordering::AcqRel) => shared.lock().concerned(Change::Anything),
+            _ if missed.swap(false, Ordering::AcqRel) => {
+                shared.lock().concerned(Reported::Anything)
+            }
             Some(Some(change)) => shared.lock().concerned(change),
             None if lost => shared.lock().find_lost(),
             None => Vec::new(),

@@ -16,10 +16,10 @@ use livehost_ron::{
     reader::{Fields, suggest, suggest_word},
 };
 use livehost_server_rtmp::Chain;
-use livehost_settings::{Field, Source as _, Wrong};
+use livehost_settings::{Setting, SettingsReader as _, TextError};
 
 use super::{
-    load::Reading,
+    load::FileContext,
     schema::{AcceptorConfig, ApplicationConfig},
     tls::tls,
 };
@@ -30,10 +30,10 @@ const NETWORK: &str = "a network or an address in quotes, like \"10.0.0.0/8\"";
 pub(super) fn acceptors(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
-    reading: &Reading<'_>,
+    context: &FileContext<'_>,
 ) -> Vec<AcceptorConfig> {
     let mut acceptors: Vec<AcceptorConfig> = Vec::new();
-    let field = Field::new("acceptors", "The listening addresses.");
+    let field = Setting::new("acceptors", "The listening addresses.");
     let allowed = "[(listen: \"127.0.0.1:1935\")], at least one";
     let Some(node) = fields.require(field, allowed) else {
         return acceptors;
@@ -52,9 +52,9 @@ pub(super) fn acceptors(
         let acceptor = Fields::read(fields.findings, path, "Acceptor", Some(item), |f| {
             let binding = listen(f, &acceptors);
             let chain = chain(f);
-            let tls = tls(f, chain, reading);
+            let tls = tls(f, chain, context);
             let proxy_protocol = f.list(
-                Field::new(
+                Setting::new(
                     "proxy_protocol",
                     "Who connects from there is a proxy and begins with a PROXY header, \
                      version 1 or 2; the address in it counts as the client's. A header \
@@ -83,13 +83,13 @@ pub(super) fn acceptors(
 
 /// The address, and whether it takes both families.
 fn listen(fields: &mut Fields<'_, '_>, others: &[AcceptorConfig]) -> Option<(SocketAddr, bool)> {
-    let field = Field::new(
+    let field = Setting::new(
         "listen",
         "IP address and port, IPv6 in brackets: `\"[::1]:1935\"`. Port 0 takes any \
          free one.",
     );
     let node = fields.require(field, "\"address:port\"");
-    let field = Field::new(
+    let field = Setting::new(
         "dual_stack",
         "`\"[::]:1935\"` takes IPv4 clients as well; without it an IPv6 address takes \
          IPv6 alone, whatever the machine's default is.",
@@ -145,7 +145,7 @@ fn listen_help(text: &str) -> Option<String> {
 
 /// The default if the file has none; none for a chain that does not exist.
 fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
-    let field = Field::new(
+    let field = Setting::new(
         "chain",
         "The protocols that a connection's bytes pass; see [transports](transports.md).",
     );
@@ -198,12 +198,12 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
 }
 
 /// A network whose connections begin with a PROXY header.
-fn network(text: &str) -> Result<IpNet, Wrong> {
+fn network(text: &str) -> Result<IpNet, TextError> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| address());
     network
         .map(canonical)
-        .map_err(|_| Wrong::expected(NETWORK, text))
+        .map_err(|_| TextError::expected(NETWORK, text))
 }
 
 /// IPv4 addresses written as IPv6 are what they are, as those of clients are.
@@ -225,7 +225,7 @@ fn served(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Vec<String> {
-    let field = Field::new("applications", "The applications served at this address.");
+    let field = Setting::new("applications", "The applications served at this address.");
     let mut served = Vec::new();
     let path = fields.path_of(field.name);
     let names: Vec<&str> = applications.keys().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use super::{AcceptorConfig, ApplicationConfig, Config};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diff {
     /// Applications that differ, by name.
-    pub applications: BTreeMap<String, Change>,
+    pub applications: BTreeMap<String, ApplicationChange>,
     /// Acceptors of the new configuration that do not listen yet, by position.
     pub opened: Vec<usize>,
     /// Acceptors that go on, as positions in the old and the new.
@@ -36,7 +36,7 @@ pub struct Diff {
 
 /// What happened to an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum ApplicationChange {
     /// It is new.
     Added,
     /// It is gone: its streams go on, nobody else may connect.
@@ -64,7 +64,7 @@ impl Diff {
         };
         for (name, application) in &new.applications {
             let change = match old.applications.get(name) {
-                None => Some(Change::Added),
+                None => Some(ApplicationChange::Added),
                 Some(before) => changed(before, application),
             };
             if let Some(change) = change {
@@ -73,7 +73,8 @@ impl Diff {
         }
         for name in old.applications.keys() {
             if !new.applications.contains_key(name) {
-                diff.applications.insert(name.clone(), Change::Removed);
+                diff.applications
+                    .insert(name.clone(), ApplicationChange::Removed);
             }
         }
         diff.pair_acceptors(&old.acceptors, &new.acceptors);
@@ -115,7 +116,7 @@ impl Diff {
     }
 }
 
-fn changed(old: &ApplicationConfig, new: &ApplicationConfig) -> Option<Change> {
+fn changed(old: &ApplicationConfig, new: &ApplicationConfig) -> Option<ApplicationChange> {
     let plugin = (&old.plugin, &old.config, &old.limits, &old.http)
         != (&new.plugin, &new.config, &new.limits, &new.http);
     let settings = (
@@ -131,7 +132,7 @@ fn changed(old: &ApplicationConfig, new: &ApplicationConfig) -> Option<Change> {
         &new.aliases,
         &new.relays,
     );
-    (plugin || settings).then_some(Change::Changed { plugin, settings })
+    (plugin || settings).then_some(ApplicationChange::Changed { plugin, settings })
 }
 
 #[cfg(test)]
@@ -172,7 +173,7 @@ mod tests {
             .iter()
             .map(|(n, c)| (n.as_str(), *c))
             .collect();
-        let changed = Change::Changed {
+        let changed = ApplicationChange::Changed {
             plugin: true,
             settings: true,
         };
@@ -180,8 +181,8 @@ mod tests {
             told,
             [
                 ("live", changed),
-                ("room", Change::Added),
-                ("vod", Change::Removed)
+                ("room", ApplicationChange::Added),
+                ("vod", ApplicationChange::Removed)
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io, path::PathBuf};
 
-use livehost_ron::Report;
+use livehost_ron::ProblemReport;
 use livehost_telemetry::secrets::is_of_word;
 
 use super::load::fields;
@@ -21,11 +21,11 @@ pub enum ConfigError {
     /// The text says something that cannot be meant; every problem that was
     /// found, in the order of the file.
     #[error("{0}")]
-    Invalid(Report),
+    Invalid(ProblemReport),
 }
 
 impl ConfigError {
-    /// One line for a log: see [`Report::brief`].
+    /// One line for a log: see [`ProblemReport::brief`].
     #[must_use]
     pub fn brief(&self) -> String {
         match self {
@@ -34,7 +34,7 @@ impl ConfigError {
         }
     }
 
-    /// Lines for a log: see [`Report::lines`].
+    /// Lines for a log: see [`ProblemReport::lines`].
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {

@@ -14,13 +14,13 @@ use std::{
 
 use livehost_policy::{Fallback, OnError};
 use livehost_ron::{
-    FieldDoc, Problem, Report,
+    FieldDoc, Problem, ProblemReport,
     json::to_json,
     node::{Node, Shape},
     reader::{Fields, Findings, word},
     units::format_duration,
 };
-use livehost_settings::{Field, Settings as _, Source as _, words};
+use livehost_settings::{Setting, Settings as _, SettingsReader as _, words};
 
 use super::{
     acceptors::acceptors,
@@ -126,7 +126,7 @@ fn problem(at: usize, message: String) -> Problem {
 }
 
 fn invalid(path: &Path, text: &str, problems: Vec<Problem>) -> ConfigError {
-    ConfigError::Invalid(Report::new(path, text, problems))
+    ConfigError::Invalid(ProblemReport::new(path, text, problems))
 }
 
 /// Reads `text`; `files` says whether plugins' files must exist.
@@ -143,13 +143,13 @@ fn read(
         invalid(path, text, vec![problem])
     })?;
     let mut findings = Findings::default();
-    let reading = Reading { base, files };
+    let context = FileContext { base, files };
     let config = Fields::read(
         &mut findings,
         String::new(),
         "Config",
         Some(root),
-        |fields| reading.config(fields),
+        |fields| context.config(fields),
     );
     if findings.problems.is_empty() {
         Ok((config, findings.fields))
@@ -159,14 +159,14 @@ fn read(
 }
 
 /// What reading needs to know beside the text.
-pub(super) struct Reading<'r> {
+pub(super) struct FileContext<'r> {
     /// Where relative paths start.
     pub(super) base: &'r Path,
     /// Whether files that are named must exist.
     pub(super) files: bool,
 }
 
-impl Reading<'_> {
+impl FileContext<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
         let log = fields.settings("log", "Log");
         let state = self.state(fields);
@@ -186,7 +186,7 @@ impl Reading<'_> {
 
     fn state(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
         const DEFAULT: &str = "state";
-        let field = Field::new("state", "What the server keeps across restarts.");
+        let field = Setting::new("state", "What the server keeps across restarts.");
         let allowed = "the path of a folder";
         let Some(node) = fields.take(field, "\"state\"", allowed) else {
             return self.base.join(DEFAULT);
@@ -207,7 +207,7 @@ impl Reading<'_> {
 
     fn applications(&self, fields: &mut Fields<'_, '_>) -> BTreeMap<String, ApplicationConfig> {
         let mut applications = BTreeMap::new();
-        let field = Field::new("applications", "The applications by name.");
+        let field = Setting::new("applications", "The applications by name.");
         let allowed = "{\"name\": (plugin: \"...\")}, at least one";
         let Some(node) = fields.require(field, allowed) else {
             return applications;
@@ -263,7 +263,7 @@ impl Reading<'_> {
     }
 
     fn plugin(&self, fields: &mut Fields<'_, '_>) -> PathBuf {
-        let field = Field::new(
+        let field = Setting::new(
             "plugin",
             "The component that decides. The same file may serve several applications.",
         );
@@ -309,7 +309,7 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
 /// The plugin's own configuration as JSON text.
 fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
     const EMPTY: &str = "{}";
-    let field = Field::new("config", "The plugin's own settings; see below.");
+    let field = Setting::new("config", "The plugin's own settings; see below.");
     let Some(node) = fields.take(field, EMPTY, "what the plugin documents") else {
         return EMPTY.to_owned();
     };
@@ -331,7 +331,7 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
 /// One word for every question, or one for each.
 fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
     const WORDS: &[(&str, Fallback)] = words!(Fallback: Reject, Allow);
-    let field = Field::new(
+    let field = Setting::new(
         "on_error",
         "What clients get when the plugin is still waiting at the end of \
          `limits.decision`: one answer to every question, or one to each; one that is \

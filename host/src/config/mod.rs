@@ -20,7 +20,7 @@ pub(crate) mod settings;
 mod tests;
 mod tls;
 
-pub use diff::{Change, Diff};
+pub use diff::{ApplicationChange, Diff};
 pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{

@@ -10,13 +10,13 @@ use livehost_ron::{
     node::Node,
     reader::{Fields, suggest},
 };
-use livehost_settings::Field;
+use livehost_settings::Setting;
 
 use super::{load::check_name, schema::ApplicationConfig};
 
 /// Other names of one application. `taken` has those of the others and grows.
 pub(super) fn aliases(fields: &mut Fields<'_, '_>, taken: &mut Vec<String>) -> Vec<String> {
-    let field = Field::new("aliases", "Clients may call it by these, too.");
+    let field = Setting::new("aliases", "Clients may call it by these, too.");
     let mut aliases = Vec::new();
     let path = fields.path_of(field.name);
     for item in fields.items(field, "other names of the application") {
@@ -45,7 +45,7 @@ pub(super) fn default_application(
     fields: &mut Fields<'_, '_>,
     applications: &BTreeMap<String, ApplicationConfig>,
 ) -> Option<String> {
-    let field = Field::new(
+    let field = Setting::new(
         "default_application",
         "The one for clients that name none, or none that there is; without it they \
          are refused.",

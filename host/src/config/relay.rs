@@ -7,7 +7,7 @@
 use livehost_app::names::Place;
 use livehost_relay::{Forward, NAME, Plan, Pull, RelayUrl};
 use livehost_ron::reader::Fields;
-use livehost_settings::{Field, Source as _};
+use livehost_settings::{Setting, SettingsReader as _};
 
 /// What is expected of a URL.
 const URL: &str = "a URL in quotes, like \"rtmp://example.com/live/cam\"";
@@ -21,7 +21,7 @@ pub(super) fn relays(fields: &mut Fields<'_, '_>) -> Plan {
 }
 
 fn pulls(fields: &mut Fields<'_, '_>) -> Vec<Pull> {
-    let field = Field::new(
+    let field = Setting::new(
         "pull",
         "Streams that come from other servers; see [relays](relays.md).",
     );
@@ -32,7 +32,7 @@ fn pulls(fields: &mut Fields<'_, '_>) -> Vec<Pull> {
         let pull = Fields::read(fields.findings, path, "Pull", Some(item), |f| {
             let path = stream(f, "What it is called here.", "required");
             let from = url(f);
-            let on_demand = Field::new(
+            let on_demand = Setting::new(
                 "on_demand",
                 "Only while somebody plays it; otherwise from the start on.",
             );
@@ -53,7 +53,7 @@ fn pulls(fields: &mut Fields<'_, '_>) -> Vec<Pull> {
 }
 
 fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
-    let field = Field::new("forward", "Streams that are pushed to other servers.");
+    let field = Setting::new("forward", "Streams that are pushed to other servers.");
     let allowed = "[(name: \"cam\", to: \"rtmp://example.com/live/cam\")]";
     let mut forwards = Vec::new();
     for (index, item) in fields.items(field, allowed).into_iter().enumerate() {
@@ -61,7 +61,7 @@ fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
         let forward = Fields::read(fields.findings, path, "Forward", Some(item), |f| {
             let text = "Which stream; `instance/name` of an application instance.";
             let stream = stream(f, text, "every stream");
-            let to = Field::new("to", "Where it goes.");
+            let to = Setting::new("to", "Where it goes.");
             let node = f.require(to, "the URL of a stream; {name} stands for the name")?;
             let path = f.path_of("to");
             let Some(text) = node.scalar::<String>() else {
@@ -94,7 +94,7 @@ fn forwards(fields: &mut Fields<'_, '_>) -> Vec<Forward> {
 
 /// What a stream is called here; `default` says what it means if there is no name.
 fn stream(fields: &mut Fields<'_, '_>, text: &'static str, default: &str) -> Option<String> {
-    let field = Field::new("name", text);
+    let field = Setting::new("name", text);
     let allowed = "the name of a stream";
     let node = match default {
         "required" => fields.require(field, allowed),
@@ -112,7 +112,7 @@ fn stream(fields: &mut Fields<'_, '_>, text: &'static str, default: &str) -> Opt
 }
 
 fn url(fields: &mut Fields<'_, '_>) -> Option<RelayUrl> {
-    let field = Field::new("from", "Where it is.");
+    let field = Setting::new("from", "Where it is.");
     let node = fields.require(field, "the URL of a stream")?;
     let path = fields.path_of(field.name);
     let Some(text) = node.scalar::<String>() else {

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use livehost_ron::json::to_json;
 use livehost_ron::node::{Node, Shape};
-use livehost_ron::{Problem, Report};
+use livehost_ron::{Problem, ProblemReport};
 use serde::Deserialize as _;
 
 use super::error::ConfigError;
@@ -27,7 +27,7 @@ pub(crate) fn refused(file: &Path, app: &str, json: &str, refusal: &str) -> Opti
     opened.take(MAX_FILE).read_to_string(&mut text).ok()?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let problem = find(text, app, json, refusal)?;
-    let report = Report::new(file, text, vec![problem]);
+    let report = ProblemReport::new(file, text, vec![problem]);
     Some(ConfigError::Invalid(report))
 }
 
@@ -108,7 +108,7 @@ fn is_empty(node: Node<'_>) -> bool {
 }
 
 /// Where a refusal points, and what is left of it.
-struct Place<'t> {
+struct SettingPlace<'t> {
     span: Range<usize>,
     path: &'t str,
     message: &'t str,
@@ -117,7 +117,7 @@ struct Place<'t> {
 /// Goes from `node` along the path that `refusal` begins with, as far as the
 /// file has it. Names are compared with those that are there, since a name may
 /// hold dots and colons.
-fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> Place<'t> {
+fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> SettingPlace<'t> {
     let mut rest = refusal;
     let mut key: Option<Node<'_>> = None;
     while let Some((name, value, after)) = step(node, rest) {
@@ -141,7 +141,7 @@ fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> Place<'t> {
         None if matches!(node.shape(), Shape::Parens | Shape::Map | Shape::List) => start(node),
         None => node.span(),
     };
-    Place {
+    SettingPlace {
         span,
         path,
         message,
@@ -316,19 +316,19 @@ mod tests {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(dead_code, reason = "read for its errors")]
-        struct Settings {
+        struct PluginSettings {
             limit: u8,
-            publish: Publish,
+            publish: PluginPublish,
             rules: Vec<serde_json::Value>,
             users: std::collections::BTreeMap<String, String>,
         }
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(dead_code, reason = "read for its errors")]
-        struct Publish {
+        struct PluginPublish {
             key: Option<String>,
         }
-        let error = serde_json::from_str::<Settings>(JSON)
+        let error = serde_json::from_str::<PluginSettings>(JSON)
             .unwrap_err()
             .to_string();
         assert!(error.contains("at line 1 column"), "{error}");
@@ -339,7 +339,7 @@ mod tests {
 
         let json = JSON.replace("keys", "key");
         let json = json.replace("[\"k\"]", "null");
-        let error = serde_json::from_str::<Settings>(&json)
+        let error = serde_json::from_str::<PluginSettings>(&json)
             .unwrap_err()
             .to_string();
         // The same place in the JSON that the plugin got.
@@ -360,7 +360,8 @@ mod tests {
         let refusal =
             "config: publish.keys: invalid type: string \"s3cretKey\", expected a sequence";
         let problem = find(&file, "live", &json, refusal).expect("a place");
-        let error = ConfigError::Invalid(Report::new(Path::new("f.ron"), &file, vec![problem]));
+        let error =
+            ConfigError::Invalid(ProblemReport::new(Path::new("f.ron"), &file, vec![problem]));
         let lines = error.lines().join("\n");
         assert!(!lines.contains("s3cret") && !error.brief().contains("s3cret"));
         let said = ".config.publish.keys: invalid type: string \"***\", expected a sequence";

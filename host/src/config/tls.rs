@@ -11,9 +11,9 @@ use livehost_ron::{
     reader::Fields,
 };
 use livehost_server_rtmp::Chain;
-use livehost_settings::Field;
+use livehost_settings::Setting;
 
-use super::load::Reading;
+use super::load::FileContext;
 
 const ALLOWED: &str = "(certificate: \"...\", key: \"...\"), or a list of these";
 
@@ -21,10 +21,10 @@ const ALLOWED: &str = "(certificate: \"...\", key: \"...\"), or a list of these"
 pub(super) fn tls(
     fields: &mut Fields<'_, '_>,
     chain: Option<Chain>,
-    reading: &Reading<'_>,
+    context: &FileContext<'_>,
 ) -> Vec<CertificateFiles> {
     let wanted = chain.is_none_or(Chain::has_tls);
-    let field = Field::new(
+    let field = Setting::new(
         "tls",
         "The certificate of a chain with `Tls`. Of several, the client's wish for a \
          name chooses; the first is for all others.",
@@ -59,18 +59,18 @@ pub(super) fn tls(
             false => format!("{path}[{index}]"),
         };
         Fields::read(fields.findings, path, "Certificate", Some(item), |f| {
-            let certificate = Field::new(
+            let certificate = Setting::new(
                 "certificate",
                 "The server's own certificate first, then those that lead to a trusted \
                  one.",
             );
-            let certificate = file(f, certificate, "a file with certificates in PEM", reading);
-            let key = Field::new(
+            let certificate = file(f, certificate, "a file with certificates in PEM", context);
+            let key = Setting::new(
                 "key",
                 "The key of that certificate. Both files are read again when they \
                  change, and on SIGHUP.",
             );
-            let key = file(f, key, "a file with a private key in PEM", reading);
+            let key = file(f, key, "a file with a private key in PEM", context);
             Some(CertificateFiles {
                 certificate: certificate?,
                 key: key?,
@@ -82,9 +82,9 @@ pub(super) fn tls(
 
 fn file(
     fields: &mut Fields<'_, '_>,
-    field: Field,
+    field: Setting,
     what: &str,
-    reading: &Reading<'_>,
+    context: &FileContext<'_>,
 ) -> Option<PathBuf> {
     let node = fields.require(field, &format!("the path of {what}"))?;
     let path = fields.path_of(field.name);
@@ -94,8 +94,8 @@ fn file(
         fields.findings.expected(node, &path, &expected);
         return None;
     };
-    let file = reading.base.join(text);
-    if reading.files && !file.is_file() {
+    let file = context.base.join(text);
+    if context.files && !file.is_file() {
         let message = format!("expected {what}; found none at {}", file.display());
         fields.findings.problem(node.span(), &path, message);
     }

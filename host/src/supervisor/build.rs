@@ -104,13 +104,13 @@ pub(super) fn settings(
 
 /// What an acceptor of the configuration leads to, its certificates read.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct AcceptorSetup {
     pub(super) layers: Layers,
     proxies: Arc<[IpNet]>,
     applications: Arc<[String]>,
 }
 
-impl Entry {
+impl AcceptorSetup {
     /// To be put in place, for clients that may be in `tunnels`.
     pub(super) fn ingress(self, shared: &Arc<Shared>, tunnels: &Arc<Tunnels>) -> Ingress {
         Ingress {
@@ -126,7 +126,7 @@ impl Entry {
 }
 
 /// Reads the certificates of an acceptor.
-pub(super) fn entry(acceptor: &config::AcceptorConfig) -> anyhow::Result<Entry> {
+pub(super) fn setup(acceptor: &config::AcceptorConfig) -> anyhow::Result<AcceptorSetup> {
     let tls = (!acceptor.tls.is_empty())
         .then(|| Tls::load(&acceptor.tls))
         .transpose()
@@ -138,7 +138,7 @@ pub(super) fn entry(acceptor: &config::AcceptorConfig) -> anyhow::Result<Entry> 
         chain: acceptor.chain,
         tls,
     };
-    Ok(Entry {
+    Ok(AcceptorSetup {
         layers,
         proxies: acceptor.proxy_protocol.as_slice().into(),
         applications: acceptor.applications.as_slice().into(),

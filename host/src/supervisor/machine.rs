@@ -29,7 +29,7 @@ const THREADS: u64 = 32;
 
 /// What is granted; none where there is no limit.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Granted {
+struct ProcessLimits {
     address_space: Option<u64>,
     memory: Option<u64>,
     threads: Option<u64>,
@@ -37,7 +37,7 @@ struct Granted {
 
 /// What is too small for `config`, in words.
 pub(super) fn complaints(config: &Config) -> Vec<String> {
-    let granted = Granted {
+    let granted = ProcessLimits {
         address_space: getrlimit(Resource::As).current,
         memory: grouped("memory.max"),
         threads: grouped("pids.max"),
@@ -46,7 +46,7 @@ pub(super) fn complaints(config: &Config) -> Vec<String> {
     granted.complaints(config, cores.try_into().unwrap_or(u64::MAX))
 }
 
-impl Granted {
+impl ProcessLimits {
     fn complaints(self, config: &Config, cores: u64) -> Vec<String> {
         let applications = config.applications.values();
         let instances = applications
@@ -120,15 +120,15 @@ mod tests {
 
     #[test]
     fn what_is_too_small_is_named_with_what_is_needed_and_what_to_do() {
-        let enough = Granted {
+        let enough = ProcessLimits {
             address_space: Some(3 * INSTANCE + ELSEWHERE),
             memory: Some(80 * MIB),
             threads: Some(36),
         };
-        for granted in [enough, Granted::default()] {
+        for granted in [enough, ProcessLimits::default()] {
             assert_eq!(granted.complaints(&config(), 4), [""; 0]);
         }
-        let small = Granted {
+        let small = ProcessLimits {
             address_space: Some(8 * GIB),
             memory: Some(79 * MIB),
             threads: Some(35),

@@ -21,10 +21,10 @@ use livehost_plugin::{Candidate, PluginError, Reload, StopReason};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::build::{self, Entry};
-use super::server::{Server, Unit};
+use super::build::{self, AcceptorSetup};
+use super::server::{RunningServer, Unit};
 use super::{files, refusal};
-use crate::config::{Change, Config, ConfigError, Diff};
+use crate::config::{ApplicationChange, Config, ConfigError, Diff};
 
 /// What was prepared for a new configuration. Dropped instead of applied, it
 /// ends what it has begun.
@@ -32,7 +32,7 @@ struct Prepared {
     added: Vec<(String, Unit)>,
     changed: Vec<(String, Candidate)>,
     /// What each acceptor of the new configuration leads to.
-    entries: Vec<Entry>,
+    setups: Vec<AcceptorSetup>,
     /// In the order of the new configuration's `opened`.
     listeners: Vec<Listener>,
     services: TaskTracker,
@@ -48,7 +48,7 @@ impl Drop for Prepared {
     }
 }
 
-impl Server {
+impl RunningServer {
     /// Reads the configuration again and goes from what serves to what it says.
     /// False when that was refused.
     pub(super) async fn reload_config(&mut self) -> bool {
@@ -101,11 +101,11 @@ impl Server {
 
     /// Everything that can fail.
     async fn prepare(&self, new: &Config, diff: &Diff) -> anyhow::Result<Prepared> {
-        let entries = new.acceptors.iter().map(build::entry);
+        let setups = new.acceptors.iter().map(build::setup);
         let mut prepared = Prepared {
             added: Vec::new(),
             changed: Vec::new(),
-            entries: entries.collect::<anyhow::Result<_>>()?,
+            setups: setups.collect::<anyhow::Result<_>>()?,
             listeners: Vec::new(),
             services: self.services.clone(),
         };
@@ -120,19 +120,19 @@ impl Server {
                 continue;
             };
             match change {
-                Change::Added => {
+                ApplicationChange::Added => {
                     let load = build::load(&self.runtime, &self.shared, name, application);
                     let loaded = load.await.map_err(said)?;
                     unstarted.push((name, application, loaded));
                 }
-                Change::Changed { plugin: true, .. } => {
+                ApplicationChange::Changed { plugin: true, .. } => {
                     let unit = self.units.get(name).context("no such application")?;
                     let spec = build::plugin_spec(name, application);
                     let candidate = unit.plugin.prepare(spec).await;
                     let candidate = candidate.map_err(said)?;
                     prepared.changed.push((name.clone(), candidate));
                 }
-                Change::Changed { .. } | Change::Removed => {}
+                ApplicationChange::Changed { .. } | ApplicationChange::Removed => {}
             }
         }
         // All of them are good so far: from here on plugins act.
@@ -196,9 +196,9 @@ impl Server {
         }
         for (name, change) in &diff.applications {
             match change {
-                Change::Added => {}
-                Change::Removed => self.remove(name),
-                Change::Changed { .. } => info!(app = name, "application changed"),
+                ApplicationChange::Added => {}
+                ApplicationChange::Removed => self.remove(name),
+                ApplicationChange::Changed { .. } => info!(app = name, "application changed"),
             }
         }
         // Also of unchanged applications: the chunk size is a server's limit.
@@ -215,8 +215,8 @@ impl Server {
             }
         }
         self.publish_applications(&new);
-        let (entries, listeners) = (take(&mut prepared.entries), take(&mut prepared.listeners));
-        self.apply_acceptors(diff, entries, listeners);
+        let (setups, listeners) = (take(&mut prepared.setups), take(&mut prepared.listeners));
+        self.apply_acceptors(diff, setups, listeners);
         self.config = new;
         self.wanted = None;
         self.watch();
@@ -240,14 +240,14 @@ impl Server {
         });
     }
 
-    fn apply_acceptors(&mut self, diff: &Diff, entries: Vec<Entry>, opened: Vec<Listener>) {
+    fn apply_acceptors(&mut self, diff: &Diff, setups: Vec<AcceptorSetup>, opened: Vec<Listener>) {
         let mut old: Vec<_> = std::mem::take(&mut self.acceptors)
             .into_iter()
             .map(Some)
             .collect();
         let taken: Vec<Binding> = opened.iter().map(Listener::binding).collect();
         let mut opened = opened.into_iter();
-        for (at, entry) in entries.into_iter().enumerate() {
+        for (at, setup) in setups.into_iter().enumerate() {
             let kept = diff
                 .kept
                 .iter()
@@ -255,10 +255,10 @@ impl Server {
                 .and_then(|(before, _)| old.get_mut(*before)?.take());
             let listening = match kept {
                 Some(mut listening) => {
-                    listening.lead_to(entry, &self.shared);
+                    listening.lead_to(setup, &self.shared);
                     Some(listening)
                 }
-                None => opened.next().map(|listener| self.listen(listener, entry)),
+                None => opened.next().map(|listener| self.listen(listener, setup)),
             };
             self.acceptors.extend(listening);
         }

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
-use super::build::{self, Entry};
+use super::build::{self, AcceptorSetup};
 use super::stats::Reporter;
 use super::{banner, ending, refusal};
 use crate::config::Config;
@@ -44,7 +44,7 @@ use crate::watch::Watcher;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The running server.
-pub(super) struct Server {
+pub(super) struct RunningServer {
     /// Absolute path of the configuration.
     pub(super) file: PathBuf,
     pub(super) config: Config,
@@ -88,14 +88,14 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Connections from now on go there.
-    pub(super) fn lead_to(&mut self, entry: Entry, shared: &Arc<Shared>) {
-        self.layers = entry.layers.clone();
-        let ingress = entry.ingress(shared, &self.tunnels);
+    pub(super) fn lead_to(&mut self, setup: AcceptorSetup, shared: &Arc<Shared>) {
+        self.layers = setup.layers.clone();
+        let ingress = setup.ingress(shared, &self.tunnels);
         self.ingress.store(ingress.into());
     }
 }
 
-impl Server {
+impl RunningServer {
     pub(super) async fn start(
         file: &Path,
         config: Config,
@@ -125,8 +125,8 @@ impl Server {
         });
         // Addresses first: it costs nothing to find out that one is taken.
         let bound = config.acceptors.iter().map(|acceptor| {
-            let entry = build::entry(acceptor)?;
-            Ok((Bound::new(acceptor.binding(), &[])?, entry))
+            let setup = build::setup(acceptor)?;
+            Ok((Bound::new(acceptor.binding(), &[])?, setup))
         });
         let bound = bound.collect::<anyhow::Result<Vec<_>>>()?;
         let runtime = Runtime::with_network(
@@ -142,7 +142,7 @@ impl Server {
         // Late, since the kernel takes clients in from here on.
         let listening = bound
             .into_iter()
-            .map(|(bound, entry)| Ok((bound.listen()?, entry)))
+            .map(|(bound, setup)| Ok((bound.listen()?, setup)))
             .collect::<Result<Vec<_>, BindError>>();
         let listeners = match listening {
             Ok(listeners) => listeners,
@@ -178,8 +178,8 @@ impl Server {
         }
         let plugins = server.units.values().map(|unit| &*unit.plugin);
         banner::print(&server.config, &addresses, plugins, welcome.as_ref());
-        for (listener, entry) in listeners {
-            let listening = server.listen(listener, entry);
+        for (listener, setup) in listeners {
+            let listening = server.listen(listener, setup);
             server.acceptors.push(listening);
         }
         let interval = server.stats_interval.subscribe();
@@ -217,10 +217,10 @@ impl Server {
     }
 
     /// Starts the accept loop of a listener.
-    pub(super) fn listen(&self, listener: Listener, entry: Entry) -> Listening {
-        let layers = entry.layers.clone();
+    pub(super) fn listen(&self, listener: Listener, setup: AcceptorSetup) -> Listening {
+        let layers = setup.layers.clone();
         let tunnels = Tunnels::new(self.admission.clone(), self.sessions.clone());
-        let acceptor = Acceptor::new(listener, entry.ingress(&self.shared, &tunnels));
+        let acceptor = Acceptor::new(listener, setup.ingress(&self.shared, &tunnels));
         let listening = Listening {
             ingress: acceptor.ingress(),
             layers,

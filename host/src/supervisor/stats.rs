@@ -17,12 +17,12 @@ pub(super) struct Reporter {
     admission: Arc<Admission>,
     /// Accept loops and the like, then sessions.
     trackers: [TaskTracker; 2],
-    last: Report,
+    last: CounterSnapshot,
 }
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Report {
+struct CounterSnapshot {
     tasks: usize,
     connections: Counts,
     ends: Counts,
@@ -39,7 +39,7 @@ impl Reporter {
             shared,
             admission,
             trackers,
-            last: Report::default(),
+            last: CounterSnapshot::default(),
         }
     }
 
@@ -80,11 +80,11 @@ impl Reporter {
         self.last = report;
     }
 
-    fn report(&self) -> Report {
+    fn report(&self) -> CounterSnapshot {
         let tracked: usize = self.trackers.iter().map(TaskTracker::len).sum();
         let mut connections = self.shared.directory.counts();
         connections.extend(self.admission.counts().iter());
-        Report {
+        CounterSnapshot {
             tasks: tracked.saturating_add(self.shared.broker.hub().tasks()),
             connections,
             ends: self.shared.directory.ends(),

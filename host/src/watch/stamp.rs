@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 /// A file as it was at one moment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Option<Found>);
+pub(super) struct FileStamp(Option<FileState>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct FileState {
     /// Where all links lead.
     place: PathBuf,
     /// Another file at the same place has another.
@@ -17,7 +17,7 @@ struct Found {
     modified: Option<SystemTime>,
 }
 
-impl Stamp {
+impl FileStamp {
     /// The file at `path` now; a missing one is a state, too.
     pub(super) fn of(path: &Path) -> Self {
         let found = || {
@@ -30,7 +30,7 @@ impl Stamp {
             };
             #[cfg(not(unix))]
             let identity = (0, 0);
-            Some(Found {
+            Some(FileState {
                 place,
                 identity,
                 size: metadata.len(),

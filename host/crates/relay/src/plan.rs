@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use livehost_hub::StreamKey;
-use livehost_settings::{HOUR, MIN, MS, SEC, Wrong, settings};
+use livehost_settings::{HOUR, MIN, MS, SEC, TextError, settings};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::allow::Allow;
@@ -34,7 +34,7 @@ settings! {
             Allow::default(),
             "URLs like \"rtmp://*.example.com/live/*\"",
             "a URL in quotes, like \"rtmp://*.example.com/live/*\"",
-            |text| Allow::parse(text).map_err(Wrong::new),
+            |text| Allow::parse(text).map_err(TextError::new),
         ),
         /// Names in `allow` may lead to this machine and to local networks, and so may
         /// [redirects](relays.md#redirects).

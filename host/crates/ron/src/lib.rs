@@ -14,4 +14,4 @@ pub mod syntax;
 pub mod units;
 
 pub use reader::FieldDoc;
-pub use report::{FieldNames, Problem, Report};
+pub use report::{FieldNames, Problem, ProblemReport};

@@ -19,13 +19,13 @@ use crate::report::FieldNames;
 pub(crate) struct Mask {
     /// In bytes of the file, in its order.
     hidden: Vec<Range<usize>>,
-    texts: Vec<Text>,
+    texts: Vec<ValueText>,
     /// The names that show in a file that is no RON.
     names: Option<BTreeSet<String>>,
 }
 
 /// A text that is a value, with its place.
-struct Text {
+struct ValueText {
     span: Range<usize>,
     /// As it is written, and as it is read.
     forms: [String; 2],
@@ -57,7 +57,7 @@ impl Mask {
                     let written = part(&inner).to_owned();
                     let read = ron::from_str(part(&span)).unwrap_or_else(|_| written.clone());
                     let forms = [written, read];
-                    mask.texts.push(Text { span, forms });
+                    mask.texts.push(ValueText { span, forms });
                 }
                 mask.hidden.push(inner);
             }
@@ -80,7 +80,7 @@ impl Mask {
             return without_unknown(message, names);
         }
         let there =
-            |text: &&Text| all || (span.start <= text.span.start && text.span.end <= span.end);
+            |text: &&ValueText| all || (span.start <= text.span.start && text.span.end <= span.end);
         let texts = self.texts.iter().filter(there);
         without(
             message,

@@ -153,7 +153,7 @@ impl<'a> Node<'a> {
     pub fn fields(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let fields = deserializer
-            .deserialize_struct("", &[], Pairs::<&str>(PhantomData))
+            .deserialize_struct("", &[], PairsVisitor::<&str>(PhantomData))
             .ok()?;
         let name = |text| Node {
             file: self.file,
@@ -171,7 +171,7 @@ impl<'a> Node<'a> {
     pub fn entries(&self) -> Option<Vec<(Node<'a>, Node<'a>)>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let entries = deserializer
-            .deserialize_map(Pairs::<&RawValue>(PhantomData))
+            .deserialize_map(PairsVisitor::<&RawValue>(PhantomData))
             .ok()?;
         Some(
             entries
@@ -185,9 +185,9 @@ impl<'a> Node<'a> {
     pub fn items(&self) -> Option<Vec<Node<'a>>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
         let items = if self.shape() == Shape::Parens {
-            deserializer.deserialize_tuple(0, Items)
+            deserializer.deserialize_tuple(0, ItemsVisitor)
         } else {
-            deserializer.deserialize_seq(Items)
+            deserializer.deserialize_seq(ItemsVisitor)
         };
         Some(items.ok()?.into_iter().map(|raw| self.child(raw)).collect())
     }
@@ -200,9 +200,9 @@ fn range_of(whole: &str, part: &str) -> Range<usize> {
 }
 
 /// Reads a struct or map as its pairs, in order, repeated keys included.
-struct Pairs<K>(PhantomData<K>);
+struct PairsVisitor<K>(PhantomData<K>);
 
-impl<'de, K: Deserialize<'de>> Visitor<'de> for Pairs<K> {
+impl<'de, K: Deserialize<'de>> Visitor<'de> for PairsVisitor<K> {
     type Value = Vec<(K, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,9 +219,9 @@ impl<'de, K: Deserialize<'de>> Visitor<'de> for Pairs<K> {
 }
 
 /// Reads a list or tuple as its items.
-struct Items;
+struct ItemsVisitor;
 
-impl<'de> Visitor<'de> for Items {
+impl<'de> Visitor<'de> for ItemsVisitor {
     type Value = Vec<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,8 @@
 
 use std::{fmt::Display, ops::Range, ops::RangeInclusive, time::Duration};
 
-use livehost_settings::{Field, Settings, Wrong};
-pub use livehost_settings::{Source, suggest};
+use livehost_settings::{Setting, Settings, TextError};
+pub use livehost_settings::{SettingsReader, suggest};
 
 use crate::{
     node::{Node, Shape},
@@ -61,7 +61,7 @@ impl Findings {
         }
     }
 
-    fn wrong(&mut self, node: Node<'_>, field: &str, wrong: Wrong) {
+    fn wrong(&mut self, node: Node<'_>, field: &str, wrong: TextError) {
         self.problem_with_help(node.span(), field, wrong.message, wrong.help);
     }
 
@@ -147,7 +147,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     /// The field's value, if the file has one; its documentation is noted.
     pub fn take(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: &str,
         allowed: &str,
     ) -> Option<Node<'a>> {
@@ -163,7 +163,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// Like [`Self::take`] for a field that has no default.
-    pub fn require(&mut self, field: impl Into<Field>, allowed: &str) -> Option<Node<'a>> {
+    pub fn require(&mut self, field: impl Into<Setting>, allowed: &str) -> Option<Node<'a>> {
         let field = field.into();
         let found = self.take(field, "required", allowed);
         if found.is_none() {
@@ -205,7 +205,7 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 
     /// The items of a list of what is `allowed`, or of one like it; none if there is no such field.
-    pub fn items(&mut self, field: impl Into<Field>, allowed: &str) -> Vec<Node<'a>> {
+    pub fn items(&mut self, field: impl Into<Setting>, allowed: &str) -> Vec<Node<'a>> {
         let field = field.into();
         let Some(node) = self.take(field, "[]", allowed) else {
             return Vec::new();
@@ -219,7 +219,7 @@ impl<'f, 'a> Fields<'f, 'a> {
             self.findings.wrong(
                 node,
                 &self.path_of(field.name),
-                Wrong {
+                TextError {
                     message: format!("expected {expected}; found {}", node.describe()),
                     help: Some("a list has brackets, also one of a single value".to_owned()),
                 },
@@ -230,7 +230,7 @@ impl<'f, 'a> Fields<'f, 'a> {
 
     fn amount<T: PartialOrd + Copy>(
         &mut self,
-        field: Field,
+        field: Setting,
         what: &str,
         default: T,
         allowed: RangeInclusive<T>,
@@ -312,8 +312,8 @@ impl<'f, 'a> Fields<'f, 'a> {
     }
 }
 
-impl Source for Fields<'_, '_> {
-    fn number<T>(&mut self, field: impl Into<Field>, default: T, allowed: RangeInclusive<T>) -> T
+impl SettingsReader for Fields<'_, '_> {
+    fn number<T>(&mut self, field: impl Into<Setting>, default: T, allowed: RangeInclusive<T>) -> T
     where
         T: Copy + PartialOrd + Display + TryFrom<u64>,
     {
@@ -336,7 +336,7 @@ impl Source for Fields<'_, '_> {
 
     fn size(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: usize,
         allowed: RangeInclusive<usize>,
     ) -> usize {
@@ -352,7 +352,7 @@ impl Source for Fields<'_, '_> {
 
     fn duration(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: Duration,
         allowed: RangeInclusive<Duration>,
     ) -> Duration {
@@ -361,7 +361,7 @@ impl Source for Fields<'_, '_> {
             .unwrap_or(default)
     }
 
-    fn flag(&mut self, field: impl Into<Field>, default: bool) -> bool {
+    fn flag(&mut self, field: impl Into<Setting>, default: bool) -> bool {
         let field = field.into();
         let Some(node) = self.take(field, &default.to_string(), "true or false") else {
             return default;
@@ -373,7 +373,7 @@ impl Source for Fields<'_, '_> {
         })
     }
 
-    fn choice<T>(&mut self, field: impl Into<Field>, default: T, words: &[(&str, T)]) -> T
+    fn choice<T>(&mut self, field: impl Into<Setting>, default: T, words: &[(&str, T)]) -> T
     where
         T: Copy + PartialEq,
     {
@@ -393,11 +393,11 @@ impl Source for Fields<'_, '_> {
 
     fn text(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: String,
         allowed: &str,
         one: &str,
-        check: impl Fn(&str) -> Result<(), Wrong>,
+        check: impl Fn(&str) -> Result<(), TextError>,
     ) -> String {
         let field = field.into();
         let Some(node) = self.take(field, &format!("\"{default}\""), allowed) else {
@@ -419,11 +419,11 @@ impl Source for Fields<'_, '_> {
 
     fn list<T, C>(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         _: C,
         allowed: &str,
         one: &str,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, TextError>,
     ) -> C
     where
         C: FromIterator<T>,

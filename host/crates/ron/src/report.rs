@@ -43,13 +43,13 @@ pub struct Problem {
 
 /// All problems of one file, with the lines they are on.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct ProblemReport {
     file: PathBuf,
     text: String,
     problems: Vec<Problem>,
 }
 
-impl Report {
+impl ProblemReport {
     /// A report on the file called `file` with the content `text`.
     pub fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
@@ -72,7 +72,7 @@ impl Report {
     pub fn brief(&self, names: FieldNames) -> String {
         let mask = Mask::of(&self.text, names);
         let first = self.problems.first().map_or_else(String::new, |problem| {
-            let place = Place::find(&self.text, &problem.span, Some(&mask));
+            let place = LinePosition::find(&self.text, &problem.span, Some(&mask));
             self.head(problem, &place, Some(&mask))
         });
         match self.problems.len() {
@@ -102,17 +102,17 @@ impl Report {
     }
 }
 
-impl fmt::Debug for Report {
+impl fmt::Debug for ProblemReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the text: it may hold keys.
-        f.debug_struct("Report")
+        f.debug_struct("ProblemReport")
             .field("file", &self.file)
             .field("problems", &self.problems)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ProblemReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
@@ -132,9 +132,9 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl ProblemReport {
     /// `file:line:column: field: message`
-    fn head(&self, problem: &Problem, place: &Place, mask: Option<&Mask>) -> String {
+    fn head(&self, problem: &Problem, place: &LinePosition, mask: Option<&Mask>) -> String {
         let field = match problem.field.as_str() {
             "" => String::new(),
             field => format!("{field}: "),
@@ -159,7 +159,7 @@ impl Report {
         problem: &Problem,
         mask: Option<&Mask>,
     ) -> fmt::Result {
-        let place = Place::find(&self.text, &problem.span, mask);
+        let place = LinePosition::find(&self.text, &problem.span, mask);
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(place.indent);
@@ -178,7 +178,7 @@ impl Report {
 }
 
 /// A place in the text, as a reader sees it.
-struct Place {
+struct LinePosition {
     /// From 1.
     line: usize,
     /// In characters, from 1, as editors count.
@@ -191,7 +191,7 @@ struct Place {
     width: usize,
 }
 
-impl Place {
+impl LinePosition {
     /// Longer lines are cut around the place.
     const SHOWN: usize = 100;
     /// What is shown of a cut line before the place.
@@ -257,7 +257,7 @@ mod tests {
             message: "expected x; found y".to_owned(),
             help: None,
         };
-        Report::new(Path::new("f.ron"), text, vec![problem]).to_string()
+        ProblemReport::new(Path::new("f.ron"), text, vec![problem]).to_string()
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
             message: "expected x; found \"sloow\"".to_owned(),
             help: Some("write \"slow\"".to_owned()),
         };
-        let report = Report::new(Path::new("f.ron"), text, vec![problem; 20]);
+        let report = ProblemReport::new(Path::new("f.ron"), text, vec![problem; 20]);
         let lines = report.lines(BTreeSet::new);
         let first = "f.ron:1:37: a.b: expected x; found \"***\"";
         assert_eq!(lines[0], first);
@@ -345,7 +345,7 @@ mod tests {
             message: format!("at {start}"),
             help: Some("do that".to_owned()),
         };
-        let report = Report::new(Path::new("f"), "abc", vec![problem(2), problem(0)]);
+        let report = ProblemReport::new(Path::new("f"), "abc", vec![problem(2), problem(0)]);
         let shown = report.to_string();
         assert!(shown.find("at 0").unwrap() < shown.find("at 2").unwrap());
         assert!(shown.contains("\n  = help: do that\n"), "{shown}");

@@ -1,7 +1,7 @@
 //! Settings as tables: a section of the configuration is a struct whose every field
 //! has its name, default, range and text in one entry of [`settings!`].
 //!
-//! Flows in: a [`Source`], which reads values of a file. Flows out: the struct, within
+//! Flows in: a [`SettingsReader`], which reads values of a file. Flows out: the struct, within
 //! its ranges. The same entry makes the defaults, the messages about a value that is
 //! wrong, the row of the documentation and the field's rustdoc.
 //!
@@ -22,21 +22,21 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// What a field is called, and what its documentation says of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Field {
+pub struct Setting {
     /// As it stands in the file.
     pub name: &'static str,
     /// Markdown in one line; empty for a field that no documentation lists.
     pub text: &'static str,
 }
 
-impl Field {
+impl Setting {
     #[must_use]
     pub const fn new(name: &'static str, text: &'static str) -> Self {
         Self { name, text }
     }
 }
 
-impl From<&'static str> for Field {
+impl From<&'static str> for Setting {
     fn from(name: &'static str) -> Self {
         Self::new(name, "")
     }
@@ -44,14 +44,14 @@ impl From<&'static str> for Field {
 
 /// Why a text is not what a field wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct TextError {
     /// What was expected and, unless it may be a secret, what came.
     pub message: String,
     /// What to do about it, if that is known.
     pub help: Option<String>,
 }
 
-impl Wrong {
+impl TextError {
     /// `expected …; found …` with the beginning of what was found.
     #[must_use]
     pub fn expected(expected: &str, found: &str) -> Self {
@@ -72,7 +72,7 @@ impl Wrong {
     }
 }
 
-impl Display for Wrong {
+impl Display for TextError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)?;
         self.help.iter().try_for_each(|help| write!(f, " ({help})"))
@@ -83,22 +83,22 @@ impl Display for Wrong {
 pub trait Settings: Default {
     /// Every field, in the order of the table; what the source does not have, or has
     /// out of its range, is the default.
-    fn read<S: Source>(source: &mut S) -> Self;
+    fn read<S: SettingsReader>(source: &mut S) -> Self;
 }
 
 /// Where settings are read from. Each method is a kind of field: it yields `default`
 /// for a field that is not there, and for one whose value is wrong, which the source
 /// reports.
-pub trait Source {
+pub trait SettingsReader {
     /// A plain number.
-    fn number<T>(&mut self, field: impl Into<Field>, default: T, allowed: RangeInclusive<T>) -> T
+    fn number<T>(&mut self, field: impl Into<Setting>, default: T, allowed: RangeInclusive<T>) -> T
     where
         T: Copy + PartialOrd + Display + TryFrom<u64>;
 
     /// A size in bytes, written with its unit.
     fn size(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: usize,
         allowed: RangeInclusive<usize>,
     ) -> usize;
@@ -106,16 +106,16 @@ pub trait Source {
     /// A duration, written with its unit.
     fn duration(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: Duration,
         allowed: RangeInclusive<Duration>,
     ) -> Duration;
 
     /// `true` or `false`.
-    fn flag(&mut self, field: impl Into<Field>, default: bool) -> bool;
+    fn flag(&mut self, field: impl Into<Setting>, default: bool) -> bool;
 
     /// One of several words: see [`words!`].
-    fn choice<T>(&mut self, field: impl Into<Field>, default: T, words: &[(&str, T)]) -> T
+    fn choice<T>(&mut self, field: impl Into<Setting>, default: T, words: &[(&str, T)]) -> T
     where
         T: Copy + PartialEq;
 
@@ -123,21 +123,21 @@ pub trait Source {
     /// another kind of value.
     fn text(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: String,
         allowed: &str,
         one: &str,
-        check: impl Fn(&str) -> Result<(), Wrong>,
+        check: impl Fn(&str) -> Result<(), TextError>,
     ) -> String;
 
     /// A list of texts, each as `one` describes it; the default is empty.
     fn list<T, C>(
         &mut self,
-        field: impl Into<Field>,
+        field: impl Into<Setting>,
         default: C,
         allowed: &str,
         one: &str,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, TextError>,
     ) -> C
     where
         C: FromIterator<T>;
@@ -147,7 +147,7 @@ pub trait Source {
 ///
 /// Each entry is the documentation of the field in the file, its name (and, after
 /// `as`, what it is called in the file if that differs), its type, and its kind: a
-/// method of [`Source`] with the default and what else the method takes.
+/// method of [`SettingsReader`] with the default and what else the method takes.
 ///
 /// ```
 /// use livehost_settings::{GIB, MIB, settings};
@@ -192,10 +192,10 @@ macro_rules! settings {
         }
 
         impl $crate::Settings for $name {
-            fn read<S: $crate::Source>(source: &mut S) -> Self {
+            fn read<S: $crate::SettingsReader>(source: &mut S) -> Self {
                 Self {
                     $($field: source.$kind(
-                        $crate::Field::new(
+                        $crate::Setting::new(
                             $crate::called!($field $($called)?),
                             concat!($($text),+).trim_ascii(),
                         ),
@@ -220,7 +220,7 @@ macro_rules! called {
     };
 }
 
-/// The words of a [`Source::choice`] and what they stand for: variants of an enum,
+/// The words of a [`SettingsReader::choice`] and what they stand for: variants of an enum,
 /// called as they are.
 #[macro_export]
 macro_rules! words {

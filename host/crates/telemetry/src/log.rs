@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use line::{Fields, Lines};
+use line::{FieldFormat, Lines};
 
 pub use quota::{Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings};
@@ -42,7 +42,7 @@ pub fn start(log: &LogSettings) -> anyhow::Result<LogControl> {
         .with_ansi(format == LogFormat::Text && std::io::stderr().is_terminal())
         // There is nowhere to say that standard error takes no more.
         .log_internal_errors(false)
-        .fmt_fields(Fields(format))
+        .fmt_fields(FieldFormat(format))
         .event_format(Lines(format));
     tracing_subscriber::registry()
         .with(filter)

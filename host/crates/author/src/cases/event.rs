@@ -2,7 +2,7 @@
 
 use livehost_policy::{Client, Event, Recording, Relay, RelayFailure, SessionEnd, StreamInfo};
 use livehost_ron::node;
-use livehost_ron::reader::{Fields, Source as _};
+use livehost_ron::reader::{Fields, SettingsReader as _};
 
 use super::read::{optional, pairs, stream, string};
 use super::step::request;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use livehost_plugin::{HttpFailure, HttpResponse, KvContents};
 use livehost_policy::{Client, ControlError, Event, Question, StreamInfo};
-use livehost_ron::Report;
+use livehost_ron::ProblemReport;
 
 use pattern::{PairsWant, Pattern, TextWant};
 
@@ -118,5 +118,5 @@ pub(crate) enum CasesError {
         source: std::io::Error,
     },
     #[error("{0}")]
-    Invalid(Report),
+    Invalid(ProblemReport),
 }

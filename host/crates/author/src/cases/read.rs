@@ -12,8 +12,8 @@ use livehost_plugin::KvContents;
 use livehost_policy::{Client, Pairs, StreamInfo};
 use livehost_ron::json::to_json;
 use livehost_ron::node::{self, Node};
-use livehost_ron::reader::{Fields, Findings, Source as _, suggest};
-use livehost_ron::{Problem, Report, syntax};
+use livehost_ron::reader::{Fields, Findings, SettingsReader as _, suggest};
+use livehost_ron::{Problem, ProblemReport, syntax};
 
 use super::pattern::{PairsWant, Pattern, TextWant, Want};
 use super::shapes::{Field, Kind, Shape};
@@ -42,7 +42,7 @@ impl Cases {
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, CasesError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let invalid =
-            |problems: Vec<Problem>| CasesError::Invalid(Report::new(path, text, problems));
+            |problems: Vec<Problem>| CasesError::Invalid(ProblemReport::new(path, text, problems));
         let root = Node::whole(text).map_err(|e| invalid(vec![syntax::problem(text, &e)]))?;
         let mut findings = Findings::default();
         let cases = Fields::read(

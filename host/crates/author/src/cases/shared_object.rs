@@ -1,7 +1,7 @@
 //! Reads what a client does with a shared object.
 
 use livehost_policy::{Client, ObjectOperation, ObjectRequest};
-use livehost_ron::reader::{Fields, Source as _};
+use livehost_ron::reader::{Fields, SettingsReader as _};
 use livehost_wire::amf0;
 
 use super::read::{optional, string};

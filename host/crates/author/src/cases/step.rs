@@ -10,7 +10,7 @@ use livehost_policy::{
     StreamRequest,
 };
 use livehost_ron::node::{self, Node};
-use livehost_ron::reader::{Fields, Findings, Source as _, suggest};
+use livehost_ron::reader::{Fields, Findings, SettingsReader as _, suggest};
 use livehost_ron::units::parse_duration;
 use livehost_wire::amf0;
 

@@ -18,7 +18,7 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehost_settings::{KIB, MIB, MS, SEC, Wrong, settings};
+use livehost_settings::{KIB, MIB, MS, SEC, TextError, settings};
 
 pub use allow::{AllowList, Pattern, PatternError};
 pub use client::{HttpClient, MAX_REQUEST_BODY, Request, Response};
@@ -37,7 +37,7 @@ settings! {
             "URLs like \"https://example.com/hooks/*\"",
             "a URL in quotes, like \"https://example.com/hooks/*\"",
             // Not what was found: there may be a password in it.
-            |text| Pattern::parse(text).map_err(Wrong::new),
+            |text| Pattern::parse(text).map_err(TextError::new),
         ),
         /// Names in `allow` may lead to this machine and to local networks.
         pub private: bool = flag(false),

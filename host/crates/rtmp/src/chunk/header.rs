@@ -14,7 +14,7 @@ pub(super) struct Header {
 
 /// What a basic and message header say; what its format leaves out is `None`.
 #[derive(Debug)]
-pub(super) struct Fields {
+pub(super) struct HeaderFields {
     pub(super) format: u8,
     pub(super) chunk_stream_id: u32,
     pub(super) timestamp: Option<u32>,
@@ -31,7 +31,7 @@ impl Header {
     }
 
     /// The fields, once all bytes of the header are there.
-    pub(super) fn fields(&self) -> Option<Fields> {
+    pub(super) fn fields(&self) -> Option<HeaderFields> {
         let (first, rest) = self.bytes.get(..self.len)?.split_first()?;
         let format = first >> 6;
         // Section 5.3.1.1: ids 0 and 1 announce one and two more bytes.
@@ -41,7 +41,7 @@ impl Header {
             (0 | 1, _) => return None,
             (id, rest) => (u32::from(id), rest),
         };
-        let mut fields = Fields {
+        let mut fields = HeaderFields {
             format,
             chunk_stream_id,
             timestamp: None,

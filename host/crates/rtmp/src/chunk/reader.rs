@@ -32,7 +32,7 @@ use litemap::LiteMap;
 use super::{
     ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH,
     ReaderLimits,
-    header::{Fields, Header, Returned},
+    header::{Header, HeaderFields, Returned},
 };
 use crate::{
     control::ProtocolControl,
@@ -258,8 +258,8 @@ impl Reader {
     }
 
     /// Acts on a complete basic and message header.
-    fn open_chunk(&mut self, fields: Fields) -> Result<(), ChunkErrorKind> {
-        let Fields {
+    fn open_chunk(&mut self, fields: HeaderFields) -> Result<(), ChunkErrorKind> {
+        let HeaderFields {
             format,
             chunk_stream_id,
             ..

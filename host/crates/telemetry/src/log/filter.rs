@@ -4,7 +4,7 @@
 //! what is wrong: the filter's own parser takes any word for a module, so that a slip
 //! in a name filters nothing, and one in a level silences the log.
 
-use livehost_settings::{Wrong, suggest};
+use livehost_settings::{TextError, suggest};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -31,30 +31,30 @@ const CRATES: [&str; 14] = [
 const MODULES: [&str; 2] = ["supervisor", "watch"];
 
 /// What is wrong with `filter`.
-pub(super) fn check(filter: &str) -> Result<(), Wrong> {
+pub(super) fn check(filter: &str) -> Result<(), TextError> {
     filter.split(',').map(str::trim).try_for_each(part)?;
     EnvFilter::builder()
         .parse(filter)
         .map(drop)
         .map_err(|error| {
             let mut wrong =
-                Wrong::expected("a log filter, like \"info,livehost_hub=debug\"", filter);
+                TextError::expected("a log filter, like \"info,livehost_hub=debug\"", filter);
             wrong.message += &format!(": {error}");
             wrong
         })
 }
 
 /// One part of a filter: a level, or `module[span]=level` without some of it.
-fn part(part: &str) -> Result<(), Wrong> {
+fn part(part: &str) -> Result<(), TextError> {
     let target = part.split(['=', '[']).next().unwrap_or_default();
     if target.is_empty() || part.parse::<LevelFilter>().is_ok() || is_known(target) {
         return Ok(());
     }
     if target == part && !target.contains(':') {
         let expected = format!("a level ({}) or module=level", LEVELS.join(", "));
-        return Err(Wrong {
+        return Err(TextError {
             help: suggest(target, &LEVELS).or_else(|| suggest(target, &CRATES)),
-            ..Wrong::expected(&expected, part)
+            ..TextError::expected(&expected, part)
         });
     }
     let expected = format!("a crate that writes log lines ({})", CRATES.join(", "));
@@ -62,9 +62,9 @@ fn part(part: &str) -> Result<(), Wrong> {
         Some(module) => moved(module),
         None => suggest(target, &CRATES),
     };
-    Err(Wrong {
+    Err(TextError {
         help,
-        ..Wrong::expected(&expected, target)
+        ..TextError::expected(&expected, target)
     })
 }
 
@@ -194,7 +194,8 @@ mod tests {
             name.replace('-', "_")
         });
         let mut names: BTreeSet<String> = names.collect();
-        names.remove("tracing_subscriber");
+        // What takes the lines, and the model checker, which no server has in it.
+        names.retain(|name| name != "tracing_subscriber" && !name.starts_with("shuttle"));
         assert_eq!(names, CRATES.map(str::to_owned).into());
     }
 }

@@ -46,15 +46,15 @@ pub(super) struct Lines(pub(super) LogFormat);
 
 /// Writes the fields of a span, which stand in each of its lines.
 #[derive(Debug)]
-pub(super) struct Fields(pub(super) LogFormat);
+pub(super) struct FieldFormat(pub(super) LogFormat);
 
-impl<S> FormatEvent<S, Fields> for Lines
+impl<S> FormatEvent<S, FieldFormat> for Lines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn format_event(
         &self,
-        ctx: &FmtContext<'_, S, Fields>,
+        ctx: &FmtContext<'_, S, FieldFormat>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -67,7 +67,7 @@ where
 }
 
 fn text<S>(
-    ctx: &FmtContext<'_, S, Fields>,
+    ctx: &FmtContext<'_, S, FieldFormat>,
     mut writer: Writer<'_>,
     event: &Event<'_>,
 ) -> fmt::Result
@@ -88,7 +88,7 @@ where
             Paint::Bold.begin(ansi, &mut writer)?;
             writer.write_str(span.name())?;
             Paint::end(ansi, &mut writer)?;
-            if let Some(fields) = span.extensions().get::<FormattedFields<Fields>>()
+            if let Some(fields) = span.extensions().get::<FormattedFields<FieldFormat>>()
                 && !fields.is_empty()
             {
                 write!(writer, "{{{fields}}}")?;
@@ -101,7 +101,7 @@ where
 }
 
 fn json<S>(
-    ctx: &FmtContext<'_, S, Fields>,
+    ctx: &FmtContext<'_, S, FieldFormat>,
     mut writer: Writer<'_>,
     event: &Event<'_>,
 ) -> fmt::Result
@@ -130,7 +130,7 @@ where
     S: for<'a> LookupSpan<'a>,
 {
     writer.write_char('{')?;
-    if let Some(fields) = span.extensions().get::<FormattedFields<Fields>>()
+    if let Some(fields) = span.extensions().get::<FormattedFields<FieldFormat>>()
         && !fields.is_empty()
     {
         write!(writer, "{fields},")?;
@@ -138,7 +138,7 @@ where
     write!(writer, "\"name\":\"{}\"}}", span.name())
 }
 
-impl<'a> FormatFields<'a> for Fields {
+impl<'a> FormatFields<'a> for FieldFormat {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> fmt::Result {
         Visitor::new(writer, self.0, SPAN).record(fields)
     }
@@ -350,7 +350,7 @@ mod tests {
         let writer = std::sync::Arc::clone(&text);
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || Shared(std::sync::Arc::clone(&writer)))
-            .fmt_fields(Fields(LogFormat::Json))
+            .fmt_fields(FieldFormat(LogFormat::Json))
             .event_format(Lines(LogFormat::Json));
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, log);

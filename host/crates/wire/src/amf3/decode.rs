@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::expand::{Entry, Expander, Members, Node};
+use super::expand::{Entry, Expander, Members, ParsedValue};
 use super::{Value, marker, wraps_one_value};
 use crate::amf::{DecodeError, clip, deeper, text};
 use crate::amf0;
@@ -102,16 +102,16 @@ impl<'b> Parser<'b> {
         .value(&node, depth)
     }
 
-    fn node(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Node, DecodeError> {
+    fn node(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<ParsedValue, DecodeError> {
         let offset = cursor.offset();
         Ok(match cursor.u8()? {
-            marker::UNDEFINED => Node::Undefined,
-            marker::NULL => Node::Null,
-            marker::FALSE => Node::Boolean(false),
-            marker::TRUE => Node::Boolean(true),
-            marker::INTEGER => Node::Integer(i29(cursor)?),
-            marker::DOUBLE => Node::Double(cursor.f64()?),
-            marker::STRING => Node::String(self.string(cursor)?),
+            marker::UNDEFINED => ParsedValue::Undefined,
+            marker::NULL => ParsedValue::Null,
+            marker::FALSE => ParsedValue::Boolean(false),
+            marker::TRUE => ParsedValue::Boolean(true),
+            marker::INTEGER => ParsedValue::Integer(i29(cursor)?),
+            marker::DOUBLE => ParsedValue::Double(cursor.f64()?),
+            marker::STRING => ParsedValue::String(self.string(cursor)?),
             found @ (marker::XML_DOCUMENT
             | marker::DATE
             | marker::ARRAY
@@ -140,11 +140,11 @@ impl<'b> Parser<'b> {
         marker: u8,
         cursor: &mut Cursor<'_>,
         depth: usize,
-    ) -> Result<Node, DecodeError> {
+    ) -> Result<ParsedValue, DecodeError> {
         let offset = cursor.offset();
         let bits = match header(cursor)? {
             Header::Reference(index) if index < self.objects.len() => {
-                return Ok(Node::Entry(index));
+                return Ok(ParsedValue::Entry(index));
             }
             Header::Reference(index) => {
                 return Err(unknown_reference(
@@ -224,7 +224,7 @@ impl<'b> Parser<'b> {
         if let Some(slot) = self.objects.get_mut(index) {
             *slot = entry;
         }
-        Ok(Node::Entry(index))
+        Ok(ParsedValue::Entry(index))
     }
 
     /// An object after its header field, whose remaining bits are `bits`.
@@ -301,7 +301,7 @@ impl<'b> Parser<'b> {
         cursor: &mut Cursor<'_>,
         count: usize,
         depth: usize,
-    ) -> Result<Vec<Node>, DecodeError> {
+    ) -> Result<Vec<ParsedValue>, DecodeError> {
         let likely = count.min(cursor.rest().len());
         let mut items = self.budget.list(likely, cursor.offset())?;
         for _ in 0..count {

@@ -18,7 +18,7 @@ const INDEX: usize = 20;
 
 /// A value as parsed: complex ones live in the object table.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum ParsedValue {
     Undefined,
     Null,
     Boolean(bool),
@@ -29,8 +29,8 @@ pub(super) enum Node {
     Entry(usize),
 }
 
-/// Named nodes.
-pub(super) type Members = Vec<(Rc<str>, Node)>;
+/// Named values.
+pub(super) type Members = Vec<(Rc<str>, ParsedValue)>;
 
 /// An entry of the object table.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) enum Entry {
         size: usize,
     },
     Array {
-        dense: Vec<Node>,
+        dense: Vec<ParsedValue>,
         associative: Members,
     },
     Object {
@@ -52,23 +52,23 @@ pub(super) enum Entry {
     },
     Wrapped {
         class_name: Rc<str>,
-        inner: Node,
+        inner: ParsedValue,
     },
     VectorObject {
         fixed: bool,
         class_name: Rc<str>,
-        items: Vec<Node>,
+        items: Vec<ParsedValue>,
     },
     Dictionary {
         weak: bool,
-        entries: Vec<(Node, Node)>,
+        entries: Vec<(ParsedValue, ParsedValue)>,
     },
     /// Still being parsed, or on the way from the root to the value being
     /// expanded: a reference to it closes a circle.
     Open,
 }
 
-/// Turns nodes into values.
+/// Turns parsed values into values.
 #[derive(Debug)]
 pub(super) struct Expander<'a> {
     pub(super) entries: &'a mut [Entry],
@@ -78,15 +78,15 @@ pub(super) struct Expander<'a> {
 }
 
 impl Expander<'_> {
-    pub(super) fn value(&mut self, node: &Node, depth: usize) -> Result<Value, DecodeError> {
+    pub(super) fn value(&mut self, node: &ParsedValue, depth: usize) -> Result<Value, DecodeError> {
         Ok(match node {
-            Node::Undefined => Value::Undefined,
-            Node::Null => Value::Null,
-            Node::Boolean(value) => Value::Boolean(*value),
-            Node::Integer(number) => Value::Integer(*number),
-            Node::Double(number) => Value::Double(*number),
-            Node::String(text) => Value::String(self.text(text)?),
-            Node::Entry(index) => self.entry(*index, depth)?,
+            ParsedValue::Undefined => Value::Undefined,
+            ParsedValue::Null => Value::Null,
+            ParsedValue::Boolean(value) => Value::Boolean(*value),
+            ParsedValue::Integer(number) => Value::Integer(*number),
+            ParsedValue::Double(number) => Value::Double(*number),
+            ParsedValue::String(text) => Value::String(self.text(text)?),
+            ParsedValue::Entry(index) => self.entry(*index, depth)?,
         })
     }
 
@@ -170,7 +170,7 @@ impl Expander<'_> {
         })
     }
 
-    fn items(&mut self, nodes: &[Node], depth: usize) -> Result<Vec<Value>, DecodeError> {
+    fn items(&mut self, nodes: &[ParsedValue], depth: usize) -> Result<Vec<Value>, DecodeError> {
         self.budget.slots::<amf0::Value>(nodes.len(), self.offset)?;
         let mut items = self.budget.list(nodes.len(), self.offset)?;
         for node in nodes {
