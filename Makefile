@@ -28,6 +28,8 @@ LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-t
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
 HEAVY := livehost livehost-plugin livehost-author
+# Tests of the server wait for clients more than they compute.
+THREADS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) )))
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Programs of the project's own commands, not of the system.
@@ -81,7 +83,7 @@ test: plugins-all test-guests clients ## Run every test
 	$(call say,testing orders of locks$(,) atomics and tasks)
 	cargo test $(MODEL)
 	$(call say,testing the server)
-	cargo test --release $(call packages,$(HEAVY))
+	RUST_TEST_THREADS=$(THREADS) cargo test --release $(call packages,$(HEAVY))
 
 .PHONY: model
 model: toolchain ## Play the scenes of lanes and outlets in more SCHEDULES (20000): minutes

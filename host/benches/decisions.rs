@@ -21,7 +21,7 @@ use livehost_net::outbound;
 use livehost_plugin::{
     Compiler, Plugin, PluginLimits, PluginSpec, Runtime, Services, StopReason, Storage,
 };
-use livehost_policy::{Client, ConnectRequest, Policy, StreamRequest};
+use livehost_policy::{Client, ConnectRequest, OnConnect, OnPlay, OnPublish, StreamRequest, ask};
 
 /// Each figure is of so long, after a tenth of it to warm up.
 const LENGTH: Duration = Duration::from_secs(2);
@@ -49,9 +49,9 @@ impl Hook {
 
     async fn call(self, plugin: &Plugin) {
         let decided = match self {
-            Self::Connect => plugin.on_connect(connect()).await.map(drop),
-            Self::Publish => plugin.on_publish(stream()).await.map(drop),
-            Self::Play => plugin.on_play(stream()).await.map(drop),
+            Self::Connect => ask(plugin, OnConnect::new(connect())).await.map(drop),
+            Self::Publish => ask(plugin, OnPublish::new(stream())).await.map(drop),
+            Self::Play => ask(plugin, OnPlay::new(stream())).await.map(drop),
         };
         decided.expect("a decision");
     }

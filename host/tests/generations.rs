@@ -21,7 +21,8 @@ use livehost_plugin::{
     Compiler, Plugin, PluginLimits, PluginSpec, Reload, Runtime, Services, StopReason, Storage,
 };
 use livehost_policy::{
-    Client, ConnectDecision, ConnectRequest, Policy as _, PolicyError, StreamRequest,
+    CallRequest, Client, ConnectDecision, ConnectRequest, OnCall, OnConnect, OnPublish,
+    PolicyError, StreamRequest, ask,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -131,7 +132,7 @@ impl Load {
                 let mut seen = Seen::default();
                 while !done.is_cancelled() {
                     let began = Instant::now();
-                    let decision = plugin.on_connect(connect()).await;
+                    let decision = ask(&*plugin, OnConnect::new(connect())).await;
                     seen.times.push(began.elapsed());
                     match decision {
                         Ok(ConnectDecision::Accept(grant)) => {
@@ -248,8 +249,13 @@ async fn hundreds_of_generations_under_load_leave_nothing_behind() {
 
 /// What the guests counted.
 async fn tallied(plugin: &Plugin) -> u64 {
-    let count = plugin.on_call(client(), "kv-incr".into(), "connects 0".into());
-    let count = count.await.expect("the probe answers");
+    let call = OnCall::new(CallRequest {
+        client: client(),
+        method: "kv-incr".into(),
+        amf0: "connects 0".into(),
+    });
+    let count = ask(plugin, call).await.expect("the probe answers");
+    let count = count.expect("it has the method");
     String::from_utf8(count.to_vec()).unwrap().parse().unwrap()
 }
 
@@ -264,7 +270,7 @@ async fn crashes(plugin: &Arc<Plugin>, spec: impl Fn(u64, &str) -> PluginSpec) {
         let swapped = plugin.respec(bad).await;
         assert!(matches!(swapped, Ok(Reload::Swapped { .. })), "{swapped:?}");
         until(plugin, "roll_backs", before.get("roll_backs") + number).await;
-        let decision = plugin.on_connect(connect()).await;
+        let decision = ask(&**plugin, OnConnect::new(connect())).await;
         assert!(
             matches!(decision, Ok(ConnectDecision::Accept(_))),
             "{decision:?}"
@@ -300,5 +306,6 @@ async fn crashes(plugin: &Arc<Plugin>, spec: impl Fn(u64, &str) -> PluginSpec) {
         start_seconds: None,
         extra: Vec::new(),
     };
-    plugin.on_publish(stream).await.expect("it decides");
+    let decision = ask(&**plugin, OnPublish::new(stream)).await;
+    decision.expect("it decides");
 }

@@ -11,7 +11,8 @@ use livehost_hub::{
     Claim, Contested, Format, Hub, Outlet, Publication, StreamKey, Subscriber, Wake,
 };
 use livehost_policy::{
-    Client, Gate, PlayDecision, PlayGrant, PublishDecision, PublishGrant, StreamRequest,
+    Client, Gate, OnPlay, OnPublish, PlayDecision, PlayGrant, PublishDecision, PublishGrant,
+    StreamRequest,
 };
 use livehost_telemetry::limited;
 use tracing::{Instrument, Span};
@@ -103,7 +104,7 @@ impl Broker {
         } = ask;
         let (client, asked) = (request.client.clone(), place(&request));
         let gate = application.gate();
-        let mut grant = match gate.publish(request).await {
+        let mut grant = match gate.ask(OnPublish::new(request)).await {
             PublishDecision::Accept(grant) => grant,
             PublishDecision::Reject(rejection) => return Err(rejection.into()),
         };
@@ -167,7 +168,7 @@ impl Broker {
             span,
         } = ask;
         let gate = application.gate();
-        let grant = match gate.play(request.clone()).await {
+        let grant = match gate.ask(OnPlay::new(request.clone())).await {
             PlayDecision::Accept(grant) => grant,
             PlayDecision::Reject(rejection) => return Err(rejection.into()),
         };

@@ -7,21 +7,17 @@
 
 use std::time::Duration;
 
-use livehost_plugin::{Answer, Question};
 use livehost_policy::{
-    Client, ConnectDecision, DuplicateRule, Event, PublishDecision, PublishGrant, SessionEnd,
-    StreamInfo, StreamRequest,
+    Answer, Client, ConnectDecision, DuplicateRule, Event, PublishDecision, PublishGrant, Question,
+    SessionEnd, StreamInfo, StreamRequest,
 };
 
 use super::stage::{Stage, full_name};
 
-/// The question with what the registry knows of its stream. The error says that
+/// The event with what the registry knows of its stream. The error says that
 /// the plugin was told of it already.
-pub(super) fn known(stage: &Stage, mut question: Question) -> Result<Question, String> {
-    let Question::Event(event) = &mut question else {
-        return Ok(question);
-    };
-    match event {
+pub(super) fn known(stage: &Stage, mut event: Event) -> Result<Event, String> {
+    match &mut event {
         Event::Published(info) if stage.was_granted(&full_name(info)) => Err(format!(
             "{:?} is live, and the plugin was told so when it was granted",
             full_name(info)
@@ -34,15 +30,15 @@ pub(super) fn known(stage: &Stage, mut question: Question) -> Result<Question, S
                     ..live
                 };
             }
-            Ok(question)
+            Ok(event)
         }
-        _ => Ok(question),
+        _ => Ok(event),
     }
 }
 
 /// What the plugin hears before this: whoever leaves ends its streams first.
-pub(super) fn before(stage: &Stage, question: &Question) -> Vec<Event> {
-    let Question::Event(Event::Disconnected(who, end)) = question else {
+pub(super) fn before(stage: &Stage, event: &Event) -> Vec<Event> {
+    let Event::Disconnected(who, end) = event else {
         return Vec::new();
     };
     let streams = stage.streams_of(who.conn).into_iter();
@@ -53,8 +49,20 @@ pub(super) fn before(stage: &Stage, question: &Question) -> Vec<Event> {
     ended.collect()
 }
 
+/// The registry after the plugin has heard of `event`.
+pub(super) fn heard(stage: &Stage, event: &Event) {
+    match event {
+        Event::Published(info) | Event::Ready(info) => {
+            stage.enter(info.clone());
+        }
+        Event::Unpublished(info, _) => stage.leave(&full_name(info)),
+        Event::Disconnected(who, _) => stage.leave_client(who.conn),
+        _ => {}
+    }
+}
+
 /// What follows from an answer at this time, and what the plugin hears of it.
-pub(super) fn after(
+pub(super) fn answered(
     stage: &Stage,
     question: &Question,
     answer: &Answer,
@@ -65,18 +73,13 @@ pub(super) fn after(
             let attrs = grant.attrs.clone();
             let client = request.client.clone();
             stage.enter_client(Client { attrs, ..client });
+            Vec::new()
         }
         (Question::Publish(request), Answer::Publish(PublishDecision::Accept(grant))) => {
-            return published(stage, request, grant, now);
+            published(stage, request, grant, now)
         }
-        (Question::Event(Event::Published(info) | Event::Ready(info)), _) => {
-            stage.enter(info.clone());
-        }
-        (Question::Event(Event::Unpublished(info, _)), _) => stage.leave(&full_name(info)),
-        (Question::Event(Event::Disconnected(who, _)), _) => stage.leave_client(who.conn),
-        _ => {}
+        _ => Vec::new(),
     }
-    Vec::new()
 }
 
 fn published(

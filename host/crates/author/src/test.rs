@@ -13,10 +13,9 @@ use anyhow::Context as _;
 use fastrand::Rng;
 use livehost_net::outbound;
 use livehost_plugin::{
-    Answer, Clock, Compiler, Fault, PluginError, PluginLimits, PluginSpec, Program, Question,
-    Runtime, Storage, Trial,
+    Clock, Compiler, Fault, PluginError, PluginLimits, PluginSpec, Program, Runtime, Storage, Trial,
 };
-use livehost_policy::{Client, ConnectDecision, Event, Pairs, PolicyError};
+use livehost_policy::{Answer, Client, ConnectDecision, Event, Pairs, PolicyError, Question};
 use livehost_telemetry::say;
 
 use super::cases::pattern::{Difference, Fact, TextWant};
@@ -329,24 +328,20 @@ impl Play<'_> {
             Action::Ask {
                 question,
                 own_client,
-            } => {
-                let question = self.as_client((**question).clone(), *own_client);
-                self.ask(question, step, at).await
+            } => self.ask(question.clone(), *own_client).await.map(Some),
+            Action::Tell { event, own_client } => {
+                let event = Event::clone(event);
+                self.tell(event, *own_client, step.line, at).await
             }
             Action::Wait(time) => self.wait(*time).await,
             Action::Timer(key) => self.until(key, step.line, at).await,
             Action::Reload => match self.trial.reload().await {
-                Ok(()) => Ok(Answer::Done),
+                Ok(()) => Ok(None),
                 Err(error) => Err(PolicyError::Unavailable(error.fault.to_string())),
             },
         };
         let decision = match result {
-            Ok(answer) => {
-                if let Answer::Connect(ConnectDecision::Accept(grant)) = &answer {
-                    self.attrs = Some(grant.attrs.clone());
-                }
-                Fact::of_answer(&answer)
-            }
+            Ok(answer) => answer.as_ref().map(Fact::of_answer),
             Err(error) => {
                 let expected = step.expect.as_ref();
                 let expected = expected.map_or("an answer".to_owned(), |want| want.to_string());
@@ -364,48 +359,61 @@ impl Play<'_> {
     /// Asks, and lets happen what follows in a server.
     async fn ask(
         &mut self,
-        question: Question,
-        step: &Step,
-        at: &str,
+        mut question: Question,
+        own_client: bool,
     ) -> Result<Answer, PolicyError> {
-        let question = match follow::known(self.stage, question) {
-            Ok(question) => question,
-            Err(told) => {
-                let pair = ("an event that the plugin has not had".to_owned(), told);
-                self.fail(step.line, at, "event", pair);
-                return Ok(Answer::Done);
-            }
-        };
-        for event in follow::before(self.stage, &question) {
-            self.event(event).await?;
-        }
+        self.as_client(asks(&mut question), own_client);
         let turn = self.turn.next();
         let answer = self.trial.ask(turn, question.clone()).await?;
+        if let Answer::Connect(ConnectDecision::Accept(grant)) = &answer {
+            self.attrs = Some(grant.attrs.clone());
+        }
         let now = self.clock.standing_at().unwrap_or_default();
-        for event in follow::after(self.stage, &question, &answer, now) {
+        for event in follow::answered(self.stage, &question, &answer, now) {
             self.event(event).await?;
         }
         Ok(answer)
     }
 
-    async fn event(&mut self, event: Event) -> Result<Answer, PolicyError> {
+    /// Tells of an event, and of what comes before it in a server.
+    async fn tell(
+        &mut self,
+        mut event: Event,
+        own_client: bool,
+        line: usize,
+        at: &str,
+    ) -> Result<Option<Answer>, PolicyError> {
+        self.as_client(is_about(&mut event), own_client);
+        match follow::known(self.stage, event) {
+            Ok(event) => {
+                for earlier in follow::before(self.stage, &event) {
+                    self.event(earlier).await?;
+                }
+                self.event(event.clone()).await?;
+                follow::heard(self.stage, &event);
+            }
+            Err(told) => {
+                let pair = ("an event that the plugin has not had".to_owned(), told);
+                self.fail(line, at, "event", pair);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), PolicyError> {
         let turn = self.turn.next();
-        self.trial.ask(turn, Question::Event(event)).await
+        self.trial.tell(turn, event).await
     }
 
     /// The client of a session keeps what its connection was granted.
-    fn as_client(&self, mut question: Question, own_client: bool) -> Question {
-        let (false, Some(attrs)) = (own_client, &self.attrs) else {
-            return question;
-        };
-        if let Some(client) = client_of(&mut question) {
+    fn as_client(&self, client: Option<&mut Client>, own_client: bool) {
+        if let (false, Some(client), Some(attrs)) = (own_client, client, &self.attrs) {
             client.attrs.clone_from(attrs);
         }
-        question
     }
 
     /// Time passes from one due timer to the next.
-    async fn wait(&mut self, time: std::time::Duration) -> Result<Answer, PolicyError> {
+    async fn wait(&mut self, time: std::time::Duration) -> Result<Option<Answer>, PolicyError> {
         // Answers that take their time move the clock, too.
         let now = || self.clock.standing_at().unwrap_or_default();
         let end = now().saturating_add(time);
@@ -416,9 +424,9 @@ impl Play<'_> {
             match self.trial.due_timer() {
                 Some(key) => {
                     let turn = self.turn.next();
-                    self.trial.ask(turn, Question::Timer(key)).await?;
+                    self.trial.fire(turn, key).await?;
                 }
-                None if now() >= end => return Ok(Answer::Done),
+                None if now() >= end => return Ok(None),
                 None => {}
             }
         }
@@ -427,13 +435,18 @@ impl Play<'_> {
 
     /// Time passes until the timer with this key has fired, and those that are
     /// due before it.
-    async fn until(&mut self, wanted: &str, line: usize, at: &str) -> Result<Answer, PolicyError> {
+    async fn until(
+        &mut self,
+        wanted: &str,
+        line: usize,
+        at: &str,
+    ) -> Result<Option<Answer>, PolicyError> {
         for _ in 0..MAX_FIRED {
             let set = self.trial.timers();
             if !set.iter().any(|key| key == wanted) {
                 let pair = (format!("a timer {wanted:?}"), format!("{set:?}"));
                 self.fail(line, at, "timers", pair);
-                return Ok(Answer::Done);
+                return Ok(None);
             }
             self.clock
                 .advance(self.trial.until_timer().unwrap_or_default());
@@ -442,9 +455,9 @@ impl Play<'_> {
             };
             let is_wanted = key == wanted;
             let turn = self.turn.next();
-            self.trial.ask(turn, Question::Timer(key)).await?;
+            self.trial.fire(turn, key).await?;
             if is_wanted {
-                return Ok(Answer::Done);
+                return Ok(None);
             }
         }
         Err(too_many())
@@ -501,24 +514,25 @@ fn too_many() -> PolicyError {
     PolicyError::Unavailable(format!("more than {MAX_FIRED} timers fired"))
 }
 
-fn client_of(question: &mut Question) -> Option<&mut Client> {
+/// Who asks with what its connection was granted: nobody who asks for a connection.
+fn asks(question: &mut Question) -> Option<&mut Client> {
     Some(match question {
-        Question::Connect(_)
-        | Question::Authenticate(_)
-        | Question::Credential { .. }
-        | Question::Timer(_) => return None,
-        Question::Publish(request) | Question::Play(request) => &mut request.client,
-        Question::Call { who, .. } => who,
-        Question::SharedObject(request) => &mut request.client,
-        Question::Event(event) => match event {
-            Event::Published(info)
-            | Event::Ready(info)
-            | Event::Unpublished(info, _)
-            | Event::Recorded(info, ..) => &mut info.publisher,
-            Event::PlayEnded(request, _) => &mut request.client,
-            Event::Disconnected(who, _) => who,
-            Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => return None,
-        },
+        Question::Connect(_) | Question::Authenticate(_) | Question::Credential(_) => return None,
+        Question::Publish(request) | Question::Play(request) => &mut Arc::make_mut(request).client,
+        Question::Call(request) => &mut Arc::make_mut(request).client,
+        Question::SharedObject(request) => &mut Arc::make_mut(request).client,
+    })
+}
+
+fn is_about(event: &mut Event) -> Option<&mut Client> {
+    Some(match event {
+        Event::Published(info)
+        | Event::Ready(info)
+        | Event::Unpublished(info, _)
+        | Event::Recorded(info, ..) => &mut info.publisher,
+        Event::PlayEnded(request, _) => &mut request.client,
+        Event::Disconnected(who, _) => who,
+        Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => return None,
     })
 }
 

@@ -27,7 +27,7 @@ thread_local! {
     static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-fn held(change: impl Fn(usize) -> usize) {
+fn count(change: impl Fn(usize) -> usize) {
     // It is not there any more while a thread ends.
     let _ = HELD.try_with(|held| {
         let (now, most) = held.get();
@@ -40,22 +40,27 @@ fn held(change: impl Fn(usize) -> usize) {
 // kept, allocates the new before it frees the old: the dearest way to do it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        held(|now| now.saturating_add(layout.size()));
+        count(|now| now.saturating_add(layout.size()));
         // SAFETY: the caller keeps the same promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        held(|now| now.saturating_add(layout.size()));
+        count(|now| now.saturating_add(layout.size()));
         // SAFETY: the caller keeps the same promises.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        held(|now| now.saturating_sub(layout.size()));
+        count(|now| now.saturating_sub(layout.size()));
         // SAFETY: the caller keeps the same promises.
         unsafe { System.dealloc(pointer, layout) }
     }
+}
+
+/// Bytes that this thread has allocated and not freed.
+pub fn held() -> usize {
+    HELD.get().0
 }
 
 /// The most bytes that `act` held at a time beyond what was held before, and what

@@ -1,5 +1,6 @@
 //! Frames that go out together: prepared once for all players of a stream.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,21 +28,22 @@ pub(super) struct Batch {
 pub(super) struct Shared {
     pub(super) variant: Variant,
     pub(super) players: usize,
-    /// The bytes of the batch's frames in one piece, made before the first
-    /// delivery. One plain write of it costs every player less than a vectored
-    /// one.
+    /// The bytes of the batch's frames in one piece, if they are several: made
+    /// before the first delivery. One plain write of it costs every player less
+    /// than a vectored one.
     joined: Option<Bytes>,
 }
 
 /// A batch on its way to one player after the other.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Delivery<'a> {
     pub(super) frames: &'a [Arc<Frame>],
     /// The same frames as one piece, for each variant of the lane.
     shared: &'a [Shared],
     /// Whether audio waits for the keyframe.
     pub(super) video: Video,
-    pub(super) now: Instant,
+    /// Players that are behind need it, and no other.
+    pub(super) now: OnceCell<Instant>,
 }
 
 impl Shared {
@@ -55,12 +57,19 @@ impl Shared {
 
     /// Joins the frames of a batch. There are no bytes if any of them was not
     /// rendered for that variant: it came before the first who wanted it.
+    #[inline]
     pub(super) fn join(&mut self, batch: &Batch) {
-        self.joined = match &batch.frames[..] {
-            _ if self.players == 0 => None,
-            [frame] => frame.rendering(self.variant).cloned(),
-            frames => join(frames, self.variant),
-        };
+        if batch.frames.len() > 1 && self.players > 0 {
+            self.joined = join(&batch.frames, self.variant);
+        }
+    }
+
+    #[inline]
+    fn bytes<'a>(&'a self, frames: &'a [Arc<Frame>]) -> Option<&'a Bytes> {
+        match frames {
+            [frame] => frame.rendering(self.variant),
+            _ => self.joined.as_ref(),
+        }
     }
 
     /// All players have the batch.
@@ -73,7 +82,21 @@ impl<'a> Delivery<'a> {
     /// The bytes for the players in one place among the lane's variants.
     #[inline]
     pub(super) fn bytes(&self, place: usize) -> Option<&'a Bytes> {
-        self.shared.get(place)?.joined.as_ref()
+        self.shared.get(place)?.bytes(self.frames)
+    }
+
+    /// The bytes for all players with an outlet, if these are of one variant.
+    #[inline]
+    pub(super) fn only(&self) -> Option<&'a Bytes> {
+        match self.shared {
+            [only] => only.bytes(self.frames),
+            _ => None,
+        }
+    }
+
+    /// When the first player that asked got it.
+    pub(super) fn now(&self) -> Instant {
+        *self.now.get_or_init(Instant::now)
     }
 }
 
@@ -104,12 +127,12 @@ impl Batch {
     }
 
     /// The batch as the players of a lane want it.
-    pub(super) fn delivery<'a>(&'a self, shared: &'a [Shared], now: Instant) -> Delivery<'a> {
+    pub(super) fn delivery<'a>(&'a self, shared: &'a [Shared]) -> Delivery<'a> {
         Delivery {
             frames: &self.frames,
             shared,
             video: self.video,
-            now,
+            now: OnceCell::new(),
         }
     }
 }

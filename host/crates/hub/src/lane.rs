@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use livehost_media::Video;
@@ -226,20 +225,11 @@ impl Roster {
         }
         let end = self.next.saturating_add(count).min(self.players.len());
         if let Some(players) = self.players.get(self.next..end) {
-            let delivery = self.batch.delivery(&self.variants, Instant::now());
-            // Next to all of them are of one variant.
-            let (mut place, mut bytes) = (usize::MAX, None);
-            for players in players.chunks(AHEAD) {
-                let mut open = [false; AHEAD];
-                for (open, player) in open.iter_mut().zip(players) {
-                    *open = player.is_open();
-                }
-                for (open, player) in open.into_iter().zip(players) {
-                    if player.place != place {
-                        (place, bytes) = (player.place, delivery.bytes(player.place));
-                    }
-                    player.deliver(&delivery, bytes.filter(|_| open));
-                }
+            let delivery = self.batch.delivery(&self.variants);
+            match delivery.only() {
+                // As usual: there is nothing to look up for each of them.
+                Some(bytes) => hand_out(players, &delivery, |_| Some(bytes)),
+                None => hand_out(players, &delivery, |place| delivery.bytes(place)),
             }
         }
         self.next = end;
@@ -258,28 +248,46 @@ impl Roster {
     }
 }
 
+/// `bytes_of` says what players in a place among the variants get.
+#[inline]
+fn hand_out<'a>(
+    players: &[Seat],
+    delivery: &Delivery<'a>,
+    bytes_of: impl Fn(usize) -> Option<&'a Bytes>,
+) {
+    for players in players.chunks(AHEAD) {
+        let mut open = [None; AHEAD];
+        for (open, player) in open.iter_mut().zip(players) {
+            *open = player.open_outlet();
+        }
+        for (open, player) in open.iter().zip(players) {
+            match open.and_then(|outlet| Some((outlet, bytes_of(player.place)?))) {
+                Some((outlet, bytes)) => player.pass(outlet, bytes, delivery),
+                None => player.queue.deliver(delivery),
+            }
+        }
+    }
+}
+
 impl Seat {
     fn new(queue: Arc<PlayerQueue>, place: Option<usize>) -> Self {
         Self {
-            outlet: queue.outlet().cloned(),
+            outlet: place.and(queue.outlet().cloned()),
             id: queue.id(),
             place: place.unwrap_or(usize::MAX),
             queue,
         }
     }
 
-    fn is_open(&self) -> bool {
-        let outlet = self.outlet.as_ref();
-        outlet.is_some_and(|outlet| outlet.is_open(self.id))
+    #[inline]
+    fn open_outlet(&self) -> Option<&dyn Outlet> {
+        let outlet = self.outlet.as_deref()?;
+        outlet.is_open(self.id).then_some(outlet)
     }
 
-    /// `bytes` are for the outlet, if it is open.
-    fn deliver(&self, delivery: &Delivery<'_>, bytes: Option<&Bytes>) {
-        let offer = match (&self.outlet, bytes) {
-            (Some(outlet), Some(bytes)) => outlet.pass(self.id, bytes),
-            _ => Offer::Refused,
-        };
-        match offer {
+    #[inline]
+    fn pass(&self, outlet: &dyn Outlet, bytes: &Bytes, delivery: &Delivery<'_>) {
+        match outlet.pass(self.id, bytes) {
             Offer::Written => {}
             Offer::Taken => self.queue.wake_for_rest(),
             Offer::Refused => self.queue.deliver(delivery),

@@ -213,7 +213,7 @@ impl PlayerQueue {
             return;
         }
         for frame in delivery.frames {
-            self.push(&mut state, frame, delivery.video, delivery.now);
+            self.push(&mut state, frame, delivery.video, delivery.now());
         }
         self.adjust(&mut state);
     }

@@ -68,15 +68,22 @@ impl Renderers {
 
     /// The next packet that all subscribers get, rendered for all of them.
     pub(super) fn render(&mut self, packet: Packet) -> Arc<Frame> {
-        let mut frame = Frame::new(packet);
-        self.0.retain_mut(|Running { format, renderer }| {
-            let has_subscribers = Arc::strong_count(format) > 1;
-            if has_subscribers {
+        let mut frame = Arc::new(Frame::new(packet));
+        let mut has_unused = false;
+        if let Some(frame) = Arc::get_mut(&mut frame) {
+            for Running { format, renderer } in &mut self.0 {
+                if Arc::strong_count(format) == 1 {
+                    has_unused = true;
+                    continue;
+                }
                 let rendering = renderer.render(frame.packet());
                 frame.add(format.variant, rendering);
             }
-            has_subscribers
-        });
-        Arc::new(frame)
+        }
+        if has_unused {
+            self.0
+                .retain(|Running { format, .. }| Arc::strong_count(format) > 1);
+        }
+        frame
     }
 }

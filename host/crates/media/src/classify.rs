@@ -49,6 +49,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
+    #[inline]
     pub(crate) fn of(kind: Kind, body: &[u8]) -> Result<Self, FlvError> {
         match kind {
             Kind::Audio => audio(body),
@@ -58,6 +59,7 @@ impl Content {
     }
 
     /// Of tracks, with their codecs' names.
+    #[inline]
     pub(crate) fn new(
         role: Role,
         kind: Kind,
@@ -87,6 +89,7 @@ impl Content {
     }
 }
 
+#[inline]
 fn audio(body: &[u8]) -> Result<Content, FlvError> {
     let tag = flv::parse_audio(body)?;
     let role = match tag.packet {
@@ -100,6 +103,7 @@ fn audio(body: &[u8]) -> Result<Content, FlvError> {
     Ok(Content::new(role, Kind::Audio, is_supplement, tracks))
 }
 
+#[inline]
 fn video(body: &[u8]) -> Result<Content, FlvError> {
     let tag = flv::parse_video(body)?;
     let role = match tag.packet {

@@ -96,6 +96,7 @@ impl Packet {
     /// # Errors
     /// [`NotAPacket::Empty`] or [`NotAPacket::Flv`] when there is nothing to
     /// forward.
+    #[inline]
     pub fn from_flv(kind: Kind, dts: i64, body: Bytes) -> Result<Self, NotAPacket> {
         if body.is_empty() {
             return Err(NotAPacket::Empty);

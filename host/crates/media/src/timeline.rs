@@ -8,7 +8,7 @@
 //! have a clock each, since one may jump before the other does; both come back
 //! to the same offset, so that they stay in sync as the publisher has them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Kind;
 use crate::time::{MILLISECOND, distance, wrapped};
@@ -36,6 +36,8 @@ pub struct Timeline {
     newest: Option<Place>,
     lead: Lead,
     verdict: Option<Verdict>,
+    /// When the first media came: what [`Place::now`] counts from.
+    origin: Option<Instant>,
     /// Of data before any media.
     data: i64,
     jumps: u64,
@@ -56,7 +58,8 @@ pub struct Placed {
 struct Place {
     /// Nanoseconds.
     at: i64,
-    now: Instant,
+    /// Nanoseconds since the first media came.
+    now: i64,
 }
 
 /// The clock of one kind of media.
@@ -81,14 +84,14 @@ struct Verdict {
     /// What the step had too much, nanoseconds.
     excess: i64,
     continues: bool,
-    now: Instant,
+    /// As [`Place::now`].
+    now: i64,
 }
 
 /// How far media is ahead of the time that has passed: a live publisher's keep
 /// the same distance, and a pause does not move it; a jump does.
 #[derive(Debug, Default)]
 struct Lead {
-    origin: Option<Instant>,
     /// The most so far. It sinks by a thousandth of the time that passes, more
     /// than the clocks of publisher and server can drift apart.
     most: Option<Place>,
@@ -124,6 +127,9 @@ impl Timeline {
                 jump: None,
             };
         };
+        let origin = *self.origin.get_or_insert(now);
+        let now = now.saturating_duration_since(origin).as_nanos();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
         let (placed, jump) = match self.in_line(kind, track, dts, now) {
             Some(placed) => (placed, None),
             None => self.rejoin(kind, dts, now),
@@ -139,7 +145,7 @@ impl Timeline {
 
     /// The place on the clock that this kind of media has, if it is one that
     /// continues what was before.
-    fn in_line(&mut self, kind: Kind, track: u8, dts: i64, now: Instant) -> Option<i64> {
+    fn in_line(&mut self, kind: Kind, track: u8, dts: i64, now: i64) -> Option<i64> {
         let clock = self.clock_of(kind);
         let (offset, last) = (clock.offset?, clock.last?);
         let step = distance(last.at, dts.saturating_add(offset));
@@ -170,7 +176,7 @@ impl Timeline {
 
     /// The first of a kind, or a jump: a place that continues, and a clock that
     /// leads there. With the number of the jump.
-    fn rejoin(&mut self, kind: Kind, dts: i64, now: Instant) -> (i64, Option<u64>) {
+    fn rejoin(&mut self, kind: Kind, dts: i64, now: i64) -> (i64, Option<u64>) {
         let own = self.clock_of(kind);
         let other = self.other_of(kind);
         let is_jump = own.offset.is_some();
@@ -277,24 +283,20 @@ impl Clock {
 }
 
 impl Lead {
-    fn note(&mut self, placed: i64, now: Instant) {
-        let origin = *self.origin.get_or_insert(now);
-        let lead = placed.saturating_sub(since(origin, now));
+    fn note(&mut self, placed: i64, now: i64) {
+        let lead = placed.saturating_sub(since(0, now));
         if self.most_at(now).is_none_or(|most| lead >= most) {
             self.most = Some(Place { at: lead, now });
         }
     }
 
-    fn is_exceeded_by(&self, placed: i64, now: Instant) -> bool {
-        match (self.origin, self.most_at(now)) {
-            (Some(origin), Some(most)) => {
-                placed.saturating_sub(since(origin, now)) > most.saturating_add(FORWARD)
-            }
-            _ => false,
-        }
+    fn is_exceeded_by(&self, placed: i64, now: i64) -> bool {
+        let lead = placed.saturating_sub(since(0, now));
+        let most = self.most_at(now);
+        most.is_some_and(|most| lead > most.saturating_add(FORWARD))
     }
 
-    fn most_at(&self, now: Instant) -> Option<i64> {
+    fn most_at(&self, now: i64) -> Option<i64> {
         let most = self.most?;
         let passed = since(most.now, now) / MILLISECOND;
         let sunk = (passed / 1_000).saturating_mul(MILLISECOND);
@@ -304,10 +306,9 @@ impl Lead {
 
 /// The whole milliseconds between, in nanoseconds: a clock on the wall knows no
 /// better, and times of audio and video that were moved by it are rounded alike.
-fn since(then: Instant, now: Instant) -> i64 {
-    let passed: Duration = now.saturating_duration_since(then);
-    let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
-    passed.saturating_mul(MILLISECOND)
+fn since(then: i64, now: i64) -> i64 {
+    let passed = now.saturating_sub(then).max(0);
+    passed.saturating_sub(passed % MILLISECOND)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ impl Tracks {
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }

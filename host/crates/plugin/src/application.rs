@@ -8,7 +8,7 @@ use livehost_telemetry::limited;
 use livehost_telemetry::log::Quota;
 use parking_lot::Mutex;
 
-use super::imports::log::{Level, Log, Rate};
+use super::imports::log::{Level, LineRate, Log};
 use super::imports::timers::Timers;
 use super::kv::Kv;
 use super::stats::Stats;
@@ -31,7 +31,7 @@ pub(super) struct AppContext {
     warnings: Arc<Quota>,
     pub(super) kv: Arc<Kv>,
     pub(super) timers: Timers,
-    pub(super) denials: Mutex<Rate>,
+    pub(super) denials: Mutex<LineRate>,
     pub(super) http_counts: Arc<outbound::HttpCounters>,
     /// The client of the generation that serves.
     http: Mutex<Option<Arc<HttpClient>>>,
@@ -70,7 +70,7 @@ impl AppContext {
             stats,
             kv,
             timers: Timers::new(limits.timers, doubles.clock.clone()),
-            denials: Mutex::new(Rate::new(DENIALS)),
+            denials: Mutex::new(LineRate::new(DENIALS)),
             http_counts: Arc::default(),
             http: Mutex::new(None),
             doubles,

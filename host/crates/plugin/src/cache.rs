@@ -36,7 +36,7 @@ const DIGEST: usize = 32;
 const STALE: Duration = Duration::from_secs(3600);
 
 /// The folder of compiled components.
-pub(super) struct Cache {
+pub(super) struct CodeCache {
     folder: PathBuf,
     /// Compiler, settings and CPU, as a digest.
     engine: [u8; DIGEST],
@@ -60,7 +60,7 @@ enum Unusable {
     Refused(String),
 }
 
-impl Cache {
+impl CodeCache {
     /// The cache in `folder`, which need not exist. Unless `writable` nothing
     /// is created or changed.
     pub(super) fn new(engine: &Engine, folder: PathBuf, writable: bool) -> Self {
@@ -292,13 +292,13 @@ mod tests {
     struct Fixture {
         _folder: tempfile::TempDir,
         engine: Engine,
-        cache: Cache,
+        cache: CodeCache,
     }
 
     fn fixture() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::default();
-        let cache = Cache::new(&engine, folder.path().join("state/compiled"), true);
+        let cache = CodeCache::new(&engine, folder.path().join("state/compiled"), true);
         Fixture {
             _folder: folder,
             engine,
@@ -393,7 +393,7 @@ mod tests {
         let mut config = wasmtime::Config::new();
         config.epoch_interruption(true);
         let engine = Engine::new(&config).unwrap();
-        let cache = Cache::new(&engine, fixture.cache.folder.clone(), true);
+        let cache = CodeCache::new(&engine, fixture.cache.folder.clone(), true);
         assert!(cache.load(&engine, &hash).is_none());
     }
 

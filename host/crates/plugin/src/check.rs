@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use livehost_net::outbound::{AllowList, Target};
 use livehost_policy::{
-    Client, ConnectDecision, ConnectRequest, PlayDecision, PolicyError, PublishDecision,
-    PublishGrant, StreamRequest,
+    Asks, Client, ConnectDecision, ConnectRequest, OnConnect, OnPlay, OnPublish, PlayDecision,
+    PolicyError, PublishDecision, PublishGrant, StreamRequest,
 };
 use parking_lot::Mutex;
 
 use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
-use super::bounds::usable;
 use super::compile::{self, ContentHash};
 use super::doubles::{
     Doubles, HttpDouble, HttpFailure, HttpRequest, HttpResponse, Level, LogDouble,
@@ -26,9 +25,9 @@ use super::engine::Runtime;
 use super::error::{Fault, PluginError};
 use super::generation::{Generation, NoLease, THROW_AWAY, run};
 use super::hooks;
-use super::instance::{Budget, Instance, one_line};
+use super::instance::{CallBudget, one_line};
 use super::kv::Kv;
-use super::{PluginSpec, Services, StopReason, convert, reload};
+use super::{PluginSpec, Services, StopReason, reload};
 
 /// What marks, in `extra`, a question that no client asks.
 const TRIAL: (&str, &str) = ("trial", "true");
@@ -87,15 +86,15 @@ pub(super) async fn check(
         not_allowed: BTreeSet::new(),
     };
     let tried = try_out(runtime, &app, &spec, &mut check).await;
-    let seen = std::mem::take(&mut *http.seen.lock());
+    let origins = std::mem::take(&mut *http.origins.lock());
     if let Err(fault) = tried {
-        if seen.held_back.is_empty() || matches!(fault, Fault::NotAvailable(_)) {
+        if origins.held_back.is_empty() || matches!(fault, Fault::NotAvailable(_)) {
             return Err(spec.fault(fault));
         }
         check.undecided = Some(fault.to_string());
     }
-    check.held_back = seen.held_back;
-    check.not_allowed = seen.not_allowed;
+    check.held_back = origins.held_back;
+    check.not_allowed = origins.not_allowed;
     Ok(check)
 }
 
@@ -123,11 +122,11 @@ async fn try_out(
 /// Answers no request, and remembers where it would have gone.
 struct HeldBack {
     allow: AllowList,
-    seen: Mutex<Seen>,
+    origins: Mutex<Origins>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Origins {
     held_back: BTreeSet<String>,
     not_allowed: BTreeSet<String>,
 }
@@ -136,7 +135,7 @@ impl HeldBack {
     fn new(spec: &PluginSpec) -> Self {
         let held_back = Self {
             allow: spec.http.allow.clone(),
-            seen: Mutex::default(),
+            origins: Mutex::default(),
         };
         if let Ok(config) = serde_json::from_str(&spec.config) {
             held_back.look_at(&config);
@@ -168,7 +167,7 @@ impl HeldBack {
             true => format!("{origin} with this path"),
             false => origin,
         };
-        note(&mut self.seen.lock().not_allowed, told);
+        note(&mut self.origins.lock().not_allowed, told);
         None
     }
 }
@@ -182,7 +181,7 @@ fn note(origins: &mut BTreeSet<String>, origin: String) {
 impl HttpDouble for HeldBack {
     fn answer(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let origin = self.allows(&request.url).ok_or(HttpFailure::Denied)?;
-        note(&mut self.seen.lock().held_back, origin);
+        note(&mut self.origins.lock().held_back, origin);
         Err(HttpFailure::Connect(
             "this is a trial, in which no request goes out; `host check --online` sends them"
                 .into(),
@@ -225,17 +224,14 @@ impl Visitor<'_> {
             props: Vec::new(),
             extra: trial(),
         };
-        let decision = ask(generation, "on-connect", hooks::on_connect(request)).await?;
-        Ok(
-            match usable("on-connect", convert::connect_decision(decision))? {
-                ConnectDecision::Accept(grant) => {
-                    client.attrs = grant.attrs;
-                    Ok(client)
-                }
-                ConnectDecision::Reject(rejection) => Err(rejection.description),
-                ConnectDecision::Redirect(url) => Err(format!("go to {url}")),
-            },
-        )
+        Ok(match ask(generation, OnConnect::new(request)).await? {
+            ConnectDecision::Accept(grant) => {
+                client.attrs = grant.attrs;
+                Ok(client)
+            }
+            ConnectDecision::Reject(rejection) => Err(rejection.description),
+            ConnectDecision::Redirect(url) => Err(format!("go to {url}")),
+        })
     }
 
     fn request(&self, app: &str, client: &Client) -> StreamRequest {
@@ -258,14 +254,11 @@ impl Visitor<'_> {
         generation: &Generation,
         client: &Client,
     ) -> Result<Result<PublishGrant, String>, PolicyError> {
-        let call = hooks::on_publish(self.request(app, client));
-        let decision = ask(generation, "on-publish", call).await?;
-        Ok(
-            match usable("on-publish", convert::publish_decision(decision))? {
-                PublishDecision::Accept(grant) => Ok(grant),
-                PublishDecision::Reject(rejection) => Err(rejection.description),
-            },
-        )
+        let question = OnPublish::new(self.request(app, client));
+        Ok(match ask(generation, question).await? {
+            PublishDecision::Accept(grant) => Ok(grant),
+            PublishDecision::Reject(rejection) => Err(rejection.description),
+        })
     }
 
     async fn meets(&self, app: &str, generation: &Generation) -> Result<Welcome, PolicyError> {
@@ -292,12 +285,11 @@ impl Visitor<'_> {
         generation: &Generation,
         client: &Client,
     ) -> Result<Result<(), String>, PolicyError> {
-        let call = hooks::on_play(StreamRequest {
+        let question = OnPlay::new(StreamRequest {
             mode: "any".into(),
             ..self.request(app, client)
         });
-        let decision = ask(generation, "on-play", call).await?;
-        Ok(match usable("on-play", convert::play_decision(decision))? {
+        Ok(match ask(generation, question).await? {
             PlayDecision::Accept(_) => Ok(()),
             PlayDecision::Reject(rejection) => Err(rejection.description),
         })
@@ -370,15 +362,14 @@ fn trial() -> Vec<(String, String)> {
     vec![(key.to_owned(), value.to_owned())]
 }
 
-async fn ask<R: Send>(
-    generation: &Generation,
-    hook: &'static str,
-    call: impl for<'a> FnOnce(&'a mut Instance) -> super::instance::Call<'a, R> + Send,
-) -> Result<R, PolicyError> {
+async fn ask<Q: Asks>(generation: &Generation, question: Q) -> Result<Q::Answer, PolicyError> {
     let limits = &generation.spec.limits;
-    let mut budget = Budget::new(limits.cpu, limits.wall);
-    match generation.lease(hook, &mut budget).await {
-        Ok(lease) => run(lease, hook, budget, call).await,
+    let mut budget = CallBudget::new(limits.cpu, limits.wall);
+    match generation.lease(Q::HOOK, &mut budget).await {
+        Ok(lease) => {
+            let call = hooks::question(question.into());
+            run(lease, Q::HOOK, budget, call).await?.and_then(Q::read)
+        }
         Err(NoLease::Failed { error, .. }) => Err(error),
         Err(NoLease::Closed) => Err(PolicyError::Unavailable("it is closed".into())),
     }

@@ -9,10 +9,10 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// A clock; clones show the same time. The default is the system's.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Option<Arc<Standing>>);
+pub struct Clock(Option<Arc<StoppedClock>>);
 
 #[derive(Debug)]
-struct Standing {
+struct StoppedClock {
     start: Instant,
     shown: Mutex<Shown>,
 }
@@ -29,7 +29,7 @@ impl Clock {
     /// A clock that stands at `unix` after 1970, UTC, until it is moved.
     pub fn standing(unix: Duration) -> Self {
         let passed = Duration::ZERO;
-        Self(Some(Arc::new(Standing {
+        Self(Some(Arc::new(StoppedClock {
             start: Instant::now(),
             shown: Mutex::new(Shown { passed, unix }),
         })))

@@ -13,10 +13,10 @@ use tracing::debug;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::livehost::app::{lifecycle, policy};
-use super::compiler::{self, Asking, Running};
+use super::compiler::{self, CompilerChild, EndOnDrop};
 use super::engine::Runtime;
 use super::error::{CompilerFault, Fault};
-use super::instance::{State, one_line};
+use super::instance::{HostState, one_line};
 use super::optional::Indices;
 
 /// The track of the interface in `wit/` that this host offers.
@@ -48,7 +48,7 @@ impl ContentHash {
 /// A component, compiled and linked.
 pub(super) struct Compiled {
     pub(super) hash: ContentHash,
-    pub(super) pre: InstancePre<State>,
+    pub(super) pre: InstancePre<HostState>,
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) policy: policy::GuestIndices,
     pub(super) optional: Indices,
@@ -83,8 +83,8 @@ pub(super) async fn compile(
         return Ok(compiled);
     }
     let worker = Arc::clone(runtime);
-    let asking = Asking(Arc::default());
-    let running = Arc::clone(&asking.0);
+    let guard = EndOnDrop(Arc::default());
+    let running = Arc::clone(&guard.0);
     let (done, compiled) = oneshot::channel();
     // A thread of its own, since a priority can't be raised again.
     thread::Builder::new()
@@ -95,7 +95,7 @@ pub(super) async fn compile(
             let _ = done.send(build(&worker, &running, bytes, hash));
         })
         .map_err(|error| broken(&format!("no thread for the compiler: {error}")))?;
-    let compiled = asking
+    let compiled = guard
         .patiently(compiled)
         .await
         .map_err(|_| broken("the compiler panicked"))??;
@@ -146,7 +146,7 @@ fn yield_to_media() {
 
 fn build(
     runtime: &Runtime,
-    running: &Running,
+    running: &CompilerChild,
     bytes: Vec<u8>,
     hash: ContentHash,
 ) -> Result<Compiled, Fault> {
@@ -177,7 +177,7 @@ fn build(
 /// Compiled now, or in an earlier run.
 fn component(
     runtime: &Runtime,
-    running: &Running,
+    running: &CompilerChild,
     bytes: Vec<u8>,
     hash: &ContentHash,
 ) -> Result<Component, Fault> {

@@ -3,9 +3,8 @@
 //! Flows in: requests, by value. Flows out: decisions within their bounds:
 //! what a guest says to a client is cut, everything else is refused.
 
-use livehost_policy::names;
-use livehost_rtmp::auth;
-use livehost_rtmp::shared_object::object::Ruling;
+use bytes::Bytes;
+use livehost_policy::{CallError, Challenge, ObjectDecision, names};
 
 use super::bindings::exports::livehost::app::auth as wit_auth;
 use super::bindings::exports::livehost::app::lifecycle as wit_life;
@@ -19,6 +18,8 @@ use super::{StopReason, instance::one_line};
 const MAX_DESCRIPTION: usize = 512;
 /// Status codes are short words with dots.
 const MAX_CODE: usize = 128;
+/// What a guest answers to a method that it doesn't have.
+const UNKNOWN_METHOD: &str = "unknown";
 
 impl From<livehost_policy::Client> for wit::Client {
     fn from(client: livehost_policy::Client) -> Self {
@@ -200,13 +201,28 @@ fn told(text: &str, max: usize) -> String {
 }
 
 /// The word that `on-authenticate` answers.
-pub(super) fn challenge(word: &str) -> Result<auth::Method, livehost_policy::PolicyError> {
-    auth::Method::parse(word).ok_or_else(|| {
-        let word = one_line(word);
-        livehost_policy::PolicyError::Unusable {
-            hook: "on-authenticate",
-            reason: format!("expected the challenge adobe or llnw, found {word:?}"),
+pub(super) fn challenge(word: &str) -> Result<Challenge, livehost_policy::PolicyError> {
+    match word {
+        "adobe" => Ok(Challenge::Adobe),
+        "llnw" => Ok(Challenge::Llnw),
+        other => {
+            let other = one_line(other);
+            Err(livehost_policy::PolicyError::Unusable {
+                hook: "on-authenticate",
+                reason: format!("expected the challenge adobe or llnw, found {other:?}"),
+            })
         }
+    }
+}
+
+/// The answer of `on-call` about `method`.
+pub(super) fn call_result(
+    method: String,
+    result: Result<Vec<u8>, String>,
+) -> Result<Bytes, CallError> {
+    result.map(Bytes::from).map_err(|text| match text.as_str() {
+        UNKNOWN_METHOD => CallError::Unknown(method),
+        text => CallError::Refused(one_line(text)),
     })
 }
 
@@ -250,7 +266,7 @@ impl From<livehost_policy::ObjectRequest> for wit_objects::ObjectRequest {
     }
 }
 
-impl From<wit_objects::ObjectDecision> for Ruling {
+impl From<wit_objects::ObjectDecision> for ObjectDecision {
     fn from(decision: wit_objects::ObjectDecision) -> Self {
         match decision {
             wit_objects::ObjectDecision::Allow => Self::Allow,

@@ -20,12 +20,12 @@ use wasmtime::{Config, Engine};
 
 use super::PluginSpec;
 use super::bindings::AppAll;
-use super::cache::Cache;
+use super::cache::CodeCache;
 use super::compile::{Compiled, ContentHash};
 use super::compiler::Compiler;
 use super::error::{Fault, PluginError};
-use super::instance::State;
-use super::kv::disk::{Disk, Purpose};
+use super::instance::HostState;
+use super::kv::disk::{Disk, StorePurpose};
 use super::kv::{KeptObjects, Kv};
 
 /// How often a running guest is looked at: it yields to other tasks, and is
@@ -60,7 +60,7 @@ const COMPILED: &str = "compiled";
 /// Compiles and runs the plugins of all applications.
 pub struct Runtime {
     pub(super) engine: Engine,
-    pub(super) linker: Linker<State>,
+    pub(super) linker: Linker<HostState>,
     pub(super) ticker: Ticker,
     pub(super) network: Network,
     pub(super) compiler: Compiler,
@@ -70,7 +70,7 @@ pub struct Runtime {
     /// What is in use, so that applications with the same plugin share code.
     pub(super) compiled: Mutex<HashMap<ContentHash, Weak<Compiled>>>,
     /// What earlier runs compiled.
-    pub(super) cache: Option<Cache>,
+    pub(super) cache: Option<CodeCache>,
     /// The applications' state; none keeps it in memory.
     disk: Option<Arc<Disk>>,
 }
@@ -119,16 +119,16 @@ impl Runtime {
 
         let cache = match storage {
             Storage::Memory => None,
-            Storage::Look(folder) => Some(Cache::new(&engine, folder.join(COMPILED), false)),
+            Storage::Look(folder) => Some(CodeCache::new(&engine, folder.join(COMPILED), false)),
             Storage::Folder(folder) | Storage::Compiled(folder) => {
-                Some(Cache::new(&engine, folder.join(COMPILED), true))
+                Some(CodeCache::new(&engine, folder.join(COMPILED), true))
             }
         };
 
-        let mut linker = Linker::<State>::new(&engine);
+        let mut linker = Linker::<HostState>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(broken)?;
-        AppAll::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+        AppAll::add_to_linker::<HostState, HasSelf<HostState>>(&mut linker, |state| state)
             .map_err(broken)?;
 
         let ticker = Ticker::start(engine.clone()).map_err(|e| RuntimeError(e.to_string()))?;
@@ -150,7 +150,7 @@ impl Runtime {
         let Some(disk) = self.disk.clone() else {
             return Ok(Kv::in_memory(quota));
         };
-        read_state(disk, Purpose::Plugin, app, quota).await
+        read_state(disk, StorePurpose::Plugin, app, quota).await
     }
 
     /// Where the persistent shared objects of a plugin's application are kept,
@@ -165,7 +165,7 @@ impl Runtime {
     ) -> Result<Arc<dyn PropertyStore>, PluginError> {
         let kv = match self.disk.clone() {
             None => Ok(Kv::in_memory(quota)),
-            Some(disk) => read_state(disk, Purpose::SharedObjects, &spec.app, quota).await,
+            Some(disk) => read_state(disk, StorePurpose::SharedObjects, &spec.app, quota).await,
         };
         let kv = kv.map_err(|fault| spec.fault(fault))?;
         Ok(Arc::new(KeptObjects(kv)))
@@ -201,7 +201,7 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
 
 async fn read_state(
     disk: Arc<Disk>,
-    purpose: Purpose,
+    purpose: StorePurpose,
     app: &str,
     quota: usize,
 ) -> Result<Arc<Kv>, Fault> {
@@ -228,7 +228,7 @@ struct TickerState {
 }
 
 /// A call in progress: the ticker runs while one exists.
-pub(super) struct Running(Arc<TickerState>);
+pub(super) struct Ticking(Arc<TickerState>);
 
 impl Ticker {
     fn start(engine: Engine) -> std::io::Result<Self> {
@@ -244,14 +244,14 @@ impl Ticker {
     }
 
     /// Keeps the ticker running until the result is dropped.
-    pub(super) fn run(&self) -> Running {
+    pub(super) fn run(&self) -> Ticking {
         // Sequentially consistent on both sides: either this sees the ticker
         // asleep and wakes it, or the ticker sees this call and stays awake.
         self.shared.active.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Running(Arc::clone(&self.shared))
+        Ticking(Arc::clone(&self.shared))
     }
 }
 
@@ -262,7 +262,7 @@ impl Drop for Ticker {
     }
 }
 
-impl Drop for Running {
+impl Drop for Ticking {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::SeqCst);
     }

@@ -9,19 +9,18 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use livehost_policy::{Client, ConnId, Event, Occasion, StreamId};
+use livehost_policy::{Client, ConnId, Event, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::function::Function;
-use super::hooks;
 
 /// One application's queue.
 #[derive(Debug)]
 pub(super) struct EventQueue {
     app: String,
-    queue: Mutex<Queue>,
+    queue: Mutex<Backlog>,
     changed: Notify,
 }
 
@@ -29,7 +28,7 @@ impl EventQueue {
     pub(super) fn new(app: String, limit: usize) -> Self {
         Self {
             app,
-            queue: Mutex::new(Queue::new(limit)),
+            queue: Mutex::new(Backlog::new(limit)),
             changed: Notify::new(),
         }
     }
@@ -39,7 +38,7 @@ impl EventQueue {
         self.with(|queue| queue.limit = limit);
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut Backlog) -> R) -> R {
         f(&mut self.queue.lock())
     }
 
@@ -48,34 +47,37 @@ impl EventQueue {
     pub(super) fn push(&self, event: Event) -> bool {
         let pushed = self.with(|queue| queue.push(event));
         match pushed {
-            Pushed::Queued => self.changed.notify_one(),
-            Pushed::FirstDropped => warn!(
+            PushOutcome::Queued => self.changed.notify_one(),
+            PushOutcome::FirstDropped => warn!(
                 app = self.app,
                 "event queue full: events are dropped until the plugin keeps up"
             ),
-            Pushed::Dropped => {}
+            PushOutcome::Dropped => {}
         }
-        pushed == Pushed::Queued
+        pushed == PushOutcome::Queued
     }
 
     /// Something happened that nobody hears of now. A plugin that comes while
     /// the stream is live hears of its end. False when the event has to be
     /// queued all the same: another one may hear it yet, and what is before it.
-    pub(super) fn passes_over(&self, occasion: Occasion) -> bool {
-        match occasion {
-            Occasion::Published(id) => {
-                self.with(|queue| queue.announced.insert(id, Announced::ToNobody));
+    pub(super) fn passes_over(&self, event: &Event) -> bool {
+        match event {
+            Event::Published(info) => {
+                self.with(|queue| queue.announced.insert(info.id, Announced::ToNobody));
+                true
             }
-            Occasion::Unpublished(id) => {
-                return self.with(|queue| match queue.announced.get(&id) {
-                    Some(Announced::Queued) => false,
-                    Some(Announced::ToNobody) => queue.announced.remove(&id).is_some(),
-                    None => true,
-                });
-            }
-            Occasion::Ready | Occasion::PlayEnded | Occasion::Disconnected => {}
+            Event::Unpublished(info, _) => self.with(|queue| match queue.announced.get(&info.id) {
+                Some(Announced::Queued) => false,
+                Some(Announced::ToNobody) => queue.announced.remove(&info.id).is_some(),
+                None => true,
+            }),
+            Event::Ready(_)
+            | Event::PlayEnded(..)
+            | Event::Disconnected(..)
+            | Event::Recorded(..) => true,
+            // Their account is the queue's.
+            Event::RelayUp(_) | Event::RelayFailed(..) | Event::RelayEnded(..) => false,
         }
-        true
     }
 
     /// The next event whose function may be called; none once the queue is closed
@@ -94,13 +96,13 @@ impl EventQueue {
                 warn!(app = self.app, dropped, "event queue keeps up again");
             }
             match next {
-                Next::Due(due) => return Some(*due),
-                Next::End => return None,
-                Next::Later(left) => {
+                NextEvent::Due(due) => return Some(*due),
+                NextEvent::End => return None,
+                NextEvent::Later(left) => {
                     // Either way the queue is looked at again.
                     let _ = tokio::time::timeout(left, self.changed.notified()).await;
                 }
-                Next::Never => self.changed.notified().await,
+                NextEvent::Never => self.changed.notified().await,
             }
         }
     }
@@ -133,7 +135,7 @@ pub(super) struct Due {
 
 /// The queue itself: no lock, no waiting.
 #[derive(Debug)]
-struct Queue {
+struct Backlog {
     limit: usize,
     events: VecDeque<Event>,
     /// Those whose function may not be called now, and those that must not be
@@ -202,7 +204,7 @@ pub(super) fn client_of(event: &Event) -> Option<&Client> {
 }
 
 #[derive(Debug, PartialEq)]
-enum Next {
+enum NextEvent {
     Due(Box<Due>),
     /// After so long a function may be called again.
     Later(Duration),
@@ -213,13 +215,13 @@ enum Next {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Pushed {
+enum PushOutcome {
     Queued,
     FirstDropped,
     Dropped,
 }
 
-impl Queue {
+impl Backlog {
     fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -234,7 +236,7 @@ impl Queue {
         }
     }
 
-    fn push(&mut self, event: Event) -> Pushed {
+    fn push(&mut self, event: Event) -> PushOutcome {
         let full = self.is_full_for(&event);
         let wanted = !self.closed
             && match &event {
@@ -254,13 +256,13 @@ impl Queue {
             };
         if wanted {
             self.events.push_back(event);
-            return Pushed::Queued;
+            return PushOutcome::Queued;
         }
         self.dropped = self.dropped.saturating_add(1);
         if self.dropped == 1 && !self.closed {
-            Pushed::FirstDropped
+            PushOutcome::FirstDropped
         } else {
-            Pushed::Dropped
+            PushOutcome::Dropped
         }
     }
 
@@ -280,13 +282,13 @@ impl Queue {
 
     /// Its function is suspended, or what it is about has an event that waits.
     fn must_wait(&self, event: &Event) -> bool {
-        self.suspended.contains(&hooks::function_of(event))
+        self.suspended.contains(&Function::told(event))
             || self.subjects.contains(&Subject::of(event))
     }
 
     /// The oldest event that may be delivered; how many were dropped, once the
     /// jam is over.
-    fn pop(&mut self, suspended: impl Fn(Function) -> Option<Duration>) -> (Next, u64) {
+    fn pop(&mut self, suspended: impl Fn(Function) -> Option<Duration>) -> (NextEvent, u64) {
         let is_over = self
             .suspended
             .iter()
@@ -296,7 +298,7 @@ impl Queue {
         }
         let mut next = None;
         while let Some(event) = self.events.pop_front() {
-            let function = hooks::function_of(&event);
+            let function = Function::told(&event);
             if suspended(function).is_some() {
                 self.suspended.insert(function);
             }
@@ -318,14 +320,14 @@ impl Queue {
         };
         let left = || self.suspended.iter().filter_map(|it| suspended(*it)).min();
         let next = match next {
-            Some(event) => Next::Due(Box::new(Due {
+            Some(event) => NextEvent::Due(Box::new(Due {
                 event,
                 is_last_call,
             })),
-            None if self.closed => Next::End,
-            None if self.held.is_empty() => Next::Never,
+            None if self.closed => NextEvent::End,
+            None if self.held.is_empty() => NextEvent::Never,
             // Who was suspended may be let go by others at any time.
-            None => Next::Later(left().unwrap_or_default()),
+            None => NextEvent::Later(left().unwrap_or_default()),
         };
         (next, dropped)
     }

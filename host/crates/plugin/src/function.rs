@@ -4,10 +4,15 @@
 
 use std::time::Duration;
 
+use livehost_policy::{
+    Asks, Event, OnAuthenticate, OnCall, OnConnect, OnCredential, OnPlay, OnPublish,
+    OnSharedObject, Question,
+};
+
 use super::breaker::Breaker;
 
 macro_rules! functions {
-    ($($variant:ident, $field:ident, $name:literal;)*) => {
+    ($($variant:ident, $field:ident, $name:expr;)*) => {
         /// A function that decides, answers or is told.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(super) enum Function {
@@ -50,13 +55,13 @@ macro_rules! functions {
 }
 
 functions! {
-    Authenticate, authenticate, "on-authenticate";
-    Credential, credential, "on-credential";
-    Connect, connect, "on-connect";
-    Publish, publish, "on-publish";
-    Play, play, "on-play";
-    SharedObject, shared_object, "on-shared-object";
-    Call, call, "on-call";
+    Authenticate, authenticate, OnAuthenticate::HOOK;
+    Credential, credential, OnCredential::HOOK;
+    Connect, connect, OnConnect::HOOK;
+    Publish, publish, OnPublish::HOOK;
+    Play, play, OnPlay::HOOK;
+    SharedObject, shared_object, OnSharedObject::HOOK;
+    Call, call, OnCall::HOOK;
     Timer, timer, "on-timer";
     Published, published, "on-published";
     Ready, ready, "on-ready";
@@ -67,6 +72,36 @@ functions! {
     RelayUp, relay_up, "on-relay-up";
     RelayFailed, relay_failed, "on-relay-failed";
     RelayEnded, relay_ended, "on-relay-ended";
+}
+
+impl Function {
+    /// The one that answers `question`.
+    pub(super) fn of(question: &Question) -> Self {
+        match question {
+            Question::Authenticate(_) => Self::Authenticate,
+            Question::Credential(_) => Self::Credential,
+            Question::Connect(_) => Self::Connect,
+            Question::Publish(_) => Self::Publish,
+            Question::Play(_) => Self::Play,
+            Question::SharedObject(_) => Self::SharedObject,
+            Question::Call(_) => Self::Call,
+        }
+    }
+
+    /// The one that is told of `event`.
+    pub(super) fn told(event: &Event) -> Self {
+        match event {
+            Event::Published(_) => Self::Published,
+            Event::Ready(_) => Self::Ready,
+            Event::Unpublished(..) => Self::Unpublished,
+            Event::PlayEnded(..) => Self::PlayEnded,
+            Event::Disconnected(..) => Self::Disconnected,
+            Event::Recorded(..) => Self::Recorded,
+            Event::RelayUp(_) => Self::RelayUp,
+            Event::RelayFailed(..) => Self::RelayFailed,
+            Event::RelayEnded(..) => Self::RelayEnded,
+        }
+    }
 }
 
 impl Breakers {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use livehost_net::outbound::HttpClient;
-use livehost_policy::PolicyError;
+use livehost_policy::{Answer, PolicyError, Question};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -20,8 +20,8 @@ use super::engine::Runtime;
 use super::error::Fault;
 use super::hooks;
 use super::imports::control::Orders;
-use super::instance::{Budget, Call, Instance, Queued, millis, one_line};
-use super::pool::{Closed, Lease, Pool};
+use super::instance::{Call, CallBudget, Instance, Queued, millis, one_line};
+use super::pool::{InstanceLease, Pool, PoolClosed};
 use super::stats::Alive;
 use super::{PluginSpec, StopReason};
 
@@ -90,13 +90,26 @@ impl Generation {
         Ok(generation)
     }
 
+    /// The answer that needs no instance, if this version has one: it lacks the
+    /// interface, or its configuration has nobody log in.
+    pub(super) fn answer_unasked(
+        &self,
+        question: &Question,
+    ) -> Option<Result<Answer, PolicyError>> {
+        let is_asked = match question {
+            Question::Authenticate(_) => self.needs_auth,
+            question => hooks::is_asked(question, &self.compiled.optional),
+        };
+        (!is_asked).then(|| hooks::lacking(question))
+    }
+
     /// The budget of a call that belongs to starting or stopping.
-    pub(super) fn start_budget(&self) -> Budget {
-        Budget::new(self.spec.limits.start_cpu, self.spec.limits.start)
+    pub(super) fn start_budget(&self) -> CallBudget {
+        CallBudget::new(self.spec.limits.start_cpu, self.spec.limits.start)
     }
 
     /// A new instance that took the configuration.
-    pub(super) async fn new_instance(&self, budget: Budget) -> Result<Box<Instance>, Fault> {
+    pub(super) async fn new_instance(&self, budget: CallBudget) -> Result<Box<Instance>, Fault> {
         let Self {
             runtime,
             compiled,
@@ -133,17 +146,17 @@ impl Generation {
     pub(super) async fn lease(
         &self,
         hook: &'static str,
-        budget: &mut Budget,
-    ) -> Result<Lease, NoLease> {
+        budget: &mut CallBudget,
+    ) -> Result<InstanceLease, NoLease> {
         // Boxed is what is rare: each decision would have room for it.
         let mut lease = match self.pool.try_lease() {
             Ok(Some(lease)) => lease,
             Ok(None) => Box::pin(self.wait_for_lease(hook, budget)).await?,
-            Err(Closed) => return Err(NoLease::Closed),
+            Err(PoolClosed) => return Err(NoLease::Closed),
         };
         if lease.instance.is_none() {
             let limits = &self.spec.limits;
-            let start = Budget {
+            let start = CallBudget {
                 cpu: limits.start_cpu,
                 ..*budget
             };
@@ -159,14 +172,14 @@ impl Generation {
     async fn wait_for_lease(
         &self,
         hook: &'static str,
-        budget: &mut Budget,
-    ) -> Result<Lease, NoLease> {
+        budget: &mut CallBudget,
+    ) -> Result<InstanceLease, NoLease> {
         let limit = self.spec.limits.max_instances;
         let queued = Queued { hook, limit };
         budget.queued = Some(queued);
         match tokio::time::timeout_at(budget.deadline, self.pool.lease()).await {
             Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(Closed)) => Err(NoLease::Closed),
+            Ok(Err(PoolClosed)) => Err(NoLease::Closed),
             Err(_) => {
                 let error = queued.too_late(budget.wall, &self.app.stats);
                 Err(NoLease::Failed {
@@ -318,9 +331,9 @@ impl Generation {
 /// Makes the call a lease is for. The instance goes back to its pool only when
 /// that went well.
 pub(super) async fn run<R: Send>(
-    mut lease: Lease,
+    mut lease: InstanceLease,
     hook: &'static str,
-    budget: Budget,
+    budget: CallBudget,
     call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
 ) -> Result<R, PolicyError> {
     let Some(instance) = lease.instance.as_mut() else {

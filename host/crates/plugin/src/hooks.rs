@@ -1,47 +1,123 @@
 //! The calls of a plugin's exports, each as what [`Instance::call`] takes.
 //!
 //! Flows in: a question or an event, in the policy's types. Flows out: a
-//! closure that asks one instance. Requests are boxed: each layer that a closure
-//! passes on its way would have room for one.
+//! closure that asks one instance.
 
-use bytes::Bytes;
-use livehost_policy::{Client, ConnectRequest, Event, ObjectRequest, StreamRequest};
+use std::sync::Arc;
+
+use livehost_policy::{
+    Answer, CallError, CallRequest, CredentialRequest, Event, PolicyError, Question,
+};
 use wasmtime::Store;
 
-use super::UNKNOWN_METHOD;
-use super::bindings::exports::livehost::app::{
-    auth as wit_auth, events, shared_objects as wit_objects,
-};
-use super::bindings::livehost::app::types as wit;
-use super::function::Function;
-use super::instance::{Call, Instance, State};
+use super::bindings::exports::livehost::app::events;
+use super::bounds::usable;
+use super::convert;
+use super::instance::{Call, HostState, Instance};
 use super::optional::{Guests, Indices};
 
-pub(super) fn on_connect(
-    request: ConnectRequest,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::ConnectDecision> + Send {
-    let request = Box::new(request.into());
+/// Puts a question; the answer is within its bounds.
+pub(super) fn question(
+    question: Question,
+) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Result<Answer, PolicyError>> + Send {
     |i| {
-        let Instance { store, policy, .. } = i;
-        Box::pin(async move { policy.call_on_connect(store, &request).await })
+        let Instance {
+            store,
+            policy,
+            optional,
+            ..
+        } = i;
+        // Boxed: its requests are in no future but this.
+        Box::pin(async move {
+            let hook = question.hook();
+            let answer = match question {
+                Question::Connect(request) => {
+                    let decision = policy.call_on_connect(store, &sent(request)).await?;
+                    convert::connect_decision(decision).map(Answer::Connect)
+                }
+                Question::Publish(request) => {
+                    let decision = policy.call_on_publish(store, &sent(request)).await?;
+                    convert::publish_decision(decision).map(Answer::Publish)
+                }
+                Question::Play(request) => {
+                    let decision = policy.call_on_play(store, &sent(request)).await?;
+                    convert::play_decision(decision).map(Answer::Play)
+                }
+                Question::Authenticate(request) => {
+                    let Some(auth) = &optional.auth else {
+                        return Ok(lacking(&Question::Authenticate(request)));
+                    };
+                    let word = auth.call_on_authenticate(store, &sent(request)).await?;
+                    let challenge = word.map(|word| convert::challenge(&word)).transpose();
+                    return Ok(challenge.map(|challenge| Answer::Authenticate(Ok(challenge))));
+                }
+                Question::Credential(request) => {
+                    let Some(auth) = &optional.auth else {
+                        return Ok(lacking(&Question::Credential(request)));
+                    };
+                    let CredentialRequest { connect, user } = Arc::unwrap_or_clone(request);
+                    let known = auth
+                        .call_on_credential(store, &sent(connect), &user)
+                        .await?;
+                    let known = known.map(convert::credential).transpose();
+                    known.map(|known| Answer::Credential(Ok(known)))
+                }
+                Question::SharedObject(request) => {
+                    let Some(objects) = &optional.shared_objects else {
+                        return Ok(lacking(&Question::SharedObject(request)));
+                    };
+                    let decision = objects.call_on_shared_object(store, &sent(request)).await?;
+                    Ok(Answer::SharedObject(decision.into()))
+                }
+                Question::Call(request) => {
+                    let Some(calls) = &optional.calls else {
+                        return Ok(lacking(&Question::Call(request)));
+                    };
+                    let CallRequest {
+                        client,
+                        method,
+                        amf0,
+                    } = Arc::unwrap_or_clone(request);
+                    let who = client.into();
+                    let result = calls.call_on_call(store, &who, &method, &amf0).await?;
+                    Ok(Answer::Call(convert::call_result(method, result)))
+                }
+            };
+            Ok(usable(hook, answer))
+        })
     }
 }
 
-/// A component without `auth` asks nobody for a password.
-pub(super) fn on_authenticate(
-    request: ConnectRequest,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<String>> + Send {
-    let request = Box::new(request.into());
-    |i| {
-        let Instance {
-            store, optional, ..
-        } = i;
-        Box::pin(async move {
-            match &optional.auth {
-                Some(auth) => auth.call_on_authenticate(store, &request).await,
-                None => Ok(None),
-            }
-        })
+/// The request as the interface has it; copied only if somebody keeps it.
+fn sent<T: Clone, W: From<T>>(request: Arc<T>) -> W {
+    Arc::unwrap_or_clone(request).into()
+}
+
+/// What a component answers that does not export the interface of the question.
+pub(super) fn lacking(question: &Question) -> Result<Answer, PolicyError> {
+    let interface = match question {
+        // It asks nobody for a password.
+        Question::Authenticate(_) => return Ok(Answer::Authenticate(Ok(None))),
+        // It knows no method.
+        Question::Call(request) => {
+            let error = CallError::Unknown(request.method.clone());
+            return Ok(Answer::Call(Err(error)));
+        }
+        Question::Credential(_) => "auth",
+        Question::SharedObject(_) => "shared-objects",
+        Question::Connect(_) | Question::Publish(_) | Question::Play(_) => "policy",
+    };
+    let reason = format!("it does not export livehost:app/{interface}");
+    Err(PolicyError::Unavailable(reason))
+}
+
+/// Whether a component with these interfaces can be asked.
+pub(super) fn is_asked(question: &Question, optional: &Indices) -> bool {
+    match question {
+        Question::Connect(_) | Question::Publish(_) | Question::Play(_) => true,
+        Question::Authenticate(_) | Question::Credential(_) => optional.auth.is_some(),
+        Question::SharedObject(_) => optional.shared_objects.is_some(),
+        Question::Call(_) => optional.calls.is_some(),
     }
 }
 
@@ -55,83 +131,6 @@ pub(super) fn needs_auth() -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, 
             match &optional.auth_need {
                 Some(need) => need.call_needs_auth(store).await,
                 None => Ok(optional.auth.is_some()),
-            }
-        })
-    }
-}
-
-/// A component without `auth` knows no users.
-pub(super) fn on_credential(
-    request: ConnectRequest,
-    user: String,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Option<wit_auth::Credential>> + Send {
-    let request = Box::new(request.into());
-    |i| {
-        let Instance {
-            store, optional, ..
-        } = i;
-        Box::pin(async move {
-            match &optional.auth {
-                Some(auth) => auth.call_on_credential(store, &request, &user).await,
-                None => Ok(None),
-            }
-        })
-    }
-}
-
-pub(super) fn on_publish(
-    request: StreamRequest,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::PublishDecision> + Send {
-    let request = Box::new(request.into());
-    |i| {
-        let Instance { store, policy, .. } = i;
-        Box::pin(async move { policy.call_on_publish(store, &request).await })
-    }
-}
-
-pub(super) fn on_play(
-    request: StreamRequest,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit::PlayDecision> + Send {
-    let request = Box::new(request.into());
-    |i| {
-        let Instance { store, policy, .. } = i;
-        Box::pin(async move { policy.call_on_play(store, &request).await })
-    }
-}
-
-/// A component without `calls` knows no method.
-pub(super) fn on_call(
-    who: Client,
-    method: String,
-    amf0: Bytes,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, Result<Vec<u8>, String>> + Send {
-    let who = who.into();
-    |i| {
-        let Instance {
-            store, optional, ..
-        } = i;
-        Box::pin(async move {
-            match &optional.calls {
-                Some(calls) => calls.call_on_call(store, &who, &method, &amf0).await,
-                None => Ok(Err(UNKNOWN_METHOD.into())),
-            }
-        })
-    }
-}
-
-/// A component without `shared-objects` allows nothing: it was asked by mistake.
-pub(super) fn on_shared_object(
-    request: ObjectRequest,
-) -> impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, wit_objects::ObjectDecision> + Send {
-    let request = Box::new(request.into());
-    |i| {
-        let Instance {
-            store, optional, ..
-        } = i;
-        Box::pin(async move {
-            match &optional.shared_objects {
-                Some(objects) => objects.call_on_shared_object(store, &request).await,
-                None => Ok(wit_objects::ObjectDecision::Deny),
             }
         })
     }
@@ -183,7 +182,7 @@ pub(super) fn event(event: Event) -> impl for<'a> FnOnce(&'a mut Instance) -> Ca
 /// The events of streams, players and connections.
 async fn of_media(
     events: &events::Guest,
-    store: &mut Store<State>,
+    store: &mut Store<HostState>,
     event: Event,
 ) -> wasmtime::Result<()> {
     match event {
@@ -218,20 +217,5 @@ pub(super) fn is_heard(event: &Event, optional: &Indices) -> bool {
             optional.relays.is_some()
         }
         _ => optional.events.is_some(),
-    }
-}
-
-/// The function of the interface that takes `event`.
-pub(super) fn function_of(event: &Event) -> Function {
-    match event {
-        Event::Published(_) => Function::Published,
-        Event::Ready(_) => Function::Ready,
-        Event::Unpublished(..) => Function::Unpublished,
-        Event::PlayEnded(..) => Function::PlayEnded,
-        Event::Disconnected(..) => Function::Disconnected,
-        Event::Recorded(..) => Function::Recorded,
-        Event::RelayUp(_) => Function::RelayUp,
-        Event::RelayFailed(..) => Function::RelayFailed,
-        Event::RelayEnded(..) => Function::RelayEnded,
     }
 }

@@ -30,7 +30,7 @@ use super::stats::{Alive, Stats};
 use super::wasi::{self, LastWords};
 
 /// What the imports of an instance work on.
-pub(super) struct State {
+pub(super) struct HostState {
     pub(super) app: Arc<AppContext>,
     pub(super) http: Arc<HttpClient>,
     pub(super) wasi_http: WasiHttp,
@@ -45,7 +45,7 @@ pub(super) struct State {
     wasi: WasiCtx,
 }
 
-impl State {
+impl HostState {
     /// One line of the plugin.
     pub(super) fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
         self.app.log(&self.plugin, level, message, fields);
@@ -56,13 +56,13 @@ impl State {
         self.app.warn(&self.plugin, message);
     }
 
-    fn begin(&mut self, budget: Budget) {
+    fn begin(&mut self, budget: CallBudget) {
         self.answer_by = budget.answer_by();
         self.wasi_http.begin(self.answer_by);
     }
 }
 
-impl WasiView for State {
+impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: &mut self.wasi,
@@ -73,7 +73,7 @@ impl WasiView for State {
 
 /// An instantiated component; [`Instance::new`] has not configured it yet.
 pub(super) struct Instance {
-    pub(super) store: Store<State>,
+    pub(super) store: Store<HostState>,
     pub(super) lifecycle: lifecycle::Guest,
     pub(super) policy: policy::Guest,
     pub(super) optional: Guests,
@@ -87,7 +87,7 @@ pub(super) struct Instance {
 
 /// The time one call may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Budget {
+pub(super) struct CallBudget {
     /// On a CPU.
     pub(super) cpu: Duration,
     /// In all, up to `deadline`.
@@ -123,7 +123,7 @@ impl Queued {
     }
 }
 
-impl Budget {
+impl CallBudget {
     /// Starts now.
     pub(super) fn new(cpu: Duration, wall: Duration) -> Self {
         Self {
@@ -165,14 +165,14 @@ impl Instance {
         app: &Arc<AppContext>,
         http: &Arc<HttpClient>,
         spec: &PluginSpec,
-        budget: Budget,
+        budget: CallBudget,
     ) -> Result<Self, Fault> {
         const HOOK: &str = "instantiation";
         let plugin: Arc<str> = spec.plugin_name().into();
         let (wasi, last_words) = wasi::context(app, &plugin);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        let state = State {
+        let state = HostState {
             app: Arc::clone(app),
             http: Arc::clone(http),
             wasi_http: WasiHttp::new(app, &plugin, http),
@@ -244,7 +244,7 @@ impl Instance {
     pub(super) async fn call<R: Send>(
         &mut self,
         hook: &'static str,
-        budget: Budget,
+        budget: CallBudget,
         call: impl for<'a> FnOnce(&'a mut Self) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
         let (answer, orders) = self.ask(hook, budget, call).await?;
@@ -257,7 +257,7 @@ impl Instance {
     pub(super) async fn ask<R: Send>(
         &mut self,
         hook: &'static str,
-        budget: Budget,
+        budget: CallBudget,
         call: impl for<'a> FnOnce(&'a mut Self) -> Call<'a, R> + Send,
     ) -> Result<(R, Orders), PolicyError> {
         let running = self.runtime.ticker.run();
@@ -284,7 +284,7 @@ impl Instance {
         Err(error)
     }
 
-    /// See [`State::drop_orders`].
+    /// See [`HostState::drop_orders`].
     pub(super) fn drop_orders(&self, hook: &'static str, orders: &Orders) {
         self.store.data().drop_orders(hook, orders);
     }
@@ -306,7 +306,7 @@ fn is_out_of_memory(error: &wasmtime::Error) -> bool {
 
 fn wall_exceeded(
     hook: &'static str,
-    budget: Budget,
+    budget: CallBudget,
     meter: &CpuMeter,
     stats: &Stats,
 ) -> PolicyError {
@@ -327,8 +327,8 @@ fn wall_exceeded(
 fn failure(
     hook: &'static str,
     error: &wasmtime::Error,
-    budget: Budget,
-    state: &mut State,
+    budget: CallBudget,
+    state: &mut HostState,
     last_words: &LastWords,
 ) -> PolicyError {
     let trap = error.downcast_ref::<Trap>();

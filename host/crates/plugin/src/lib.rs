@@ -42,9 +42,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use livehost_rtmp::auth;
-use livehost_rtmp::shared_object::object::Ruling;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -61,17 +58,11 @@ pub use error::{CompilerFault, Fault, PluginError};
 pub use limits::PluginLimits;
 pub use livehost_telemetry::counters::Counts;
 pub use optional::{OPTIONAL, Optional};
-pub use trial::{Answer, KvContents, Program, Question, Trial};
+pub use trial::{KvContents, Program, Trial};
 
 use livehost_net::outbound;
-use livehost_policy::{
-    CallError, Client, ConnectDecision, ConnectRequest, Credential, Event, MediaControl,
-    ObjectRequest, Occasion, PlayDecision, Policy, PolicyError, PublishDecision, StreamRegistry,
-    StreamRequest,
-};
+use livehost_policy::{Event, MediaControl, Policy, Question, Reply, StreamRegistry};
 
-use self::bounds::usable;
-use self::breaker::Caller;
 use self::function::Function;
 use self::serve::Core;
 
@@ -305,7 +296,7 @@ impl Plugin {
     /// Delivers queued events, ends the tasks, calls `on-stop` and saves the
     /// state; takes at most twice the drain limit plus the start limit, and 10 s
     /// when the disk hangs. Later calls answer
-    /// [`PolicyError::Unavailable`].
+    /// [`PolicyError::Unavailable`](livehost_policy::PolicyError::Unavailable).
     pub async fn shutdown(&self, reason: StopReason) {
         let core = &self.core;
         let drain = core.serving.load().spec.limits.drain;
@@ -366,156 +357,36 @@ impl Drop for Plugin {
 
 #[async_trait]
 impl Policy for Plugin {
-    async fn on_authenticate(
-        &self,
-        request: &ConnectRequest,
-    ) -> Result<Option<auth::Method>, PolicyError> {
-        if !self.core.serving.load().needs_auth {
-            return Ok(None);
+    async fn ask(&self, question: Question) -> Reply {
+        let serving = self.core.serving.load();
+        if let Some(answer) = serving.answer_unasked(&question) {
+            return Reply {
+                answer,
+                generation: Some(serving.number),
+            };
         }
-        let question = hooks::on_authenticate(request.clone());
-        let word = self
-            .core
-            .ask(
-                Function::Authenticate,
-                Caller::of(&request.client),
-                question,
-            )
-            .await?;
-        word.map(|word| convert::challenge(&word)).transpose()
-    }
-
-    async fn on_credential(
-        &self,
-        request: &ConnectRequest,
-        user: &str,
-    ) -> Result<Option<Credential>, PolicyError> {
-        let question = hooks::on_credential(request.clone(), user.to_owned());
-        let credential = self
-            .core
-            .ask(Function::Credential, Caller::of(&request.client), question)
-            .await?;
-        credential
-            .map(|credential| usable("on-credential", convert::credential(credential)))
-            .transpose()
-    }
-
-    async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        let caller = Caller::of(&request.client);
-        let question = hooks::on_connect(request);
-        let decision = self.core.ask(Function::Connect, caller, question).await;
-        let decision =
-            decision.and_then(|decision| usable("on-connect", convert::connect_decision(decision)));
-        let stats = &self.core.app.stats;
-        match &decision {
-            Ok(ConnectDecision::Accept(_)) => stats.connects_accepted.add(),
-            Ok(ConnectDecision::Reject(_)) => stats.connects_rejected.add(),
-            Ok(ConnectDecision::Redirect(_)) => stats.connects_redirected.add(),
-            Err(_) => stats.connects_failed.add(),
-        }
-        decision
-    }
-
-    async fn on_publish(&self, request: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        let caller = Caller::of(&request.client);
-        let question = hooks::on_publish(request);
-        let decision = self.core.ask(Function::Publish, caller, question).await;
-        let decision =
-            decision.and_then(|decision| usable("on-publish", convert::publish_decision(decision)));
-        let stats = &self.core.app.stats;
-        match &decision {
-            Ok(PublishDecision::Accept(_)) => stats.publishes_accepted.add(),
-            Ok(PublishDecision::Reject(_)) => stats.publishes_rejected.add(),
-            Err(_) => stats.publishes_failed.add(),
-        }
-        decision
-    }
-
-    async fn on_play(&self, request: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        let caller = Caller::of(&request.client);
-        let question = hooks::on_play(request);
-        let decision = self.core.ask(Function::Play, caller, question).await;
-        let decision =
-            decision.and_then(|decision| usable("on-play", convert::play_decision(decision)));
-        let stats = &self.core.app.stats;
-        match &decision {
-            Ok(PlayDecision::Accept(_)) => stats.plays_accepted.add(),
-            Ok(PlayDecision::Reject(_)) => stats.plays_rejected.add(),
-            Err(_) => stats.plays_failed.add(),
-        }
-        decision
+        drop(serving);
+        let function = Function::of(&question);
+        let reply = self.core.ask(question).await;
+        self.core.app.stats.decided(function, &reply.answer);
+        reply
     }
 
     fn decides_shared_objects(&self) -> bool {
-        self.core
-            .serving
-            .load()
-            .compiled
-            .optional
-            .shared_objects
-            .is_some()
-    }
-
-    async fn on_shared_object(&self, request: ObjectRequest) -> Result<Ruling, PolicyError> {
-        let caller = Caller::of(&request.client);
-        let question = hooks::on_shared_object(request);
-        let ruling = self
-            .core
-            .ask(Function::SharedObject, caller, question)
-            .await;
-        let ruling = ruling.map(Ruling::from);
-        let stats = &self.core.app.stats;
-        match &ruling {
-            Ok(Ruling::Allow) => stats.objects_allowed.add(),
-            Ok(Ruling::Rewrite(_)) => stats.objects_rewritten.add(),
-            Ok(Ruling::Deny) => stats.objects_denied.add(),
-            Err(_) => stats.objects_failed.add(),
-        }
-        ruling
-    }
-
-    async fn on_call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
-        if self.core.serving.load().compiled.optional.calls.is_none() {
-            return Err(CallError::Unknown(method));
-        }
-        let caller = Caller::of(&who);
-        let call = hooks::on_call(who, method.clone(), amf0);
-        let answer = self.core.ask(Function::Call, caller, call).await;
-        let stats = &self.core.app.stats;
-        match answer {
-            Ok(Ok(amf0)) => {
-                stats.calls_answered.add();
-                Ok(amf0.into())
-            }
-            Ok(Err(text)) => {
-                stats.calls_refused.add();
-                Err(if text == UNKNOWN_METHOD {
-                    CallError::Unknown(method)
-                } else {
-                    CallError::Refused(instance::one_line(&text))
-                })
-            }
-            Err(error) => {
-                stats.calls_failed.add();
-                Err(error.into())
-            }
-        }
-    }
-
-    fn note(&self, occasion: Occasion) -> bool {
-        let is_heard = self.core.serving.load().compiled.optional.events.is_some();
-        is_heard || !self.core.events.passes_over(occasion)
+        let serving = self.core.serving.load();
+        serving.compiled.optional.shared_objects.is_some()
     }
 
     fn notify(&self, event: Event) {
+        let is_heard = hooks::is_heard(&event, &self.core.serving.load().compiled.optional);
+        if !is_heard && self.core.events.passes_over(&event) {
+            return;
+        }
         if !self.core.events.push(event) {
             self.core.app.stats.events_dropped.add();
         }
     }
 }
-
-/// What a guest answers to a method that it doesn't have.
-const UNKNOWN_METHOD: &str = "unknown";
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use wasmtime::component::{self, Component, InstancePre};
 use super::bindings::exports::livehost::app as exports;
 use super::compile::{interface, wrong_shape};
 use super::error::Fault;
-use super::instance::State;
+use super::instance::HostState;
 
 /// An interface that a plugin may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ macro_rules! optional {
             /// Looks them up; one of another shape is an error.
             pub(super) fn find(
                 component: &Component,
-                pre: &InstancePre<State>,
+                pre: &InstancePre<HostState>,
             ) -> Result<Self, Fault> {
                 let has = |name: &str| component.get_export_index(None, interface(name)).is_some();
                 Ok(Self {
@@ -57,7 +57,7 @@ macro_rules! optional {
 
             pub(super) fn load(
                 &self,
-                store: &mut Store<State>,
+                store: &mut Store<HostState>,
                 instance: &component::Instance,
             ) -> Result<Guests, Fault> {
                 Ok(Guests {

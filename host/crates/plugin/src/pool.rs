@@ -3,7 +3,7 @@
 //! Flows in: a wish to call. Flows out: an instance, for one call. The most
 //! recently used is taken first, so its memory is warm; when all are busy the
 //! call waits inside its own deadline. An instance that failed, or whose call
-//! was dropped half-way, is thrown away: only [`Lease::give_back`] returns one.
+//! was dropped half-way, is thrown away: only [`InstanceLease::give_back`] returns one.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) struct Pool {
 }
 
 /// The right to one call on one instance of a pool.
-pub(super) struct Lease {
+pub(super) struct InstanceLease {
     pool: Arc<Pool>,
     /// None: the caller makes one. Dropped, like all fields, before the next
     /// waiting call gets its turn with `permit`.
@@ -39,7 +39,7 @@ pub(super) struct Lease {
 }
 
 /// The pool is closed: another generation serves.
-pub(super) struct Closed;
+pub(super) struct PoolClosed;
 
 impl Pool {
     pub(super) fn new(limits: &PluginLimits, stats: &Arc<Stats>) -> Arc<Self> {
@@ -56,26 +56,30 @@ impl Pool {
     }
 
     /// Its turn, if nobody waits and not all instances are busy.
-    pub(super) fn try_lease(self: &Arc<Self>) -> Result<Option<Lease>, Closed> {
+    pub(super) fn try_lease(self: &Arc<Self>) -> Result<Option<InstanceLease>, PoolClosed> {
         let token = self.leases.token();
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(Some(self.granted(token, permit))),
             Err(TryAcquireError::NoPermits) => Ok(None),
-            Err(TryAcquireError::Closed) => Err(Closed),
+            Err(TryAcquireError::Closed) => Err(PoolClosed),
         }
     }
 
     /// Waits for its turn. The caller bounds the time.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Closed> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<InstanceLease, PoolClosed> {
         let token = self.leases.token();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         permit
             .map(|permit| self.granted(token, permit))
-            .map_err(|_| Closed)
+            .map_err(|_| PoolClosed)
     }
 
-    fn granted(self: &Arc<Self>, token: TaskTrackerToken, permit: OwnedSemaphorePermit) -> Lease {
-        Lease {
+    fn granted(
+        self: &Arc<Self>,
+        token: TaskTrackerToken,
+        permit: OwnedSemaphorePermit,
+    ) -> InstanceLease {
+        InstanceLease {
             pool: Arc::clone(self),
             instance: self.idle.lock().pop(),
             _permit: permit,
@@ -115,7 +119,7 @@ impl Pool {
     }
 }
 
-impl Lease {
+impl InstanceLease {
     /// Returns the instance after a call that went well.
     pub(super) fn give_back(mut self) {
         if let Some(instance) = self.instance.take() {

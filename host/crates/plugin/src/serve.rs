@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use livehost_policy::PolicyError;
+use livehost_policy::{PolicyError, Question, Reply};
 use livehost_telemetry::counters::Counts;
 use livehost_telemetry::limited;
 use tokio::sync::Mutex;
@@ -18,14 +18,14 @@ use tracing::{error, info};
 
 use super::PluginSpec;
 use super::application::AppContext;
-use super::breaker::{Caller, Failing, Open, Ticket};
+use super::breaker::{Caller, FailureKind, NotAdmitted, Ticket};
 use super::engine::Runtime;
 use super::events::{self, Due, EventQueue};
 use super::function::{Breakers, Function};
 use super::generation::{Generation, NoLease, run};
 use super::hooks;
-use super::instance::{Budget, Call, Instance, millis};
-use super::pool::Lease;
+use super::instance::{Call, CallBudget, Instance, millis};
+use super::pool::InstanceLease;
 use super::reload::{Condemned, Loader};
 
 /// How often the counters are logged.
@@ -61,8 +61,8 @@ pub(super) struct Core {
 }
 
 /// What became of a call that asked a generation for an instance.
-enum Turn {
-    Lease(Lease),
+enum Leased {
+    Lease(InstanceLease),
     /// See [`NoLease::Failed`].
     Failed {
         error: PolicyError,
@@ -71,25 +71,35 @@ enum Turn {
 }
 
 impl Core {
-    /// Asks `function` for `caller`, a client, within a decision's budgets.
-    pub(super) async fn ask<R: Send>(
-        &self,
-        function: Function,
-        caller: Caller,
-        call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
-    ) -> Result<R, PolicyError> {
-        let ticket = self.admit(function, caller.clone());
-        let ticket = ticket.inspect_err(|_| self.app.stats.breaker_refused.add())?;
+    /// Puts a client's question, within a decision's budgets.
+    pub(super) async fn ask(&self, question: Question) -> Reply {
+        let (function, caller) = (Function::of(&question), Caller::of(question.client()));
+        let ticket = match self.admit(function, caller.clone()) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                self.app.stats.breaker_refused.add();
+                return error.into();
+            }
+        };
         let mut budget = self.budget();
-        let (turn, generation) = self.lease(function.name(), &mut budget).await?;
-        let (answer, had_turn) = match turn {
-            Turn::Lease(lease) => (run(lease, function.name(), budget, call).await, true),
-            Turn::Failed { error, had_turn } => (Err(error), had_turn),
+        let (leased, generation) = match self.lease(function.name(), &mut budget).await {
+            Ok(leased) => leased,
+            Err(error) => return error.into(),
+        };
+        let (answer, had_turn) = match leased {
+            Leased::Lease(lease) => {
+                let call = hooks::question(question);
+                (run(lease, function.name(), budget, call).await, true)
+            }
+            Leased::Failed { error, had_turn } => (Err(error), had_turn),
         };
         if had_turn {
             self.judge(function, &caller, ticket, &generation, &answer);
         }
-        answer
+        Reply {
+            answer: answer.flatten(),
+            generation: Some(generation.number),
+        }
     }
 
     /// Tells `function` something that can wait for an instance.
@@ -102,15 +112,15 @@ impl Core {
     ) -> Result<(), PolicyError> {
         let hook = function.name();
         let mut is_said = false;
-        let (turn, generation) = loop {
-            let (turn, generation) = self.lease(hook, &mut self.budget()).await?;
-            match &turn {
-                Turn::Failed {
+        let (leased, generation) = loop {
+            let (leased, generation) = self.lease(hook, &mut self.budget()).await?;
+            match &leased {
+                Leased::Failed {
                     error: PolicyError::Busy { .. },
                     ..
                 } => {}
                 // For want of room, say: it is no failure of the call.
-                Turn::Failed {
+                Leased::Failed {
                     error: error @ PolicyError::Unavailable(_),
                     ..
                 } => {
@@ -121,13 +131,13 @@ impl Core {
                     is_said = true;
                     tokio::time::sleep(NO_INSTANCE).await;
                 }
-                _ => break (turn, generation),
+                _ => break (leased, generation),
             }
         };
-        let answer = match turn {
+        let answer = match leased {
             // However long it has waited.
-            Turn::Lease(lease) => run(lease, hook, self.budget(), call).await,
-            Turn::Failed { error, .. } => Err(error),
+            Leased::Lease(lease) => run(lease, hook, self.budget(), call).await,
+            Leased::Failed { error, .. } => Err(error),
         };
         if let Some(ticket) = ticket {
             self.judge(function, &caller, ticket, &generation, &answer);
@@ -135,16 +145,16 @@ impl Core {
         answer
     }
 
-    fn budget(&self) -> Budget {
+    fn budget(&self) -> CallBudget {
         let serving = self.serving.load();
-        Budget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
+        CallBudget::new(serving.spec.limits.cpu, serving.spec.limits.wall)
     }
 
     fn admit(&self, function: Function, caller: Caller) -> Result<Ticket<'_>, PolicyError> {
         let now = Instant::now().into_std();
         let admitted = self.breakers.of(function).admit(caller, now);
         admitted.map_err(|open| {
-            let Open {
+            let NotAdmitted {
                 left,
                 waiting,
                 alone,
@@ -180,9 +190,9 @@ impl Core {
             }
             Err(error @ (PolicyError::Trapped { .. } | PolicyError::TimedOut { .. })) => {
                 let waiting = error.may_be_allowed();
-                Failing::Itself { waiting }
+                FailureKind::Itself { waiting }
             }
-            Err(PolicyError::Busy { .. }) => Failing::Late,
+            Err(PolicyError::Busy { .. }) => FailureKind::Late,
             Err(_) => return,
         };
         let verdict = ticket.failed(generation.number, failing, now);
@@ -204,17 +214,17 @@ impl Core {
     async fn lease(
         &self,
         hook: &'static str,
-        budget: &mut Budget,
-    ) -> Result<(Turn, Arc<Generation>), PolicyError> {
+        budget: &mut CallBudget,
+    ) -> Result<(Leased, Arc<Generation>), PolicyError> {
         for _ in 0..MAX_SWAPS {
             if self.stopped.load(Ordering::Acquire) {
                 break;
             }
             let generation = self.serving.load_full();
             match generation.lease(hook, budget).await {
-                Ok(lease) => return Ok((Turn::Lease(lease), generation)),
+                Ok(lease) => return Ok((Leased::Lease(lease), generation)),
                 Err(NoLease::Failed { error, had_turn }) => {
-                    return Ok((Turn::Failed { error, had_turn }, generation));
+                    return Ok((Leased::Failed { error, had_turn }, generation));
                 }
                 // The successor is in place before a generation closes.
                 Err(NoLease::Closed) => {}
@@ -297,7 +307,7 @@ impl Core {
         if !hooks::is_heard(&event, &self.serving.load().compiled.optional) {
             return;
         }
-        let function = hooks::function_of(&event);
+        let function = Function::told(&event);
         let ticket = match self.admit(function, Caller::Host) {
             Ok(ticket) => Some(ticket.about(events::client_of(&event))),
             Err(_) if is_last_call => None,

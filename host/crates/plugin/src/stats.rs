@@ -7,8 +7,13 @@
 use std::sync::Arc;
 
 use livehost_net::outbound;
+use livehost_policy::{
+    Answer, ConnectDecision, ObjectDecision, PlayDecision, PolicyError, PublishDecision,
+};
 use livehost_telemetry::counters;
 use livehost_telemetry::counters::{Counter, Counts};
+
+use super::function::Function;
 
 counters! {
     /// The counters of one application.
@@ -105,6 +110,34 @@ counters! {
 }
 
 impl Stats {
+    /// Counts what became of a question to `function`.
+    pub(super) fn decided(&self, function: Function, answer: &Result<Answer, PolicyError>) {
+        let counter = match answer {
+            Ok(Answer::Connect(ConnectDecision::Accept(_))) => &self.connects_accepted,
+            Ok(Answer::Connect(ConnectDecision::Reject(_))) => &self.connects_rejected,
+            Ok(Answer::Connect(ConnectDecision::Redirect(_))) => &self.connects_redirected,
+            Ok(Answer::Publish(PublishDecision::Accept(_))) => &self.publishes_accepted,
+            Ok(Answer::Publish(PublishDecision::Reject(_))) => &self.publishes_rejected,
+            Ok(Answer::Play(PlayDecision::Accept(_))) => &self.plays_accepted,
+            Ok(Answer::Play(PlayDecision::Reject(_))) => &self.plays_rejected,
+            Ok(Answer::SharedObject(ObjectDecision::Allow)) => &self.objects_allowed,
+            Ok(Answer::SharedObject(ObjectDecision::Rewrite(_))) => &self.objects_rewritten,
+            Ok(Answer::SharedObject(ObjectDecision::Deny)) => &self.objects_denied,
+            Ok(Answer::Call(Ok(_))) => &self.calls_answered,
+            Ok(Answer::Call(Err(_))) => &self.calls_refused,
+            Ok(Answer::Authenticate(_) | Answer::Credential(_)) => return,
+            Err(_) => match function {
+                Function::Connect => &self.connects_failed,
+                Function::Publish => &self.publishes_failed,
+                Function::Play => &self.plays_failed,
+                Function::SharedObject => &self.objects_failed,
+                Function::Call => &self.calls_failed,
+                _ => return,
+            },
+        };
+        counter.add();
+    }
+
     /// The numbers now, with those of HTTP requests, and how many functions are left
     /// alone.
     pub(super) fn counts(&self, http: outbound::HttpTotals, breakers_open: usize) -> Counts {

@@ -7,81 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use livehost_policy::{
-    Client, ConnectDecision, ConnectRequest, Credential, Event, ObjectRequest, PlayDecision,
-    PolicyError, PublishDecision, StreamRequest,
-};
-use livehost_rtmp::auth;
-use livehost_rtmp::shared_object::object::Ruling;
+use livehost_policy::{Answer, Event, PolicyError, Question};
 
 use super::application::AppContext;
 use super::bindings::exports::livehost::app::lifecycle::StartReason;
 use super::bindings::livehost::app::types::Handoff;
-use super::bounds::usable;
 use super::compile::{self, Compiled, ContentHash};
 use super::engine::Runtime;
 use super::error::{Fault, PluginError};
+use super::function::Function;
 use super::generation::Generation;
-use super::instance::{Budget, Call, Instance, one_line};
+use super::instance::{Call, CallBudget, Instance, one_line};
 use super::kv::Kv;
-use super::{Doubles, PluginSpec, Services, convert, hooks, reload};
-
-/// A call of one of the plugin's exports.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Question {
-    /// `on-connect`
-    Connect(ConnectRequest),
-    /// `on-publish`
-    Publish(StreamRequest),
-    /// `on-play`
-    Play(StreamRequest),
-    /// `on-call`
-    Call {
-        /// Whose call it is.
-        who: Client,
-        /// The method's name.
-        method: String,
-        /// The arguments.
-        amf0: Bytes,
-    },
-    /// `on-authenticate`
-    Authenticate(ConnectRequest),
-    /// `on-credential`
-    Credential {
-        /// Of the client that shows a password.
-        request: ConnectRequest,
-        /// Whose password it is.
-        user: String,
-    },
-    /// `on-shared-object`
-    SharedObject(ObjectRequest),
-    /// `on-timer` with this key.
-    Timer(String),
-    /// One of `events`.
-    Event(Event),
-}
-
-/// What the plugin made of a [`Question`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// To [`Question::Connect`].
-    Connect(ConnectDecision),
-    /// To [`Question::Publish`].
-    Publish(PublishDecision),
-    /// To [`Question::Play`].
-    Play(PlayDecision),
-    /// To [`Question::Call`].
-    Call(Result<Bytes, String>),
-    /// To [`Question::Authenticate`].
-    Authenticate(Option<auth::Method>),
-    /// To [`Question::Credential`].
-    Credential(Option<Credential>),
-    /// To [`Question::SharedObject`].
-    SharedObject(Ruling),
-    /// To timers and events, which have no answer.
-    Done,
-}
+use super::{Doubles, PluginSpec, Services, hooks, reload};
 
 /// The keys and values of an application's store.
 pub type KvContents = BTreeMap<String, Vec<u8>>;
@@ -227,76 +165,42 @@ impl Trial {
     /// Asks the instance with this number, counted from 0 and around.
     ///
     /// # Errors
-    /// When the plugin traps or exceeds a limit.
+    /// When the plugin traps or exceeds a limit, or does not export what is asked.
     pub async fn ask(
         &mut self,
         instance: usize,
         question: Question,
     ) -> Result<Answer, PolicyError> {
-        let limits = &self.spec.limits;
-        let budget = Budget::new(limits.cpu, limits.wall);
-        let n = instance;
-        Ok(match question {
-            Question::Connect(request) => {
-                let call = hooks::on_connect(request);
-                let decision = self.call(n, "on-connect", budget, call).await?;
-                Answer::Connect(usable("on-connect", convert::connect_decision(decision))?)
-            }
-            Question::Publish(request) => {
-                let call = hooks::on_publish(request);
-                let decision = self.call(n, "on-publish", budget, call).await?;
-                Answer::Publish(usable("on-publish", convert::publish_decision(decision))?)
-            }
-            Question::Play(request) => {
-                let call = hooks::on_play(request);
-                let decision = self.call(n, "on-play", budget, call).await?;
-                Answer::Play(usable("on-play", convert::play_decision(decision))?)
-            }
-            Question::Call { who, method, amf0 } => {
-                let call = hooks::on_call(who, method, amf0);
-                let answer = self.call(n, "on-call", budget, call).await?;
-                let answer = answer.map(Bytes::from);
-                Answer::Call(answer.map_err(|text| one_line(&text)))
-            }
-            Question::Authenticate(_) if !self.generation.needs_auth => Answer::Authenticate(None),
-            Question::Authenticate(request) => {
-                let call = hooks::on_authenticate(request);
-                let word = self.call(n, "on-authenticate", budget, call).await?;
-                let challenge = word.map(|word| convert::challenge(&word));
-                Answer::Authenticate(challenge.transpose()?)
-            }
-            Question::Credential { request, user } => {
-                // A server that asks nobody for a password has no use for one.
-                if self.generation.compiled.optional.auth.is_none() {
-                    let reason = "it does not export livehost:app/auth";
-                    return Err(PolicyError::Unavailable(reason.into()));
-                }
-                let call = hooks::on_credential(request, user);
-                let credential = self.call(n, "on-credential", budget, call).await?;
-                let credential =
-                    credential.map(|known| usable("on-credential", convert::credential(known)));
-                Answer::Credential(credential.transpose()?)
-            }
-            Question::SharedObject(request) => {
-                if self.generation.compiled.optional.shared_objects.is_none() {
-                    let reason = "it does not export livehost:app/shared-objects";
-                    return Err(PolicyError::Unavailable(reason.into()));
-                }
-                let call = hooks::on_shared_object(request);
-                let ruling = self.call(n, "on-shared-object", budget, call).await?;
-                Answer::SharedObject(ruling.into())
-            }
-            Question::Timer(key) => {
-                let call = hooks::on_timer(key);
-                self.call(n, "on-timer", budget, call).await?;
-                Answer::Done
-            }
-            Question::Event(event) => {
-                let name = hooks::function_of(&event).name();
-                self.call(n, name, budget, hooks::event(event)).await?;
-                Answer::Done
-            }
-        })
+        if let Some(answer) = self.generation.answer_unasked(&question) {
+            return answer;
+        }
+        let (hook, call) = (question.hook(), hooks::question(question));
+        self.call(instance, hook, self.budget(), call).await?
+    }
+
+    /// Has the timer with this key fire in an instance.
+    ///
+    /// # Errors
+    /// When the plugin traps or exceeds a limit.
+    pub async fn fire(&mut self, instance: usize, key: String) -> Result<(), PolicyError> {
+        let hook = Function::Timer.name();
+        self.call(instance, hook, self.budget(), hooks::on_timer(key))
+            .await
+    }
+
+    /// Tells an instance of an event.
+    ///
+    /// # Errors
+    /// When the plugin traps or exceeds a limit.
+    pub async fn tell(&mut self, instance: usize, event: Event) -> Result<(), PolicyError> {
+        let hook = Function::told(&event).name();
+        self.call(instance, hook, self.budget(), hooks::event(event))
+            .await
+    }
+
+    /// That of a decision.
+    fn budget(&self) -> CallBudget {
+        CallBudget::new(self.spec.limits.cpu, self.spec.limits.wall)
     }
 
     /// The instance goes back to its slot only after a call that went well.
@@ -304,7 +208,7 @@ impl Trial {
         &mut self,
         number: usize,
         hook: &'static str,
-        budget: Budget,
+        budget: CallBudget,
         call: impl for<'a> FnOnce(&'a mut Instance) -> Call<'a, R> + Send,
     ) -> Result<R, PolicyError> {
         let number = number.checked_rem(self.instances.len()).unwrap_or(0);
@@ -337,7 +241,7 @@ impl Trial {
         self.app.timers.until_next()
     }
 
-    /// Takes the key of a timer that is due, for [`Question::Timer`].
+    /// Takes the key of a timer that is due, for [`Trial::fire`].
     pub fn due_timer(&self) -> Option<String> {
         self.app.timers.due()
     }

@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use livehost_rtmp::auth;
-use livehost_rtmp::shared_object::object::Ruling;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::Quota;
 
 use super::{
-    CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, ObjectRequest,
-    Occasion, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
-    Rejection, StreamRequest,
+    Asks, Decides, Event, ObjectDecision, ObjectRequest, OnSharedObject, Policy, PolicyError,
+    Question, Rejection,
 };
 
 /// What a client gets when the plugin is still waiting at the end of its time, by
@@ -99,82 +95,37 @@ impl Gate {
         self.on_error.store(Arc::new(on_error));
     }
 
-    /// Asks `on-authenticate`: which challenge comes before `on-connect`.
+    /// Asks for a decision. When there is none, the client is refused, or let in
+    /// if `on_error` says so: the log has it.
+    pub fn ask<Q: Decides>(&self, question: Q) -> impl Future<Output = Q::Answer> + Send {
+        let asked = self.ask_or_stand_in(question);
+        async move { asked.await.unwrap_or_else(|stand_in| stand_in) }
+    }
+
+    /// Asks; a failure stays one, whatever `on_error` says.
     ///
     /// # Errors
-    /// What the client is told when the plugin can't say, unless `on_error`
-    /// lets it go on to `on-connect`.
-    pub async fn authenticate(
+    /// When the plugin gives no answer. It is for the log alone, and not there yet.
+    pub fn try_ask<Q: Asks>(
         &self,
-        request: &ConnectRequest,
-    ) -> Result<Option<auth::Method>, Rejection> {
-        let answer = self.policy.on_authenticate(request).await;
-        self.settle(
-            answer.map(Ok),
-            request.instance.as_deref(),
-            || self.on_error.load().connect,
-            || Ok(None),
-            Err,
-        )
+        question: Q,
+    ) -> impl Future<Output = Result<Q::Answer, PolicyError>> + Send {
+        super::ask(&*self.policy, question)
     }
 
-    /// Asks `on-credential`. Without an answer nobody passes, whatever
-    /// `on_error` says.
-    ///
-    /// # Errors
-    /// What the client is told when the plugin can't say.
-    pub async fn credential(
+    /// The decision, or as an error what stands in for it.
+    fn ask_or_stand_in<Q: Decides>(
         &self,
-        request: &ConnectRequest,
-        user: &str,
-    ) -> Result<Option<super::Credential>, Rejection> {
-        let answer = self.policy.on_credential(request, user).await;
-        self.settle(
-            answer.map(Ok),
-            request.instance.as_deref(),
-            || Fallback::Reject,
-            || Err(could_not_decide()),
-            Err,
-        )
-    }
-
-    /// Asks `on-connect`.
-    pub async fn connect(&self, request: ConnectRequest) -> ConnectDecision {
-        let instance = request.instance.clone();
-        let answer = self.policy.on_connect(request).await;
-        self.settle(
-            answer,
-            instance.as_deref(),
-            || self.on_error.load().connect,
-            || ConnectDecision::Accept(ConnectGrant::default()),
-            ConnectDecision::Reject,
-        )
-    }
-
-    /// Asks `on-publish`.
-    pub async fn publish(&self, request: StreamRequest) -> PublishDecision {
-        let instance = request.instance.clone();
-        let answer = self.policy.on_publish(request).await;
-        self.settle(
-            answer,
-            instance.as_deref(),
-            || self.on_error.load().publish,
-            || PublishDecision::Accept(PublishGrant::default()),
-            PublishDecision::Reject,
-        )
-    }
-
-    /// Asks `on-play`.
-    pub async fn play(&self, request: StreamRequest) -> PlayDecision {
-        let instance = request.instance.clone();
-        let answer = self.policy.on_play(request).await;
-        self.settle(
-            answer,
-            instance.as_deref(),
-            || self.on_error.load().play,
-            || PlayDecision::Accept(PlayGrant::default()),
-            PlayDecision::Reject,
-        )
+        question: Q,
+    ) -> impl Future<Output = Result<Q::Answer, Q::Answer>> + Send {
+        // Not in the future, which would have room for it twice.
+        let question: Question = question.into();
+        let instance = question.instance().map(str::to_owned);
+        let asked = self.policy.ask(question);
+        async move {
+            let answer = asked.await.answer.and_then(Q::read);
+            answer.map_err(|error| self.stand_in::<Q>(&error, instance.as_deref()))
+        }
     }
 
     /// Whether [`Gate::shared_object`] asks anybody.
@@ -189,84 +140,45 @@ impl Gate {
     pub async fn shared_object(
         &self,
         requests: impl Iterator<Item = Option<ObjectRequest>>,
-    ) -> Vec<Ruling> {
-        let mut failed = None;
-        let mut rulings = Vec::new();
+    ) -> Vec<ObjectDecision> {
+        let mut stands_in = None;
+        let mut decisions = Vec::new();
         for request in requests {
-            let ruling = match (request, &failed) {
-                (None, _) => Ruling::Allow,
-                (Some(_), Some(fallback)) => Ruling::clone(fallback),
+            decisions.push(match (request, &stands_in) {
+                (None, _) => ObjectDecision::Allow,
+                (Some(_), Some(decision)) => ObjectDecision::clone(decision),
                 (Some(request), None) => {
-                    let instance = request.instance.clone();
-                    let answer = self.policy.on_shared_object(request).await;
-                    let has_failed = answer.is_err();
-                    let ruling = self.settle(
-                        answer,
-                        instance.as_deref(),
-                        || self.on_error.load().shared_object,
-                        || Ruling::Allow,
-                        |_| Ruling::Deny,
-                    );
-                    failed = has_failed.then(|| ruling.clone());
-                    ruling
+                    let asked = self.ask_or_stand_in(OnSharedObject::new(request)).await;
+                    asked.unwrap_or_else(|decision| stands_in.insert(decision).clone())
                 }
-            };
-            rulings.push(ruling);
+            });
         }
-        rulings
-    }
-
-    /// Asks `on-call`; failures stay errors, whatever `on_error` says.
-    pub async fn call(&self, who: Client, method: String, amf0: Bytes) -> Result<Bytes, CallError> {
-        self.policy.on_call(who, method, amf0).await
-    }
-
-    /// The event of `occasion`, to be told with [`Gate::notify`]; none when
-    /// nobody would hear of it.
-    pub fn event(&self, occasion: Occasion, make: impl FnOnce() -> Event) -> Option<Event> {
-        self.policy.note(occasion).then(make)
-    }
-
-    /// Tells the plugin of `occasion`, unless it would not hear of it.
-    pub fn tell(&self, occasion: Occasion, make: impl FnOnce() -> Event) {
-        self.notify(self.event(occasion, make));
+        decisions
     }
 
     /// Queues an event.
-    pub fn notify(&self, event: impl Into<Option<Event>>) {
-        if let Some(event) = event.into() {
-            self.policy.notify(event);
-        }
+    pub fn notify(&self, event: Event) {
+        self.policy.notify(event);
     }
 
-    /// The decision on a client of `instance`, or the one that stands in for it.
-    fn settle<D>(
-        &self,
-        answer: Result<D, PolicyError>,
-        instance: Option<&str>,
-        fallback: impl FnOnce() -> Fallback,
-        allow: impl FnOnce() -> D,
-        reject: impl FnOnce(Rejection) -> D,
-    ) -> D {
-        let error = match answer {
-            Ok(decision) => return decision,
-            Err(error) => error,
-        };
-        let on_error = match error.may_be_allowed() {
-            true => fallback(),
-            false => Fallback::Reject,
+    /// What stands in for the decision on a client of `instance`.
+    fn stand_in<Q: Decides>(&self, error: &PolicyError, instance: Option<&str>) -> Q::Answer {
+        let allowed = error
+            .may_be_allowed()
+            .then(|| Q::allowed(&self.on_error.load()))
+            .flatten();
+        let on_error = match allowed {
+            Some(_) => Fallback::Allow,
+            None => Fallback::Reject,
         };
         limited!(WARN, self.admits_failure(), %error, ?on_error, instance,
             "no decision from the plugin");
-        match on_error {
-            Fallback::Allow => allow(),
-            Fallback::Reject => reject(could_not_decide()),
-        }
+        allowed.unwrap_or_else(|| {
+            Q::refused(Rejection::undecided(
+                "the server could not decide; try again",
+            ))
+        })
     }
-}
-
-fn could_not_decide() -> Rejection {
-    Rejection::undecided("the server could not decide; try again")
 }
 
 #[cfg(test)]
@@ -276,16 +188,18 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::ObjectOperation;
+    use crate::{
+        Answer, Client, ObjectOperation, OnPublish, PublishDecision, Reply, StreamRequest,
+    };
 
     /// Answers about shared objects so often, then fails.
-    struct Failing {
+    struct FailingPolicy {
         answers: usize,
         asked: AtomicUsize,
         error: PolicyError,
     }
 
-    impl Failing {
+    impl FailingPolicy {
         fn after(answers: usize, error: PolicyError) -> Arc<Self> {
             Arc::new(Self {
                 answers,
@@ -316,46 +230,37 @@ mod tests {
     }
 
     #[async_trait]
-    impl Policy for Failing {
-        async fn on_shared_object(&self, _: ObjectRequest) -> Result<Ruling, PolicyError> {
+    impl Policy for FailingPolicy {
+        async fn ask(&self, _: Question) -> Reply {
             if self.asked.fetch_add(1, Ordering::Relaxed) < self.answers {
-                Ok(Ruling::Deny)
+                Answer::SharedObject(ObjectDecision::Deny).into()
             } else {
-                Err(self.error.clone())
+                self.error.clone().into()
             }
         }
-        async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-            unreachable!()
-        }
-        async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-            Err(self.error.clone())
-        }
-        async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-            unreachable!()
-        }
-        async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-            unreachable!()
+        fn decides_shared_objects(&self) -> bool {
+            true
         }
         fn notify(&self, _: Event) {}
     }
 
     #[tokio::test]
     async fn a_plugin_that_fails_is_asked_once_for_a_message() {
-        let policy = Failing::after(2, timed_out(true));
+        let policy = FailingPolicy::after(2, timed_out(true));
         let gate = Gate::new("live", policy.clone(), Fallback::Allow);
         let mut events = vec![Some(clear()); 6];
         if let Some(event) = events.last_mut() {
             *event = None;
         }
         let rulings = gate.shared_object(events.into_iter()).await;
-        use Ruling::{Allow, Deny};
+        use ObjectDecision::{Allow, Deny};
         assert_eq!(rulings, [Deny, Deny, Allow, Allow, Allow, Allow]);
         assert_eq!(policy.asked.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test]
     async fn the_failures_of_one_application_do_not_hide_those_of_another() {
-        let lost = || Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let lost = || FailingPolicy::after(0, PolicyError::Unavailable("it is gone".into()));
         let [a, b] = ["a", "b"].map(|app| Gate::new(app, lost(), Fallback::Reject));
         for _ in 0..1000 {
             a.shared_object(std::iter::once(Some(clear()))).await;
@@ -379,9 +284,9 @@ mod tests {
             start_seconds: None,
             extra: Vec::new(),
         };
-        let lost = Failing::after(0, PolicyError::Unavailable("it is gone".into()));
+        let lost = FailingPolicy::after(0, PolicyError::Unavailable("it is gone".into()));
         let gate = Gate::new("live", lost, Fallback::Reject);
-        match gate.publish(request).await {
+        match gate.ask(OnPublish::new(request)).await {
             PublishDecision::Reject(rejection) => {
                 assert!(!rejection.is_verdict && rejection.code.is_empty());
             }
@@ -422,10 +327,13 @@ mod tests {
             (PolicyError::Unavailable("it is gone".into()), false),
         ] {
             for rule in [Fallback::Allow, Fallback::Reject] {
-                let gate = Gate::new("live", Failing::after(0, error.clone()), rule);
+                let gate = Gate::new("live", FailingPolicy::after(0, error.clone()), rule);
                 let ruling = gate.shared_object(std::iter::once(Some(clear()))).await;
                 let allowed = covered && rule == Fallback::Allow;
-                let expected = if allowed { Ruling::Allow } else { Ruling::Deny };
+                let expected = match allowed {
+                    true => ObjectDecision::Allow,
+                    false => ObjectDecision::Deny,
+                };
                 assert_eq!(ruling, [expected], "{error}, {rule:?}");
             }
         }

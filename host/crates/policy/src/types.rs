@@ -4,6 +4,7 @@
 //! the other; durations are milliseconds because the interface has them so.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -169,7 +170,25 @@ impl Rejection {
     }
 }
 
-/// What a plugin knows of a user whose password is asked for inside RTMP.
+/// How a client must prove that it knows a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// Adobe's: MD5 of a salted MD5.
+    Adobe,
+    /// Limelight's: HTTP's digest (RFC 2617).
+    Llnw,
+}
+
+/// A client that answers a challenge, or asks for one, as a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CredentialRequest {
+    /// Its `connect` command.
+    pub connect: Arc<ConnectRequest>,
+    /// The user's name.
+    pub user: String,
+}
+
+/// What a plugin knows of a user whose password is asked for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// The password itself.
@@ -222,6 +241,39 @@ pub enum ObjectOperation {
     Clear,
     /// To send values to all clients of the object, a handler's name first.
     Send(Bytes),
+}
+
+/// The answer to [`ObjectRequest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectDecision {
+    /// As asked.
+    Allow,
+    /// Not at all; the client is told.
+    Deny,
+    /// With another value, or other arguments: AMF0.
+    Rewrite(Bytes),
+}
+
+/// A client's remote procedure call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRequest {
+    /// Who is asking.
+    pub client: Client,
+    /// The method's name.
+    pub method: String,
+    /// The arguments: AMF0 values.
+    pub amf0: Bytes,
+}
+
+/// Why a remote procedure call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The plugin does not export `calls`, or does not know the method.
+    #[error("the application has no method {0:?}")]
+    Unknown(String),
+    /// The plugin answered with an error for the client.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// What an accepted connection gets.
@@ -452,21 +504,6 @@ pub struct RelayFailure {
     pub up_ms: Option<u64>,
     /// Until the next attempt, in milliseconds; none: there is none.
     pub retry_ms: Option<u64>,
-}
-
-/// Something about a stream or a connection that an [`Event`] would tell of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// See [`Event::Published`].
-    Published(StreamId),
-    /// See [`Event::Ready`].
-    Ready,
-    /// See [`Event::Unpublished`].
-    Unpublished(StreamId),
-    /// See [`Event::PlayEnded`].
-    PlayEnded,
-    /// See [`Event::Disconnected`].
-    Disconnected,
 }
 
 /// What has happened; queued per application, in order.

@@ -101,6 +101,9 @@ impl App {
     }
 }
 
+/// Where a test's server keeps what it keeps, in the test's own folder.
+pub(crate) const STATE: &str = "state";
+
 /// A whole configuration; listens on any free port of 127.0.0.1.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -130,7 +133,7 @@ impl Config {
             chain: "[Tcp, Rtmp]".into(),
             acceptor: String::new(),
             acceptors: String::new(),
-            state: "state".into(),
+            state: STATE.into(),
             level: "info".into(),
             format: "Json",
             default_application: None,
@@ -174,6 +177,11 @@ impl Config {
     pub(crate) fn state(mut self, folder: &Path) -> Self {
         folder.to_str().expect("UTF-8").clone_into(&mut self.state);
         self
+    }
+
+    /// Whether nothing was said about where to keep what is kept.
+    pub(crate) fn has_default_state(&self) -> bool {
+        self.state == STATE
     }
 
     /// Another log filter.

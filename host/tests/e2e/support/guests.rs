@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use super::{clients, workspace};
@@ -79,6 +79,44 @@ pub(crate) fn compiled_for(state: &Path, plugin: &str) {
         if file.path().extension().is_some_and(|end| end == "compiled") {
             fs::copy(file.path(), to.join(file.file_name())).expect("it can be copied");
         }
+    }
+}
+
+/// What most tests serve.
+const COMMON: [&str; 6] = [
+    "allow-all.wasm",
+    "http-auth.wasm",
+    "jwt.wasm",
+    "rules.wasm",
+    "static-keys.wasm",
+    "test/probe.wasm",
+];
+
+/// The compiled code of [`COMMON`], made once: a start that compiles takes most of
+/// a second of a core, and nearly every test starts a server.
+static COMPILED: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+    let output = Command::new(env!("CARGO_BIN_EXE_host"))
+        .args(["plugin", "compile"])
+        .args(COMMON.map(guest))
+        .arg("--state")
+        .arg(workspace().join("target/tmp/e2e-common"))
+        .output()
+        .expect("the host starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let files = text.lines().filter_map(|line| line.rsplit(": ").next());
+    files.map(PathBuf::from).collect()
+});
+
+/// A state folder in which nothing that tests serve need be compiled.
+pub(crate) fn compiled_ahead(state: &Path) {
+    let folder = state.join("compiled");
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(&folder).expect("the folder can be made");
+    for file in &*COMPILED {
+        let name = file.file_name().expect("a file");
+        fs::copy(file, folder.join(name)).expect("it can be copied");
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    config::Config,
+    config::{Config, STATE},
+    guests,
     log::{Log, START},
     process::{Exit, Process, Signal},
 };
@@ -102,6 +103,10 @@ impl Host {
 
     /// Starts the server with its configuration in `folder`.
     pub(crate) fn start_in(folder: TempDir, config: &Config) -> Self {
+        let state = folder.path().join(STATE);
+        if config.has_default_state() && !state.exists() {
+            guests::compiled_ahead(&state);
+        }
         let process = launch(folder.path(), &config.text());
         Self::ready(folder, process)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use livehost_hub::{Publication, Pushed, Revocation};
 use livehost_media::{Kind, NotAPacket, Packet, Role};
-use livehost_policy::{Awaited, Event, Gate, Occasion, SessionEnd, StreamId};
+use livehost_policy::{Awaited, Event, Gate, SessionEnd, StreamId};
 use livehost_telemetry::limited;
 use tokio::time::Instant;
 use tracing::{Span, debug, info, warn};
@@ -76,8 +76,7 @@ impl Publishing {
                 info!("standing by behind the stream's publisher");
             }
         });
-        let occasion = Occasion::Published(publication.id());
-        gate.tell(occasion, || Event::Published(publication.info()));
+        gate.notify(Event::Published(publication.info()));
         Self {
             publication: Some(publication),
             lease,
@@ -228,7 +227,7 @@ impl Publishing {
                     "ready"
                 );
             });
-            self.gate.tell(Occasion::Ready, || Event::Ready(stream));
+            self.gate.notify(Event::Ready(stream));
         }
     }
 
@@ -322,12 +321,11 @@ impl Publishing {
             );
         });
         let gate = &self.gate;
-        let occasion = Occasion::Unpublished(publication.id());
-        let event = gate.event(occasion, || Event::Unpublished(publication.info(), end));
+        let event = Event::Unpublished(publication.info(), end);
         // The name is free before anybody hears that it is, and no event of
         // the next publisher comes before this.
         publication.finish(lost, |left| {
-            gate.notify(event.map(|event| with_awaited(event, left)));
+            gate.notify(with_awaited(event, left));
         });
         self.lease = None;
     }

@@ -4,11 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use livehost_policy::{
-    CallError, Client, ConnectDecision, ConnectRequest, Event, Gate, OnError, PlayDecision, Policy,
-    PolicyError, PublishDecision, StreamRequest,
-};
+use livehost_policy::{Event, Gate, OnError, Policy, Question, Reply};
 
 use super::*;
 use crate::application::ApplicationSettings;
@@ -19,17 +15,11 @@ struct Unasked;
 
 #[async_trait]
 impl Policy for Unasked {
-    async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
+    async fn ask(&self, _: Question) -> Reply {
         unreachable!()
     }
-    async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        unreachable!()
-    }
-    async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        unreachable!()
-    }
-    async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-        unreachable!()
+    fn decides_shared_objects(&self) -> bool {
+        false
     }
     fn notify(&self, _: Event) {}
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use livehost_hub::{Item, Subscription};
-use livehost_policy::{Event, Gate, Occasion, SessionEnd, StreamRequest};
+use livehost_policy::{Event, Gate, SessionEnd, StreamRequest};
 use tokio::time::Instant;
 use tracing::{Span, info};
 
@@ -179,10 +179,8 @@ impl Playing {
                 "play ended"
             );
         });
-        let request = &self.request;
-        self.gate.tell(Occasion::PlayEnded, || {
-            Event::PlayEnded(request.clone(), end)
-        });
+        let request = self.request.clone();
+        self.gate.notify(Event::PlayEnded(request, end));
     }
 }
 

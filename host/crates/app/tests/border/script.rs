@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use livehost_app::lineage::Lineage;
 use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_policy::{
-    CallError, Client, ConnectDecision, ConnectGrant, ConnectRequest, Event, PlayDecision,
-    PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, StreamId, StreamRequest,
+    Answer, Event, PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant,
+    Question, Reply, StreamId, StreamRequest,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-type Answer<T> = Result<T, PolicyError>;
-
 pub(crate) struct Script {
-    publish: Mutex<Answer<PublishDecision>>,
-    play: Mutex<Answer<PlayDecision>>,
+    publish: Mutex<Result<PublishDecision, PolicyError>>,
+    play: Mutex<Result<PlayDecision, PolicyError>>,
     /// Set: no decision before its notification.
     pub(crate) pause: Mutex<Option<Arc<Notify>>>,
     pub(crate) asked: Mutex<Vec<StreamRequest>>,
@@ -43,7 +40,7 @@ impl Script {
         self.on_publish(Ok(PublishDecision::Accept(grant)));
     }
 
-    pub(crate) fn on_publish(&self, answer: Answer<PublishDecision>) {
+    pub(crate) fn on_publish(&self, answer: Result<PublishDecision, PolicyError>) {
         *self.publish.lock() = answer;
     }
 
@@ -52,7 +49,7 @@ impl Script {
         self.on_play(Ok(PlayDecision::Accept(grant)));
     }
 
-    pub(crate) fn on_play(&self, answer: Answer<PlayDecision>) {
+    pub(crate) fn on_play(&self, answer: Result<PlayDecision, PolicyError>) {
         *self.play.lock() = answer;
     }
 
@@ -69,8 +66,8 @@ impl Script {
         brief.collect()
     }
 
-    async fn asked(&self, request: StreamRequest) {
-        self.asked.lock().push(request);
+    async fn asked(&self, request: &StreamRequest) {
+        self.asked.lock().push(request.clone());
         let pause = self.pause.lock().clone();
         if let Some(pause) = pause {
             pause.notified().await;
@@ -80,19 +77,21 @@ impl Script {
 
 #[async_trait]
 impl Policy for Script {
-    async fn on_connect(&self, _: ConnectRequest) -> Answer<ConnectDecision> {
-        Ok(ConnectDecision::Accept(ConnectGrant::default()))
+    async fn ask(&self, question: Question) -> Reply {
+        match question {
+            Question::Publish(request) => {
+                self.asked(&request).await;
+                self.publish.lock().clone().map(Answer::Publish).into()
+            }
+            Question::Play(request) => {
+                self.asked(&request).await;
+                self.play.lock().clone().map(Answer::Play).into()
+            }
+            other => unreachable!("{other:?}"),
+        }
     }
-    async fn on_publish(&self, request: StreamRequest) -> Answer<PublishDecision> {
-        self.asked(request).await;
-        self.publish.lock().clone()
-    }
-    async fn on_play(&self, request: StreamRequest) -> Answer<PlayDecision> {
-        self.asked(request).await;
-        self.play.lock().clone()
-    }
-    async fn on_call(&self, _: Client, method: String, _: Bytes) -> Result<Bytes, CallError> {
-        Err(CallError::Unknown(method))
+    fn decides_shared_objects(&self) -> bool {
+        false
     }
     fn notify(&self, event: Event) {
         self.events.lock().push(event);

@@ -1,36 +1,43 @@
 //! What a plugin did, as facts that patterns are compared with.
 
-use livehost_plugin::{Answer, HttpRequest, Level};
+use livehost_plugin::{HttpRequest, Level};
 use livehost_policy::{
-    ConnectDecision, Credential, DuplicateRule, PlayDecision, PublishDecision, Recording, Rejection,
+    Answer, CallError, Challenge, ConnectDecision, Credential, DuplicateRule, ObjectDecision,
+    PlayDecision, PublishDecision, Recording, Rejection,
 };
-use livehost_rtmp::shared_object::object::Ruling;
 use livehost_wire::amf0;
 
 use super::pattern::{Fact, Got};
 
 impl Fact {
-    /// An answer; none for what has no answer.
-    pub(crate) fn of_answer(answer: &Answer) -> Option<Self> {
-        Some(match answer {
+    pub(crate) fn of_answer(answer: &Answer) -> Self {
+        match answer {
             Answer::Connect(decision) => connect(decision),
             Answer::Publish(decision) => publish(decision),
             Answer::Play(decision) => play(decision),
             Answer::Call(Ok(amf0)) => fact("Returns", vec![("", values(amf0))]),
-            Answer::Call(Err(error)) => fact("Fails", vec![("", text(error))]),
-            Answer::Authenticate(None) => fact("NoChallenge", Vec::new()),
-            Answer::Authenticate(Some(method)) => {
-                fact("Challenge", vec![("", text(method.as_str()))])
+            // As the plugin says it.
+            Answer::Call(Err(CallError::Unknown(_))) => fact("Fails", vec![("", text("unknown"))]),
+            Answer::Call(Err(CallError::Refused(error))) => fact("Fails", vec![("", text(error))]),
+            Answer::Authenticate(Ok(None)) => fact("NoChallenge", Vec::new()),
+            Answer::Authenticate(Ok(Some(challenge))) => {
+                let word = match challenge {
+                    Challenge::Adobe => "adobe",
+                    Challenge::Llnw => "llnw",
+                };
+                fact("Challenge", vec![("", text(word))])
             }
-            Answer::Credential(None) => fact("NoUser", Vec::new()),
-            Answer::Credential(Some(credential)) => self::credential(credential),
-            Answer::SharedObject(Ruling::Allow) => fact("Allow", Vec::new()),
-            Answer::SharedObject(Ruling::Deny) => fact("Deny", Vec::new()),
-            Answer::SharedObject(Ruling::Rewrite(amf0)) => {
+            Answer::Credential(Ok(None)) => fact("NoUser", Vec::new()),
+            Answer::Credential(Ok(Some(credential))) => self::credential(credential),
+            Answer::Authenticate(Err(rejection)) | Answer::Credential(Err(rejection)) => {
+                reject(rejection)
+            }
+            Answer::SharedObject(ObjectDecision::Allow) => fact("Allow", Vec::new()),
+            Answer::SharedObject(ObjectDecision::Deny) => fact("Deny", Vec::new()),
+            Answer::SharedObject(ObjectDecision::Rewrite(amf0)) => {
                 fact("Rewrite", vec![("", values(amf0))])
             }
-            Answer::Done => return None,
-        })
+        }
     }
 
     pub(crate) fn of_request(request: &HttpRequest) -> Self {

@@ -15,8 +15,8 @@ mod step;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use livehost_plugin::{HttpFailure, HttpResponse, KvContents, Question};
-use livehost_policy::{Client, ControlError, StreamInfo};
+use livehost_plugin::{HttpFailure, HttpResponse, KvContents};
+use livehost_policy::{Client, ControlError, Event, Question, StreamInfo};
 use livehost_ron::ProblemReport;
 
 use pattern::{PairsWant, Pattern, TextWant};
@@ -84,12 +84,14 @@ pub(crate) struct Command {
 
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// A question of the client that the case's last `Connect` was about,
-    /// unless the step names one.
+    /// A question, of the client that the case's last `Connect` was about unless the
+    /// step names one.
     Ask {
-        question: Box<Question>,
+        question: Question,
         own_client: bool,
     },
+    /// Something has happened, to that client.
+    Tell { event: Box<Event>, own_client: bool },
     /// Time passes; timers that become due fire.
     Wait(Duration),
     /// Time passes until the timer with this key has fired.

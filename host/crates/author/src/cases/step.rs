@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
-use livehost_plugin::{HttpFailure, HttpResponse, Question};
-use livehost_policy::{Client, ConnectRequest, ControlError, Event, Scalar, StreamRequest};
+use livehost_plugin::{HttpFailure, HttpResponse};
+use livehost_policy::{
+    CallRequest, Client, ConnectRequest, ControlError, CredentialRequest, Event, OnAuthenticate,
+    OnCall, OnConnect, OnCredential, OnPlay, OnPublish, OnSharedObject, Question, Scalar,
+    StreamRequest,
+};
 use livehost_ron::node::{self, Node};
 use livehost_ron::reader::{Fields, Findings, SettingsReader as _, suggest};
 use livehost_ron::units::parse_duration;
@@ -93,8 +97,21 @@ pub(super) fn step(
             }
             None => case_client.clone(),
         };
-        let (question, shapes) = question(fields, name, app, who);
-        let subject = subject(&question);
+        let (action, subject, shapes) = match question(fields, name, app, &who) {
+            Some((question, shapes)) => {
+                let subject = asked(&question);
+                let action = Action::Ask {
+                    question,
+                    own_client,
+                };
+                (action, subject, shapes)
+            }
+            None => {
+                let event = Box::new(event::read(fields, name, app, who));
+                let subject = happened(&event);
+                (Action::Tell { event, own_client }, subject, [].as_slice())
+            }
+        };
         let expect = match shapes {
             [] => None,
             shapes => fields.take("expect", "any", "a pattern").and_then(|node| {
@@ -105,10 +122,7 @@ pub(super) fn step(
         Step {
             line,
             title: format!("{name}{subject}"),
-            action: Action::Ask {
-                question: Box::new(question),
-                own_client,
-            },
+            action,
             expect,
             outside: outside(fields),
         }
@@ -180,71 +194,84 @@ fn wait(findings: &mut Findings, node: Node<'_>, path: &str) -> Option<Duration>
     time
 }
 
-/// What the step is about, for its title.
-fn subject(question: &Question) -> String {
+/// What a question is about, for the step's title.
+fn asked(question: &Question) -> String {
     match question {
         Question::Connect(request) | Question::Authenticate(request) => match &request.instance {
             Some(instance) => format!(" \"{}/{instance}\"", request.app),
             None => format!(" {:?}", request.app),
         },
-        Question::Credential { user, .. } => format!(" {user:?}"),
+        Question::Credential(request) => format!(" {:?}", request.user),
         Question::Publish(request) | Question::Play(request) => format!(" {:?}", request.name),
-        Question::Call { method, .. } => format!(" {method:?}"),
+        Question::Call(request) => format!(" {:?}", request.method),
         Question::SharedObject(request) => format!(" {:?}", request.name),
-        Question::Timer(key) => format!(" {key:?}"),
-        Question::Event(event) => match event {
-            Event::Published(info)
-            | Event::Ready(info)
-            | Event::Unpublished(info, _)
-            | Event::Recorded(info, ..) => format!(" {:?}", info.name),
-            Event::PlayEnded(request, _) => format!(" {:?}", request.name),
-            Event::Disconnected(..) => String::new(),
-            Event::RelayUp(relay) | Event::RelayFailed(relay, _) | Event::RelayEnded(relay, _) => {
-                format!(" {:?}", relay.name)
-            }
-        },
     }
 }
 
+/// The same of an event.
+fn happened(event: &Event) -> String {
+    match event {
+        Event::Published(info)
+        | Event::Ready(info)
+        | Event::Unpublished(info, _)
+        | Event::Recorded(info, ..) => format!(" {:?}", info.name),
+        Event::PlayEnded(request, _) => format!(" {:?}", request.name),
+        Event::Disconnected(..) => String::new(),
+        Event::RelayUp(relay) | Event::RelayFailed(relay, _) | Event::RelayEnded(relay, _) => {
+            format!(" {:?}", relay.name)
+        }
+    }
+}
+
+/// The question of a step, and what its answer may look like. None: it is no question.
 fn question(
     fields: &mut Fields<'_, '_>,
     name: &str,
     app: &str,
-    who: Client,
-) -> (Question, &'static [Shape]) {
-    match name {
-        "Connect" => (
-            Question::Connect(connect(fields, app, who)),
-            shapes::CONNECT,
-        ),
-        "Publish" => (
-            Question::Publish(request(fields, app, who)),
-            shapes::PUBLISH,
-        ),
-        "Play" => (Question::Play(request(fields, app, who)), shapes::PLAY),
+    client: &Client,
+) -> Option<(Question, &'static [Shape])> {
+    let client = client.clone();
+    Some(match name {
+        "Connect" => {
+            let question = OnConnect::new(connect(fields, app, client));
+            (question.into(), shapes::CONNECT)
+        }
+        "Publish" => {
+            let question = OnPublish::new(request(fields, app, client));
+            (question.into(), shapes::PUBLISH)
+        }
+        "Play" => {
+            let question = OnPlay::new(request(fields, app, client));
+            (question.into(), shapes::PLAY)
+        }
         "Call" => {
             let method = string(fields, "method", "");
             let args = fields.take("args", "[]", "values");
             let path = fields.path_of("args");
             let args = args.map(|node| values(fields.findings, node, &path));
-            let amf0 = amf0::encode_all(&args.unwrap_or_default());
-            (Question::Call { who, method, amf0 }, shapes::CALL)
+            let question = OnCall::new(CallRequest {
+                client,
+                method,
+                amf0: amf0::encode_all(&args.unwrap_or_default()),
+            });
+            (question.into(), shapes::CALL)
         }
-        "Authenticate" => (
-            Question::Authenticate(connect(fields, app, who)),
-            shapes::AUTHENTICATE,
-        ),
+        "Authenticate" => {
+            let question = OnAuthenticate::new(connect(fields, app, client));
+            (question.into(), shapes::AUTHENTICATE)
+        }
         "Credential" => {
             let user = string(fields, "user", "ann");
-            let request = connect(fields, app, who);
-            (Question::Credential { request, user }, shapes::CREDENTIAL)
+            let connect = connect(fields, app, client).into();
+            let question = OnCredential::new(CredentialRequest { connect, user });
+            (question.into(), shapes::CREDENTIAL)
         }
-        "SharedObject" => (
-            Question::SharedObject(shared_object(fields, app, who)),
-            shapes::SHARED_OBJECT,
-        ),
-        event => (Question::Event(event::read(fields, event, app, who)), &[]),
-    }
+        "SharedObject" => {
+            let question = OnSharedObject::new(shared_object(fields, app, client));
+            (question.into(), shapes::SHARED_OBJECT)
+        }
+        _ => return None,
+    })
 }
 
 fn connect(fields: &mut Fields<'_, '_>, app: &str, client: Client) -> ConnectRequest {

@@ -85,7 +85,9 @@ impl Clocked {
         let mut batch = batch::Batch::default();
         batch.push(Arc::new(Frame::new(packet)), Video::Going);
         let now = self.start + Duration::from_secs(second);
-        self.queue.deliver(&batch.delivery(&[], now));
+        let delivery = batch.delivery(&[]);
+        delivery.now.set(now).unwrap();
+        self.queue.deliver(&delivery);
     }
 }
 

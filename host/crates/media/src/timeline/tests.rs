@@ -1,6 +1,8 @@
 //! Publishers of every kind against a simulated clock. They are of RTMP, so are
 //! the players: times are milliseconds, wrapped.
 
+use std::time::Duration;
+
 use super::*;
 use crate::time::{from_ms, to_ms};
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{Caller, FIRST_BACK_OFF, MAX_BACK_OFF, Open, waiting};
+use super::{Caller, FIRST_BACK_OFF, MAX_BACK_OFF, NotAdmitted, waiting};
 
 /// The longest wait of a client.
 const MAX_OF_CLIENT: Duration = Duration::from_secs(10);
@@ -14,11 +14,11 @@ const MAX_OF_CLIENT: Duration = Duration::from_secs(10);
 const MAX_CALLERS: usize = 256;
 
 #[derive(Debug, Default)]
-pub(super) struct Callers(HashMap<Caller, Standing>);
+pub(super) struct Callers(HashMap<Caller, CallerRecord>);
 
 /// What is known of a caller that has failed.
 #[derive(Debug)]
-struct Standing {
+struct CallerRecord {
     /// Its first failure of the window.
     since: Instant,
     failures: usize,
@@ -40,14 +40,14 @@ impl Callers {
         self.0.is_empty()
     }
 
-    pub(super) fn admit(&self, caller: &Caller, now: Instant) -> Result<(), Open> {
-        let Some(standing) = self.0.get(caller) else {
+    pub(super) fn admit(&self, caller: &Caller, now: Instant) -> Result<(), NotAdmitted> {
+        let Some(record) = self.0.get(caller) else {
             return Ok(());
         };
-        match standing.wait {
-            Some(Wait { until, .. }) if now < until => Err(Open {
+        match record.wait {
+            Some(Wait { until, .. }) if now < until => Err(NotAdmitted {
                 left: until.saturating_duration_since(now),
-                waiting: standing.waiting,
+                waiting: record.waiting,
                 alone: true,
             }),
             _ => Ok(()),
@@ -55,11 +55,11 @@ impl Callers {
     }
 
     pub(super) fn succeeded(&mut self, caller: &Caller) {
-        let Some(standing) = self.0.get_mut(caller) else {
+        let Some(record) = self.0.get_mut(caller) else {
             return;
         };
-        standing.answers = standing.answers.saturating_add(1);
-        if standing.wait.is_some() {
+        record.answers = record.answers.saturating_add(1);
+        if record.wait.is_some() {
             self.0.remove(caller);
         }
     }
@@ -89,26 +89,24 @@ impl Callers {
         if !self.0.contains_key(caller) && self.0.len() >= MAX_CALLERS {
             self.forget_one();
         }
-        let standing = self.0.entry(caller.clone()).or_insert(Standing {
+        let record = self.0.entry(caller.clone()).or_insert(CallerRecord {
             since: now,
             failures: 0,
             answers: 0,
             waiting: true,
             wait: None,
         });
-        standing.failures = standing.failures.saturating_add(1);
-        let both = [Some(standing.waiting), Some(has_waited)];
-        standing.waiting = waiting(both.into_iter()) == Some(true);
-        let back_off = match standing.wait {
+        record.failures = record.failures.saturating_add(1);
+        let both = [Some(record.waiting), Some(has_waited)];
+        record.waiting = waiting(both.into_iter()) == Some(true);
+        let back_off = match record.wait {
             // A call from before.
             Some(wait) if now < wait.until => return None,
             Some(wait) => wait.back_off.saturating_mul(2).min(max),
-            None if standing.failures >= limit && standing.failures >= standing.answers => {
-                FIRST_BACK_OFF
-            }
+            None if record.failures >= limit && record.failures >= record.answers => FIRST_BACK_OFF,
             None => return None,
         };
-        standing.wait = Some(Wait {
+        record.wait = Some(Wait {
             until: now + back_off,
             back_off,
         });
@@ -117,7 +115,7 @@ impl Callers {
 
     /// Drops what lies outside the window.
     pub(super) fn forget(&mut self, window: Duration, now: Instant) {
-        self.0.retain(|_, standing| !standing.is_over(window, now));
+        self.0.retain(|_, record| !record.is_over(window, now));
     }
 
     /// Makes room: the oldest of those that don't wait, or of all.
@@ -125,7 +123,7 @@ impl Callers {
         let oldest = self
             .0
             .iter()
-            .min_by_key(|(_, standing)| (standing.wait.is_some(), standing.since))
+            .min_by_key(|(_, record)| (record.wait.is_some(), record.since))
             .map(|(caller, _)| caller.clone());
         if let Some(oldest) = oldest {
             self.0.remove(&oldest);
@@ -133,7 +131,7 @@ impl Callers {
     }
 }
 
-impl Standing {
+impl CallerRecord {
     /// Its failures are too old to count.
     fn is_over(&self, window: Duration, now: Instant) -> bool {
         let last = self.wait.map_or(self.since, |wait| wait.until);

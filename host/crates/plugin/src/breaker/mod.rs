@@ -75,7 +75,7 @@ pub(super) struct Breaker {
     generation: AtomicU64,
     /// What it has answered so far.
     answers: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 /// The right to one call; report how it ended.
@@ -93,7 +93,7 @@ pub(super) struct Ticket<'a> {
 
 /// The call may not be made.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Open {
+pub(super) struct NotAdmitted {
     /// For so much longer.
     pub(super) left: Duration,
     /// What led to it were calls that waited for too long, and no others.
@@ -104,7 +104,7 @@ pub(super) struct Open {
 
 /// How a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failing {
+pub(super) enum FailureKind {
     /// By itself: it trapped, or took too long.
     Itself {
         /// It waited for something outside.
@@ -118,7 +118,7 @@ pub(super) enum Failing {
 
 /// What a failure led to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct Consequence {
     /// Nobody may call for so long.
     pub(super) opened: Option<Duration>,
     /// Its caller may not for so long.
@@ -139,12 +139,12 @@ impl Breaker {
             troubled: AtomicBool::new(false),
             generation: AtomicU64::new(generation),
             answers: AtomicU64::new(0),
-            state: Mutex::new(State::new(failures, window)),
+            state: Mutex::new(BreakerState::new(failures, window)),
         }
     }
 
     /// May a call be made?
-    pub(super) fn admit(&self, caller: Caller, now: Instant) -> Result<Ticket<'_>, Open> {
+    pub(super) fn admit(&self, caller: Caller, now: Instant) -> Result<Ticket<'_>, NotAdmitted> {
         let trial = if self.troubled.load(Ordering::Acquire) {
             self.state().admit(&caller, now)?
         } else {
@@ -176,16 +176,16 @@ impl Breaker {
     /// Forgets everything: another generation serves, perhaps with other limits.
     pub(super) fn reset(&self, generation: u64, failures: usize, window: Duration) {
         let mut state = self.state();
-        *state = State {
+        *state = BreakerState {
             next_trial: state.next_trial,
-            ..State::new(failures, window)
+            ..BreakerState::new(failures, window)
         };
         self.generation.store(generation, Ordering::Release);
         self.answers.store(0, Ordering::Relaxed);
         self.troubled.store(false, Ordering::Release);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock()
     }
 }
@@ -223,18 +223,23 @@ impl Ticket<'_> {
     }
 
     /// The call failed in `generation`.
-    pub(super) fn failed(mut self, generation: u64, failing: Failing, now: Instant) -> Verdict {
+    pub(super) fn failed(
+        mut self,
+        generation: u64,
+        failing: FailureKind,
+        now: Instant,
+    ) -> Consequence {
         let breaker = self.breaker;
         let mut state = breaker.state();
         // What an old generation does says nothing about its successor.
         if breaker.generation.load(Ordering::Acquire) != generation {
             self.reported = true;
-            return Verdict::default();
+            return Consequence::default();
         }
         let answers = breaker.answers.load(Ordering::Relaxed);
-        if failing == Failing::Late && answers != self.answers {
+        if failing == FailureKind::Late && answers != self.answers {
             drop(state);
-            return Verdict::default();
+            return Consequence::default();
         }
         self.reported = true;
         breaker.troubled.store(true, Ordering::Release);
@@ -269,7 +274,7 @@ impl Drop for Ticket<'_> {
 }
 
 #[derive(Debug)]
-struct State {
+struct BreakerState {
     /// So many failures...
     limit: usize,
     /// ... within this time open it, or have their only caller wait.
@@ -284,7 +289,7 @@ struct State {
     next_trial: TrialId,
 }
 
-impl State {
+impl BreakerState {
     fn new(limit: usize, window: Duration) -> Self {
         Self {
             limit: limit.max(1),
@@ -298,7 +303,7 @@ impl State {
     }
 
     /// Some: the call is a trial.
-    fn admit(&mut self, caller: &Caller, now: Instant) -> Result<Option<TrialId>, Open> {
+    fn admit(&mut self, caller: &Caller, now: Instant) -> Result<Option<TrialId>, NotAdmitted> {
         if let Some(open) = &mut self.open {
             let id = self.next_trial;
             open.admit(id, caller, now)?;
@@ -331,7 +336,7 @@ impl State {
         None
     }
 
-    fn fail(&mut self, ticket: &Ticket<'_>, failing: Failing, now: Instant) -> Verdict {
+    fn fail(&mut self, ticket: &Ticket<'_>, failing: FailureKind, now: Instant) -> Consequence {
         let Ticket {
             caller,
             account,
@@ -341,19 +346,19 @@ impl State {
         let (first, count) = self.failed.unwrap_or((now, 0));
         self.failed = Some((first, count.saturating_add(1)));
         let waiting = match failing {
-            Failing::Itself { waiting } => Some(waiting),
-            Failing::Late => None,
+            FailureKind::Itself { waiting } => Some(waiting),
+            FailureKind::Late => None,
         };
         if let Some(open) = &mut self.open {
             // Without a trial it is one from before it opened.
             let opened = trial.and_then(|trial| open.failed(trial, account, waiting, now));
-            return Verdict {
+            return Consequence {
                 opened,
-                ..Verdict::default()
+                ..Consequence::default()
             };
         }
         self.failures.forget(self.window, now);
-        self.failures.add(Failure {
+        self.failures.add(FailedCall {
             at: now,
             waiting,
             caller: account.clone(),
@@ -363,9 +368,9 @@ impl State {
             let waiting = self.failures.waiting() == Some(true);
             let failed = std::mem::take(&mut self.failures).callers(CALLERS);
             self.open = Some(Opened::new(failed, waiting, now));
-            return Verdict {
+            return Consequence {
                 opened: Some(FIRST_BACK_OFF),
-                ..Verdict::default()
+                ..Consequence::default()
             };
         }
         // One that came late says nothing about its caller.
@@ -373,9 +378,9 @@ impl State {
             let (limit, window) = (self.limit, self.window);
             self.callers.failed(caller, waiting, limit, window, now)
         });
-        Verdict {
+        Consequence {
             delayed,
-            ..Verdict::default()
+            ..Consequence::default()
         }
     }
 
@@ -396,14 +401,14 @@ impl State {
 #[derive(Debug, Default)]
 struct Failures {
     /// The oldest first.
-    list: VecDeque<Failure>,
+    list: VecDeque<FailedCall>,
     /// Since the first of them.
     answers: u64,
 }
 
 /// A call that failed.
 #[derive(Debug)]
-struct Failure {
+struct FailedCall {
     at: Instant,
     /// It waited for something outside; none: it had no time to.
     waiting: Option<bool>,
@@ -413,7 +418,7 @@ struct Failure {
 }
 
 impl Failures {
-    fn add(&mut self, failure: Failure) {
+    fn add(&mut self, failure: FailedCall) {
         if self.list.len() >= MAX_FAILURES {
             self.drop_oldest();
         }
@@ -470,9 +475,9 @@ impl Failures {
 }
 
 /// Whose failures they are, at most so many.
-fn distinct<'a>(failures: impl Iterator<Item = &'a Failure>, most: usize) -> Vec<Caller> {
+fn distinct<'a>(failures: impl Iterator<Item = &'a FailedCall>, most: usize) -> Vec<Caller> {
     let mut seen = Vec::with_capacity(most);
-    for Failure { caller, .. } in failures {
+    for FailedCall { caller, .. } in failures {
         add_caller(&mut seen, caller, most);
         if seen.len() >= most {
             break;

@@ -1,8 +1,8 @@
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const TRAP: Failing = Failing::Itself { waiting: false };
-const WAIT: Failing = Failing::Itself { waiting: true };
+const TRAP: FailureKind = FailureKind::Itself { waiting: false };
+const WAIT: FailureKind = FailureKind::Itself { waiting: true };
 
 fn of(address: u8) -> Caller {
     Caller::Network([192, 0, 2, address].into())
@@ -16,7 +16,7 @@ fn admitted(breaker: &Breaker, caller: u8, now: Instant) -> Ticket<'_> {
     breaker.admit(of(caller), now).expect("it may call")
 }
 
-fn fail(breaker: &Breaker, caller: u8, now: Instant) -> Verdict {
+fn fail(breaker: &Breaker, caller: u8, now: Instant) -> Consequence {
     admitted(breaker, caller, now).failed(1, TRAP, now)
 }
 
@@ -48,7 +48,7 @@ fn the_fifth_failure_in_a_minute_opens_it() {
     let now = now + 59 * SECOND;
     assert_eq!(fail(&breaker, 2, now).opened, Some(SECOND));
     let open = breaker.admit(of(9), now).expect_err("open");
-    let expected = Open {
+    let expected = NotAdmitted {
         left: SECOND,
         waiting: false,
         alone: false,
@@ -80,7 +80,7 @@ fn a_few_failures_among_many_answers_do_not_open_it() {
         let caller = (turn % 10) as u8;
         succeed(&breaker, caller, now);
         succeed(&breaker, caller, now);
-        assert_eq!(fail(&breaker, caller, now), Verdict::default());
+        assert_eq!(fail(&breaker, caller, now), Consequence::default());
     }
     assert_eq!(breaker.state().failures.list.len(), MAX_FAILURES, "bounded");
     // Once all calls fail, the answers of before help no longer than a window.
@@ -108,11 +108,11 @@ fn one_address_waits_and_others_do_not() {
     let mut now = Instant::now();
     succeed(&breaker, 7, now);
     for _ in 0..4 {
-        assert_eq!(fail(&breaker, 1, now), Verdict::default());
+        assert_eq!(fail(&breaker, 1, now), Consequence::default());
     }
     let mut waits = Vec::new();
     for _ in 0..8 {
-        let Verdict {
+        let Consequence {
             opened,
             delayed: Some(wait),
             condemned: false,
@@ -144,7 +144,7 @@ fn answers_of_an_address_vouch_for_it() {
     for _ in 0..50 {
         succeed(&breaker, 1, now);
         succeed(&breaker, 1, now);
-        assert_eq!(fail(&breaker, 1, now), Verdict::default());
+        assert_eq!(fail(&breaker, 1, now), Consequence::default());
     }
 }
 
@@ -247,8 +247,8 @@ fn after_the_back_off_three_callers_try_once_each() {
     let trials = [1, 5, 6].map(|caller| admitted(&breaker, caller, now));
     assert!(may_call(&breaker, now).is_empty(), "three, and each once");
     let [a, b, c] = trials;
-    assert_eq!(a.failed(1, TRAP, now), Verdict::default());
-    assert_eq!(b.failed(1, TRAP, now), Verdict::default());
+    assert_eq!(a.failed(1, TRAP, now), Consequence::default());
+    assert_eq!(b.failed(1, TRAP, now), Consequence::default());
     assert!(breaker.admit(of(1), now).is_err(), "it has had its turn");
     assert_eq!(c.failed(1, TRAP, now).opened, Some(2 * SECOND));
     assert!(may_call(&breaker, now + SECOND).is_empty());
@@ -304,7 +304,7 @@ fn a_trial_of_an_earlier_time_is_none_of_this_one() {
         let [a, b, c] = [4, 5, 6].map(|caller| admitted(&breaker, caller, now));
         drop(left);
         let verdict = failed.failed(generation, TRAP, now);
-        assert_eq!(verdict, Verdict::default());
+        assert_eq!(verdict, Consequence::default());
         assert!(may_call(&breaker, now).is_empty(), "all three run");
         assert_eq!(a.failed(generation, TRAP, now).opened, None);
         assert_eq!(b.failed(generation, TRAP, now).opened, None);
@@ -331,7 +331,7 @@ fn without_others_a_caller_tries_again_later_and_later() {
 #[test]
 fn it_knows_whether_waiting_alone_has_opened_it() {
     let now = Instant::now();
-    let opened_by = |failures: [Failing; 3]| {
+    let opened_by = |failures: [FailureKind; 3]| {
         let breaker = breaker(3);
         for (failing, caller) in failures.into_iter().zip(1..) {
             let ticket = admitted(&breaker, caller, now);
@@ -343,13 +343,13 @@ fn it_knows_whether_waiting_alone_has_opened_it() {
     assert!(waiting(&opened_by([WAIT, WAIT, WAIT]), now));
     assert!(!waiting(&opened_by([WAIT, TRAP, WAIT]), now));
     // What came late is not known to have waited.
-    assert!(waiting(&opened_by([WAIT, Failing::Late, WAIT]), now));
-    assert!(!waiting(&opened_by([Failing::Late; 3]), now));
+    assert!(waiting(&opened_by([WAIT, FailureKind::Late, WAIT]), now));
+    assert!(!waiting(&opened_by([FailureKind::Late; 3]), now));
     // From then on trials tell: one that does not wait is enough, and it takes
     // all of them to say that they do.
     let breaker = opened_by([WAIT, WAIT, WAIT]);
     let mut now = now + SECOND;
-    let try_all = |now, turns: [Failing; 3]| {
+    let try_all = |now, turns: [FailureKind; 3]| {
         let tickets = [1, 2, 3].map(|caller| admitted(&breaker, caller, now));
         for (ticket, failing) in tickets.into_iter().zip(turns) {
             ticket.failed(1, failing, now);
@@ -375,7 +375,7 @@ fn queued_calls_count_when_nothing_at_all_was_answered() {
         if answered {
             succeed(&breaker, 4, now);
         }
-        let verdicts = tickets.map(|ticket| ticket.failed(1, Failing::Late, now));
+        let verdicts = tickets.map(|ticket| ticket.failed(1, FailureKind::Late, now));
         verdicts.map(|verdict| (verdict.opened, verdict.delayed))
     };
     assert_eq!(late(true), [(None, None); 3]);
@@ -393,7 +393,7 @@ fn only_the_generation_that_is_judged_counts() {
     let answered = admitted(&breaker, 4, now);
     breaker.reset(2, 3, 60 * SECOND);
     let verdicts = before.map(|ticket| ticket.failed(1, TRAP, now));
-    assert_eq!(verdicts, [(); 3].map(|()| Verdict::default()));
+    assert_eq!(verdicts, [(); 3].map(|()| Consequence::default()));
     assert_eq!(answered.succeeded(1, now), None);
     // What the old one answered does not vouch for the new one.
     let fail = |caller| {

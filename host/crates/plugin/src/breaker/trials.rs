@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CALLERS, Caller, FIRST_BACK_OFF, MAX_BACK_OFF, Open, add_caller, waiting};
+use super::{CALLERS, Caller, FIRST_BACK_OFF, MAX_BACK_OFF, NotAdmitted, add_caller, waiting};
 
 /// When to ask again while others try.
 const A_MOMENT: Duration = Duration::from_millis(100);
@@ -33,22 +33,22 @@ pub(super) struct Opened {
     back_off: Duration,
     /// Whose calls failed since, and before; [`CALLERS`] at most.
     pub(super) failed: Vec<Caller>,
-    /// See [`Open::waiting`].
+    /// See [`NotAdmitted::waiting`].
     waiting: bool,
-    trials: Vec<Trial>,
+    trials: Vec<TrialCall>,
 }
 
 #[derive(Debug)]
-struct Trial {
+struct TrialCall {
     id: TrialId,
     caller: Caller,
-    turn: Turn,
+    state: TrialState,
     /// How long its caller waited after its last failure.
     back_off: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum TrialState {
     Running,
     /// Its caller left before the answer.
     Left {
@@ -75,10 +75,12 @@ impl Opened {
     /// How much longer `caller` may not call.
     pub(super) fn left(&self, caller: &Caller, now: Instant) -> Option<Duration> {
         let own = self.trials.iter().find(|trial| trial.caller == *caller);
-        let until = match own.map(|trial| trial.turn) {
-            Some(Turn::Left { again } | Turn::Failed { again, .. }) => again.max(self.until),
+        let until = match own.map(|trial| trial.state) {
+            Some(TrialState::Left { again } | TrialState::Failed { again, .. }) => {
+                again.max(self.until)
+            }
             // It is not known how long that takes.
-            Some(Turn::Running) => self.until.max(now + A_MOMENT),
+            Some(TrialState::Running) => self.until.max(now + A_MOMENT),
             None if self.turns_taken() >= caller.needed() => self.until.max(now + A_MOMENT),
             None => self.until,
         };
@@ -94,9 +96,14 @@ impl Opened {
     }
 
     /// The call becomes the trial `id`.
-    pub(super) fn admit(&mut self, id: TrialId, caller: &Caller, now: Instant) -> Result<(), Open> {
+    pub(super) fn admit(
+        &mut self,
+        id: TrialId,
+        caller: &Caller,
+        now: Instant,
+    ) -> Result<(), NotAdmitted> {
         if let Some(left) = self.left(caller, now) {
-            return Err(Open {
+            return Err(NotAdmitted {
                 left,
                 waiting: self.waiting,
                 alone: false,
@@ -104,14 +111,14 @@ impl Opened {
         }
         let own = self.trials.iter_mut().find(|trial| trial.caller == *caller);
         if let Some(trial) = own {
-            trial.turn = Turn::Running;
+            trial.state = TrialState::Running;
             trial.id = id;
         } else {
             self.make_room();
-            self.trials.push(Trial {
+            self.trials.push(TrialCall {
                 id,
                 caller: caller.clone(),
-                turn: Turn::Running,
+                state: TrialState::Running,
                 back_off: None,
             });
         }
@@ -122,7 +129,7 @@ impl Opened {
     pub(super) fn leave(&mut self, id: TrialId, now: Instant) {
         if let Some(trial) = self.trials.iter_mut().find(|trial| trial.id == id) {
             let again = now + trial.back_off.unwrap_or(FIRST_BACK_OFF);
-            trial.turn = Turn::Left { again };
+            trial.state = TrialState::Left { again };
         }
     }
 
@@ -139,7 +146,7 @@ impl Opened {
         let back_off = trial.back_off.unwrap_or(self.back_off);
         let back_off = back_off.saturating_mul(2).min(MAX_BACK_OFF);
         trial.back_off = Some(back_off);
-        trial.turn = Turn::Failed {
+        trial.state = TrialState::Failed {
             again: now + back_off,
             waiting: has_waited,
         };
@@ -148,9 +155,9 @@ impl Opened {
             self.waiting = false;
         }
         let failed = || {
-            self.trials.iter().filter_map(|trial| match trial.turn {
-                Turn::Failed { waiting, .. } => Some(waiting),
-                Turn::Running | Turn::Left { .. } => None,
+            self.trials.iter().filter_map(|trial| match trial.state {
+                TrialState::Failed { waiting, .. } => Some(waiting),
+                TrialState::Running | TrialState::Left { .. } => None,
             })
         };
         if failed().count() < needed {
@@ -173,8 +180,8 @@ impl Opened {
     }
 }
 
-impl Trial {
+impl TrialCall {
     fn is_a_turn(&self) -> bool {
-        !matches!(self.turn, Turn::Left { .. })
+        !matches!(self.state, TrialState::Left { .. })
     }
 }

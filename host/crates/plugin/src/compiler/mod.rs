@@ -9,7 +9,7 @@
 //! through an anonymous file that this process has made for it.
 
 mod child;
-mod room;
+mod memory;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
@@ -24,12 +24,12 @@ use tracing::{debug, info};
 use wasmtime::Engine;
 
 pub use child::{Task, work};
-pub(crate) use room::mib;
+pub(crate) use memory::mib;
 
 use super::error::{CompilerFault, Fault};
 use super::instance::one_line;
 use super::machine_code::MachineCode;
-use room::Room;
+use memory::CompilerMemory;
 
 /// Who compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,47 +52,47 @@ const WORDS: u64 = 4096;
 
 /// The child that compiles, for whoever may have to end it.
 #[derive(Default)]
-pub(super) struct Running(Mutex<State>);
+pub(super) struct CompilerChild(Mutex<ChildState>);
 
 #[derive(Default)]
-struct State {
+struct ChildState {
     child: Option<Child>,
-    over: Option<Over>,
+    over: Option<EndCause>,
 }
 
 /// Why the child was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
+enum EndCause {
     /// Nobody waits for it any more.
     Unwanted,
     TooLate,
 }
 
 /// Ends the child when dropped: whoever asked is gone.
-pub(super) struct Asking(pub(super) Arc<Running>);
+pub(super) struct EndOnDrop(pub(super) Arc<CompilerChild>);
 
-impl Drop for Asking {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.end(Over::Unwanted);
+        self.0.end(EndCause::Unwanted);
     }
 }
 
-impl Asking {
+impl EndOnDrop {
     /// Waits for `answer`, but not for ever.
     pub(super) async fn patiently<T>(&self, answer: impl Future<Output = T>) -> T {
         let mut answer = std::pin::pin!(answer);
         match tokio::time::timeout(PATIENCE, answer.as_mut()).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.0.end(Over::TooLate);
+                self.0.end(EndCause::TooLate);
                 answer.await
             }
         }
     }
 }
 
-impl Running {
-    fn end(&self, why: Over) {
+impl CompilerChild {
+    fn end(&self, why: EndCause) {
         let mut state = self.0.lock();
         state.over.get_or_insert(why);
         if let Some(child) = &mut state.child {
@@ -107,7 +107,7 @@ impl Running {
 pub(super) fn compile(
     engine: &Engine,
     compiler: Compiler,
-    running: &Running,
+    running: &CompilerChild,
     component: &[u8],
 ) -> Result<MachineCode, Fault> {
     let code = match compiler {
@@ -119,9 +119,9 @@ pub(super) fn compile(
     code.map(MachineCode::of_compiler)
 }
 
-fn in_child(running: &Running, component: &[u8]) -> Result<Vec<u8>, Fault> {
+fn in_child(running: &CompilerChild, component: &[u8]) -> Result<Vec<u8>, Fault> {
     let no_start = |error: io::Error| CompilerFault::NotStarted(error.to_string());
-    let room = Room::for_component(component.len());
+    let room = CompilerMemory::for_component(component.len());
     let code = memfd_create("compiled", MemfdFlags::CLOEXEC);
     let mut code = File::from(code.map_err(|error| no_start(error.into()))?);
     let mut command = Command::new("/proc/self/exe");
@@ -183,8 +183,8 @@ fn in_child(running: &Running, component: &[u8]) -> Result<Vec<u8>, Fault> {
 fn judge(
     status: ExitStatus,
     words: &[u8],
-    over: Option<Over>,
-    room: &Room,
+    over: Option<EndCause>,
+    room: &CompilerMemory,
     component: usize,
 ) -> Result<(), Fault> {
     let words = String::from_utf8_lossy(words);
@@ -196,8 +196,10 @@ fn judge(
     match (status.code(), over) {
         (Some(child::DONE), _) => return Ok(()),
         (Some(child::REFUSED), _) => return Err(Fault::NotAComponent(words)),
-        (_, Some(Over::TooLate)) => return Err(CompilerFault::TooLate(PATIENCE.as_secs()).into()),
-        (_, Some(Over::Unwanted)) => {
+        (_, Some(EndCause::TooLate)) => {
+            return Err(CompilerFault::TooLate(PATIENCE.as_secs()).into());
+        }
+        (_, Some(EndCause::Unwanted)) => {
             return Err(CompilerFault::Died("nobody waits for it".into()).into());
         }
         _ => {}
@@ -222,10 +224,10 @@ mod tests {
     use super::*;
 
     fn ended(raw: i32, words: &str) -> String {
-        let room = Room {
+        let room = CompilerMemory {
             granted: 100 << 20,
             free: 150 << 20,
-            place: room::Place::Cgroup(256 << 20),
+            place: memory::Scarcity::Cgroup(256 << 20),
         };
         let status = ExitStatus::from_raw(raw);
         let verdict = judge(status, words.as_bytes(), None, &room, 18 << 20);
@@ -259,10 +261,10 @@ mod tests {
 
     #[test]
     fn a_child_is_ended_with_whoever_asked_for_it() {
-        let running = Arc::new(Running::default());
+        let running = Arc::new(CompilerChild::default());
         let sleeper = Command::new("sleep").arg("1000").spawn();
         running.0.lock().child = Some(sleeper.expect("sleep starts"));
-        drop(Asking(Arc::clone(&running)));
+        drop(EndOnDrop(Arc::clone(&running)));
         let child = running.0.lock().child.take();
         let status = child.expect("it is there").wait().expect("it ends");
         assert_eq!(status.signal(), Some(9));

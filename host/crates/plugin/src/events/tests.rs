@@ -35,17 +35,17 @@ fn never(_: Function) -> Option<Duration> {
     None
 }
 
-fn due(event: Event) -> Next {
-    Next::Due(Box::new(Due {
+fn due(event: Event) -> NextEvent {
+    NextEvent::Due(Box::new(Due {
         event,
         is_last_call: false,
     }))
 }
 
 /// Everything that may be delivered now.
-fn drain(queue: &mut Queue, suspended: impl Fn(Function) -> Option<Duration>) -> Vec<Event> {
+fn drain(queue: &mut Backlog, suspended: impl Fn(Function) -> Option<Duration>) -> Vec<Event> {
     let mut out = Vec::new();
-    while let (Next::Due(due), _) = queue.pop(&suspended) {
+    while let (NextEvent::Due(due), _) = queue.pop(&suspended) {
         out.push(due.event);
     }
     out
@@ -57,15 +57,15 @@ async fn next(queue: &EventQueue) -> Option<Event> {
 
 #[test]
 fn every_announced_stream_ends_even_in_a_full_queue() {
-    let mut queue = Queue::new(2);
-    assert_eq!(queue.push(published(1)), Pushed::Queued);
-    assert_eq!(queue.push(published(2)), Pushed::Queued);
-    assert_eq!(queue.push(published(3)), Pushed::FirstDropped);
-    assert_eq!(queue.push(Event::Ready(info(1))), Pushed::Dropped);
-    assert_eq!(queue.push(unpublished(3)), Pushed::Dropped);
-    assert_eq!(queue.push(unpublished(1)), Pushed::Queued);
-    assert_eq!(queue.push(unpublished(1)), Pushed::Dropped, "once");
-    assert_eq!(queue.push(unpublished(2)), Pushed::Queued);
+    let mut queue = Backlog::new(2);
+    assert_eq!(queue.push(published(1)), PushOutcome::Queued);
+    assert_eq!(queue.push(published(2)), PushOutcome::Queued);
+    assert_eq!(queue.push(published(3)), PushOutcome::FirstDropped);
+    assert_eq!(queue.push(Event::Ready(info(1))), PushOutcome::Dropped);
+    assert_eq!(queue.push(unpublished(3)), PushOutcome::Dropped);
+    assert_eq!(queue.push(unpublished(1)), PushOutcome::Queued);
+    assert_eq!(queue.push(unpublished(1)), PushOutcome::Dropped, "once");
+    assert_eq!(queue.push(unpublished(2)), PushOutcome::Queued);
     assert_eq!(
         drain(&mut queue, never),
         [published(1), published(2), unpublished(1), unpublished(2)]
@@ -76,9 +76,9 @@ fn every_announced_stream_ends_even_in_a_full_queue() {
 #[tokio::test]
 async fn a_plugin_that_comes_later_hears_of_the_end() {
     let queue = EventQueue::new("live".into(), 8);
-    assert!(queue.passes_over(Occasion::Published(1)));
-    assert!(queue.passes_over(Occasion::Published(2)));
-    assert!(queue.passes_over(Occasion::Unpublished(2)));
+    assert!(queue.passes_over(&published(1)));
+    assert!(queue.passes_over(&published(2)));
+    assert!(queue.passes_over(&unpublished(2)));
     assert!(!queue.push(unpublished(2)), "its end has been");
     assert!(queue.push(unpublished(1)));
     assert_eq!(next(&queue).await, Some(unpublished(1)));
@@ -90,10 +90,10 @@ async fn an_end_follows_its_beginning_although_nobody_hears_of_it_now() {
     let queue = EventQueue::new("live".into(), 8);
     // Not delivered before a plugin came that hears nothing.
     assert!(queue.push(published(1)));
-    assert!(queue.passes_over(Occasion::Ready));
-    assert!(!queue.passes_over(Occasion::Unpublished(1)));
+    assert!(queue.passes_over(&Event::Ready(info(1))));
+    assert!(!queue.passes_over(&unpublished(1)));
     assert!(queue.push(unpublished(1)));
-    assert!(queue.passes_over(Occasion::Unpublished(1)), "once");
+    assert!(queue.passes_over(&unpublished(1)), "once");
     assert_eq!(next(&queue).await, Some(published(1)));
     assert_eq!(next(&queue).await, Some(unpublished(1)));
 }
@@ -105,25 +105,32 @@ fn a_relay_that_was_told_of_ends_even_in_a_full_queue() {
         ..Relay::default()
     };
     let ended = |conn| Event::RelayEnded(relay(conn), "stopped".into());
-    let mut queue = Queue::new(1);
-    assert_eq!(queue.push(Event::RelayUp(relay(1))), Pushed::Queued);
-    assert_eq!(queue.push(Event::RelayUp(relay(2))), Pushed::FirstDropped);
-    assert_eq!(queue.push(ended(2)), Pushed::Dropped);
-    assert_eq!(queue.push(ended(1)), Pushed::Queued);
+    let mut queue = Backlog::new(1);
+    assert_eq!(queue.push(Event::RelayUp(relay(1))), PushOutcome::Queued);
+    assert_eq!(
+        queue.push(Event::RelayUp(relay(2))),
+        PushOutcome::FirstDropped
+    );
+    assert_eq!(queue.push(ended(2)), PushOutcome::Dropped);
+    assert_eq!(queue.push(ended(1)), PushOutcome::Queued);
     assert!(queue.relays.is_empty());
     drain(&mut queue, never);
-    assert_eq!(queue.push(ended(3)), Pushed::Queued, "nothing else of it");
+    assert_eq!(
+        queue.push(ended(3)),
+        PushOutcome::Queued,
+        "nothing else of it"
+    );
 }
 
 #[test]
 fn what_was_dropped_is_counted() {
-    let mut queue = Queue::new(1);
+    let mut queue = Backlog::new(1);
     queue.push(published(1));
     for id in 2..5 {
         queue.push(published(id));
     }
     assert_eq!(queue.pop(never), (due(published(1)), 3));
-    assert_eq!(queue.pop(never), (Next::Never, 0));
+    assert_eq!(queue.pop(never), (NextEvent::Never, 0));
 }
 
 #[tokio::test]
@@ -152,7 +159,7 @@ fn only(function: Function) -> impl Fn(Function) -> Option<Duration> + Copy {
 
 #[test]
 fn events_of_a_suspended_function_wait_and_others_pass_them() {
-    let mut queue = Queue::new(8);
+    let mut queue = Backlog::new(8);
     let all = [
         published(1),
         Event::Ready(info(1)),
@@ -161,19 +168,19 @@ fn events_of_a_suspended_function_wait_and_others_pass_them() {
         Event::Disconnected(Client::default(), SessionEnd::default()),
     ];
     for event in all.clone() {
-        assert_eq!(queue.push(event), Pushed::Queued);
+        assert_eq!(queue.push(event), PushOutcome::Queued);
     }
     let suspended = only(Function::Ready);
     let [first, ready, second, end, gone] = all;
     assert_eq!(drain(&mut queue, suspended), [first, second, gone]);
-    let later = Next::Later(Duration::from_secs(5));
+    let later = NextEvent::Later(Duration::from_secs(5));
     assert_eq!(queue.pop(suspended), (later, 0));
     // What follows about the stream stays behind, also if it comes later.
     queue.push(recorded());
     assert_eq!(drain(&mut queue, suspended), []);
     // Then all of it in order.
     assert_eq!(drain(&mut queue, never), [ready, end, recorded()]);
-    assert_eq!(queue.pop(never), (Next::Never, 0));
+    assert_eq!(queue.pop(never), (NextEvent::Never, 0));
     assert!(queue.subjects.is_empty() && queue.suspended.is_empty());
 }
 
@@ -181,7 +188,7 @@ fn events_of_a_suspended_function_wait_and_others_pass_them() {
 fn what_is_held_is_looked_at_again_whenever_its_suspension_ends() {
     // After so many questions the function may be called.
     for ends_after in 0..8 {
-        let mut queue = Queue::new(8);
+        let mut queue = Backlog::new(8);
         queue.push(Event::Disconnected(
             Client::default(),
             SessionEnd::default(),
@@ -192,8 +199,11 @@ fn what_is_held_is_looked_at_again_whenever_its_suspension_ends() {
             (asked.get() <= ends_after).then_some(Duration::from_secs(5))
         };
         let looks = (0..8).map(|_| queue.pop(suspended).0);
-        let mut looks = looks.skip_while(|next| matches!(next, Next::Later(_)));
-        assert!(matches!(looks.next(), Some(Next::Due(_))), "{ends_after}");
+        let mut looks = looks.skip_while(|next| matches!(next, NextEvent::Later(_)));
+        assert!(
+            matches!(looks.next(), Some(NextEvent::Due(_))),
+            "{ends_after}"
+        );
     }
 }
 
@@ -205,7 +215,7 @@ fn an_event_that_could_not_be_delivered_is_the_next_again() {
     assert_eq!(popped.0, due(unpublished(1)));
     queue.put_back(unpublished(1));
     let popped = queue.with(|queue| queue.pop(only(Function::Unpublished)));
-    assert_eq!(popped.0, Next::Later(Duration::from_secs(5)));
+    assert_eq!(popped.0, NextEvent::Later(Duration::from_secs(5)));
     let popped = queue.with(|queue| queue.pop(never));
     assert_eq!(popped.0, due(unpublished(1)), "kept");
 }
@@ -220,12 +230,12 @@ fn unpublished_of(queue: &EventQueue, id: StreamId) -> Event {
 #[test]
 fn what_is_suspended_takes_no_place_from_others_and_is_bounded() {
     const LIMIT: u64 = 4;
-    let mut queue = Queue::new(4);
+    let mut queue = Backlog::new(4);
     let suspended = only(Function::Unpublished);
     let mut told = Vec::new();
     let mut dropped = 0;
     for id in 0..100 {
-        dropped += u64::from(queue.push(published(id)) != Pushed::Queued);
+        dropped += u64::from(queue.push(published(id)) != PushOutcome::Queued);
         told.extend(drain(&mut queue, suspended));
         queue.push(unpublished(id));
         told.extend(drain(&mut queue, suspended));
@@ -234,7 +244,7 @@ fn what_is_suspended_takes_no_place_from_others_and_is_bounded() {
         told.extend(drain(&mut queue, suspended));
     }
     let count = |told: &[Event], function| {
-        let mut all = told.iter().map(hooks::function_of);
+        let mut all = told.iter().map(Function::told);
         all.by_ref().filter(|of| *of == function).count() as u64
     };
     assert_eq!(count(&told, Function::Disconnected), 100);
@@ -250,7 +260,7 @@ fn what_is_suspended_takes_no_place_from_others_and_is_bounded() {
 
 #[test]
 fn at_the_end_what_was_suspended_has_its_last_call() {
-    let mut queue = Queue::new(8);
+    let mut queue = Backlog::new(8);
     queue.push(published(1));
     queue.push(published(2));
     queue.push(unpublished(1));
@@ -262,7 +272,7 @@ fn at_the_end_what_was_suspended_has_its_last_call() {
     let suspended = only(Function::Published);
     let mut last = Vec::new();
     let mut first = Vec::new();
-    while let (Next::Due(due), _) = queue.pop(suspended) {
+    while let (NextEvent::Due(due), _) = queue.pop(suspended) {
         match due.is_last_call {
             true => last.push(due.event),
             false => first.push(due.event),
@@ -270,5 +280,5 @@ fn at_the_end_what_was_suspended_has_its_last_call() {
     }
     assert_eq!(first.len(), 1, "the disconnected one");
     assert_eq!(last, [published(1), published(2), unpublished(1)]);
-    assert_eq!(queue.pop(suspended).0, Next::End);
+    assert_eq!(queue.pop(suspended).0, NextEvent::End);
 }

@@ -15,7 +15,7 @@ use crate::bindings::livehost::app::control::{ControlError, Host};
 use crate::bindings::livehost::app::types::{ConnId, Recording, StreamId};
 use crate::bounds::{MAX_DATA, MAX_URL, MAX_WORD};
 use crate::convert::{reason, recording};
-use crate::instance::State;
+use crate::instance::HostState;
 
 /// Orders of one call.
 const MAX_ORDERS: usize = 10_000;
@@ -54,7 +54,7 @@ impl Orders {
     }
 }
 
-impl State {
+impl HostState {
     /// Forgets what a call that failed has ordered.
     pub(crate) fn drop_orders(&self, hook: &'static str, orders: &Orders) {
         if !orders.queue.is_empty() {
@@ -146,7 +146,7 @@ impl State {
     }
 }
 
-impl Host for State {
+impl Host for HostState {
     fn disconnect(&mut self, conn: ConnId, reason: String) -> Result<(), ControlError> {
         let reason = self::reason(&reason);
         self.order(Order::Disconnect { conn, reason })
@@ -175,12 +175,12 @@ impl Host for State {
 
     fn start_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
         let stream = self.named(&name)?;
-        State::start_forward(self, stream, url)
+        HostState::start_forward(self, stream, url)
     }
 
     fn stop_forward(&mut self, name: String, url: String) -> Result<(), ControlError> {
         let stream = self.named(&name)?;
-        State::stop_forward(self, stream, url)
+        HostState::stop_forward(self, stream, url)
     }
 
     fn send_data(
@@ -190,7 +190,7 @@ impl Host for State {
         amf0: Vec<u8>,
     ) -> Result<(), ControlError> {
         let stream = self.named(&name)?;
-        State::send_data(self, stream, handler, amf0)
+        HostState::send_data(self, stream, handler, amf0)
     }
 
     fn stop_stream_id(&mut self, id: StreamId, reason: String) -> Result<(), ControlError> {
@@ -199,11 +199,11 @@ impl Host for State {
     }
 
     fn start_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
-        State::start_forward(self, Target::Id(id), url)
+        HostState::start_forward(self, Target::Id(id), url)
     }
 
     fn stop_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
-        State::stop_forward(self, Target::Id(id), url)
+        HostState::stop_forward(self, Target::Id(id), url)
     }
 
     fn send_data_id(
@@ -212,7 +212,7 @@ impl Host for State {
         handler: String,
         amf0: Vec<u8>,
     ) -> Result<(), ControlError> {
-        State::send_data(self, Target::Id(id), handler, amf0)
+        HostState::send_data(self, Target::Id(id), handler, amf0)
     }
 }
 

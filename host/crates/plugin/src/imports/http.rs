@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::bindings::livehost::app::http_client::{Host, HttpError, Request, Response};
 use crate::doubles;
-use crate::instance::State;
+use crate::instance::HostState;
 
 /// No method of HTTP has a longer name, in bytes.
 const MAX_METHOD: usize = 32;
 
-impl Host for State {
+impl Host for HostState {
     async fn send(&mut self, req: Request) -> Result<Response, HttpError> {
         let answer = match prepared(&req, self.answer_by) {
             // Before it waits for its turn.

@@ -4,26 +4,26 @@
 
 use crate::bindings::livehost::app::kv::{Entry, Host, KvError};
 use crate::imports::registry::bounded;
-use crate::instance::State;
-use crate::kv::{MAX_KEY, Refused, Store};
+use crate::instance::HostState;
+use crate::kv::{ChangeRefused, MAX_KEY, Store};
 
-impl State {
+impl HostState {
     /// Changes the store; a refusal is counted.
     fn change<R>(
         &self,
         key: String,
-        change: impl FnOnce(&mut Store, String, u64) -> Result<R, Refused>,
+        change: impl FnOnce(&mut Store, String, u64) -> Result<R, ChangeRefused>,
     ) -> Result<R, KvError> {
         let changed = match key.len() <= MAX_KEY {
             true => self.app.kv.with(|store, now| change(store, key, now)),
-            false => Err(Refused::TooLarge),
+            false => Err(ChangeRefused::TooLarge),
         };
         changed.map_err(|refused| {
             let stats = &self.app.stats;
             let (counter, error) = match refused {
-                Refused::TooLarge => (&stats.kv_too_large, KvError::TooLarge),
-                Refused::Quota => (&stats.kv_over_quota, KvError::Quota),
-                Refused::NotACounter | Refused::Overflow => {
+                ChangeRefused::TooLarge => (&stats.kv_too_large, KvError::TooLarge),
+                ChangeRefused::Quota => (&stats.kv_over_quota, KvError::Quota),
+                ChangeRefused::NotACounter | ChangeRefused::Overflow => {
                     let reason = refused.to_string();
                     (&stats.kv_not_counted, KvError::Unavailable(reason))
                 }
@@ -37,7 +37,7 @@ impl State {
 /// The keys of an answer, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
 
-impl State {
+impl HostState {
     /// Whether there can be something under `key`. If not, the guest may not know
     /// that it asks in vain.
     fn is_key(&self, key: &str) -> bool {
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-impl Host for State {
+impl Host for HostState {
     fn get(&mut self, key: String) -> Result<Option<Entry>, KvError> {
         if !self.is_key(&key) {
             return Ok(None);

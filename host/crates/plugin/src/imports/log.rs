@@ -13,7 +13,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::bindings::livehost::app::log::Host;
 
 pub(crate) use crate::bindings::livehost::app::log::Level;
-use crate::instance::State;
+use crate::instance::HostState;
 use crate::stats::Stats;
 
 /// A longer message is cut, in bytes.
@@ -23,7 +23,7 @@ const MAX_MESSAGE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Log {
     app: String,
-    rate: Mutex<Rate>,
+    rate: Mutex<LineRate>,
     stats: Arc<Stats>,
 }
 
@@ -32,7 +32,7 @@ impl Log {
     pub(crate) fn new(app: String, lines_per_second: u32, stats: Arc<Stats>) -> Self {
         Self {
             app,
-            rate: Mutex::new(Rate::new(lines_per_second)),
+            rate: Mutex::new(LineRate::new(lines_per_second)),
             stats,
         }
     }
@@ -73,7 +73,7 @@ impl Log {
     }
 }
 
-impl Host for State {
+impl Host for HostState {
     fn write(&mut self, level: Level, message: String, fields: Vec<(String, String)>) {
         self.log(level, &message, &fields);
     }
@@ -128,7 +128,7 @@ fn escape(out: &mut String, text: &str) {
 
 /// Lines, or other events, of the present second.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(crate) struct LineRate {
     limit: u32,
     since: Option<Instant>,
     lines: u32,
@@ -143,7 +143,7 @@ pub(crate) enum Admitted {
     After(u64),
 }
 
-impl Rate {
+impl LineRate {
     pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit,
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn lines_over_the_limit_are_counted_and_said_in_the_next_second() {
-        let mut rate = Rate::new(2);
+        let mut rate = LineRate::new(2);
         let start = Instant::now();
         assert_eq!(rate.admit(start), Admitted::After(0));
         assert_eq!(rate.admit(start), Admitted::After(0));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_used_up_until_its_second_is_over() {
-        let mut rate = Rate::new(1);
+        let mut rate = LineRate::new(1);
         let start = Instant::now();
         assert!(!rate.is_used_up(start));
         rate.admit(start);

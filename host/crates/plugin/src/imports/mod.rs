@@ -1,7 +1,7 @@
 //! What the host offers to guests: one file for each imported interface.
 //!
 //! Each implements the trait that bindgen makes of the interface for
-//! [`State`](super::instance::State), and nothing a guest passes can make it
+//! [`HostState`](super::instance::State), and nothing a guest passes can make it
 //! fail in any other way than the interface says.
 
 pub(super) mod control;
@@ -13,7 +13,7 @@ pub(super) mod timers;
 pub(super) mod wasi_http;
 
 use super::bindings::livehost::app::types;
-use super::instance::State;
+use super::instance::HostState;
 
 /// Types only.
-impl types::Host for State {}
+impl types::Host for HostState {}

@@ -8,12 +8,12 @@ use livehost_policy::names;
 
 use crate::bindings::livehost::app::registry::{Awaited, Host};
 use crate::bindings::livehost::app::types::{Client, StreamInfo};
-use crate::instance::State;
+use crate::instance::HostState;
 
 /// More of them than this are never copied into a guest at once.
 const MAX_FOUND: usize = 10_000;
 
-impl State {
+impl HostState {
     /// The path of the stream that the guest calls `path`, if it is one's.
     pub(super) fn resolve(&self, path: &str) -> Option<String> {
         let registry = &self.app.services.registry;
@@ -24,7 +24,7 @@ impl State {
     }
 }
 
-impl Host for State {
+impl Host for HostState {
     fn get(&mut self, name: String) -> Option<StreamInfo> {
         let path = self.resolve(&name)?;
         let found = self.app.services.registry.get(&self.app.name, &path);

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::Clock;
 use crate::bindings::livehost::app::timers::Host;
-use crate::instance::State;
+use crate::instance::HostState;
 
 /// Bytes of a key.
 const MAX_KEY: usize = 512;
@@ -24,7 +24,7 @@ const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// One application's timers.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    queue: Mutex<Queue>,
+    queue: Mutex<TimerQueue>,
     changed: Notify,
     clock: Clock,
 }
@@ -33,7 +33,7 @@ impl Timers {
     /// No timers yet, and never more than `limit`.
     pub(crate) fn new(limit: usize, clock: Clock) -> Self {
         Self {
-            queue: Mutex::new(Queue::new(limit)),
+            queue: Mutex::new(TimerQueue::new(limit)),
             changed: Notify::new(),
             clock,
         }
@@ -42,8 +42,8 @@ impl Timers {
     /// The next timer that is due, without waiting for one.
     pub(crate) fn due(&self) -> Option<String> {
         match self.with(|queue| queue.pop_due(self.clock.instant())) {
-            Next::Due(key) => Some(key),
-            Next::At(_) | Next::Never => None,
+            NextTimer::Due(key) => Some(key),
+            NextTimer::At(_) | NextTimer::Never => None,
         }
     }
 
@@ -73,7 +73,7 @@ impl Timers {
         self.with(|queue| queue.limit = limit);
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut TimerQueue) -> R) -> R {
         f(&mut self.queue.lock())
     }
 
@@ -87,9 +87,9 @@ impl Timers {
     pub(crate) async fn next(&self) -> String {
         loop {
             let wake = match self.with(|queue| queue.pop_due(self.clock.instant())) {
-                Next::Due(key) => return key,
-                Next::At(due) => Some(due),
-                Next::Never => None,
+                NextTimer::Due(key) => return key,
+                NextTimer::At(due) => Some(due),
+                NextTimer::Never => None,
             };
             match wake {
                 Some(due) => {
@@ -102,7 +102,7 @@ impl Timers {
     }
 }
 
-impl Host for State {
+impl Host for HostState {
     fn set(&mut self, key: String, delay_ms: u64, every_ms: Option<u64>) {
         let delay = Duration::from_millis(delay_ms);
         let every = every_ms.map(Duration::from_millis);
@@ -137,7 +137,7 @@ struct Timer {
 
 /// The timers themselves: no clock, no lock.
 #[derive(Debug)]
-struct Queue {
+struct TimerQueue {
     limit: usize,
     timers: HashMap<String, Timer>,
     /// By time, then by the order in which they were set.
@@ -146,13 +146,13 @@ struct Queue {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextTimer {
     Due(String),
     At(Instant),
     Never,
 }
 
-impl Queue {
+impl TimerQueue {
     fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -217,15 +217,15 @@ impl Queue {
 
     /// The first timer that is due. One that repeats is set again from now, so
     /// late firings don't pile up.
-    fn pop_due(&mut self, now: Instant) -> Next {
+    fn pop_due(&mut self, now: Instant) -> NextTimer {
         let Some((&(due, _), _)) = self.order.first_key_value() else {
-            return Next::Never;
+            return NextTimer::Never;
         };
         if due > now {
-            return Next::At(due);
+            return NextTimer::At(due);
         }
         let Some((_, key)) = self.order.pop_first() else {
-            return Next::Never;
+            return NextTimer::Never;
         };
         if let Some(Timer {
             every: Some(every), ..
@@ -233,7 +233,7 @@ impl Queue {
         {
             self.insert(key.clone(), every.max(MIN_PERIOD), Some(every), now);
         }
-        Next::Due(key)
+        NextTimer::Due(key)
     }
 }
 
@@ -243,12 +243,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn queue() -> (Queue, Instant) {
-        (Queue::new(3), Instant::now())
+    fn queue() -> (TimerQueue, Instant) {
+        (TimerQueue::new(3), Instant::now())
     }
 
-    fn due(key: &str) -> Next {
-        Next::Due(key.into())
+    fn due(key: &str) -> NextTimer {
+        NextTimer::Due(key.into())
     }
 
     #[test]
@@ -257,12 +257,12 @@ mod tests {
         queue.set("late".into(), 2 * SECOND, None, now).unwrap();
         queue.set("soon".into(), SECOND, None, now).unwrap();
         queue.set("too".into(), SECOND, None, now).unwrap();
-        assert_eq!(queue.pop_due(now), Next::At(now + SECOND));
+        assert_eq!(queue.pop_due(now), NextTimer::At(now + SECOND));
         let later = now + 3 * SECOND;
         assert_eq!(queue.pop_due(later), due("soon"));
         assert_eq!(queue.pop_due(later), due("too"));
         assert_eq!(queue.pop_due(later), due("late"));
-        assert_eq!(queue.pop_due(later), Next::Never);
+        assert_eq!(queue.pop_due(later), NextTimer::Never);
     }
 
     #[test]
@@ -270,9 +270,9 @@ mod tests {
         let (mut queue, now) = queue();
         queue.set("a".into(), SECOND, None, now).unwrap();
         queue.set("a".into(), 5 * SECOND, None, now).unwrap();
-        assert_eq!(queue.pop_due(now + SECOND), Next::At(now + 5 * SECOND));
+        assert_eq!(queue.pop_due(now + SECOND), NextTimer::At(now + 5 * SECOND));
         queue.cancel("a");
-        assert_eq!(queue.pop_due(now + 9 * SECOND), Next::Never);
+        assert_eq!(queue.pop_due(now + 9 * SECOND), NextTimer::Never);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         queue.set("a".into(), SECOND, Some(SECOND), now).unwrap();
         let late = now + 10 * SECOND;
         assert_eq!(queue.pop_due(late), due("a"));
-        assert_eq!(queue.pop_due(late), Next::At(late + SECOND));
+        assert_eq!(queue.pop_due(late), NextTimer::At(late + SECOND));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
             .set("a".into(), Duration::ZERO, Some(Duration::ZERO), now)
             .unwrap();
         assert_eq!(queue.pop_due(now), due("a"));
-        assert_eq!(queue.pop_due(now), Next::At(now + MIN_PERIOD));
+        assert_eq!(queue.pop_due(now), NextTimer::At(now + MIN_PERIOD));
     }
 
     #[test]
@@ -306,16 +306,20 @@ mod tests {
             assert_eq!(queue.pop_due(now), due(key));
             queue.put_back(key.into(), 5 * SECOND, now);
         }
-        assert_eq!(queue.pop_due(now), Next::At(now + 5 * SECOND));
+        assert_eq!(queue.pop_due(now), NextTimer::At(now + 5 * SECOND));
         now += 5 * SECOND;
         assert_eq!(queue.pop_due(now), due("once"));
         // It was set again, for later: that is kept.
         queue.set("once".into(), 9 * SECOND, None, now).unwrap();
         queue.put_back("once".into(), SECOND, now);
         assert_eq!(queue.pop_due(now), due("often"));
-        assert_eq!(queue.pop_due(now), Next::At(now + SECOND), "it repeats");
+        assert_eq!(
+            queue.pop_due(now),
+            NextTimer::At(now + SECOND),
+            "it repeats"
+        );
         queue.cancel("often");
-        assert_eq!(queue.pop_due(now), Next::At(now + 9 * SECOND));
+        assert_eq!(queue.pop_due(now), NextTimer::At(now + 9 * SECOND));
     }
 
     #[test]
@@ -336,6 +340,6 @@ mod tests {
     fn an_endless_delay_is_no_overflow() {
         let (mut queue, now) = queue();
         queue.set("a".into(), Duration::MAX, None, now).unwrap();
-        assert_eq!(queue.pop_due(now), Next::At(now + MAX_DELAY));
+        assert_eq!(queue.pop_due(now), NextTimer::At(now + MAX_DELAY));
     }
 }

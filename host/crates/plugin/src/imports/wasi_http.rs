@@ -25,7 +25,7 @@ use wasmtime_wasi_http::{
 use super::http::failure;
 use crate::application::AppContext;
 use crate::doubles;
-use crate::instance::State;
+use crate::instance::HostState;
 
 /// What a guest may write into a body at once, in bytes: as much is buffered
 /// for each body that nobody takes.
@@ -71,7 +71,7 @@ impl WasiHttp {
     }
 }
 
-impl WasiHttpView for State {
+impl WasiHttpView for HostState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
             hooks: &mut self.wasi_http.hooks,
@@ -82,7 +82,7 @@ impl WasiHttpView for State {
 }
 
 type Worker = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
-type Sent = Result<(http::Response<WasiBody>, Worker), WasiError>;
+type SendResult = Result<(http::Response<WasiBody>, Worker), WasiError>;
 
 impl WasiHttpHooks for Outgoing {
     fn send_request(
@@ -90,7 +90,7 @@ impl WasiHttpHooks for Outgoing {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Worker,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
+    ) -> Box<dyn Future<Output = SendResult> + Send> {
         let (head, body) = request.into_parts();
         let timeout = options.and_then(|options| options.first_byte_timeout);
         // Redirects are the guest's: each is a request of its own here.
@@ -167,19 +167,19 @@ fn held(
     };
     let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let hold = unread.try_acquire_many_owned(bytes).map_err(too_much)?;
-    let body = Held {
+    let body = HeldBody {
         body: Full::new(body),
         _hold: hold,
     };
     Ok(http::Response::from_parts(head, body.boxed_unsync()))
 }
 
-struct Held {
+struct HeldBody {
     body: Full<Bytes>,
     _hold: OwnedSemaphorePermit,
 }
 
-impl Body for Held {
+impl Body for HeldBody {
     type Data = Bytes;
     type Error = WasiError;
 

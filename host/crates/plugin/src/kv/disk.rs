@@ -41,21 +41,21 @@ const SWEEP: Duration = Duration::from_secs(60);
 const CACHE: usize = 1 << 20;
 
 /// Application and key.
-type Key = (&'static str, &'static str);
+type StoredKey = (&'static str, &'static str);
 /// Version, expiry in Unix milliseconds, value.
-type Entry = (u64, Option<u64>, &'static [u8]);
+type StoredEntry = (u64, Option<u64>, &'static [u8]);
 
 /// What a store is for; each has tables of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Purpose {
+pub(crate) enum StorePurpose {
     /// What guests keep with the `kv` import.
     Plugin,
     /// Persistent shared objects.
     SharedObjects,
 }
 
-impl Purpose {
-    const fn entries(self) -> TableDefinition<'static, Key, Entry> {
+impl StorePurpose {
+    const fn entries(self) -> TableDefinition<'static, StoredKey, StoredEntry> {
         TableDefinition::new(match self {
             Self::Plugin => "entries",
             Self::SharedObjects => "shared-objects",
@@ -72,7 +72,7 @@ impl Purpose {
 }
 
 /// A store's place: what for, and whose.
-type Place = (Purpose, Arc<str>);
+type StoreId = (StorePurpose, Arc<str>);
 
 /// The state database can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,7 @@ pub(crate) struct StateError {
 }
 
 /// What the thread that writes is told.
-pub(super) enum Command {
+pub(super) enum WriterCommand {
     /// Some store has changed.
     Changed,
     /// Everything has to be on disk.
@@ -94,18 +94,18 @@ pub(super) enum Command {
 /// The database and the thread that writes to it; dropping it writes what is
 /// left and ends the thread.
 pub(crate) struct Disk {
-    shared: Arc<Shared>,
+    shared: Arc<WriterState>,
     bell: Bell,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct WriterState {
     folder: PathBuf,
     file: PathBuf,
     /// None until the first change, and after a failure.
     database: Mutex<Option<Database>>,
     /// The stores of now by their place, and those before that have changes.
-    stores: Mutex<HashMap<Place, Arc<Kv>>>,
+    stores: Mutex<HashMap<StoreId, Arc<Kv>>>,
     rung: Arc<AtomicBool>,
 }
 
@@ -114,7 +114,7 @@ impl Disk {
     /// created with the first change.
     pub(crate) fn open(folder: &Path) -> Result<Self, StateError> {
         let rung = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WriterState {
             folder: folder.to_owned(),
             file: folder.join(FILE),
             database: Mutex::default(),
@@ -139,7 +139,7 @@ impl Disk {
     /// has not been asked for yet.
     pub(crate) fn store(
         &self,
-        purpose: Purpose,
+        purpose: StorePurpose,
         app: &str,
         quota: usize,
     ) -> Result<Arc<Kv>, StateError> {
@@ -157,7 +157,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = self.bell.commands.send(Command::Stop);
+        let _ = self.bell.commands.send(WriterCommand::Stop);
         if let Some(thread) = self.thread.take() {
             // It has nothing to tell: what it does not expect is a bug that
             // its panic message has told already.
@@ -166,7 +166,7 @@ impl Drop for Disk {
     }
 }
 
-impl Shared {
+impl WriterState {
     fn error(&self, reason: impl ToString) -> StateError {
         StateError {
             file: self.file.clone(),
@@ -235,7 +235,7 @@ impl Shared {
     }
 
     /// What was there.
-    fn read(&self, place: &Place, quota: usize) -> Result<Store, StateError> {
+    fn read(&self, place: &StoreId, quota: usize) -> Result<Store, StateError> {
         let now = unix_ms();
         let mut database = self.database.lock();
         if database.is_none() {
@@ -254,11 +254,11 @@ impl Shared {
         self.rung.store(false, Ordering::Release);
         let stores: Vec<_> = {
             let stores = self.stores.lock();
-            let clone = |(place, kv): (&Place, &Arc<Kv>)| (place.clone(), Arc::clone(kv));
+            let clone = |(place, kv): (&StoreId, &Arc<Kv>)| (place.clone(), Arc::clone(kv));
             stores.iter().map(clone).collect()
         };
         let now = unix_ms();
-        let changed: Vec<(Place, Arc<Kv>, Changes)> = stores
+        let changed: Vec<(StoreId, Arc<Kv>, Changes)> = stores
             .into_iter()
             .filter_map(|(place, kv)| {
                 let mut store = kv.store.lock();
@@ -284,7 +284,7 @@ impl Shared {
         written
     }
 
-    fn write(&self, changed: &[(Place, Arc<Kv>, Changes)]) -> Result<(), StateError> {
+    fn write(&self, changed: &[(StoreId, Arc<Kv>, Changes)]) -> Result<(), StateError> {
         let mut slot = self.database.lock();
         let database = match slot.take() {
             Some(database) => database,
@@ -313,7 +313,7 @@ fn damaged(error: &impl std::fmt::Display) -> String {
 type Records = Vec<(Arc<str>, Record)>;
 
 /// The newest version of a store and its records.
-fn read(database: &Database, place: &Place) -> Result<(u64, Records), redb::Error> {
+fn read(database: &Database, place: &StoreId) -> Result<(u64, Records), redb::Error> {
     let (purpose, app) = (place.0, &*place.1);
     let transaction = database.begin_read()?;
     let versions = match transaction.open_table(purpose.versions()) {
@@ -346,7 +346,7 @@ fn read(database: &Database, place: &Place) -> Result<(u64, Records), redb::Erro
 /// All of it or nothing.
 fn write<'a>(
     database: &Database,
-    changes: impl Iterator<Item = (&'a Place, &'a Changes)>,
+    changes: impl Iterator<Item = (&'a StoreId, &'a Changes)>,
 ) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     for ((purpose, app), changes) in changes {
@@ -369,19 +369,19 @@ fn write<'a>(
 }
 
 /// The thread that writes.
-fn write_behind(shared: &Shared, commands: &Receiver<Command>) {
+fn write_behind(shared: &WriterState, commands: &Receiver<WriterCommand>) {
     let mut due: Option<Instant> = None;
     let mut failing = false;
     loop {
         let wait = due.map_or(SWEEP, |due| due.saturating_duration_since(Instant::now()));
         let command = match commands.recv_timeout(wait) {
-            Ok(Command::Changed) => {
+            Ok(WriterCommand::Changed) => {
                 due.get_or_insert_with(|| Instant::now() + GATHER);
                 continue;
             }
             Ok(command) => Some(command),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Command::Stop),
+            Err(RecvTimeoutError::Disconnected) => Some(WriterCommand::Stop),
         };
         let committed = shared.commit();
         match &committed {
@@ -395,12 +395,12 @@ fn write_behind(shared: &Shared, commands: &Receiver<Command>) {
         failing = committed.is_err();
         due = failing.then(|| Instant::now() + RETRY);
         match command {
-            Some(Command::Save(done)) => {
+            Some(WriterCommand::Save(done)) => {
                 // Who asked may have left.
                 let _ = done.send(committed.map_err(|error| error.to_string()));
             }
-            Some(Command::Stop) => return,
-            Some(Command::Changed) | None => {}
+            Some(WriterCommand::Stop) => return,
+            Some(WriterCommand::Changed) | None => {}
         }
     }
 }

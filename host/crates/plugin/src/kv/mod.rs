@@ -20,10 +20,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use self::disk::Command;
+use self::disk::WriterCommand;
 
 pub(super) use self::objects::KeptObjects;
-pub(super) use self::store::{MAX_KEY, Refused, Store};
+pub(super) use self::store::{ChangeRefused, MAX_KEY, Store};
 use super::Clock;
 
 /// One application's store.
@@ -36,7 +36,7 @@ pub(super) struct Kv {
 /// Tells the thread that writes to disk.
 #[derive(Clone)]
 struct Bell {
-    commands: Sender<Command>,
+    commands: Sender<WriterCommand>,
     /// It has been told, and has not looked since.
     rung: Arc<AtomicBool>,
 }
@@ -45,7 +45,7 @@ impl Bell {
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             // It fails when the thread has ended, and so has the server.
-            let _ = self.commands.send(Command::Changed);
+            let _ = self.commands.send(WriterCommand::Changed);
         }
     }
 }
@@ -70,7 +70,7 @@ impl Kv {
         &self,
         quota: usize,
         contents: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ChangeRefused> {
         self.with(|store, now| {
             *store = Store::new(quota, now);
             for (key, value) in contents {
@@ -126,7 +126,7 @@ impl Kv {
         let (done, saved) = oneshot::channel();
         let ended = |_| "the thread that writes it has ended".to_owned();
         disk.commands
-            .send(Command::Save(done))
+            .send(WriterCommand::Save(done))
             .map_err(|_| ended(()))?;
         saved.await.map_err(|_| ended(()))?
     }

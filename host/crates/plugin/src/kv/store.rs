@@ -22,7 +22,7 @@ const VERSIONS_PER_MS: u64 = 1 << 20;
 
 /// Why a change was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum ChangeRefused {
     #[error("the key or the value is too large")]
     TooLarge,
     #[error("the application's quota is used up")]
@@ -178,7 +178,7 @@ impl Store {
         value: impl Into<Bytes>,
         ttl_ms: Option<u64>,
         now: u64,
-    ) -> Result<u64, Refused> {
+    ) -> Result<u64, ChangeRefused> {
         self.put(key, value.into(), expiry(ttl_ms, now), now)
     }
 
@@ -188,9 +188,9 @@ impl Store {
         value: Bytes,
         expires: Option<u64>,
         now: u64,
-    ) -> Result<u64, Refused> {
+    ) -> Result<u64, ChangeRefused> {
         if key.len() > MAX_KEY || value.len() > MAX_VALUE {
-            return Err(Refused::TooLarge);
+            return Err(ChangeRefused::TooLarge);
         }
         self.sweep(now);
         let freed = self
@@ -200,7 +200,7 @@ impl Store {
         let needed = cost(&key, &value);
         let used = self.used.saturating_sub(freed).saturating_add(needed);
         if used > self.quota && needed > freed {
-            return Err(Refused::Quota);
+            return Err(ChangeRefused::Quota);
         }
         self.remove(&key);
         let key: Arc<str> = key.into();
@@ -229,7 +229,7 @@ impl Store {
         version: u64,
         ttl_ms: Option<u64>,
         now: u64,
-    ) -> Result<bool, Refused> {
+    ) -> Result<bool, ChangeRefused> {
         let present = self.get(&key, now).map_or(0, |record| record.version);
         if present != version {
             return Ok(false);
@@ -245,17 +245,17 @@ impl Store {
         by: i64,
         ttl_ms: Option<u64>,
         now: u64,
-    ) -> Result<i64, Refused> {
+    ) -> Result<i64, ChangeRefused> {
         let (value, expires) = match self.get(&key, now) {
             Some(record) => {
                 let number = std::str::from_utf8(&record.value)
                     .ok()
                     .and_then(|text| text.parse::<i64>().ok());
-                (number.ok_or(Refused::NotACounter)?, record.expires)
+                (number.ok_or(ChangeRefused::NotACounter)?, record.expires)
             }
             None => (0, expiry(ttl_ms, now)),
         };
-        let value = value.checked_add(by).ok_or(Refused::Overflow)?;
+        let value = value.checked_add(by).ok_or(ChangeRefused::Overflow)?;
         self.put(key, value.to_string().into(), expires, now)?;
         Ok(value)
     }

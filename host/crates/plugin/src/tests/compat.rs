@@ -30,7 +30,9 @@ async fn a_plugin_of_track_0_1_decides_and_gets_events() {
     }
     fixture.media.wait_for("timer compat", 1).await;
 
-    let publish = fixture.plugin.on_publish(stream("cam", &[])).await.unwrap();
+    let publish = ask(&*fixture.plugin, OnPublish::new(stream("cam", &[])))
+        .await
+        .unwrap();
     let PublishDecision::Accept(grant) = publish else {
         panic!("{publish:?}");
     };
@@ -38,11 +40,11 @@ async fn a_plugin_of_track_0_1_decides_and_gets_events() {
     assert_eq!(grant.on_duplicate, DuplicateRule::Replace);
     assert_eq!((grant.max_kbps, grant.hold_ms), (Some(1000), Some(500)));
 
-    let play = fixture.plugin.on_play(stream("cam1", &[])).await.unwrap();
+    let play = ask(&*fixture.plugin, OnPlay::new(stream("cam1", &[])))
+        .await
+        .unwrap();
     assert!(matches!(play, PlayDecision::Accept(grant) if grant.wait_ms == Some(1000)));
-    let play = fixture
-        .plugin
-        .on_play(stream("nothing", &[]))
+    let play = ask(&*fixture.plugin, OnPlay::new(stream("nothing", &[])))
         .await
         .unwrap();
     let PlayDecision::Reject(rejection) = play else {
@@ -52,7 +54,10 @@ async fn a_plugin_of_track_0_1_decides_and_gets_events() {
 
     assert_eq!(fixture.call("echo", "bytes").await, Ok("bytes".into()));
     let unknown = fixture.call("other", "").await;
-    assert!(matches!(unknown, Err(CallError::Unknown(_))), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(NoResult::Said(CallError::Unknown(_)))),
+        "{unknown:?}"
+    );
 
     let end = SessionEnd {
         reason: "eof".into(),

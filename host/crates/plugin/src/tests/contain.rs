@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
 use super::*;
-use crate::breaker::{Caller, Failing};
+use crate::breaker::{Caller, FailureKind};
 
 /// A client at the address of this number.
 fn at(address: u8) -> Client {
@@ -20,19 +20,19 @@ impl Fixture {
     async fn connect_from(&self, address: u8, mode: &str) -> Result<ConnectDecision, PolicyError> {
         let mut request = super::connect(&[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_connect(request).await
+        ask(&*self.plugin, OnConnect::new(request)).await
     }
 
     async fn publish_from(&self, address: u8, mode: &str) -> Result<PublishDecision, PolicyError> {
         let mut request = stream("s", &[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_publish(request).await
+        ask(&*self.plugin, OnPublish::new(request)).await
     }
 
     async fn play_from(&self, address: u8, mode: &str) -> Result<PlayDecision, PolicyError> {
         let mut request = stream("s", &[("mode", mode)]);
         request.client = at(address);
-        self.plugin.on_play(request).await
+        ask(&*self.plugin, OnPlay::new(request)).await
     }
 
     /// Until the counter of this name has reached `count`; meanwhile somebody
@@ -232,7 +232,7 @@ async fn an_outage_opens_the_breaker_however_few_instances_there_are() {
             calls.spawn(async move {
                 let mut request = super::connect(&[]);
                 request.client = at(addresses.fetch_add(1, Ordering::Relaxed) % 50);
-                fixture.plugin.on_connect(request).await
+                ask(&*fixture.plugin, OnConnect::new(request)).await
             });
             tokio::time::sleep(Duration::from_millis(20)).await;
             let answer = calls.try_join_next().map(Result::unwrap);
@@ -259,7 +259,11 @@ async fn a_version_is_rolled_back_for_one_function_that_answers_nobody() {
             .notify(Event::Disconnected(client(), SessionEnd::default()));
         let mut request = stream("s", &[]);
         request.client = at(address);
-        assert!(fixture.plugin.on_publish(request).await.is_err());
+        assert!(
+            ask(&*fixture.plugin, OnPublish::new(request))
+                .await
+                .is_err()
+        );
     }
     fixture
         .media
@@ -316,7 +320,7 @@ impl Fixture {
     fn fails_for_one(&self, function: Function, when: Instant) {
         let core = &self.plugin.core;
         let generation = core.serving.load().number;
-        let failing = Failing::Itself { waiting: false };
+        let failing = FailureKind::Itself { waiting: false };
         for _ in 0..5 {
             let breaker = core.breakers.of(function);
             let ticket = breaker.admit(Caller::of(&at(1)), when).expect("it may");
@@ -380,11 +384,13 @@ async fn one_client_is_enough_where_all_are_asked_and_nobody_is_answered_for_lon
     let fixture = Fixture::probe("accept").await;
     fixture.reconfigure(mode("panic-on-call")).await.unwrap();
     fixture.fails_for_one(Function::Call, a_while_ago);
-    let call = fixture.plugin.on_call(at(1), "echo".into(), Bytes::new());
-    assert!(matches!(
-        call.await,
-        Err(CallError::Policy(PolicyError::Trapped { .. }))
-    ));
+    let call = OnCall::new(CallRequest {
+        client: at(1),
+        method: "echo".into(),
+        amf0: Bytes::new(),
+    });
+    let answer = ask(&*fixture.plugin, call).await;
+    assert!(matches!(answer, Err(PolicyError::Trapped { .. })));
     assert!(!fixture.is_rolled_back().await);
 }
 
@@ -497,7 +503,7 @@ async fn events_and_timers_wait_for_an_instance() {
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
-    let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+    let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
     let Ok(lease) = generation.lease("test", &mut budget).await else {
         panic!("the first call gets an instance");
     };

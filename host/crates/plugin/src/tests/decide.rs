@@ -31,14 +31,20 @@ async fn clients_log_in_only_where_the_configuration_has_anybody_do_so() {
     let fixture = Fixture::probe("nobody-logs-in").await;
     let plugin = &fixture.plugin;
     let client = connect(&[]);
-    assert_eq!(plugin.on_authenticate(&client).await, Ok(None));
+    assert_eq!(
+        ask(&**plugin, OnAuthenticate::new(client.clone())).await,
+        Ok(Ok(None))
+    );
     fixture.reconfigure(mode("log-in")).await.unwrap();
-    let challenge = plugin.on_authenticate(&client).await;
-    assert_eq!(challenge, Ok(Some(auth::Method::Adobe)));
+    let challenge = ask(&**plugin, OnAuthenticate::new(client.clone())).await;
+    assert_eq!(challenge, Ok(Ok(Some(Challenge::Adobe))));
     // One that can't say does not serve.
     let broken = fixture.reconfigure(mode("panic-on-need")).await;
     assert!(broken.is_err());
-    assert_eq!(plugin.on_authenticate(&client).await, challenge);
+    assert_eq!(
+        ask(&**plugin, OnAuthenticate::new(client.clone())).await,
+        challenge
+    );
 }
 
 #[tokio::test]
@@ -56,13 +62,15 @@ async fn redirects() {
 async fn renames_and_refuses_streams() {
     let fixture = Fixture::probe("rename").await;
     let plugin = &fixture.plugin;
-    let Ok(PublishDecision::Accept(grant)) = plugin.on_publish(stream("cam1", &[])).await else {
+    let Ok(PublishDecision::Accept(grant)) =
+        ask(&**plugin, OnPublish::new(stream("cam1", &[]))).await
+    else {
         panic!("rejected");
     };
     assert_eq!(grant.name.as_deref(), Some("renamed-cam1"));
     assert_eq!(grant.on_duplicate, DuplicateRule::Reject);
     let asked = stream("cam1", &[("mode", "no-play")]);
-    let Ok(PlayDecision::Reject(rejection)) = plugin.on_play(asked).await else {
+    let Ok(PlayDecision::Reject(rejection)) = ask(&**plugin, OnPlay::new(asked)).await else {
         panic!("accepted");
     };
     assert_eq!(rejection.description, "asked not to play");
@@ -83,9 +91,10 @@ async fn calls_are_answered_or_unknown() {
     assert_eq!(fixture.call("log", "hello").await, Ok("logged".into()));
     assert_eq!(
         fixture.call("no-such", "").await,
-        Err(CallError::Unknown("no-such".into()))
+        Err(NoResult::Said(CallError::Unknown("no-such".into())))
     );
-    let Err(CallError::Refused(error)) = fixture.call("disconnect", "8 why").await else {
+    let Err(NoResult::Said(CallError::Refused(error))) = fixture.call("disconnect", "8 why").await
+    else {
         panic!("answered");
     };
     assert!(error.contains("not-found"), "{error}");
@@ -114,9 +123,11 @@ async fn the_shipped_plugins_load_and_decide() {
         let plugin = Plugin::load(runtime(), spec, media.services())
             .await
             .unwrap();
-        let without = plugin.on_publish(stream("cam1", &[])).await.unwrap();
+        let without = ask(&*plugin, OnPublish::new(stream("cam1", &[])))
+            .await
+            .unwrap();
         let with = stream("cam1", &[("key", "k1")]);
-        let with = plugin.on_publish(with).await.unwrap();
+        let with = ask(&*plugin, OnPublish::new(with)).await.unwrap();
         assert_eq!(matches!(without, PublishDecision::Accept(_)), open);
         assert!(matches!(with, PublishDecision::Accept(_)));
     }

@@ -23,14 +23,18 @@ async fn fails(fixture: &Fixture, fault: &str) -> Vec<PolicyError> {
             .connect(&[("mode", &of("connect"))])
             .await
             .unwrap_err(),
-        plugin
-            .on_publish(stream("s", &[("mode", &of("publish"))]))
-            .await
-            .unwrap_err(),
-        plugin
-            .on_play(stream("s", &[("mode", &of("play"))]))
-            .await
-            .unwrap_err(),
+        ask(
+            &**plugin,
+            OnPublish::new(stream("s", &[("mode", &of("publish"))])),
+        )
+        .await
+        .unwrap_err(),
+        ask(
+            &**plugin,
+            OnPlay::new(stream("s", &[("mode", &of("play"))])),
+        )
+        .await
+        .unwrap_err(),
     ]
 }
 
@@ -178,7 +182,7 @@ async fn a_plugin_that_waits_in_vain_is_left_alone_for_that() {
     let connect = |address: u8| {
         let mut request = connect(&[]);
         request.client.remote = format!("198.51.100.{address}:50000");
-        fixture.plugin.on_connect(request)
+        ask(&*fixture.plugin, OnConnect::new(request))
     };
     let waiting = (0..5).map(connect);
     for result in futures_util::future::join_all(waiting).await {
@@ -197,7 +201,7 @@ async fn a_call_that_finds_no_instance_waits_and_then_is_busy() {
     };
     let fixture = Fixture::probe_within("accept", limits.clone()).await;
     let generation = fixture.plugin.core.serving.load_full();
-    let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+    let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
     let Ok(lease) = generation.lease("test", &mut budget).await else {
         panic!("the first call gets an instance");
     };
@@ -228,7 +232,7 @@ async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
     let generation = fixture.plugin.core.serving.load_full();
     let mut leases = Vec::new();
     for _ in 0..INSTANCES {
-        let mut budget = instance::Budget::new(limits.cpu, limits.wall);
+        let mut budget = instance::CallBudget::new(limits.cpu, limits.wall);
         match generation.lease("test", &mut budget).await {
             Ok(lease) => leases.push(lease),
             Err(_) => panic!("there are so many instances"),
@@ -270,7 +274,7 @@ async fn a_burst_lets_nobody_in_and_leaves_the_breaker_closed() {
 
 #[test]
 fn a_call_that_has_queued_does_not_hear_that_its_time_is_over() {
-    let mut budget = instance::Budget::new(Duration::from_millis(40), SOON);
+    let mut budget = instance::CallBudget::new(Duration::from_millis(40), SOON);
     assert!(budget.answer_by() < budget.deadline);
     let (hook, limit) = ("on-connect", 1);
     budget.queued = Some(instance::Queued { hook, limit });
@@ -334,7 +338,7 @@ async fn a_failing_call_of_a_client_is_an_error_too() {
     assert!(
         matches!(
             error,
-            CallError::Policy(PolicyError::Trapped {
+            NoResult::Policy(PolicyError::Trapped {
                 hook: "on-call",
                 ..
             })

@@ -48,7 +48,7 @@ impl Fixture {
         let (method, args) = line.split_once(' ').unwrap();
         match self.call(method, args).await {
             Ok(answer) => Ok(answer),
-            Err(CallError::Refused(reason)) => Err(reason),
+            Err(NoResult::Said(CallError::Refused(reason))) => Err(reason),
             Err(other) => panic!("{line}: {other:?}"),
         }
     }

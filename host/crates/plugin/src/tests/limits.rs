@@ -490,12 +490,15 @@ async fn what_went_well_is_counted_too() {
     fixture.connect(&[]).await.unwrap();
     fixture.connect(&[("mode", "reject")]).await.unwrap();
     fixture.connect(&[("mode", "redirect")]).await.unwrap();
-    fixture.plugin.on_publish(stream("s", &[])).await.unwrap();
-    fixture
-        .plugin
-        .on_play(stream("s", &[("mode", "no-play")]))
+    ask(&*fixture.plugin, OnPublish::new(stream("s", &[])))
         .await
         .unwrap();
+    ask(
+        &*fixture.plugin,
+        OnPlay::new(stream("s", &[("mode", "no-play")])),
+    )
+    .await
+    .unwrap();
     fixture.call("log", "x").await.unwrap();
     assert!(fixture.call("nothing", "").await.is_err());
     fixture.plugin.notify(Event::Published(info(1, "s")));

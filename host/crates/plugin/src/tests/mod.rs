@@ -20,7 +20,12 @@ mod state;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use livehost_policy::{Ambiguous, Awaited, ControlError, Order, SessionEnd, StreamInfo, names};
+use bytes::Bytes;
+use livehost_policy::{
+    Ambiguous, Awaited, CallError, CallRequest, Challenge, Client, ConnectDecision, ConnectRequest,
+    ControlError, OnAuthenticate, OnCall, OnConnect, OnPlay, OnPublish, Order, PlayDecision,
+    PolicyError, PublishDecision, SessionEnd, StreamInfo, StreamRequest, ask, names,
+};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -195,7 +200,7 @@ impl Fixture {
     }
 
     async fn connect(&self, query: &[(&str, &str)]) -> Result<ConnectDecision, PolicyError> {
-        self.plugin.on_connect(connect(query)).await
+        ask(&*self.plugin, OnConnect::new(connect(query))).await
     }
 
     /// Asks for a client of each address so often, in `mode`.
@@ -204,7 +209,7 @@ impl Fixture {
         for n in 0..times {
             let mut request = connect(&[("mode", mode)]);
             request.client.remote = format!("198.51.100.{}:50000", n % 200);
-            errors.extend(self.plugin.on_connect(request).await.err());
+            errors.extend(ask(&*self.plugin, OnConnect::new(request)).await.err());
         }
         errors
     }
@@ -218,11 +223,24 @@ impl Fixture {
     }
 
     /// One of the probe's commands, in words.
-    async fn call(&self, method: &str, args: &str) -> Result<String, CallError> {
-        let args = Bytes::copy_from_slice(args.as_bytes());
-        let answer = self.plugin.on_call(client(), method.into(), args).await?;
+    async fn call(&self, method: &str, args: &str) -> Result<String, NoResult> {
+        let question = OnCall::new(CallRequest {
+            client: client(),
+            method: method.into(),
+            amf0: Bytes::copy_from_slice(args.as_bytes()),
+        });
+        let answer = ask(&*self.plugin, question).await??;
         Ok(String::from_utf8(answer.to_vec()).unwrap())
     }
+}
+
+/// Why a call has no result.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum NoResult {
+    #[error(transparent)]
+    Said(#[from] CallError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 fn client() -> Client {

@@ -20,7 +20,7 @@ async fn ok(fixture: &Fixture, method: &str, args: &str) -> String {
 
 async fn refused(fixture: &Fixture, method: &str, args: &str) -> String {
     match fixture.call(method, args).await {
-        Err(CallError::Refused(error)) => error,
+        Err(NoResult::Said(CallError::Refused(error))) => error,
         other => panic!("{method} {args}: {other:?}"),
     }
 }
@@ -80,7 +80,7 @@ async fn a_guest_can_not_make_the_host_copy_without_bound() {
     .await;
     let error = fixture.call("kv-fill", "a 3000000").await.unwrap_err();
     assert!(
-        matches!(error, CallError::Policy(PolicyError::Trapped { .. })),
+        matches!(error, NoResult::Policy(PolicyError::Trapped { .. })),
         "{error}"
     );
     ok(&fixture, "kv-fill", "a 1000").await;

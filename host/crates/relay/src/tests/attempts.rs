@@ -1,6 +1,7 @@
 //! Attempts over a carrier in memory, in simulated time: when a server that does
 //! not do its part is given up.
 
+use bytes::Bytes;
 use livehost_app::output::Outbound;
 use livehost_app::output::chunks::{Chunks, chunks_for};
 use livehost_hub::Subscriber;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use livehost_app::application::{self, Application};
 use livehost_app::conn::ConnIds;
 use livehost_app::lineage::Lineage;
@@ -16,8 +15,8 @@ use livehost_app::shared_objects::{self, Forget, Objects};
 use livehost_hub::{Claim, Hub, Publication, StreamKey, Wake};
 use livehost_net::outbound::{Network, Pattern};
 use livehost_policy::{
-    CallError, Client, ConnId, ConnectDecision, ConnectRequest, ControlError, DuplicateRule, Event,
-    Fallback, Gate, PlayDecision, Policy, PolicyError, PublishDecision, StreamRequest, Target,
+    Client, ConnId, ControlError, DuplicateRule, Event, Fallback, Gate, Policy, PolicyError,
+    Question, Reply, Target,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -34,23 +33,13 @@ impl Ear {
     }
 }
 
-fn nobody<T>() -> Result<T, PolicyError> {
-    Err(PolicyError::Unavailable("an ear".into()))
-}
-
 #[async_trait]
 impl Policy for Ear {
-    async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        nobody()
+    async fn ask(&self, _: Question) -> Reply {
+        PolicyError::Unavailable("an ear".into()).into()
     }
-    async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        nobody()
-    }
-    async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        nobody()
-    }
-    async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-        Ok(nobody()?)
+    fn decides_shared_objects(&self) -> bool {
+        false
     }
     fn notify(&self, event: Event) {
         self.0.lock().push(event);

@@ -162,10 +162,14 @@ fn put_absolute_header(
 ) -> Option<u32> {
     let extended = (message.timestamp >= EXTENDED).then_some(message.timestamp);
     put_basic_header(out, 0, id);
-    out.put_uint(u64::from(message.timestamp.min(EXTENDED)), 3);
-    out.put_uint(length as u64, 3);
-    out.put_u8(message.type_id);
-    out.put_u32_le(message.message_stream_id);
+    let [_, high, middle, low] = message.timestamp.min(EXTENDED).to_be_bytes();
+    let [.., len_high, len_middle, len_low] = length.to_be_bytes();
+    let [a, b, c, d] = message.message_stream_id.to_le_bytes();
+    let type_id = message.type_id;
+    // In one piece: this is written for every message of a stream.
+    out.put_slice(&[
+        high, middle, low, len_high, len_middle, len_low, type_id, a, b, c, d,
+    ]);
     if let Some(timestamp) = extended {
         out.put_u32(timestamp);
     }

@@ -9,7 +9,7 @@ use livehost_app::input::Publishing;
 use livehost_app::output::Playing;
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_app::shared_objects::Ruling;
-use livehost_policy::{CallError, ConnectDecision};
+use livehost_policy::{CallError, ConnectDecision, PolicyError};
 use livehost_rtmp::shared_object::SharedObjectMessage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
@@ -48,7 +48,7 @@ pub(super) enum Answer {
     },
     Call {
         name: String,
-        answer: Result<Bytes, CallError>,
+        answer: Result<Result<Bytes, CallError>, PolicyError>,
     },
     SharedObject {
         message: SharedObjectMessage,
@@ -82,37 +82,27 @@ impl RtmpSession {
                 self.shared_object_decided(&message, &rulings);
             }
             Answer::Call { name, answer } => {
-                let answer = answer.map_err(|error| {
-                    self.tell_call_failed(&name, &error);
-                    match error {
-                        CallError::Policy(_) => "the server could not answer".to_owned(),
-                        told => told.to_string(),
+                let answer = match answer {
+                    Ok(Ok(amf0)) => Ok(amf0),
+                    Ok(Err(error)) => {
+                        tell_call_refused(&name, &error);
+                        Err(error.to_string())
                     }
-                });
+                    Err(error) => {
+                        self.tell_call_failed(&name, &error);
+                        Err("the server could not answer".to_owned())
+                    }
+                };
                 self.answer_call(answer);
             }
         }
     }
 
-    fn tell_call_failed(&self, name: &str, error: &CallError) {
-        match (error, &self.application) {
-            // It failed, whatever the client said.
-            (CallError::Policy(error), Some(application)) => {
-                limited!(WARN, application.gate().admits_failure(), method = name, %error,
-                    "call without a result");
-            }
-            // The error would repeat the name.
-            (CallError::Unknown(_), _) => {
-                limited!(
-                    INFO,
-                    STRANGERS.admits(),
-                    method = name,
-                    error = "there is no such method",
-                    "call without a result"
-                );
-            }
-            _ => limited!(INFO, STRANGERS.admits(), method = name, %error,
-                "call without a result"),
+    /// It failed, whatever the client said.
+    fn tell_call_failed(&self, method: &str, error: &PolicyError) {
+        if let Some(application) = &self.application {
+            limited!(WARN, application.gate().admits_failure(), method, %error,
+                "call without a result");
         }
     }
 
@@ -240,6 +230,21 @@ impl RtmpSession {
             _ => STRANGERS.admits(),
         }
     }
+}
+
+fn tell_call_refused(method: &str, error: &CallError) {
+    let error = match error {
+        // The error would repeat the name.
+        CallError::Unknown(_) => "there is no such method",
+        CallError::Refused(text) => text,
+    };
+    limited!(
+        INFO,
+        STRANGERS.admits(),
+        method,
+        error,
+        "call without a result"
+    );
 }
 
 /// Who refused, as the log shows it: the filter of docs/config.md looks for it.

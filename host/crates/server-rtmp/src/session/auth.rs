@@ -12,7 +12,10 @@ mod challenges;
 
 use std::sync::Arc;
 
-use livehost_policy::{ConnectDecision, ConnectRequest, Credential, Gate, Rejection};
+use livehost_policy::{
+    Challenge, ConnectDecision, ConnectRequest, Credential, CredentialRequest, Gate,
+    OnAuthenticate, OnConnect, OnCredential, Rejection,
+};
 use livehost_rtmp::auth::{Attempt, Method, Proof, Verifier};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
@@ -50,13 +53,16 @@ pub(super) async fn connect(
     candidate: Candidate,
 ) -> Outcome {
     let Candidate {
-        mut request,
+        request,
         attempt,
         app,
     } = candidate;
-    let method = match gate.authenticate(&request).await {
-        Ok(Some(method)) => method,
-        Ok(None) => return Outcome::Decided(gate.connect(request).await),
+    // Shared rather than copied: each question takes it.
+    let mut request = Arc::new(request);
+    let method = match gate.ask(OnAuthenticate::new(request.clone())).await {
+        Ok(Some(Challenge::Adobe)) => Method::Adobe,
+        Ok(Some(Challenge::Llnw)) => Method::Llnw,
+        Ok(None) => return Outcome::Decided(gate.ask(OnConnect::new(request)).await),
         Err(rejection) => return Outcome::Decided(ConnectDecision::Reject(rejection)),
     };
     let attempt = attempt.filter(|attempt| attempt.method == method);
@@ -66,11 +72,10 @@ pub(super) async fn connect(
     };
     match step {
         Step::Passed(user) => {
-            request.extra.push((USER.to_owned(), user));
-            request
-                .extra
-                .push((METHOD.to_owned(), method.as_str().to_owned()));
-            Outcome::Decided(gate.connect(request).await)
+            let passed = [(USER, user), (METHOD, method.as_str().to_owned())];
+            let passed = passed.map(|(key, value)| (key.to_owned(), value));
+            Arc::make_mut(&mut request).extra.extend(passed);
+            Outcome::Decided(gate.ask(OnConnect::new(request)).await)
         }
         Step::Challenge(text) => {
             limited!(INFO, STRANGERS.admits(), "asked to log in");
@@ -92,7 +97,7 @@ enum Step {
 async fn advance(
     gate: &Gate,
     challenges: &Challenges,
-    request: &ConnectRequest,
+    request: &Arc<ConnectRequest>,
     attempt: Attempt,
     app: &str,
 ) -> Step {
@@ -141,10 +146,10 @@ enum Judged {
 async fn challenge(
     gate: &Gate,
     challenges: &Challenges,
-    request: &ConnectRequest,
+    request: &Arc<ConnectRequest>,
     party: Party<'_>,
 ) -> Result<Judged, Rejection> {
-    let credential = gate.credential(request, party.user).await?;
+    let credential = credential(gate, request, party.user).await?;
     let known = known(gate, challenges, party, credential).ok_or_else(impossible)?;
     let text = challenges.give(party, Instant::now());
     let text = text.ok_or_else(impossible)?;
@@ -157,7 +162,7 @@ async fn challenge(
 async fn judge(
     gate: &Gate,
     challenges: &Challenges,
-    request: &ConnectRequest,
+    request: &Arc<ConnectRequest>,
     party: Party<'_>,
     app: &str,
     proof: &Proof,
@@ -165,7 +170,7 @@ async fn judge(
     if !challenges.is_open(party, &proof.challenge, Instant::now()) {
         return Ok(Judged::Failed);
     }
-    let credential = gate.credential(request, party.user).await?;
+    let credential = credential(gate, request, party.user).await?;
     let known = known(gate, challenges, party, credential).ok_or_else(impossible)?;
     let is_right = known.verifier.accepts(party.method, app, proof) & known.exists;
     let passed = is_right && challenges.answered(&proof.challenge, Instant::now());
@@ -173,6 +178,18 @@ async fn judge(
         true => Judged::Passed,
         false => Judged::Failed,
     })
+}
+
+async fn credential(
+    gate: &Gate,
+    request: &Arc<ConnectRequest>,
+    user: &str,
+) -> Result<Option<Credential>, Rejection> {
+    let question = OnCredential::new(CredentialRequest {
+        connect: request.clone(),
+        user: user.to_owned(),
+    });
+    gate.ask(question).await
 }
 
 fn impossible() -> Rejection {

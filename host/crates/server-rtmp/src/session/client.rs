@@ -16,7 +16,7 @@ use livehost_hub::{Outlet, Wake};
 use livehost_media::time::from_ms;
 use livehost_media::{Kind, Packet};
 use livehost_net::carrier::Carrier;
-use livehost_policy::{Client, Event, Occasion};
+use livehost_policy::{Client, Event};
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{
@@ -342,16 +342,14 @@ impl RtmpSession {
         if let Some(application) = &self.application {
             let gate = application.gate();
             let client = self.client;
-            gate.tell(Occasion::Disconnected, || {
-                let end = livehost_policy::SessionEnd {
-                    reason: reason.to_owned(),
-                    duration_ms: duration,
-                    bytes_in,
-                    bytes_out,
-                    frames_dropped: 0,
-                };
-                Event::Disconnected(client, end)
-            });
+            let end = livehost_policy::SessionEnd {
+                reason: reason.to_owned(),
+                duration_ms: duration,
+                bytes_in,
+                bytes_out,
+                frames_dropped: 0,
+            };
+            gate.notify(Event::Disconnected(client, end));
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use livehost_app::application::Application;
 use livehost_app::shared_objects::{self, Member, Ruling};
-use livehost_policy::{Client, Gate, ObjectOperation, ObjectRequest};
+use livehost_policy::{Client, Gate, ObjectDecision, ObjectOperation, ObjectRequest};
 use livehost_rtmp::message::Message;
 use livehost_rtmp::shared_object::{Event, SharedObjectMessage};
 use livehost_telemetry::limited;
@@ -128,10 +128,15 @@ impl Asking {
                 operation: operation(event)?,
             })
         });
-        let rulings = self.application.gate().shared_object(requests).await;
-        let rulings = message.events.iter().zip(rulings);
-        rulings
-            .map(|(event, ruling)| {
+        let decisions = self.application.gate().shared_object(requests).await;
+        let decisions = message.events.iter().zip(decisions);
+        decisions
+            .map(|(event, decision)| {
+                let ruling = match decision {
+                    ObjectDecision::Allow => Ruling::Allow,
+                    ObjectDecision::Deny => Ruling::Deny,
+                    ObjectDecision::Rewrite(amf0) => Ruling::Rewrite(amf0),
+                };
                 let ruling = checked(self.application.gate(), event, ruling);
                 if ruling == Ruling::Deny {
                     let object = &message.name;

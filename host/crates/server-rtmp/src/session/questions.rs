@@ -8,7 +8,7 @@ use livehost_app::names::{self, AppPath, NameError, StreamName};
 use livehost_app::output::chunks::{Chunks, SHARED_MESSAGE_STREAM};
 use livehost_app::refusal::{Refusal, RefusalKind};
 use livehost_hub::Format;
-use livehost_policy::{ConnectRequest, Pairs, StreamRequest};
+use livehost_policy::{CallRequest, ConnectRequest, OnCall, Pairs, StreamRequest};
 use livehost_rtmp::auth as rtmp_auth;
 use livehost_rtmp::session::server::{Connect, Play, Publish};
 use livehost_telemetry::limited;
@@ -153,10 +153,13 @@ impl RtmpSession {
         let Some(application) = self.application.clone() else {
             return self.machine.answer_call(Err("not connected".to_owned()));
         };
-        let who = self.client.clone();
-        let amf0 = amf0::encode_all(arguments);
+        let question = OnCall::new(CallRequest {
+            client: self.client.clone(),
+            method: name.clone(),
+            amf0: amf0::encode_all(arguments),
+        });
         self.await_result(async move {
-            let answer = application.gate().call(who, name.clone(), amf0).await;
+            let answer = application.gate().try_ask(question).await;
             Answer::Call { name, answer }
         });
     }

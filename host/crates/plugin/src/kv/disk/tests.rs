@@ -28,8 +28,8 @@ fn state_returns_with_its_versions_for_each_application() {
     let folder = tempfile::tempdir().unwrap();
     let disk = open(folder.path());
     let (a, b) = (
-        disk.store(Purpose::Plugin, "a", QUOTA).unwrap(),
-        disk.store(Purpose::Plugin, "ab", QUOTA).unwrap(),
+        disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap(),
+        disk.store(StorePurpose::Plugin, "ab", QUOTA).unwrap(),
     );
     let one = set(&a, "key", "1", None);
     let two = set(&b, "key", "2", None);
@@ -38,8 +38,8 @@ fn state_returns_with_its_versions_for_each_application() {
     drop(disk);
 
     let disk = open(folder.path());
-    let a = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
-    let b = disk.store(Purpose::Plugin, "ab", QUOTA).unwrap();
+    let a = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
+    let b = disk.store(StorePurpose::Plugin, "ab", QUOTA).unwrap();
     assert_eq!(get(&a, "key"), Some(("1".into(), one)));
     assert_eq!(get(&b, "key"), Some(("2".into(), two)));
     assert_eq!(get(&a, "gone"), None);
@@ -50,7 +50,8 @@ fn state_returns_with_its_versions_for_each_application() {
 fn stores_for_two_purposes_know_nothing_of_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let both = |disk: &Disk| {
-        [Purpose::Plugin, Purpose::SharedObjects].map(|p| disk.store(p, "a", QUOTA).unwrap())
+        [StorePurpose::Plugin, StorePurpose::SharedObjects]
+            .map(|p| disk.store(p, "a", QUOTA).unwrap())
     };
     let disk = open(folder.path());
     let [plugin, objects] = both(&disk);
@@ -69,7 +70,7 @@ fn nothing_is_created_before_the_first_change() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("deep/state");
     let disk = open(&state);
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     assert_eq!(get(&kv, "key"), None);
     assert!(!state.exists());
     set(&kv, "key", "1", None);
@@ -83,7 +84,7 @@ fn nothing_is_created_before_the_first_change() {
 fn what_has_expired_leaves_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let disk = open(folder.path());
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     set(&kv, "short", "1", Some(1));
     set(&kv, "long", "2", Some(3_600_000));
     disk.shared.commit().unwrap();
@@ -92,7 +93,11 @@ fn what_has_expired_leaves_the_disk() {
     }
     disk.shared.commit().unwrap();
     let database = disk.shared.database.lock();
-    let (_, records) = read(database.as_ref().unwrap(), &(Purpose::Plugin, "a".into())).unwrap();
+    let (_, records) = read(
+        database.as_ref().unwrap(),
+        &(StorePurpose::Plugin, "a".into()),
+    )
+    .unwrap();
     let keys: Vec<&str> = records.iter().map(|(key, _)| &**key).collect();
     assert_eq!(keys, ["long"]);
 }
@@ -102,7 +107,7 @@ fn a_damaged_file_is_told_in_one_line_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(FILE);
     let disk = open(folder.path());
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     for n in 0..200 {
         set(&kv, &format!("key{n}"), &"value".repeat(20), None);
     }
@@ -138,7 +143,7 @@ fn one_wrong_byte_anywhere_is_no_panic_and_no_wrong_value() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(FILE);
     let disk = open(folder.path());
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     for n in 0..KEYS {
         set(&kv, &format!("key{n}"), &n.to_string().repeat(20), None);
     }
@@ -151,7 +156,8 @@ fn one_wrong_byte_anywhere_is_no_panic_and_no_wrong_value() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
-        let kv = Disk::open(folder.path()).and_then(|disk| disk.store(Purpose::Plugin, "a", QUOTA));
+        let kv =
+            Disk::open(folder.path()).and_then(|disk| disk.store(StorePurpose::Plugin, "a", QUOTA));
         let Ok(kv) = kv else {
             refused += 1;
             continue;
@@ -170,7 +176,7 @@ fn one_server_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let disk = open(folder.path());
     set(
-        &disk.store(Purpose::Plugin, "a", QUOTA).unwrap(),
+        &disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap(),
         "key",
         "1",
         None,
@@ -193,7 +199,7 @@ async fn what_can_not_be_written_stays_and_is_written_later() {
     assert!(disk.is_err());
     std::fs::remove_file(&state).unwrap();
     let disk = open(&state);
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     std::fs::write(&state, "").unwrap();
     set(&kv, "key", "1", None);
     let error = kv.save().await.unwrap_err();
@@ -202,7 +208,9 @@ async fn what_can_not_be_written_stays_and_is_written_later() {
     std::fs::remove_file(&state).unwrap();
     kv.save().await.unwrap();
     drop(disk);
-    let kv = open(&state).store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = open(&state)
+        .store(StorePurpose::Plugin, "a", QUOTA)
+        .unwrap();
     assert_eq!(get(&kv, "key").unwrap().0, "1");
 }
 
@@ -210,11 +218,11 @@ async fn what_can_not_be_written_stays_and_is_written_later() {
 fn a_store_that_is_used_again_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let disk = open(folder.path());
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     set(&kv, "key", "1", None);
     // Its application is removed and added before anything is written.
     drop(kv);
-    let kv = disk.store(Purpose::Plugin, "a", QUOTA).unwrap();
+    let kv = disk.store(StorePurpose::Plugin, "a", QUOTA).unwrap();
     assert!(get(&kv, "key").is_some());
     drop(kv);
     disk.shared.commit().unwrap();

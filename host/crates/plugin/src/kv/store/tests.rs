@@ -8,7 +8,7 @@ fn store(quota: usize) -> Store {
     Store::new(quota, NOW)
 }
 
-fn set(store: &mut Store, key: &str, value: &[u8]) -> Result<u64, Refused> {
+fn set(store: &mut Store, key: &str, value: &[u8]) -> Result<u64, ChangeRefused> {
     store.set(key.into(), value.to_vec(), None, NOW)
 }
 
@@ -99,11 +99,14 @@ fn counters_count_and_keep_their_period() {
 fn counters_refuse_overflow_and_other_values() {
     let mut kv = store(1 << 20);
     kv.incr("n".into(), i64::MAX, None, NOW).unwrap();
-    assert_eq!(kv.incr("n".into(), 1, None, NOW), Err(Refused::Overflow));
+    assert_eq!(
+        kv.incr("n".into(), 1, None, NOW),
+        Err(ChangeRefused::Overflow)
+    );
     assert_eq!(kv.incr("n".into(), -1, None, NOW), Ok(i64::MAX - 1));
     set(&mut kv, "text", b"hello").unwrap();
     let refused = kv.incr("text".into(), 1, None, NOW);
-    assert_eq!(refused, Err(Refused::NotACounter));
+    assert_eq!(refused, Err(ChangeRefused::NotACounter));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn the_quota_holds_and_is_freed_again() {
     for key in ["a", "b", "c"] {
         set(&mut kv, key, &[0; 100]).unwrap();
     }
-    assert_eq!(set(&mut kv, "d", b""), Err(Refused::Quota));
+    assert_eq!(set(&mut kv, "d", b""), Err(ChangeRefused::Quota));
     // The same size again, in place of the old.
     set(&mut kv, "a", &[1; 100]).unwrap();
     kv.remove("b");
@@ -125,7 +128,7 @@ fn above_a_smaller_quota_values_may_shrink_only() {
     let mut kv = store(1 << 20);
     set(&mut kv, "a", &[0; 100]).unwrap();
     kv.set_quota(10);
-    assert_eq!(set(&mut kv, "a", &[0; 101]), Err(Refused::Quota));
+    assert_eq!(set(&mut kv, "a", &[0; 101]), Err(ChangeRefused::Quota));
     set(&mut kv, "a", &[0; 50]).unwrap();
 }
 
@@ -142,9 +145,9 @@ fn expired_entries_make_room() {
 fn large_keys_and_values_are_refused() {
     let mut kv = store(usize::MAX);
     let key = "k".repeat(MAX_KEY + 1);
-    assert_eq!(set(&mut kv, &key, b""), Err(Refused::TooLarge));
+    assert_eq!(set(&mut kv, &key, b""), Err(ChangeRefused::TooLarge));
     let value = vec![0; MAX_VALUE + 1];
-    assert_eq!(set(&mut kv, "k", &value), Err(Refused::TooLarge));
+    assert_eq!(set(&mut kv, "k", &value), Err(ChangeRefused::TooLarge));
 }
 
 #[test]

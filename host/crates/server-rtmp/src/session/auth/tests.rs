@@ -1,11 +1,7 @@
 //! Clients that log in, as `livehost_rtmp::auth::reply` does for relays.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use livehost_policy::{
-    CallError, Client, ConnectGrant, Event, Fallback, PlayDecision, Policy, PolicyError,
-    PublishDecision, StreamRequest,
-};
+use livehost_policy::{Answer, Client, ConnectGrant, Event, Fallback, Policy, Question, Reply};
 use livehost_rtmp::auth::{cut, reply};
 
 use super::*;
@@ -15,38 +11,31 @@ struct Users(Method);
 
 #[async_trait]
 impl Policy for Users {
-    async fn on_authenticate(&self, _: &ConnectRequest) -> Result<Option<Method>, PolicyError> {
-        Ok(Some(self.0))
+    async fn ask(&self, question: Question) -> Reply {
+        let answer = match question {
+            Question::Authenticate(_) => Answer::Authenticate(Ok(Some(match self.0 {
+                Method::Adobe => Challenge::Adobe,
+                Method::Llnw => Challenge::Llnw,
+            }))),
+            Question::Credential(request) => Answer::Credential(Ok(match &*request.user {
+                "ann" => Some(Credential::Password("s3cret".into())),
+                // base64(md5("carl" "5a17" "s3cret")).
+                "carl" => Some(Credential::Adobe {
+                    salt: "5a17".into(),
+                    hash: "DCKbxcdE7QrGXpwEWWGs+Q==".into(),
+                }),
+                _ => None,
+            })),
+            Question::Connect(request) => Answer::Connect(ConnectDecision::Accept(ConnectGrant {
+                attrs: request.extra.clone(),
+                ..ConnectGrant::default()
+            })),
+            other => panic!("{other:?}"),
+        };
+        answer.into()
     }
-    async fn on_credential(
-        &self,
-        _: &ConnectRequest,
-        user: &str,
-    ) -> Result<Option<Credential>, PolicyError> {
-        Ok(match user {
-            "ann" => Some(Credential::Password("s3cret".into())),
-            // base64(md5("carl" "5a17" "s3cret")).
-            "carl" => Some(Credential::Adobe {
-                salt: "5a17".into(),
-                hash: "DCKbxcdE7QrGXpwEWWGs+Q==".into(),
-            }),
-            _ => None,
-        })
-    }
-    async fn on_connect(&self, request: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        Ok(ConnectDecision::Accept(ConnectGrant {
-            attrs: request.extra,
-            ..ConnectGrant::default()
-        }))
-    }
-    async fn on_publish(&self, _: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        unreachable!()
-    }
-    async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        unreachable!()
-    }
-    async fn on_call(&self, _: Client, _: String, _: Bytes) -> Result<Bytes, CallError> {
-        unreachable!()
+    fn decides_shared_objects(&self) -> bool {
+        false
     }
     fn notify(&self, _: Event) {}
 }

@@ -17,8 +17,8 @@ use livehost_hub::Hub;
 use livehost_net::carrier::memory::Memory;
 use livehost_net::{Admission, AdmissionLimits};
 use livehost_policy::{
-    CallError, Client as Who, ConnectDecision, ConnectGrant, ConnectRequest, Event, Fallback, Gate,
-    PlayDecision, PlayGrant, Policy, PolicyError, PublishDecision, PublishGrant, StreamRequest,
+    Answer, ConnectDecision, ConnectGrant, Event, Fallback, Gate, PlayDecision, Policy,
+    PublishDecision, Question, Reply,
 };
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
@@ -44,21 +44,26 @@ struct Open {
 
 #[async_trait]
 impl Policy for Open {
-    async fn on_connect(&self, _: ConnectRequest) -> Result<ConnectDecision, PolicyError> {
-        Ok(ConnectDecision::Accept(self.grant.clone()))
-    }
-    async fn on_publish(&self, asked: StreamRequest) -> Result<PublishDecision, PolicyError> {
-        if asked.name == "later" {
+    async fn ask(&self, question: Question) -> Reply {
+        let is_late = match &question {
+            Question::Publish(request) => request.name == "later",
+            question => matches!(question, Question::Call(_)),
+        };
+        if is_late {
             self.go_on.notified().await;
         }
-        Ok(PublishDecision::Accept(PublishGrant::default()))
+        let answer = match question {
+            Question::Authenticate(_) => Answer::Authenticate(Ok(None)),
+            Question::Connect(_) => Answer::Connect(ConnectDecision::Accept(self.grant.clone())),
+            Question::Publish(_) => Answer::Publish(PublishDecision::Accept(Default::default())),
+            Question::Play(_) => Answer::Play(PlayDecision::Accept(Default::default())),
+            Question::Call(_) => Answer::Call(Ok(Bytes::new())),
+            other => panic!("{other:?}"),
+        };
+        answer.into()
     }
-    async fn on_play(&self, _: StreamRequest) -> Result<PlayDecision, PolicyError> {
-        Ok(PlayDecision::Accept(PlayGrant::default()))
-    }
-    async fn on_call(&self, _: Who, _: String, _: Bytes) -> Result<Bytes, CallError> {
-        self.go_on.notified().await;
-        Ok(Bytes::new())
+    fn decides_shared_objects(&self) -> bool {
+        false
     }
     fn notify(&self, _: Event) {}
 }

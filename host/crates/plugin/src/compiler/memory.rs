@@ -18,15 +18,15 @@ const CODE: u64 = 3;
 
 /// What a compiler may take, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct CompilerMemory {
     pub(super) granted: u64,
     pub(super) free: u64,
-    pub(super) place: Place,
+    pub(super) place: Scarcity,
 }
 
 /// Where memory is scarcest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Scarcity {
     /// A cgroup with this limit.
     Cgroup(u64),
     /// The whole machine.
@@ -37,7 +37,7 @@ pub(super) enum Place {
     Unknown,
 }
 
-impl Room {
+impl CompilerMemory {
     /// For a component of so many bytes.
     pub(super) fn for_component(bytes: usize) -> Self {
         let (free, place) = free(&Kernel::here());
@@ -56,7 +56,7 @@ impl Room {
             Some(limit) if limit < room.granted => Self {
                 granted: limit,
                 free: limit,
-                place: Place::Process,
+                place: Scarcity::Process,
             },
             _ => room,
         }
@@ -66,27 +66,27 @@ impl Room {
     /// which was too little.
     pub(super) fn needed(&self, bytes: usize) -> u64 {
         let more = match self.place {
-            Place::Unknown => 0,
+            Scarcity::Unknown => 0,
             _ => self.granted.saturating_add(self.granted / 4),
         };
         estimate(bytes).max(more)
     }
 }
 
-impl fmt::Display for Room {
+impl fmt::Display for CompilerMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (granted, free) = (mib(self.granted), mib(self.free));
         match self.place {
-            Place::Cgroup(limit) => {
+            Scarcity::Cgroup(limit) => {
                 let limit = mib(limit);
                 write!(
                     f,
                     "{granted} of {free} that are free in its cgroup, of {limit}"
                 )
             }
-            Place::Machine => write!(f, "{granted} of {free} that are free on this machine"),
-            Place::Process => write!(f, "{granted}, the limit of this process"),
-            Place::Unknown => write!(f, "any memory"),
+            Scarcity::Machine => write!(f, "{granted} of {free} that are free on this machine"),
+            Scarcity::Process => write!(f, "{granted}, the limit of this process"),
+            Scarcity::Unknown => write!(f, "any memory"),
         }
     }
 }
@@ -119,10 +119,11 @@ impl Kernel {
 }
 
 /// The least that is free in any cgroup above this process, and on the machine.
-fn free(kernel: &Kernel) -> (u64, Place) {
+fn free(kernel: &Kernel) -> (u64, Scarcity) {
     let groups = fs::read_to_string(kernel.proc.join("self/cgroup")).unwrap_or_default();
-    let mut least =
-        machine(kernel).map_or((u64::MAX, Place::Unknown), |free| (free, Place::Machine));
+    let mut least = machine(kernel).map_or((u64::MAX, Scarcity::Unknown), |free| {
+        (free, Scarcity::Machine)
+    });
     for line in groups.lines() {
         // `0::/a/b` of v2; `4:memory:/a/b` of v1.
         let mut parts = line.splitn(3, ':').skip(1);
@@ -142,7 +143,7 @@ fn free(kernel: &Kernel) -> (u64, Place) {
             if let Some((free, limit)) = version.free(&folder)
                 && free < least.0
             {
-                least = (free, Place::Cgroup(limit));
+                least = (free, Scarcity::Cgroup(limit));
             }
         }
     }
@@ -229,7 +230,7 @@ mod tests {
             ("cgroup/user.slice/memory.max", "max\n"),
             ("cgroup/user.slice/memory.current", "1000\n"),
         ]);
-        assert_eq!(free(&kernel), (1000 * MIB, Place::Machine));
+        assert_eq!(free(&kernel), (1000 * MIB, Scarcity::Machine));
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
             ("cgroup/a/b/memory.max", "max\n"),
             ("cgroup/a/b/memory.current", "104857600\n"),
         ]);
-        assert_eq!(free(&kernel), (206 * MIB, Place::Cgroup(256 * MIB)));
+        assert_eq!(free(&kernel), (206 * MIB, Scarcity::Cgroup(256 * MIB)));
     }
 
     #[test]
@@ -252,7 +253,7 @@ mod tests {
             ("cgroup/memory.max", "134217728\n"),
             ("cgroup/memory.current", "33554432\n"),
         ]);
-        assert_eq!(free(&v2), (96 * MIB, Place::Cgroup(128 * MIB)));
+        assert_eq!(free(&v2), (96 * MIB, Scarcity::Cgroup(128 * MIB)));
         // With v1 the path is the one outside.
         let (_root, v1) = kernel(&[
             (
@@ -266,7 +267,7 @@ mod tests {
                 "inactive_file 1\ntotal_inactive_file 1048576\n",
             ),
         ]);
-        assert_eq!(free(&v1), (97 * MIB, Place::Cgroup(128 * MIB)));
+        assert_eq!(free(&v1), (97 * MIB, Scarcity::Cgroup(128 * MIB)));
     }
 
     #[test]
@@ -285,6 +286,6 @@ mod tests {
             proc: "/nonexistent".into(),
             cgroups: "/nonexistent".into(),
         };
-        assert_eq!(free(&kernel), (u64::MAX, Place::Unknown));
+        assert_eq!(free(&kernel), (u64::MAX, Scarcity::Unknown));
     }
 }
