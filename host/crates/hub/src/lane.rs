@@ -47,12 +47,12 @@ pub(super) enum Change {
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    mailbox: Mutex<Mailbox>,
+    mailbox: Mutex<Posts>,
     roster: Mutex<Roster>,
 }
 
 #[derive(Debug, Default)]
-struct Mailbox {
+struct Posts {
     posts: VecDeque<Post>,
     /// How many of them may be acted on: frames that are being gathered may
     /// not yet.
@@ -149,7 +149,7 @@ impl Lane {
     }
 }
 
-impl Mailbox {
+impl Posts {
     fn pop_due(&mut self) -> Option<Post> {
         self.due = self.due.checked_sub(1)?;
         self.posts.pop_front()

@@ -27,21 +27,21 @@ pub struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    letters: VecDeque<Letter>,
+    letters: VecDeque<Queued>,
     bytes: usize,
     /// Objects of which the client has missed changes.
     missed: BTreeSet<RoomId>,
 }
 
 #[derive(Debug)]
-struct Letter {
+struct Queued {
     room: RoomId,
     body: Bytes,
     /// An answer to the client's own message: never left out.
     is_answer: bool,
 }
 
-impl Letter {
+impl Queued {
     fn cost(&self) -> usize {
         self.body.len().saturating_add(OVERHEAD)
     }
@@ -86,7 +86,7 @@ impl Mailbox {
     /// An answer to the client's own message, whatever waits: the caller asks
     /// [`Mailbox::has_room`] before it takes another.
     pub(super) fn answer(&self, room: RoomId, body: Bytes) {
-        self.waiting.lock().push(Letter {
+        self.waiting.lock().push(Queued {
             room,
             body,
             is_answer: true,
@@ -100,7 +100,7 @@ impl Mailbox {
         if waiting.missed.contains(&room) {
             return;
         }
-        let letter = Letter {
+        let letter = Queued {
             room,
             body,
             is_answer: false,
@@ -138,7 +138,7 @@ impl Mailbox {
 }
 
 impl Waiting {
-    fn push(&mut self, letter: Letter) {
+    fn push(&mut self, letter: Queued) {
         self.bytes = self.bytes.saturating_add(letter.cost());
         self.letters.push_back(letter);
     }
@@ -152,7 +152,7 @@ impl Waiting {
             .extend(left_out.iter().map(|letter| letter.room));
         self.bytes = answers
             .iter()
-            .map(Letter::cost)
+            .map(Queued::cost)
             .fold(0, usize::saturating_add);
         self.letters = answers;
     }
