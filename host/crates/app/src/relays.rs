@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use livehost_hub::{StreamKey, Wake};
-use livehost_policy::{ConnId, ControlError, StreamId, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};
 use parking_lot::Mutex;
 
 use crate::lineage::{Lineage, Loop};
@@ -60,7 +60,12 @@ pub trait RelayService: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Those of it.
-    fn may_start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn may_start_forward(
+        &self,
+        app: &str,
+        stream: &StreamRef,
+        url: &str,
+    ) -> Result<(), ControlError> {
         let _ = (app, stream, url);
         Err(ControlError::NotFound)
     }
@@ -70,13 +75,13 @@ pub trait RelayService: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ControlError::NotFound`] when nobody publishes it, `Denied` for a URL
     /// that the configuration doesn't allow, `Busy` with too many relays.
-    fn start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn start_forward(&self, app: &str, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         let _ = (app, stream, url);
         Err(ControlError::NotFound)
     }
 
     /// Whether a push of the stream to `url` is there.
-    fn forwards(&self, app: &str, stream: &Target, url: &str) -> bool {
+    fn forwards(&self, app: &str, stream: &StreamRef, url: &str) -> bool {
         let _ = (app, stream, url);
         false
     }
@@ -85,7 +90,7 @@ pub trait RelayService: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ControlError::NotFound`] when there is none.
-    fn stop_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn stop_forward(&self, app: &str, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         let _ = (app, stream, url);
         Err(ControlError::NotFound)
     }

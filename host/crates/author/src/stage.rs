@@ -9,8 +9,8 @@ use livehost_plugin::{
     PluginLimits, Services,
 };
 use livehost_policy::{
-    Ambiguous, Awaited, Client, ConnId, ControlError, MediaControl, Order, StreamInfo,
-    StreamRegistry, Target, check_amf0, names,
+    Ambiguous, Awaited, Client, ConnId, ControlError, MediaControl, Order, StreamInfo, StreamRef,
+    StreamRegistry, check_amf0, names,
 };
 use parking_lot::Mutex;
 
@@ -256,10 +256,10 @@ pub(super) fn full_name(info: &StreamInfo) -> String {
 }
 
 /// What a case calls the stream of an order: its path, or its number.
-fn target(stream: &Target) -> (&'static str, Got) {
+fn target(stream: &StreamRef) -> (&'static str, Got) {
     match stream {
-        Target::Path(path) => ("name", text(path)),
-        Target::Id(id) => ("id", Got::Number(*id)),
+        StreamRef::Path(path) => ("name", text(path)),
+        StreamRef::Id(id) => ("id", Got::Number(*id)),
     }
 }
 

@@ -24,7 +24,7 @@ const MAX_LANES: usize = 16;
 const FULL: usize = limit(512 * 1024, 1_000);
 /// What frames that wait for a lane may cost before the publisher is not read
 /// from, bytes: the machine can't keep up.
-const CONGESTED: usize = limit(4 << 20, 1_000);
+const CONGESTED: usize = limit(4 << 20, 500);
 
 /// All players of one stream, in shares. Clones are the same lanes.
 #[derive(Clone)]

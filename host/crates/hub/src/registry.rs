@@ -5,7 +5,7 @@ use std::sync::Arc;
 use livehost_media::Packet;
 use livehost_policy::names::MAX_PATH;
 use livehost_policy::names::{self, Ambiguous};
-use livehost_policy::{Awaited, StreamId, StreamInfo, Target};
+use livehost_policy::{Awaited, StreamId, StreamInfo, StreamRef};
 
 use super::publication::Revocation;
 use super::stream::Stream;
@@ -13,7 +13,7 @@ use super::{Hub, Published, StreamKey};
 
 impl Hub {
     /// Ends a publisher of the application. False when there is none.
-    pub fn stop(&self, app: &str, target: &Target, reason: &str) -> bool {
+    pub fn stop(&self, app: &str, target: &StreamRef, reason: &str) -> bool {
         let found = self.publisher(app, target);
         found
             .map(|(_, publisher)| {
@@ -25,7 +25,7 @@ impl Hub {
 
     /// Sends a data message (AMF0 values behind `handler`) to the players of a
     /// stream of the application. False when nobody publishes it.
-    pub fn send_data(&self, app: &str, target: &Target, handler: &str, values: &[u8]) -> bool {
+    pub fn send_data(&self, app: &str, target: &StreamRef, handler: &str, values: &[u8]) -> bool {
         let Some((stream, publisher)) = self.publisher(app, target) else {
             return false;
         };
@@ -38,12 +38,12 @@ impl Hub {
     }
 
     /// Whether somebody publishes this. One that stands by does, too.
-    pub fn is_published(&self, app: &str, target: &Target) -> bool {
+    pub fn is_published(&self, app: &str, target: &StreamRef) -> bool {
         self.publisher(app, target).is_some()
     }
 
     /// Whether somebody publishes this, and does not stand by.
-    pub fn is_active(&self, app: &str, target: &Target) -> bool {
+    pub fn is_active(&self, app: &str, target: &StreamRef) -> bool {
         let found = self.publisher(app, target);
         found.is_some_and(|(stream, publisher)| stream.is_active(publisher.id()))
     }
@@ -69,14 +69,14 @@ impl Hub {
 
     /// The live stream of an application that is meant, and whose publication it
     /// is: the active one's, or the lost one's that it is held for.
-    pub fn live_publication(&self, app: &str, target: &Target) -> Option<(StreamKey, StreamId)> {
+    pub fn live_publication(&self, app: &str, target: &StreamRef) -> Option<(StreamKey, StreamId)> {
         match target {
-            Target::Path(path) => {
+            StreamRef::Path(path) => {
                 let stream = self.find_one(app, path)?;
                 let id = stream.live()?;
                 Some((stream.key().clone(), id))
             }
-            Target::Id(id) => {
+            StreamRef::Id(id) => {
                 let (stream, _) = self.publisher(app, target)?;
                 (stream.is_active(*id)).then(|| (stream.key().clone(), *id))
             }
@@ -128,14 +128,14 @@ impl Hub {
         livehost_policy::first(found, limit, Awaited::bytes)
     }
 
-    fn publisher(&self, app: &str, target: &Target) -> Option<Published> {
+    fn publisher(&self, app: &str, target: &StreamRef) -> Option<Published> {
         match target {
-            Target::Path(path) => {
+            StreamRef::Path(path) => {
                 let stream = self.find_one(app, path)?;
                 let active = stream.active()?;
                 Some((stream, active))
             }
-            Target::Id(id) => {
+            StreamRef::Id(id) => {
                 let found = self.publishers.lock().get(id).cloned();
                 found.filter(|(stream, _)| &*stream.key().app == app)
             }

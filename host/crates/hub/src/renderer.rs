@@ -29,7 +29,7 @@ pub trait Format: fmt::Debug + Send + Sync {
 
     /// The bytes of a packet outside of the order, for one subscriber that joins:
     /// of a header that it gets again, or of a packet that came before there was
-    /// a renderer. Under no lock.
+    /// a renderer. Under no lock of the hub.
     fn repeat(&self, packet: &Packet) -> Rendering;
 }
 

@@ -398,7 +398,6 @@ impl Stream {
             && (self.lanes).hold_up(wake, || self.counters.publishers_held_up.add())
     }
 
-    /// True while someone publishes, or the name is held for a return.
     /// Whose publication it is, though its publisher may be lost and held for.
     pub(super) fn live(&self) -> Option<StreamId> {
         let state = self.state.lock();
@@ -407,6 +406,7 @@ impl Stream {
         Some(publisher.id())
     }
 
+    /// True while someone publishes, or the name is held for a return.
     pub(super) fn is_live(&self) -> bool {
         self.live().is_some()
     }

@@ -11,18 +11,19 @@ mod real {
     pub use std::sync::atomic;
 
     pub use parking_lot::{Mutex, MutexGuard};
-    pub(crate) use tokio::runtime::Handle;
     pub(crate) use tokio::task::{AbortHandle, yield_now};
     pub(crate) use tokio::time::sleep;
     pub(crate) use tokio_util::task::TaskTracker;
+
+    use tokio::runtime::Handle;
 
     /// Threads that run tasks.
     pub(crate) fn workers() -> usize {
         Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
     }
 
-    /// The `real` limit; a model has a smaller one, and so few players that reach
-    /// it.
+    /// The `real` limit. A model has a smaller one, which its few players and frames
+    /// reach.
     pub(crate) const fn limit(real: usize, _model: usize) -> usize {
         real
     }

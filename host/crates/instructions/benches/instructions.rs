@@ -1,4 +1,4 @@
-//! Instructions of the chunk stream, AMF and the server session.
+//! Instructions of the chunk stream, AMF, the server session and fan-out.
 //!
 //! Bodies are an audio frame, a video frame and a keyframe; chunk sizes are
 //! FFmpeg's, OBS's and the one every connection starts with. Each bench is
@@ -11,8 +11,9 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use gungraun::{Callgrind, CallgrindMetrics, EventKind, prelude::*};
+use livehost_hub::Subscription;
 use livehost_instructions::{
-    BATCH, Ingest, Media, connect, ingest, media, metadata, metadata3, reads,
+    BATCH, FanOut, Ingest, Media, connect, fan_out, ingest, media, metadata, metadata3, reads,
 };
 use livehost_rtmp::{
     chunk::{Reader, ReaderLimits, Writer, encode_absolute},
@@ -96,6 +97,19 @@ fn session_ingest(ingest: Ingest) -> ServerSession {
     session
 }
 
+// What the hub does for a message with players that keep up.
+#[library_benchmark]
+#[bench::one(args = (1), setup = fan_out)]
+#[bench::thirty(args = (30), setup = fan_out)]
+fn hub_push(mut stream: FanOut) -> FanOut {
+    for packet in stream.packets.drain(..) {
+        black_box(stream.publication.push(packet));
+    }
+    let waits = stream.players.first_mut().and_then(Subscription::next);
+    assert!(waits.is_none(), "every message went to the outlet");
+    stream
+}
+
 #[library_benchmark]
 #[bench::connect(connect())]
 #[bench::metadata(metadata())]
@@ -134,6 +148,7 @@ library_benchmark_group!(
     benchmarks = [chunk_write, chunk_write_absolute, chunk_read]
 );
 library_benchmark_group!(name = sessions, benchmarks = session_ingest);
+library_benchmark_group!(name = hub, benchmarks = hub_push);
 library_benchmark_group!(
     name = amf,
     benchmarks = [amf0_encode, amf0_decode, amf3_encode, amf3_decode]
@@ -144,5 +159,5 @@ main!(
         Callgrind::with_args(["--cache-sim=no"])
             .format([CallgrindMetrics::SingleEvent(EventKind::Ir)])
     ),
-    library_benchmark_groups = [chunks, sessions, amf]
+    library_benchmark_groups = [chunks, sessions, hub, amf]
 );

@@ -1,11 +1,16 @@
 //! What the benches read and write: chunk streams at the sizes of real media,
-//! the values of real commands, and a session that is published to.
+//! the values of real commands, a session that is published to, and a stream that
+//! is played.
 //!
 //! All of it is made outside of what is counted. The same input makes the same
 //! number of instructions, so a difference of one percent is a change of the
 //! code, on a busy machine as well.
 
 #![allow(clippy::expect_used, clippy::panic)]
+
+mod fan_out;
+
+pub use fan_out::{FanOut, fan_out};
 
 use bytes::{Bytes, BytesMut};
 use livehost_rtmp::{

@@ -97,35 +97,27 @@ impl Gate {
 
     /// Asks for a decision. When there is none, the client is refused, or let in
     /// if `on_error` says so: the log has it.
-    pub fn ask<Q: Decides>(&self, question: Q) -> impl Future<Output = Q::Answer> + Send {
-        let asked = self.ask_or_stand_in(question);
-        async move { asked.await.unwrap_or_else(|stand_in| stand_in) }
+    pub async fn ask<Q: Decides>(&self, question: Q) -> Q::Answer {
+        match self.ask_or_stand_in(question).await {
+            Ok(decision) | Err(decision) => decision,
+        }
     }
 
     /// Asks; a failure stays one, whatever `on_error` says.
     ///
     /// # Errors
     /// When the plugin gives no answer. It is for the log alone, and not there yet.
-    pub fn try_ask<Q: Asks>(
-        &self,
-        question: Q,
-    ) -> impl Future<Output = Result<Q::Answer, PolicyError>> + Send {
-        super::ask(&*self.policy, question)
+    pub async fn try_ask<Q: Asks>(&self, question: Q) -> Result<Q::Answer, PolicyError> {
+        super::ask(&*self.policy, question).await
     }
 
     /// The decision, or as an error what stands in for it.
-    fn ask_or_stand_in<Q: Decides>(
-        &self,
-        question: Q,
-    ) -> impl Future<Output = Result<Q::Answer, Q::Answer>> + Send {
-        // Not in the future, which would have room for it twice.
+    async fn ask_or_stand_in<Q: Decides>(&self, question: Q) -> Result<Q::Answer, Q::Answer> {
         let question: Question = question.into();
         let instance = question.instance().map(str::to_owned);
-        let asked = self.policy.ask(question);
-        async move {
-            let answer = asked.await.answer.and_then(Q::read);
-            answer.map_err(|error| self.stand_in::<Q>(&error, instance.as_deref()))
-        }
+        let reply = self.policy.ask(question).await;
+        let answer = reply.answer.and_then(Q::read);
+        answer.map_err(|error| self.stand_in::<Q>(&error, instance.as_deref()))
     }
 
     /// Whether [`Gate::shared_object`] asks anybody.

@@ -21,7 +21,9 @@ pub use questions::{
     Answer, Asks, Decides, OnAuthenticate, OnCall, OnConnect, OnCredential, OnPlay, OnPublish,
     OnSharedObject, Question,
 };
-pub use services::{ControlError, MediaControl, Order, StreamRegistry, Target, check_amf0, first};
+pub use services::{
+    ControlError, MediaControl, Order, StreamRef, StreamRegistry, check_amf0, first,
+};
 pub use types::*;
 
 use async_trait::async_trait;

@@ -105,7 +105,7 @@ macro_rules! questions {
                         Answer::$name(answer) => Ok(answer),
                         other => Err(PolicyError::Unusable {
                             hook: $hook,
-                            reason: format!("found the answer to {}", other.hook()),
+                            reason: format!("expected its own, found that to {}", other.hook()),
                         }),
                     }
                 }

@@ -53,7 +53,7 @@ pub trait StreamRegistry: Send + Sync + 'static {
 
 /// Which stream an order is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum StreamRef {
     /// Whoever publishes under this path, see [`super::names`].
     Path(String),
     /// This publish, and none that follows it.
@@ -73,40 +73,40 @@ pub enum Order {
     /// Ends a publish.
     StopStream {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
         /// For the client.
         reason: String,
     },
     /// Starts a recording of a stream.
     StartRecord {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
         /// Where and how.
         spec: Recording,
     },
     /// Ends the recordings of a stream.
     StopRecord {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
     },
     /// Starts to push a stream.
     StartForward {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
         /// Whereto.
         url: String,
     },
     /// Ends the push of a stream.
     StopForward {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
         /// Whereto.
         url: String,
     },
     /// Sends a data message to a stream's players.
     SendData {
         /// Which.
-        stream: Target,
+        stream: StreamRef,
         /// The message's first value.
         handler: String,
         /// The AMF0 values behind it.
@@ -117,9 +117,9 @@ pub enum Order {
 impl Order {
     /// What it takes in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let target = |stream: &Target| match stream {
-            Target::Path(path) => path.len(),
-            Target::Id(_) => 0,
+        let target = |stream: &StreamRef| match stream {
+            StreamRef::Path(path) => path.len(),
+            StreamRef::Id(_) => 0,
         };
         let more = match self {
             Self::Disconnect { reason, .. } => reason.len(),

@@ -13,7 +13,7 @@ use livehost_app::application::Application;
 use livehost_app::lineage::Lineage;
 use livehost_hub::StreamKey;
 use livehost_net::outbound::Reachable;
-use livehost_policy::{ConnId, ControlError, StreamId, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};
 use livehost_telemetry::limited;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -180,7 +180,7 @@ impl AppRelays {
     ) {
         // Under the lock: who publishes next, or another plan, comes after this.
         let mut state = self.state.lock();
-        if !(self.common.hub).is_active(&key.app, &Target::Id(id)) {
+        if !(self.common.hub).is_active(&key.app, &StreamRef::Id(id)) {
             return;
         }
         let plan = self.plan.load();
@@ -221,7 +221,7 @@ impl AppRelays {
     ///
     /// # Errors
     /// Those of it.
-    pub fn may_start_forward(&self, stream: &Target, url: &str) -> Result<(), ControlError> {
+    pub fn may_start_forward(&self, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         let (key, _) = self.live(stream)?;
         let id = (key.clone(), self.granted(&key, url)?);
         let state = self.state.lock();
@@ -245,7 +245,11 @@ impl AppRelays {
     /// # Errors
     /// [`ControlError::NotFound`] when nobody publishes it, `Denied` for a URL
     /// that the configuration doesn't allow, `Busy` with too many relays.
-    pub fn start_forward(self: &Arc<Self>, stream: &Target, url: &str) -> Result<(), ControlError> {
+    pub fn start_forward(
+        self: &Arc<Self>,
+        stream: &StreamRef,
+        url: &str,
+    ) -> Result<(), ControlError> {
         // Under the lock: whoever publishes next ends what it finds here.
         let mut state = self.state.lock();
         let (key, id) = self.live(stream)?;
@@ -253,14 +257,14 @@ impl AppRelays {
         self.push(&mut state, &key, url, By::Publication(id), None)
     }
 
-    fn live(&self, stream: &Target) -> Result<(StreamKey, StreamId), ControlError> {
+    fn live(&self, stream: &StreamRef) -> Result<(StreamKey, StreamId), ControlError> {
         let app = self.application.name();
         let live = self.common.hub.live_publication(app, stream);
         live.ok_or(ControlError::NotFound)
     }
 
     /// Whether a push of the stream to `url` is there.
-    pub fn forwards(&self, stream: &Target, url: &str) -> bool {
+    pub fn forwards(&self, stream: &StreamRef, url: &str) -> bool {
         let (Some(key), Ok(url)) = (self.pushed_key(stream), RelayUrl::parse(url)) else {
             return false;
         };
@@ -268,11 +272,11 @@ impl AppRelays {
     }
 
     /// The stream of a push, which may be over for those who play it.
-    fn pushed_key(&self, stream: &Target) -> Option<StreamKey> {
+    fn pushed_key(&self, stream: &StreamRef) -> Option<StreamKey> {
         let app = self.application.name();
         match stream {
-            Target::Path(path) => Some(StreamKey::called(app, path)),
-            Target::Id(_) => Some(self.live(stream).ok()?.0),
+            StreamRef::Path(path) => Some(StreamKey::called(app, path)),
+            StreamRef::Id(_) => Some(self.live(stream).ok()?.0),
         }
     }
 
@@ -280,7 +284,7 @@ impl AppRelays {
     ///
     /// # Errors
     /// [`ControlError::NotFound`] when there is none.
-    pub fn stop_forward(&self, stream: &Target, url: &str) -> Result<(), ControlError> {
+    pub fn stop_forward(&self, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         let url = RelayUrl::parse(url).map_err(|_| ControlError::NotFound)?;
         let meant_key = self.pushed_key(stream).ok_or(ControlError::NotFound)?;
         let mut state = self.state.lock();

@@ -41,7 +41,7 @@ use livehost_app::lineage::{Identity, Lineage};
 use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_net::outbound::Network;
-use livehost_policy::{ConnId, ControlError, StreamId, Target};
+use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};
 
 /// What all relays share.
 #[derive(Debug)]
@@ -144,19 +144,24 @@ impl RelayService for Relays {
         (self.of(app)).is_none_or(|relays| relays.may_forward(url))
     }
 
-    fn may_start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn may_start_forward(
+        &self,
+        app: &str,
+        stream: &StreamRef,
+        url: &str,
+    ) -> Result<(), ControlError> {
         self.serving(app)?.may_start_forward(stream, url)
     }
 
-    fn start_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn start_forward(&self, app: &str, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         self.serving(app)?.start_forward(stream, url)
     }
 
-    fn forwards(&self, app: &str, stream: &Target, url: &str) -> bool {
+    fn forwards(&self, app: &str, stream: &StreamRef, url: &str) -> bool {
         (self.of(app)).is_some_and(|relays| relays.forwards(stream, url))
     }
 
-    fn stop_forward(&self, app: &str, stream: &Target, url: &str) -> Result<(), ControlError> {
+    fn stop_forward(&self, app: &str, stream: &StreamRef, url: &str) -> Result<(), ControlError> {
         self.serving(app)?.stop_forward(stream, url)
     }
 

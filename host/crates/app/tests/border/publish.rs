@@ -8,7 +8,8 @@ use livehost_app::lineage::Lineage;
 use livehost_hub::{StreamKey, Wake};
 use livehost_media::NotAPacket;
 use livehost_policy::{
-    Client, DuplicateRule, PolicyError, PublishDecision, PublishGrant, Recording, Rejection, Target,
+    Client, DuplicateRule, PolicyError, PublishDecision, PublishGrant, Recording, Rejection,
+    StreamRef,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -188,7 +189,7 @@ async fn who_is_replaced_or_stopped_hears_it() {
     let over = first.publishing.over(Instant::now()).unwrap();
     assert_eq!(over.kind.reason(), "replaced");
     assert_eq!(second.over(Instant::now()), None);
-    let stream = Target::Id(second.publishing.id());
+    let stream = StreamRef::Id(second.publishing.id());
     assert!(server.broker.hub().stop("live", &stream, "enough"));
     let over = second.publishing.over(Instant::now()).unwrap();
     assert_eq!((over.kind.reason(), &*over.text), ("kicked", "enough"));

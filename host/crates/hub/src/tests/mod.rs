@@ -19,7 +19,7 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_media::time::{from_ms, to_ms};
 use livehost_media::{Kind, Layout, NotAPacket, Packet, Role};
-use livehost_policy::{Awaited, Client, DuplicateRule, Target};
+use livehost_policy::{Awaited, Client, DuplicateRule, StreamRef};
 use livehost_wire::amf0;
 
 use super::*;
@@ -169,8 +169,8 @@ fn play(hub: &Arc<Hub>) -> Subscription {
     hub.play(&key("cam"), listener(settings()))
 }
 
-fn path(path: &str) -> Target {
-    Target::Path(path.to_owned())
+fn path(path: &str) -> StreamRef {
+    StreamRef::Path(path.to_owned())
 }
 
 /// An AVC message: frame type, packet type, a marker, and padding.

@@ -280,9 +280,9 @@ fn an_order_by_number_is_for_that_publish_alone() {
     let hub = Hub::new();
     let first = publish(&hub, 1);
     let second = hub.publish(claim(2, DuplicateRule::Standby)).unwrap();
-    let by_id = |publication: &Publication| Target::Id(publication.id());
+    let by_id = |publication: &Publication| StreamRef::Id(publication.id());
     assert!(!hub.stop("other", &by_id(&first), "enough"));
-    let live = |target: &Target| hub.live_publication("live", target);
+    let live = |target: &StreamRef| hub.live_publication("live", target);
     assert_eq!(live(&by_id(&first)), Some((key("cam"), first.id())));
     assert_eq!(live(&path("cam")), Some((key("cam"), first.id())));
     assert_eq!(live(&by_id(&second)), None, "it stands by");

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use livehost_policy::names::MAX_PATH;
-use livehost_policy::{MediaControl, Order, Target};
+use livehost_policy::{MediaControl, Order, StreamRef};
 
 use crate::application::AppContext;
 use crate::bindings::livehost::app::control::{ControlError, Host};
@@ -99,15 +99,15 @@ impl HostState {
     }
 
     /// The stream that the guest calls `name`. Nothing has a longer one.
-    fn named(&self, name: &str) -> Result<Target, ControlError> {
+    fn named(&self, name: &str) -> Result<StreamRef, ControlError> {
         if name.len() > MAX_PATH {
             return Err(ControlError::NotFound);
         }
         let path = self.resolve(name).ok_or(ControlError::NotFound)?;
-        Ok(Target::Path(path))
+        Ok(StreamRef::Path(path))
     }
 
-    fn start_forward(&mut self, stream: Target, url: String) -> Result<(), ControlError> {
+    fn start_forward(&mut self, stream: StreamRef, url: String) -> Result<(), ControlError> {
         let denied = |control: &dyn MediaControl, app: &str| control.may_forward(app, &url);
         let order = Order::StartForward {
             stream,
@@ -116,7 +116,7 @@ impl HostState {
         self.wish(denied, order)
     }
 
-    fn stop_forward(&mut self, stream: Target, url: String) -> Result<(), ControlError> {
+    fn stop_forward(&mut self, stream: StreamRef, url: String) -> Result<(), ControlError> {
         if url.len() > MAX_URL {
             return Err(ControlError::NotFound);
         }
@@ -125,7 +125,7 @@ impl HostState {
 
     fn send_data(
         &mut self,
-        stream: Target,
+        stream: StreamRef,
         handler: String,
         amf0: Vec<u8>,
     ) -> Result<(), ControlError> {
@@ -194,16 +194,16 @@ impl Host for HostState {
     }
 
     fn stop_stream_id(&mut self, id: StreamId, reason: String) -> Result<(), ControlError> {
-        let (stream, reason) = (Target::Id(id), self::reason(&reason));
+        let (stream, reason) = (StreamRef::Id(id), self::reason(&reason));
         self.order(Order::StopStream { stream, reason })
     }
 
     fn start_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
-        HostState::start_forward(self, Target::Id(id), url)
+        HostState::start_forward(self, StreamRef::Id(id), url)
     }
 
     fn stop_forward_id(&mut self, id: StreamId, url: String) -> Result<(), ControlError> {
-        HostState::stop_forward(self, Target::Id(id), url)
+        HostState::stop_forward(self, StreamRef::Id(id), url)
     }
 
     fn send_data_id(
@@ -212,7 +212,7 @@ impl Host for HostState {
         handler: String,
         amf0: Vec<u8>,
     ) -> Result<(), ControlError> {
-        HostState::send_data(self, Target::Id(id), handler, amf0)
+        HostState::send_data(self, StreamRef::Id(id), handler, amf0)
     }
 }
 

@@ -16,7 +16,7 @@ use livehost_hub::{Claim, Hub, Publication, StreamKey, Wake};
 use livehost_net::outbound::{Network, Pattern};
 use livehost_policy::{
     Client, ConnId, ControlError, DuplicateRule, Event, Fallback, Gate, Policy, PolicyError,
-    Question, Reply, Target,
+    Question, Reply, StreamRef,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -195,7 +195,7 @@ impl Pushing {
 
     /// The plugin orders a push of the stream, whoever publishes it.
     fn order(&self, name: &str) {
-        let stream = Target::Path("room/cam".to_owned());
+        let stream = StreamRef::Path("room/cam".to_owned());
         let ordered = self.relays.start_forward("live", &stream, &nowhere(name));
         assert_eq!(ordered, Ok(()), "{name}");
     }
@@ -228,7 +228,7 @@ async fn pushes_are_a_publications_and_end_with_it_unless_the_next_one_wants_the
         assert_eq!(after[kept], before[kept], "{kept} goes on as it is");
     }
     // Of a publication that is over nothing is pushed any more.
-    let id = Target::Id(second.id());
+    let id = StreamRef::Id(second.id());
     drop(second);
     let late = relays.start_forward("live", &id, &nowhere("late"));
     assert_eq!(late, Err(ControlError::NotFound));
