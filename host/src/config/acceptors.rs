@@ -12,7 +12,7 @@ use std::{
 use ipnet::IpNet;
 use livehost_net::Binding;
 use livehost_ron::{
-    node::Shape,
+    node::NodeShape,
     reader::{Fields, suggest, suggest_word},
 };
 use livehost_server_rtmp::Chain;
@@ -38,7 +38,7 @@ pub(super) fn acceptors(
     let Some(node) = fields.require(field, allowed) else {
         return acceptors;
     };
-    let Some(items) = node.items().filter(|_| node.shape() == Shape::List) else {
+    let Some(items) = node.items().filter(|_| node.shape() == NodeShape::List) else {
         let expected = "a list, like [(listen: \"127.0.0.1:1935\")]";
         fields.findings.expected(node, "acceptors", expected);
         return acceptors;
@@ -156,13 +156,13 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
     };
     let path = fields.path_of("chain");
     let items = match node.shape() {
-        Shape::List => node.items().unwrap_or_default(),
+        NodeShape::List => node.items().unwrap_or_default(),
         _ => Vec::new(),
     };
     let words: Vec<&str> = items
         .iter()
         .map(|item| match item.shape() {
-            Shape::Word(word) => word,
+            NodeShape::Word(word) => word,
             _ => item.text(),
         })
         .collect();
@@ -182,7 +182,7 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
         .find(|word| !known.contains(word))
         .and_then(|word| suggest_word(word, &known));
     let message = match node.shape() {
-        Shape::List => format!(
+        NodeShape::List => format!(
             "expected a chain that exists: {allowed}; found [{}]",
             words.join(", ")
         ),

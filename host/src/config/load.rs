@@ -16,7 +16,7 @@ use livehost_policy::{Fallback, OnError};
 use livehost_ron::{
     FieldDoc, Problem, ProblemReport,
     json::to_json,
-    node::{Node, Shape},
+    node::{Node, NodeShape},
     reader::{Fields, Findings, word},
     units::format_duration,
 };
@@ -226,7 +226,7 @@ impl FileContext<'_> {
         for (key, value) in entries {
             let name: String = key.scalar().unwrap_or_default();
             let path = format!("applications.\"{}\"", name.escape_debug());
-            if key.shape() != Shape::Text {
+            if key.shape() != NodeShape::Text {
                 let expected = "an application's name in quotes";
                 fields.findings.expected(key, "applications", expected);
             } else if let Err(expected) = check_name(&name) {
@@ -314,7 +314,7 @@ fn plugin_config(fields: &mut Fields<'_, '_>) -> String {
         return EMPTY.to_owned();
     };
     // `()` is a struct without fields here, and nothing else makes sense.
-    if node.shape() == Shape::Parens && node.fields().is_some_and(|fields| fields.is_empty()) {
+    if node.shape() == NodeShape::Parens && node.fields().is_some_and(|fields| fields.is_empty()) {
         return EMPTY.to_owned();
     }
     let mut errors = Vec::new();
@@ -343,7 +343,7 @@ fn on_error(fields: &mut Fields<'_, '_>) -> OnError {
     };
     let path = fields.path_of(field.name);
     match node.shape() {
-        Shape::Parens | Shape::NamedParens("OnError") => {
+        NodeShape::Parens | NodeShape::NamedParens("OnError") => {
             let each = |fields: &mut Fields<'_, '_>| OnError {
                 connect: fields.choice("connect", Fallback::default(), WORDS),
                 publish: fields.choice("publish", Fallback::default(), WORDS),

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use livehost_ron::json::to_json;
-use livehost_ron::node::{Node, Shape};
+use livehost_ron::node::{Node, NodeShape};
 use livehost_ron::{Problem, ProblemReport};
 use serde::Deserialize as _;
 
@@ -104,7 +104,7 @@ fn of_json(json: &str, refusal: &str) -> Option<String> {
 
 /// `()`, which a plugin without settings gets as `{}`.
 fn is_empty(node: Node<'_>) -> bool {
-    node.shape() == Shape::Parens && node.fields().is_some_and(|fields| fields.is_empty())
+    node.shape() == NodeShape::Parens && node.fields().is_some_and(|fields| fields.is_empty())
 }
 
 /// Where a refusal points, and what is left of it.
@@ -138,7 +138,13 @@ fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> SettingPlace<'t> {
     let is_unknown = message.starts_with("unknown ") || message.starts_with("duplicate ");
     let span = match key.filter(|_| is_unknown && more == 0) {
         Some(key) => key.span(),
-        None if matches!(node.shape(), Shape::Parens | Shape::Map | Shape::List) => start(node),
+        None if matches!(
+            node.shape(),
+            NodeShape::Parens | NodeShape::Map | NodeShape::List
+        ) =>
+        {
+            start(node)
+        }
         None => node.span(),
     };
     SettingPlace {
@@ -151,7 +157,7 @@ fn follow<'t>(mut node: Node<'_>, refusal: &'t str) -> SettingPlace<'t> {
 /// What `Some(...)` is about.
 fn in_some(node: Node<'_>) -> Node<'_> {
     match (node.shape(), node.body().items().as_deref()) {
-        (Shape::NamedParens("Some"), Some([value])) => in_some(*value),
+        (NodeShape::NamedParens("Some"), Some([value])) => in_some(*value),
         _ => node,
     }
 }
@@ -177,15 +183,15 @@ fn step<'a, 't>(node: Node<'a>, path: &'t str) -> Option<(Option<Node<'a>>, Node
 fn entries<'a>(node: Node<'a>) -> Vec<(String, Node<'a>, Node<'a>)> {
     let named = |(key, value): (Node<'a>, Node<'a>)| {
         let name = match key.shape() {
-            Shape::Text => key.scalar().unwrap_or_default(),
+            NodeShape::Text => key.scalar().unwrap_or_default(),
             _ => key.text().trim_start_matches("r#").to_owned(),
         };
         (name, key, value)
     };
     match node.shape() {
-        Shape::Parens => node.fields(),
-        Shape::Map => node.entries(),
-        Shape::NamedParens(name) => {
+        NodeShape::Parens => node.fields(),
+        NodeShape::Map => node.entries(),
+        NodeShape::NamedParens(name) => {
             let body = node.body();
             let value = match body.items().as_deref() {
                 Some([value]) if body.fields().is_none() => *value,
@@ -204,7 +210,7 @@ fn entries<'a>(node: Node<'a>) -> Vec<(String, Node<'a>, Node<'a>)> {
 fn entry<'a>(node: Node<'a>, wanted: &str) -> Option<(Node<'a>, Node<'a>)> {
     let node = match node.shape() {
         // `Config(...)`, `Application(...)`
-        Shape::NamedParens(_) => node.body(),
+        NodeShape::NamedParens(_) => node.body(),
         _ => node,
     };
     let mut entries = entries(node).into_iter();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use livehost_net::tls::CertificateFiles;
 use livehost_ron::{
-    node::{Node, Shape},
+    node::{Node, NodeShape},
     reader::Fields,
 };
 use livehost_server_rtmp::Chain;
@@ -45,7 +45,7 @@ pub(super) fn tls(
         return Vec::new();
     }
     let items = match node.shape() {
-        Shape::List => node.items().unwrap_or_default(),
+        NodeShape::List => node.items().unwrap_or_default(),
         _ => vec![node],
     };
     if items.is_empty() {

@@ -30,7 +30,7 @@ pub(super) fn plugin_spec(name: &str, application: &config::ApplicationConfig) -
 }
 
 /// An application whose plugin has not started.
-pub(super) struct Unstarted {
+pub(super) struct UnstartedUnit {
     name: String,
     plugin: livehost_plugin::Unstarted,
     objects: Arc<Objects>,
@@ -42,7 +42,7 @@ pub(super) async fn load(
     shared: &Shared,
     name: &str,
     application: &config::ApplicationConfig,
-) -> Result<Unstarted, PluginError> {
+) -> Result<UnstartedUnit, PluginError> {
     let control = Control::new(shared.broker.clone(), shared.directory.clone());
     let services = Services {
         registry: control.clone(),
@@ -51,14 +51,14 @@ pub(super) async fn load(
     let spec = plugin_spec(name, application);
     let sharing = application.shared_objects;
     let keep = runtime.shared_objects(&spec, sharing.kept).await?;
-    Ok(Unstarted {
+    Ok(UnstartedUnit {
         name: name.to_owned(),
         plugin: Plugin::unstarted(runtime, spec, services).await?,
         objects: Objects::new(sharing, keep),
     })
 }
 
-impl Unstarted {
+impl UnstartedUnit {
     /// Starts the plugin; it then decides for the application, which is
     /// `application` in `config`.
     pub(super) async fn start(

@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::node::{Node, Shape};
+use crate::node::{Node, NodeShape};
 
 /// What has no JSON form: the place, what was expected and came, and help.
 #[derive(Debug)]
@@ -22,20 +22,20 @@ pub struct NotJson<'a> {
 /// stands in for it.
 pub fn to_json<'a>(node: Node<'a>, errors: &mut Vec<NotJson<'a>>) -> Value {
     match node.shape() {
-        Shape::Text | Shape::Char => text(node, errors),
-        Shape::Bool => Value::Bool(node.text() == "true"),
-        Shape::Number => number(node, errors),
-        Shape::Bytes => refuse(node, "expected a text, JSON has no bytes", None, errors),
-        Shape::List => array(node, errors),
-        Shape::Map => object(node, node.entries(), errors),
-        Shape::Parens => parens(node, errors),
-        Shape::Word("None") => Value::Null,
-        Shape::Word(name) => Value::String(name.to_owned()),
-        Shape::NamedParens("Some") => match node.body().items().as_deref() {
+        NodeShape::Text | NodeShape::Char => text(node, errors),
+        NodeShape::Bool => Value::Bool(node.text() == "true"),
+        NodeShape::Number => number(node, errors),
+        NodeShape::Bytes => refuse(node, "expected a text, JSON has no bytes", None, errors),
+        NodeShape::List => array(node, errors),
+        NodeShape::Map => object(node, node.entries(), errors),
+        NodeShape::Parens => parens(node, errors),
+        NodeShape::Word("None") => Value::Null,
+        NodeShape::Word(name) => Value::String(name.to_owned()),
+        NodeShape::NamedParens("Some") => match node.body().items().as_deref() {
             Some([value]) => to_json(*value, errors),
             _ => refuse(node, "expected one value in Some(...)", None, errors),
         },
-        Shape::NamedParens(name) => {
+        NodeShape::NamedParens(name) => {
             let body = node.body();
             let value = match body.items().as_deref() {
                 Some([value]) if body.fields().is_none() => to_json(*value, errors),
@@ -76,10 +76,10 @@ fn object<'a>(
     let mut object = Map::new();
     for (key, value) in pairs {
         let name = match (node.shape(), key.shape()) {
-            (Shape::Map, Shape::Text) => key.scalar().unwrap_or_default(),
-            (Shape::Map, shape) => {
+            (NodeShape::Map, NodeShape::Text) => key.scalar().unwrap_or_default(),
+            (NodeShape::Map, shape) => {
                 let help = match shape {
-                    Shape::Word(name) => Some(format!("write \"{name}\" in quotes")),
+                    NodeShape::Word(name) => Some(format!("write \"{name}\" in quotes")),
                     _ => None,
                 };
                 refuse(key, "expected a text as the key", help, errors);
@@ -97,7 +97,7 @@ fn object<'a>(
 }
 
 fn text<'a>(node: Node<'a>, errors: &mut Vec<NotJson<'a>>) -> Value {
-    let read = if node.shape() == Shape::Char {
+    let read = if node.shape() == NodeShape::Char {
         node.scalar::<char>().map(String::from)
     } else {
         node.scalar::<String>()

@@ -22,7 +22,7 @@ pub struct Node<'a> {
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape<'a> {
+pub enum NodeShape<'a> {
     /// `"…"`, `r"…"`
     Text,
     /// `'c'`
@@ -78,30 +78,30 @@ impl<'a> Node<'a> {
     }
 
     /// What the value looks like.
-    pub fn shape(&self) -> Shape<'a> {
+    pub fn shape(&self) -> NodeShape<'a> {
         let text = self.text;
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
         if starts(&["\"", "r\"", "r#\"", "r##"]) {
-            return Shape::Text;
+            return NodeShape::Text;
         }
         if starts(&["b\"", "br\"", "br#", "b'"]) {
-            return Shape::Bytes;
+            return NodeShape::Bytes;
         }
         match text.chars().next() {
-            Some('\'') => return Shape::Char,
-            Some('[') => return Shape::List,
-            Some('{') => return Shape::Map,
-            Some('(') => return Shape::Parens,
-            Some('0'..='9' | '+' | '-' | '.') => return Shape::Number,
+            Some('\'') => return NodeShape::Char,
+            Some('[') => return NodeShape::List,
+            Some('{') => return NodeShape::Map,
+            Some('(') => return NodeShape::Parens,
+            Some('0'..='9' | '+' | '-' | '.') => return NodeShape::Number,
             _ => {}
         }
         let word = self.word();
         let name = word.strip_prefix("r#").unwrap_or(word);
         match name {
-            "true" | "false" => Shape::Bool,
-            "inf" | "NaN" => Shape::Number,
-            _ if word.len() == text.len() => Shape::Word(name),
-            _ => Shape::NamedParens(name),
+            "true" | "false" => NodeShape::Bool,
+            "inf" | "NaN" => NodeShape::Number,
+            _ if word.len() == text.len() => NodeShape::Word(name),
+            _ => NodeShape::NamedParens(name),
         }
     }
 
@@ -121,11 +121,11 @@ impl<'a> Node<'a> {
     pub fn describe(&self) -> String {
         const SHOWN: usize = 40;
         match self.shape() {
-            Shape::List => "a list [...]".to_owned(),
-            Shape::Map => "a map {...}".to_owned(),
-            Shape::Parens => "a struct (...)".to_owned(),
-            Shape::NamedParens(name) => format!("{name}(...)"),
-            Shape::Number => format!("the number {}", self.text),
+            NodeShape::List => "a list [...]".to_owned(),
+            NodeShape::Map => "a map {...}".to_owned(),
+            NodeShape::Parens => "a struct (...)".to_owned(),
+            NodeShape::NamedParens(name) => format!("{name}(...)"),
+            NodeShape::Number => format!("the number {}", self.text),
             _ if self.text.chars().count() > SHOWN => {
                 let cut: String = self.text.chars().take(SHOWN).collect();
                 format!("{}...", cut.escape_debug())
@@ -184,7 +184,7 @@ impl<'a> Node<'a> {
     /// The items of a list or a tuple; none if the value is neither.
     pub fn items(&self) -> Option<Vec<Node<'a>>> {
         let mut deserializer = ron::Deserializer::from_str(self.text).ok()?;
-        let items = if self.shape() == Shape::Parens {
+        let items = if self.shape() == NodeShape::Parens {
             deserializer.deserialize_tuple(0, ItemsVisitor)
         } else {
             deserializer.deserialize_seq(ItemsVisitor)
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(entries[0].0.text(), "\"k\"");
         let items = entries[0].1.items().unwrap();
         assert_eq!(items[0].text(), "1");
-        assert_eq!(items[1].shape(), Shape::NamedParens("Two"));
+        assert_eq!(items[1].shape(), NodeShape::NamedParens("Two"));
         assert_eq!(items[1].body().text(), "( x: 3 )");
         assert_eq!(&FILE[items[1].body().span()], "( x: 3 )");
     }
@@ -267,23 +267,23 @@ mod tests {
     #[test]
     fn shapes_are_told_apart() {
         for (text, shape) in [
-            (r#""a""#, Shape::Text),
-            (r##"r#"a"#"##, Shape::Text),
-            ("'a'", Shape::Char),
-            (r#"b"a""#, Shape::Bytes),
-            ("b'a'", Shape::Bytes),
-            ("-1.5", Shape::Number),
-            ("0xFF", Shape::Number),
-            ("inf", Shape::Number),
-            ("true", Shape::Bool),
-            ("[1]", Shape::List),
-            ("{}", Shape::Map),
-            ("()", Shape::Parens),
-            ("Reject", Shape::Word("Reject")),
-            ("r#type", Shape::Word("type")),
-            ("None", Shape::Word("None")),
-            ("Some(1)", Shape::NamedParens("Some")),
-            ("Name /* c */ (1)", Shape::NamedParens("Name")),
+            (r#""a""#, NodeShape::Text),
+            (r##"r#"a"#"##, NodeShape::Text),
+            ("'a'", NodeShape::Char),
+            (r#"b"a""#, NodeShape::Bytes),
+            ("b'a'", NodeShape::Bytes),
+            ("-1.5", NodeShape::Number),
+            ("0xFF", NodeShape::Number),
+            ("inf", NodeShape::Number),
+            ("true", NodeShape::Bool),
+            ("[1]", NodeShape::List),
+            ("{}", NodeShape::Map),
+            ("()", NodeShape::Parens),
+            ("Reject", NodeShape::Word("Reject")),
+            ("r#type", NodeShape::Word("type")),
+            ("None", NodeShape::Word("None")),
+            ("Some(1)", NodeShape::NamedParens("Some")),
+            ("Name /* c */ (1)", NodeShape::NamedParens("Name")),
         ] {
             assert_eq!(Node::whole(text).unwrap().shape(), shape, "{text}");
         }

@@ -13,7 +13,7 @@ use livehost_settings::{Setting, Settings, TextError};
 pub use livehost_settings::{SettingsReader, suggest};
 
 use crate::{
-    node::{Node, Shape},
+    node::{Node, NodeShape},
     report::Problem,
     units::{UnitError, format_duration, format_size, parse_duration, parse_size},
 };
@@ -210,7 +210,7 @@ impl<'f, 'a> Fields<'f, 'a> {
         let Some(node) = self.take(field, "[]", allowed) else {
             return Vec::new();
         };
-        let items = node.items().filter(|_| node.shape() == Shape::List);
+        let items = node.items().filter(|_| node.shape() == NodeShape::List);
         items.unwrap_or_else(|| {
             let expected = match allowed.starts_with('[') {
                 true => format!("a list, like {allowed}"),
@@ -456,7 +456,7 @@ pub fn word<T: Copy>(
     allowed: &str,
 ) -> Option<T> {
     let found = match node.shape() {
-        Shape::Word(found) => Some(found),
+        NodeShape::Word(found) => Some(found),
         _ => None,
     };
     if let Some((_, value)) = words.iter().find(|(word, _)| Some(*word) == found) {
@@ -472,8 +472,8 @@ pub fn word<T: Copy>(
 /// The fields of `(…)` or `Name(…)`.
 fn struct_fields<'a>(node: Node<'a>, name: &str) -> Option<Vec<(Node<'a>, Node<'a>)>> {
     match node.shape() {
-        Shape::Parens => node.fields(),
-        Shape::NamedParens(found) if found == name => node.body().fields(),
+        NodeShape::Parens => node.fields(),
+        NodeShape::NamedParens(found) if found == name => node.body().fields(),
         _ => None,
     }
 }

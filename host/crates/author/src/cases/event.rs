@@ -73,7 +73,7 @@ fn relay(fields: &mut Fields<'_, '_>, app: &str) -> Relay {
 fn millis(fields: &mut Fields<'_, '_>, name: &'static str) -> Option<u64> {
     let node = fields.take(name, "None", "milliseconds")?;
     let millis = node.scalar();
-    if millis.is_none() && node.shape() != node::Shape::Word("None") {
+    if millis.is_none() && node.shape() != node::NodeShape::Word("None") {
         let path = fields.path_of(name);
         fields
             .findings

@@ -166,7 +166,7 @@ fn case(fields: &mut Fields<'_, '_>, common: &Common<'_>, line: usize) -> Case {
 
 fn config(fields: &mut Fields<'_, '_>, node: Option<Node<'_>>) -> String {
     let empty = |node: &Node<'_>| {
-        node.shape() == node::Shape::Parens && node.fields().is_some_and(|f| f.is_empty())
+        node.shape() == node::NodeShape::Parens && node.fields().is_some_and(|f| f.is_empty())
     };
     let Some(node) = node.filter(|node| !empty(node)) else {
         return "{}".to_owned();
@@ -295,7 +295,7 @@ pub(super) fn entries<'a>(
 
 pub(super) fn text_of(findings: &mut Findings, node: Node<'_>, path: &str) -> String {
     let text = match node.shape() {
-        node::Shape::Text => node.scalar(),
+        node::NodeShape::Text => node.scalar(),
         _ => None,
     };
     text.unwrap_or_else(|| {
@@ -316,7 +316,7 @@ pub(super) fn string(fields: &mut Fields<'_, '_>, name: &'static str, default: &
 
 pub(super) fn optional(fields: &mut Fields<'_, '_>, name: &'static str) -> Option<String> {
     let node = fields.take(name, "None", "a text")?;
-    if node.shape() == node::Shape::Word("None") {
+    if node.shape() == node::NodeShape::Word("None") {
         return None;
     }
     let path = fields.path_of(name);
@@ -336,7 +336,7 @@ pub(super) fn pairs(fields: &mut Fields<'_, '_>, name: &'static str) -> Pairs {
 
 /// The value in `Some(value)`; any other value as it is.
 fn unwrapped(node: Node<'_>) -> Node<'_> {
-    if node.shape() == node::Shape::NamedParens("Some")
+    if node.shape() == node::NodeShape::NamedParens("Some")
         && let Some([value]) = node.body().items().as_deref()
     {
         return *value;
@@ -351,18 +351,18 @@ pub(super) fn text_want(findings: &mut Findings, node: Node<'_>, path: &str) -> 
         _ => None,
     };
     match (node.shape(), body()) {
-        (node::Shape::Word("None"), _) => TextWant::Absent,
-        (node::Shape::Bytes, _) => match ron::from_str::<ron::Value>(node.text()) {
+        (node::NodeShape::Word("None"), _) => TextWant::Absent,
+        (node::NodeShape::Bytes, _) => match ron::from_str::<ron::Value>(node.text()) {
             Ok(ron::Value::Bytes(bytes)) => TextWant::Is(bytes),
             _ => {
                 findings.expected(node, path, "bytes, like b\"...\"");
                 TextWant::Absent
             }
         },
-        (node::Shape::NamedParens("Contains"), Some(text)) => {
+        (node::NodeShape::NamedParens("Contains"), Some(text)) => {
             TextWant::Contains(text_of(findings, text, path))
         }
-        (node::Shape::NamedParens("Json"), Some(value)) => {
+        (node::NodeShape::NamedParens("Json"), Some(value)) => {
             let mut errors = Vec::new();
             let json = to_json(value, &mut errors);
             for error in errors {
@@ -371,7 +371,7 @@ pub(super) fn text_want(findings: &mut Findings, node: Node<'_>, path: &str) -> 
             }
             TextWant::Json(json)
         }
-        (node::Shape::Text, _) => TextWant::Is(text_of(findings, node, path).into_bytes()),
+        (node::NodeShape::Text, _) => TextWant::Is(text_of(findings, node, path).into_bytes()),
         _ => {
             let expected = "a text in quotes, bytes, None, Contains(\"...\") or Json(...)";
             findings.expected(node, path, expected);
@@ -393,7 +393,7 @@ pub(super) fn wanted(
 
 fn want(findings: &mut Findings, node: Node<'_>, path: &str, kind: FieldKind) -> Want {
     let node = unwrapped(node);
-    if node.shape() == node::Shape::Word("None") {
+    if node.shape() == node::NodeShape::Word("None") {
         return Want::Nothing;
     }
     match kind {
@@ -405,7 +405,7 @@ fn want(findings: &mut Findings, node: Node<'_>, path: &str, kind: FieldKind) ->
         FieldKind::Word(words) => {
             let found = words
                 .iter()
-                .find(|word| node.shape() == node::Shape::Word(word));
+                .find(|word| node.shape() == node::NodeShape::Word(word));
             found.map_or_else(
                 || {
                     findings.expected(node, path, &words.join(" or "));
@@ -452,7 +452,7 @@ pub(super) fn pattern(
     shapes: &[EventShape],
 ) -> Option<TextPattern> {
     let name = match node.shape() {
-        node::Shape::Word(name) | node::Shape::NamedParens(name) => Some(name),
+        node::NodeShape::Word(name) | node::NodeShape::NamedParens(name) => Some(name),
         _ => None,
     };
     let Some(shape) = shapes.iter().find(|shape| Some(shape.name) == name) else {
@@ -463,7 +463,7 @@ pub(super) fn pattern(
         findings.problem_with_help(node.span(), path, message, help);
         return None;
     };
-    let bare = matches!(node.shape(), node::Shape::Word(_));
+    let bare = matches!(node.shape(), node::NodeShape::Word(_));
     let fields = match shape.fields {
         _ if bare => Vec::new(),
         [only] if only.name.is_empty() => match node.body().items().as_deref() {

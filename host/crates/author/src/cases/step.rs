@@ -56,7 +56,7 @@ pub(super) fn step(
     case_client: &Client,
 ) -> Option<Step> {
     let name = match node.shape() {
-        node::Shape::NamedParens("Wait") if node.body().fields().is_none() => {
+        node::NodeShape::NamedParens("Wait") if node.body().fields().is_none() => {
             let time = wait(findings, node, &path)?;
             return Some(Step {
                 line,
@@ -66,7 +66,7 @@ pub(super) fn step(
                 outside: Outside::default(),
             });
         }
-        node::Shape::NamedParens(name) | node::Shape::Word(name) => Some(name),
+        node::NodeShape::NamedParens(name) | node::NodeShape::Word(name) => Some(name),
         _ => None,
     };
     let Some(name) = NAMES.iter().find(|known| name == Some(**known)) else {
@@ -76,7 +76,7 @@ pub(super) fn step(
         findings.problem_with_help(node.span(), &path, message, Some(help));
         return None;
     };
-    let bare = matches!(node.shape(), node::Shape::Word(_));
+    let bare = matches!(node.shape(), node::NodeShape::Word(_));
     let body = (!bare).then_some(node);
     Some(Fields::read(findings, path, name, body, |fields| {
         if let Some((title, action)) = plain(fields, name) {
@@ -161,9 +161,9 @@ fn commands(fields: &mut Fields<'_, '_>) -> Option<Vec<CaseCommand>> {
     let items = items(fields.findings, node, &path).into_iter();
     let commands = items.filter_map(|node| {
         let error = match node.shape() {
-            node::Shape::NamedParens("NotFound") => Some(ControlError::NotFound),
-            node::Shape::NamedParens("Denied") => Some(ControlError::Denied),
-            node::Shape::NamedParens("Busy") => Some(ControlError::Busy),
+            node::NodeShape::NamedParens("NotFound") => Some(ControlError::NotFound),
+            node::NodeShape::NamedParens("Denied") => Some(ControlError::Denied),
+            node::NodeShape::NamedParens("Busy") => Some(ControlError::Busy),
             _ => None,
         };
         let node = match (&error, node.body().items().as_deref()) {
@@ -297,10 +297,10 @@ fn props(fields: &mut Fields<'_, '_>) -> Vec<(String, Scalar)> {
     entries
         .map(|(key, node)| {
             let scalar = match node.shape() {
-                node::Shape::Text => node.scalar().map(Scalar::Text),
-                node::Shape::Number => node.scalar().map(Scalar::Number),
-                node::Shape::Bool => node.scalar().map(Scalar::Boolean),
-                node::Shape::Word("None") => Some(Scalar::Null),
+                node::NodeShape::Text => node.scalar().map(Scalar::Text),
+                node::NodeShape::Number => node.scalar().map(Scalar::Number),
+                node::NodeShape::Bool => node.scalar().map(Scalar::Boolean),
+                node::NodeShape::Word("None") => Some(Scalar::Null),
                 _ => None,
             };
             let scalar = scalar.unwrap_or_else(|| {
@@ -353,12 +353,12 @@ pub(super) fn values(findings: &mut Findings, node: Node<'_>, path: &str) -> Vec
 
 fn value(findings: &mut Findings, node: Node<'_>, path: &str) -> amf0::Value {
     let found = match node.shape() {
-        node::Shape::Text => node.scalar().map(amf0::Value::String),
-        node::Shape::Number => node.scalar().map(amf0::Value::Number),
-        node::Shape::Bool => node.scalar().map(amf0::Value::Boolean),
-        node::Shape::Word("None") => Some(amf0::Value::Null),
-        node::Shape::List => Some(amf0::Value::StrictArray(values(findings, node, path))),
-        node::Shape::Map => {
+        node::NodeShape::Text => node.scalar().map(amf0::Value::String),
+        node::NodeShape::Number => node.scalar().map(amf0::Value::Number),
+        node::NodeShape::Bool => node.scalar().map(amf0::Value::Boolean),
+        node::NodeShape::Word("None") => Some(amf0::Value::Null),
+        node::NodeShape::List => Some(amf0::Value::StrictArray(values(findings, node, path))),
+        node::NodeShape::Map => {
             let entries = entries(findings, node, path).into_iter();
             let entries = entries.map(|(key, node)| (key, value(findings, node, path)));
             Some(amf0::Value::Object(entries.collect()))
@@ -437,12 +437,12 @@ fn answer(
         _ => String::new(),
     };
     Err(match node.shape() {
-        node::Shape::Word("Denied") => HttpFailure::Denied,
-        node::Shape::Word("Timeout") => HttpFailure::Timeout,
-        node::Shape::Word("TooLarge") => HttpFailure::TooLarge,
-        node::Shape::NamedParens("Connect") => HttpFailure::Connect(reason(findings)),
-        node::Shape::NamedParens("Protocol") => HttpFailure::Protocol(reason(findings)),
-        node::Shape::Parens => {
+        node::NodeShape::Word("Denied") => HttpFailure::Denied,
+        node::NodeShape::Word("Timeout") => HttpFailure::Timeout,
+        node::NodeShape::Word("TooLarge") => HttpFailure::TooLarge,
+        node::NodeShape::NamedParens("Connect") => HttpFailure::Connect(reason(findings)),
+        node::NodeShape::NamedParens("Protocol") => HttpFailure::Protocol(reason(findings)),
+        node::NodeShape::Parens => {
             return Ok(Fields::read(
                 findings,
                 path,
