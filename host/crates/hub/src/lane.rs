@@ -143,7 +143,7 @@ impl Lane {
             }
         }
         #[cfg(feature = "shuttle")]
-        super::sync::slip(super::sync::Fault::Stop, &mut mailbox);
+        super::sync::slip(super::sync::Slip::Stop, &mut mailbox);
         mailbox.is_running = !roster.batch.is_empty();
         mailbox.is_running
     }

@@ -378,7 +378,7 @@ impl PlayerQueue {
             Some(entry) => state.bytes = state.bytes.saturating_sub(entry.cost),
             None => {
                 #[cfg(feature = "shuttle")]
-                super::sync::slip(super::sync::Fault::Rest, &mut state);
+                super::sync::slip(super::sync::Slip::Rest, &mut state);
                 if state.sync.has_audio() {
                     state.behind_since = None;
                 }

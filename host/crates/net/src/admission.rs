@@ -43,11 +43,11 @@ counters! {
 #[derive(Debug)]
 pub struct Admission {
     refusals: Refusals,
-    state: Mutex<Admitted>,
+    state: Mutex<AdmissionCounts>,
 }
 
 #[derive(Debug)]
-struct Admitted {
+struct AdmissionCounts {
     limits: AdmissionLimits,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
@@ -88,7 +88,7 @@ impl Admission {
     pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Self {
             refusals: Refusals::default(),
-            state: Mutex::new(Admitted {
+            state: Mutex::new(AdmissionCounts {
                 limits,
                 total: 0,
                 by_address: HashMap::new(),
@@ -127,7 +127,7 @@ impl Admission {
         })
     }
 
-    fn count(&self, state: &mut Admitted, address: IpAddr) -> Result<(), NotAdmitted> {
+    fn count(&self, state: &mut AdmissionCounts, address: IpAddr) -> Result<(), NotAdmitted> {
         let limits = state.limits;
         let network = network(address);
         if is_full(&state.by_address, &address, limits.per_address) {

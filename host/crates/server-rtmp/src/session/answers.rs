@@ -19,7 +19,7 @@ use tracing::{Span, info};
 use super::client::{RtmpSession, Slot};
 use super::end::EndReason;
 use super::player::{Framing, Player};
-use super::status::{self, Request};
+use super::status::{self, Asked};
 
 /// Outbound chunk sizes a grant may ask for, bytes.
 const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
@@ -111,7 +111,7 @@ impl RtmpSession {
             WARN,
             self.admits_refusal(refusal),
             by = by(refusal),
-            code = status::code(Request::Connect, refusal),
+            code = status::code(Asked::Connect, refusal),
             reason = refusal.text,
             retry_after_ms = refusal.retry_after_ms,
             instance = self.instance.as_deref(),
@@ -122,7 +122,7 @@ impl RtmpSession {
     }
 
     fn reject_connect(&mut self, refusal: &Refusal) {
-        let code = status::code(Request::Connect, refusal);
+        let code = status::code(Asked::Connect, refusal);
         self.machine
             .reject_connect(code, &refusal.text, refusal.retry_after_ms);
     }
@@ -188,7 +188,7 @@ impl RtmpSession {
                 self.entrance.permit.grant();
                 self.insert(stream, Slot::Publish(Box::new(publishing)));
             }
-            Err(refusal) => self.refuse_stream(Request::Publish, &refusal),
+            Err(refusal) => self.refuse_stream(Asked::Publish, &refusal),
         }
     }
 
@@ -200,11 +200,11 @@ impl RtmpSession {
                 let player = Player::new(playing, framing);
                 self.insert(framing.stream, Slot::Play(Box::new(player)));
             }
-            Err(refusal) => self.refuse_stream(Request::Play, &refusal),
+            Err(refusal) => self.refuse_stream(Asked::Play, &refusal),
         }
     }
 
-    fn refuse_stream(&mut self, command: Request, refusal: &Refusal) {
+    fn refuse_stream(&mut self, command: Asked, refusal: &Refusal) {
         let code = status::code(command, refusal);
         let retry_after_ms = refusal.retry_after_ms;
         limited!(

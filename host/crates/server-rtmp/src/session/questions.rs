@@ -20,7 +20,7 @@ use super::answers::Settled;
 use super::auth::{Applicant, LoginOutcome};
 use super::client::{Decision, RtmpSession};
 use super::player::Framing;
-use super::status::{self, Request};
+use super::status::{self, Asked};
 use super::text::{MAX_NAME, QuestionText};
 
 /// How a stream may be published. Whatever else a client says, it is the first.
@@ -97,7 +97,7 @@ impl RtmpSession {
     }
 
     pub(super) fn ask_publish(&mut self, publish: Publish) {
-        let Some(mut ask) = self.ask(Request::Publish, &publish.name, publish.mode) else {
+        let Some(mut ask) = self.ask(Asked::Publish, &publish.name, publish.mode) else {
             return;
         };
         let request = &mut ask.request;
@@ -124,7 +124,7 @@ impl RtmpSession {
             -1.0 | -1000.0 => "live",
             _ => "any",
         };
-        let Some(mut ask) = self.ask(Request::Play, &play.name, mode.to_owned()) else {
+        let Some(mut ask) = self.ask(Asked::Play, &play.name, mode.to_owned()) else {
             return;
         };
         ask.request.start_seconds = (play.start >= 0.0).then_some(play.start);
@@ -166,7 +166,7 @@ impl RtmpSession {
 
     /// What is asked for with a stream's name; answers the client itself when it
     /// can't be one.
-    fn ask(&mut self, command: Request, name: &str, mode: String) -> Option<Ask> {
+    fn ask(&mut self, command: Asked, name: &str, mode: String) -> Option<Ask> {
         let application = self.application.clone()?;
         let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
