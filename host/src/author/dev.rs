@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use livehost_author::build::{Project, Purpose, Running};
+use livehost_author::build::{BuildPurpose, Project, Running};
 use livehost_telemetry::{say, terminal};
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -92,7 +92,7 @@ fn projects(file: &Path) -> anyhow::Result<Vec<Project>> {
 
 fn build(project: &Project, running: &Running) -> anyhow::Result<()> {
     let start = Instant::now();
-    project.build(Purpose::Live, running)?;
+    project.build(BuildPurpose::Live, running)?;
     tell(
         project,
         &format!("built in {:.1} s", start.elapsed().as_secs_f32()),

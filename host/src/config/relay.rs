@@ -4,7 +4,7 @@
 //! what is wrong goes to the fields' findings, without what was found, since
 //! URLs hold keys and passwords.
 
-use livehost_app::names::Place;
+use livehost_app::names::NamePlace;
 use livehost_relay::{Forward, NAME, Plan, Pull, RelayUrl};
 use livehost_ron::reader::Fields;
 use livehost_settings::{Setting, SettingsReader as _};
@@ -102,7 +102,7 @@ fn stream(fields: &mut Fields<'_, '_>, text: &'static str, default: &str) -> Opt
     }?;
     // What stands behind a `?` is no part of a name.
     let name = node.scalar::<String>().filter(|name| !name.contains('?'));
-    let place = name.and_then(|name| Place::granted(None, &name).ok());
+    let place = name.and_then(|name| NamePlace::granted(None, &name).ok());
     if place.is_none() {
         let path = fields.path_of("name");
         let expected = "the name of a stream in quotes, like \"cam\"";

@@ -144,7 +144,7 @@ fn every_field_is_read() {
         }
     );
     let allow = ["http://127.0.0.1:8080/hooks/*", "https://*.example.com/*"];
-    let allow = allow.map(|entry| outbound::Pattern::parse(entry).unwrap());
+    let allow = allow.map(|entry| outbound::UrlPattern::parse(entry).unwrap());
     assert_eq!(
         live.http,
         outbound::HttpSettings {

@@ -19,9 +19,9 @@ use tracing::{Instrument, Span};
 
 use crate::application::Application;
 use crate::claims::{Claimed, Claims};
-use crate::input::{Publishing, Pushes, Terms};
+use crate::input::{PublishTerms, Publishing, Pushes};
 use crate::lineage::{Identity, Lineage};
-use crate::names::Place;
+use crate::names::NamePlace;
 use crate::output::{Playing, Times};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::RelayService;
@@ -254,7 +254,7 @@ impl Granted {
             application, grant, ..
         } = self;
         let usual = application.settings().publisher_timeout;
-        let terms = Terms {
+        let terms = PublishTerms {
             silence: millis(grant.idle_timeout_ms).unwrap_or(usual),
             max_kbps: grant.max_kbps.filter(|kbps| *kbps > 0),
         };
@@ -262,8 +262,8 @@ impl Granted {
     }
 }
 
-fn place(request: &StreamRequest) -> Place {
-    Place {
+fn place(request: &StreamRequest) -> NamePlace {
+    NamePlace {
         instance: request.instance.clone(),
         name: request.name.clone(),
     }
@@ -275,15 +275,15 @@ fn place(request: &StreamRequest) -> Place {
 /// When it can't be one: that is the plugin's mistake, and the client is told no
 /// more than that.
 fn renamed(
-    asked: Place,
+    asked: NamePlace,
     granted: Option<&str>,
     gate: &Gate,
     span: &Span,
-) -> Result<Place, Refusal> {
+) -> Result<NamePlace, Refusal> {
     let Some(name) = granted else {
         return Ok(asked);
     };
-    match Place::granted(asked.instance.as_deref(), name) {
+    match NamePlace::granted(asked.instance.as_deref(), name) {
         Ok(place) => {
             span.record("renamed", name);
             Ok(place)

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::conn::ConnIds;
 
 #[derive(Debug)]
-struct Entry {
+struct DirectoryEntry {
     /// Set when the application has accepted it.
     accepted: Option<Accepted>,
     /// Taken by the first order to leave.
@@ -27,7 +27,7 @@ struct Accepted {
     client: Arc<Client>,
 }
 
-impl Entry {
+impl DirectoryEntry {
     fn is_of(&self, app: &str) -> bool {
         (self.accepted.as_ref()).is_some_and(|accepted| &*accepted.app == app)
     }
@@ -39,7 +39,7 @@ pub struct Directory {
     conns: Arc<ConnIds>,
     accepted: AtomicU64,
     /// In the order in which they came.
-    sessions: Mutex<BTreeMap<ConnId, Entry>>,
+    sessions: Mutex<BTreeMap<ConnId, DirectoryEntry>>,
     /// How many sessions ended, by reason.
     ends: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -66,7 +66,7 @@ impl Directory {
         let conn = self.conns.next();
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let (sender, leave) = oneshot::channel();
-        let entry = Entry {
+        let entry = DirectoryEntry {
             accepted: None,
             leave: Some(sender),
         };

@@ -45,7 +45,7 @@ pub struct AppPath {
 /// What a client's publish or play asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamName {
-    pub place: Place,
+    pub place: NamePlace,
     /// `mp4` of `mp4:cam`, in lower case.
     pub kind: Option<String>,
     pub query: Pairs,
@@ -53,7 +53,7 @@ pub struct StreamName {
 
 /// A stream inside an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct NamePlace {
     /// All segments but the last.
     pub instance: Option<String>,
     /// The last segment.
@@ -148,14 +148,14 @@ impl StreamName {
         let name = without_extension(name).to_owned();
         path.push(name);
         Ok(Self {
-            place: Place::of(WHAT, path)?,
+            place: NamePlace::of(WHAT, path)?,
             kind: kind.or(inner_kind),
             query: parse_query(query),
         })
     }
 }
 
-impl Place {
+impl NamePlace {
     /// `instance/name`, or the name alone.
     pub fn path(&self) -> String {
         match &self.instance {

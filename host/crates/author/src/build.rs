@@ -42,7 +42,7 @@ const MARKS: &[(&str, Language)] = &[
 
 /// What a build is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum BuildPurpose {
     /// To be deployed: small.
     Release,
     /// To be tried at once: built quickly.
@@ -58,7 +58,7 @@ pub type Running = Arc<Mutex<Option<Child>>>;
 /// When a tool is missing or fails, or what it made is no plugin.
 pub fn build(folder: &Path) -> anyhow::Result<()> {
     let project = Project::open(folder)?;
-    let component = project.build(Purpose::Release, &Running::default())?;
+    let component = project.build(BuildPurpose::Release, &Running::default())?;
     terminal::print(format_args!("{}", component.display()))?;
     Ok(())
 }
@@ -93,7 +93,7 @@ impl Project {
     }
 
     /// Builds it, and looks at what came out.
-    pub fn build(&self, purpose: Purpose, running: &Running) -> anyhow::Result<PathBuf> {
+    pub fn build(&self, purpose: BuildPurpose, running: &Running) -> anyhow::Result<PathBuf> {
         let component = self.component();
         match self.language {
             Language::Rust => self.rust(purpose, running, &component)?,
@@ -124,14 +124,19 @@ impl Project {
         command
     }
 
-    fn rust(&self, purpose: Purpose, running: &Running, component: &Path) -> anyhow::Result<()> {
+    fn rust(
+        &self,
+        purpose: BuildPurpose,
+        running: &Running,
+        component: &Path,
+    ) -> anyhow::Result<()> {
         const TARGET: &str = "wasm32-wasip2";
         self.require_rust_target(TARGET)?;
         let manifest = std::fs::read_to_string(self.folder.join("Cargo.toml"))?;
         let profile = match purpose {
-            Purpose::Live if manifest.contains("[profile.live]") => "live",
-            Purpose::Live => "dev",
-            Purpose::Release => "release",
+            BuildPurpose::Live if manifest.contains("[profile.live]") => "live",
+            BuildPurpose::Live => "dev",
+            BuildPurpose::Release => "release",
         };
         let arguments = [
             "build",

@@ -15,8 +15,8 @@ use livehost_policy::{
 use parking_lot::Mutex;
 
 use super::cases::facts::{fact, recording, text, values};
-use super::cases::pattern::{Fact, Got, Pattern};
-use super::cases::{Command, Exchange, Outside};
+use super::cases::pattern::{Fact, Got, TextPattern};
+use super::cases::{CaseCommand, Exchange, Outside};
 
 /// More commands or lines than this are not kept.
 const MAX_KEPT: usize = 10_000;
@@ -37,7 +37,7 @@ struct Scene {
     /// Taken out when used.
     script: Vec<Exchange>,
     /// What commands come to, in the order in which they are given.
-    orders: Vec<Command>,
+    orders: Vec<CaseCommand>,
     seen: Seen,
 }
 
@@ -150,7 +150,7 @@ impl Stage {
     }
 
     /// What was seen since the last call, and the requests that were not made.
-    pub(super) fn take(&self) -> (Seen, Vec<Pattern>) {
+    pub(super) fn take(&self) -> (Seen, Vec<TextPattern>) {
         let mut scene = self.scene.lock();
         let missing = scene.script.drain(..).map(|made| made.request).collect();
         (std::mem::take(&mut scene.seen), missing)

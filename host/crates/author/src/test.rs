@@ -39,7 +39,7 @@ pub struct Options {
 
 /// What one case came to.
 #[derive(Debug, Default)]
-struct Outcome {
+struct CaseOutcome {
     failures: Vec<Failure>,
     /// The decision of each step.
     decisions: Vec<Option<Fact>>,
@@ -57,7 +57,7 @@ struct Failure {
 }
 
 /// Which instance a call goes to.
-enum Turn {
+enum Choice {
     /// Always the same.
     First,
     /// Another one each time.
@@ -66,7 +66,7 @@ enum Turn {
     Random(Rng),
 }
 
-impl Turn {
+impl Choice {
     fn next(&mut self) -> usize {
         match self {
             Self::First => 0,
@@ -138,13 +138,13 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// One case on a fresh instance.
-    async fn alone(&self, case: &Case) -> anyhow::Result<Outcome> {
+    async fn alone(&self, case: &Case) -> anyhow::Result<CaseOutcome> {
         let clock = Clock::standing(case.now);
         let stage = Stage::new(&clock);
         stage.set(&case.streams, &case.clients);
         stage.script(&case.on_start);
         match self.load(case, &stage, 1).await {
-            Ok(mut trial) => Ok(play(case, &mut trial, &stage, &clock, &mut Turn::First).await),
+            Ok(mut trial) => Ok(play(case, &mut trial, &stage, &clock, &mut Choice::First).await),
             Err(error) => refusal(case, error),
         }
     }
@@ -185,11 +185,11 @@ impl Run<'_> {
                     "again, with {} instances, shuffled by {seed}",
                     options.instances
                 );
-                Turn::Random(random)
+                Choice::Random(random)
             }
             None => {
                 say!("again, with {} instances in turn", options.instances);
-                Turn::Next(0)
+                Choice::Next(0)
             }
         };
         let mut shared: BTreeMap<(&str, &str), (Trial, Arc<Stage>, Clock)> = BTreeMap::new();
@@ -229,7 +229,7 @@ impl Run<'_> {
 }
 
 /// A plugin that can't be loaded: as expected, a failed case, or no plugin.
-fn refusal(case: &Case, error: PluginError) -> anyhow::Result<Outcome> {
+fn refusal(case: &Case, error: PluginError) -> anyhow::Result<CaseOutcome> {
     let (Fault::ConfigRefused(text) | Fault::StartRefused(text)) = &error.fault else {
         return Err(error).context("no case can run");
     };
@@ -248,7 +248,7 @@ fn refusal(case: &Case, error: PluginError) -> anyhow::Result<Outcome> {
             },
         }],
     };
-    Ok(Outcome {
+    Ok(CaseOutcome {
         failures,
         decisions: Vec::new(),
     })
@@ -260,15 +260,15 @@ async fn play(
     trial: &mut Trial,
     stage: &Stage,
     clock: &Clock,
-    turn: &mut Turn,
-) -> Outcome {
-    let mut play = Play {
+    turn: &mut Choice,
+) -> CaseOutcome {
+    let mut play = CaseRun {
         trial,
         stage,
         clock,
         turn,
         attrs: None,
-        outcome: Outcome::default(),
+        outcome: CaseOutcome::default(),
     };
     if case.refused.is_some() {
         let failure = ("none".to_owned(), "it took the configuration".to_owned());
@@ -285,17 +285,17 @@ async fn play(
     play.outcome
 }
 
-struct Play<'a> {
+struct CaseRun<'a> {
     trial: &'a mut Trial,
     stage: &'a Stage,
     clock: &'a Clock,
-    turn: &'a mut Turn,
+    turn: &'a mut Choice,
     /// What the last accepted connection was granted.
     attrs: Option<Pairs>,
-    outcome: Outcome,
+    outcome: CaseOutcome,
 }
 
-impl Play<'_> {
+impl CaseRun<'_> {
     fn fail(
         &mut self,
         line: usize,

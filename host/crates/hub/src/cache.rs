@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use livehost_media::{Kind, MainTrack, Packet, Role, Turn, Video, VideoWatch, metadata};
+use livehost_media::{Kind, MainTrack, Packet, Role, Video, VideoTurn, VideoWatch, metadata};
 
 use super::frame::Frame;
 use super::group::Group;
@@ -55,12 +55,12 @@ impl Cache {
 
     /// Notes a packet whose frame may be kept, which [`Cache::keep`] says: what is
     /// made of it may depend on what this returns, the change about the video.
-    pub(super) fn note(&mut self, packet: &Packet, limit: usize) -> Option<Turn> {
+    pub(super) fn note(&mut self, packet: &Packet, limit: usize) -> Option<VideoTurn> {
         let turn = (self.video_watch).note(packet, Frame::cost_of(packet), limit);
         match turn {
-            Some(Turn::Stops) => self.group.pause(),
-            Some(Turn::Returns) => self.group.resume(packet.dts()),
-            Some(Turn::Begins | Turn::LosesKeyframes) | None => {}
+            Some(VideoTurn::Stops) => self.group.pause(),
+            Some(VideoTurn::Returns) => self.group.resume(packet.dts()),
+            Some(VideoTurn::Begins | VideoTurn::LosesKeyframes) | None => {}
         }
         turn
     }

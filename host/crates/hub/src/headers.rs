@@ -19,12 +19,12 @@ pub(super) const MAX_HEADER_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     /// In the order in which they first came.
-    kept: Vec<Header>,
+    kept: Vec<CachedHeader>,
     refused: u64,
 }
 
 #[derive(Debug)]
-struct Header {
+struct CachedHeader {
     frame: Arc<Frame>,
     /// Its tracks with their codecs, without those that have another codec by
     /// now: when the last is gone, so is the header. None from the start, if it
@@ -81,7 +81,7 @@ impl Headers {
     /// A header that has come. One that configures nothing is kept only while
     /// nothing better is known.
     pub(super) fn push(&mut self, frame: &Arc<Frame>) {
-        let (scope, mut header) = (frame.packet().scope(), Header::new(frame));
+        let (scope, mut header) = (frame.packet().scope(), CachedHeader::new(frame));
         if scope.is_supplement {
             let record = Scope {
                 is_supplement: false,
@@ -91,20 +91,22 @@ impl Headers {
             let codecs = &mut header.codecs;
             codecs.retain(|(id, codec)| !known().any(|old| old.has_another_codec(*id, codec)));
         }
-        let is_better =
-            |old: &Header| scope.is_like(old.scope()) && old.configured.intersects(scope.tracks);
+        let is_better = |old: &CachedHeader| {
+            scope.is_like(old.scope()) && old.configured.intersects(scope.tracks)
+        };
         if header.configured.is_empty() && self.kept.iter().any(is_better) {
             return;
         }
         let configured = header.configured;
-        let is_replaced =
-            |old: &&mut Header| old.scope() == scope && old.configured.is_subset_of(configured);
+        let is_replaced = |old: &&mut CachedHeader| {
+            old.scope() == scope && old.configured.is_subset_of(configured)
+        };
         match self.kept.iter_mut().find(is_replaced) {
             Some(old) => *old = header,
             None => self.kept.push(header),
         }
         // The newest counts first, wherever it is.
-        let is_new = |header: &Header| Arc::ptr_eq(&header.frame, frame);
+        let is_new = |header: &CachedHeader| Arc::ptr_eq(&header.frame, frame);
         let mut covered = Covered::default();
         covered.add(scope, configured);
         self.kept.reverse();
@@ -140,7 +142,7 @@ impl Headers {
     }
 }
 
-impl Header {
+impl CachedHeader {
     fn new(frame: &Arc<Frame>) -> Self {
         let named = frame.packet().track_codecs();
         let configured = named.iter().filter(|track| track.is_configured);

@@ -47,12 +47,12 @@ pub(super) enum Change {
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    mailbox: Mutex<Mailbox>,
+    mailbox: Mutex<Posts>,
     roster: Mutex<Roster>,
 }
 
 #[derive(Debug, Default)]
-struct Mailbox {
+struct Posts {
     posts: VecDeque<Post>,
     /// How many of them may be acted on: frames that are being gathered may
     /// not yet.
@@ -143,13 +143,13 @@ impl Lane {
             }
         }
         #[cfg(feature = "shuttle")]
-        super::sync::slip(super::sync::Fault::Stop, &mut mailbox);
+        super::sync::slip(super::sync::Slip::Stop, &mut mailbox);
         mailbox.is_running = !roster.batch.is_empty();
         mailbox.is_running
     }
 }
 
-impl Mailbox {
+impl Posts {
     fn pop_due(&mut self) -> Option<Post> {
         self.due = self.due.checked_sub(1)?;
         self.posts.pop_front()

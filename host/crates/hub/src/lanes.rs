@@ -28,9 +28,9 @@ const CONGESTED: usize = limit(4 << 20, 500);
 
 /// All players of one stream, in shares. Clones are the same lanes.
 #[derive(Clone)]
-pub(super) struct Lanes(Arc<Inner>);
+pub(super) struct Lanes(Arc<LanesInner>);
 
-struct Inner {
+struct LanesInner {
     lanes: Box<[Lane]>,
     /// How many of the lanes have had players.
     used: AtomicUsize,
@@ -55,7 +55,7 @@ impl fmt::Debug for Lanes {
 impl Lanes {
     /// Tasks that run lanes are those of `tasks`.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(LanesInner {
             lanes: (0..workers().clamp(1, MAX_LANES))
                 .map(|_| Lane::default())
                 .collect(),

@@ -48,7 +48,7 @@ pub enum PlayerEnd {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct QueueEntry {
     item: Item,
     /// What it counts against the limits, in bytes; the first burst from the cache
     /// and announcements are 0.
@@ -97,8 +97,8 @@ impl Sync {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    entries: VecDeque<Entry>,
+struct QueueState {
+    entries: VecDeque<QueueEntry>,
     /// What counted frames cost, in bytes.
     bytes: usize,
     sync: Sync,
@@ -112,7 +112,7 @@ struct State {
     /// Frames may go to the outlet: the session wants them as they are.
     direct: bool,
     /// The outlet is open: frames need not come here. True as long as
-    /// [`State::is_idle`] is.
+    /// [`QueueState::is_idle`] is.
     open: bool,
 }
 
@@ -133,7 +133,7 @@ pub(super) struct PlayerQueue {
     outlet: Option<Arc<dyn Outlet>>,
     lane: usize,
     counters: Arc<Counters>,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 impl PlayerQueue {
@@ -197,7 +197,7 @@ impl PlayerQueue {
             if frame.role() == Role::Keyframe {
                 state.sync = Sync::Synced;
             }
-            state.entries.push_back(Entry {
+            state.entries.push_back(QueueEntry {
                 item: Item::Frame(frame),
                 cost: 0,
             });
@@ -224,7 +224,7 @@ impl PlayerQueue {
     }
 
     /// One live frame. `video` says whether audio waits for the keyframe.
-    fn push(&self, state: &mut State, frame: &Arc<Frame>, video: Video, now: Instant) {
+    fn push(&self, state: &mut QueueState, frame: &Arc<Frame>, video: Video, now: Instant) {
         if state.end.is_some() {
             return;
         }
@@ -253,20 +253,20 @@ impl PlayerQueue {
         };
         state.sync = sync;
         state.bytes = state.bytes.saturating_add(cost);
-        state.entries.push_back(Entry {
+        state.entries.push_back(QueueEntry {
             item: Item::Frame(frame.clone()),
             cost,
         });
         self.wake(state);
     }
 
-    fn count_dropped(&self, state: &mut State, drop: impl FnOnce(&mut State) -> u64) {
+    fn count_dropped(&self, state: &mut QueueState, drop: impl FnOnce(&mut QueueState) -> u64) {
         let dropped = drop(state);
         state.dropped = state.dropped.saturating_add(dropped);
         self.counters.frames_dropped.add_many(dropped);
     }
 
-    fn end_too_slow(&self, state: &mut State) {
+    fn end_too_slow(&self, state: &mut QueueState) {
         self.count_dropped(state, |state| state.drop_waiting());
         state.entries.clear();
         state.bytes = 0;
@@ -350,7 +350,7 @@ impl PlayerQueue {
         }
     }
 
-    fn overflow(&self, state: &State, packet: &Packet, cost: usize) -> Option<Overflow> {
+    fn overflow(&self, state: &QueueState, packet: &Packet, cost: usize) -> Option<Overflow> {
         if state.bytes.saturating_add(cost) > self.settings.queue_bytes && state.bytes > 0 {
             return Some(Overflow::Bytes);
         }
@@ -378,7 +378,7 @@ impl PlayerQueue {
             Some(entry) => state.bytes = state.bytes.saturating_sub(entry.cost),
             None => {
                 #[cfg(feature = "shuttle")]
-                super::sync::slip(super::sync::Fault::Rest, &mut state);
+                super::sync::slip(super::sync::Slip::Rest, &mut state);
                 if state.sync.has_audio() {
                     state.behind_since = None;
                 }
@@ -411,7 +411,7 @@ impl PlayerQueue {
 
     /// Opens or closes the outlet as the state wants it. To be called after
     /// every change, before the lock is free.
-    fn adjust(&self, state: &mut State) {
+    fn adjust(&self, state: &mut QueueState) {
         let open = state.is_idle();
         if open != state.open
             && let Some(outlet) = &self.outlet
@@ -421,14 +421,14 @@ impl PlayerQueue {
         }
     }
 
-    fn wake(&self, state: &mut State) {
+    fn wake(&self, state: &mut QueueState) {
         if !std::mem::replace(&mut state.woken, true) {
             self.wake.notify_one();
         }
     }
 }
 
-impl State {
+impl QueueState {
     /// Whatever comes can go to the outlet, and changes nothing here.
     fn is_idle(&self) -> bool {
         self.direct
@@ -448,7 +448,7 @@ impl State {
             self.entries.pop_back();
             return;
         }
-        self.entries.push_back(Entry { item, cost: 0 });
+        self.entries.push_back(QueueEntry { item, cost: 0 });
     }
 
     fn drop_waiting_video(&mut self) {

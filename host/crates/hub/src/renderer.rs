@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use livehost_media::{Layout, Packet};
+use livehost_media::{BodyLayout, Packet};
 
 /// One form of the bytes that subscribers get, such as RTMP in chunks of 60,000
 /// bytes. Those with equal variants share them.
@@ -52,5 +52,5 @@ pub struct Rendering {
     pub bytes: Bytes,
     /// Where the packet's body lies in them, if it does: then it is not kept
     /// beside them.
-    pub body: Option<Layout>,
+    pub body: Option<BodyLayout>,
 }

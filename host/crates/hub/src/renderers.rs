@@ -32,10 +32,10 @@ impl Subscribed {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Renderers(Vec<Running>);
+pub(super) struct Renderers(Vec<RunningRenderer>);
 
 #[derive(Debug)]
-struct Running {
+struct RunningRenderer {
     format: Arc<Subscribed>,
     renderer: Box<dyn Renderer>,
 }
@@ -52,7 +52,7 @@ impl Renderers {
             variant,
             format: format.clone(),
         });
-        self.0.push(Running {
+        self.0.push(RunningRenderer {
             format: subscribed.clone(),
             renderer: format.renderer(),
         });
@@ -71,7 +71,7 @@ impl Renderers {
         let mut frame = Arc::new(Frame::new(packet));
         let mut has_unused = false;
         if let Some(frame) = Arc::get_mut(&mut frame) {
-            for Running { format, renderer } in &mut self.0 {
+            for RunningRenderer { format, renderer } in &mut self.0 {
                 if Arc::strong_count(format) == 1 {
                     has_unused = true;
                     continue;
@@ -82,7 +82,7 @@ impl Renderers {
         }
         if has_unused {
             self.0
-                .retain(|Running { format, .. }| Arc::strong_count(format) > 1);
+                .retain(|RunningRenderer { format, .. }| Arc::strong_count(format) > 1);
         }
         frame
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livehost_media::time::to_ms;
-use livehost_media::{Kind, Packet, Placed, Role, Timeline, Turn, Video};
+use livehost_media::{Kind, Packet, Placed, Role, Timeline, Video, VideoTurn};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
 use tracing::{debug, info};
 
@@ -36,11 +36,11 @@ pub(super) struct Stream {
     /// Those that have found it in the registry, and have not claimed or joined
     /// yet. Counted up under the registry's lock alone.
     approaching: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<StreamState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct StreamState {
     active: Option<Arc<Publisher>>,
     standby: VecDeque<Arc<Publisher>>,
     held: Option<Held>,
@@ -79,7 +79,7 @@ impl Stream {
             lanes: lanes.clone(),
             counters,
             approaching: AtomicUsize::new(0),
-            state: Mutex::new(State::new(lanes)),
+            state: Mutex::new(StreamState::new(lanes)),
         }
     }
 
@@ -191,7 +191,7 @@ impl Stream {
 
     fn release_name(
         &self,
-        state: &mut State,
+        state: &mut StreamState,
         publisher: &Arc<Publisher>,
         lost: bool,
     ) -> Option<Duration> {
@@ -275,14 +275,14 @@ impl Stream {
         packet.set_dts(placed.dts);
         let (kind, role) = (packet.kind(), packet.role());
         match state.cache.note(&packet, settings.keyframe_cache) {
-            Some(Turn::Begins) => state.change(Change::AwaitVideo),
-            Some(Turn::Returns) => {
+            Some(VideoTurn::Begins) => state.change(Change::AwaitVideo),
+            Some(VideoTurn::Returns) => {
                 debug!(stream = %self.key, "video is back");
                 state.change(Change::AwaitVideo);
             }
-            Some(Turn::Stops) => debug!(stream = %self.key,
+            Some(VideoTurn::Stops) => debug!(stream = %self.key,
                 "video has stopped: audio waits for it no more"),
-            Some(Turn::LosesKeyframes) => info!(stream = %self.key,
+            Some(VideoTurn::LosesKeyframes) => info!(stream = %self.key,
                 "no keyframe is expected any more: players wait for none"),
             None => {}
         }
@@ -364,7 +364,7 @@ impl Stream {
         Ok(self.join_in(&mut state, &subscriber))
     }
 
-    fn join_in(&self, state: &mut State, subscriber: &Subscriber) -> Arc<PlayerQueue> {
+    fn join_in(&self, state: &mut StreamState, subscriber: &Subscriber) -> Arc<PlayerQueue> {
         let format = subscriber.format.as_ref();
         let format = format.map(|format| state.renderers.subscribe(format));
         let (lane, counters) = (self.lanes.assign(), self.counters.clone());
@@ -441,7 +441,7 @@ impl Stream {
     }
 }
 
-impl State {
+impl StreamState {
     fn new(lanes: Lanes) -> Self {
         Self {
             active: None,

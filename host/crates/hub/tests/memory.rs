@@ -13,7 +13,7 @@ use livehost_hub::{
     Claim, Format, Hub, Item, Join, MediaSettings, Publication, Renderer, Rendering, StreamKey,
     Subscriber, Subscription, Variant, Wake,
 };
-use livehost_media::{Kind, Layout, Packet};
+use livehost_media::{BodyLayout, Kind, Packet};
 use livehost_policy::{Client, DuplicateRule};
 
 #[global_allocator]
@@ -45,7 +45,7 @@ impl Format for Prefixed {
         bytes.put_slice(&packet.flv_bytes());
         Rendering {
             bytes: bytes.freeze(),
-            body: Some(Layout {
+            body: Some(BodyLayout {
                 head: 1,
                 piece: u32::MAX,
                 gap: 0,

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 /// Where something that was made of a body has that body inside: from `head`
 /// on, in pieces of `piece` bytes with `gap` bytes between two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct BodyLayout {
     /// Bytes before the first piece.
     pub head: u32,
     /// Bytes of each piece but the last, which may be shorter.
@@ -18,7 +18,7 @@ pub struct Layout {
 #[derive(Debug, Clone)]
 pub(crate) struct Embedded {
     bytes: Bytes,
-    layout: Layout,
+    layout: BodyLayout,
     /// Of the body.
     len: u32,
 }
@@ -27,7 +27,7 @@ impl Embedded {
     /// A body of `len` bytes inside `bytes`, which come back if it can't lie
     /// there.
     #[inline]
-    pub(crate) fn new(bytes: Bytes, layout: Layout, len: usize) -> Result<Self, Bytes> {
+    pub(crate) fn new(bytes: Bytes, layout: BodyLayout, len: usize) -> Result<Self, Bytes> {
         match u32::try_from(len) {
             Ok(len) if end(layout, len).is_some_and(|end| end <= bytes.len() as u64) => {
                 Ok(Self { bytes, layout, len })
@@ -60,7 +60,7 @@ impl Embedded {
         if let Some(whole) = self.whole() {
             return self.bytes.slice_ref(whole);
         }
-        let Layout { head, piece, gap } = self.layout;
+        let BodyLayout { head, piece, gap } = self.layout;
         let stride = piece.saturating_add(gap) as usize;
         let mut body = BytesMut::with_capacity(self.len());
         let behind = self.bytes.get(head as usize..).unwrap_or_default();
@@ -74,7 +74,7 @@ impl Embedded {
 }
 
 /// Where a body of `len` bytes ends that is laid out so.
-fn end(layout: Layout, len: u32) -> Option<u64> {
+fn end(layout: BodyLayout, len: u32) -> Option<u64> {
     let gaps = match len.checked_sub(1)? {
         last if last < layout.piece => 0,
         last => last.checked_div(layout.piece)?,
@@ -87,7 +87,7 @@ fn end(layout: Layout, len: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout {
+    const LAYOUT: BodyLayout = BodyLayout {
         head: 2,
         piece: 3,
         gap: 1,
@@ -109,9 +109,9 @@ mod tests {
         let lies = |layout, len| Embedded::new(bytes.clone(), layout, len).is_ok();
         assert!(lies(LAYOUT, 7) && !lies(LAYOUT, 8) && !lies(LAYOUT, 0));
         for layout in [
-            Layout { piece: 0, ..LAYOUT },
-            Layout { head: 12, ..LAYOUT },
-            Layout {
+            BodyLayout { piece: 0, ..LAYOUT },
+            BodyLayout { head: 12, ..LAYOUT },
+            BodyLayout {
                 gap: u32::MAX,
                 ..LAYOUT
             },

@@ -26,11 +26,11 @@ mod track;
 mod tracks;
 mod video;
 
-pub use body::Layout;
+pub use body::BodyLayout;
 pub use classify::{Scope, TrackCodec};
 pub use packet::{NotAPacket, Packet, Role};
 pub use sample::{MAX_SAMPLES, Sample};
 pub use timeline::{Placed, Timeline};
 pub use track::{Codec, Kind, Track};
 pub use tracks::{Covered, MainTrack, Tracks};
-pub use video::{Turn, Video, VideoWatch};
+pub use video::{Video, VideoTurn, VideoWatch};

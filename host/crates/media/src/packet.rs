@@ -9,7 +9,7 @@ use livehost_wire::flv::FlvError;
 use crate::body::Embedded;
 use crate::classify::{self, Content};
 use crate::sample::{self, MAX_SAMPLES};
-use crate::{Codec, Kind, Layout, Sample, Scope, Track, TrackCodec, Tracks};
+use crate::{BodyLayout, Codec, Kind, Sample, Scope, Track, TrackCodec, Tracks};
 
 /// Longest body, in bytes: FLV's tags and RTMP's messages have 24 bits for it.
 const MAX_BODY: usize = 0xFF_FFFF;
@@ -381,7 +381,7 @@ impl Packet {
     /// The bytes, when the packet did not come with a body, has it in others
     /// already, or it can't lie there.
     #[inline]
-    pub fn embed(&mut self, bytes: Bytes, layout: Layout) -> Result<(), Bytes> {
+    pub fn embed(&mut self, bytes: Bytes, layout: BodyLayout) -> Result<(), Bytes> {
         let Body::Flv(body) = &self.body else {
             return Err(bytes);
         };

@@ -33,10 +33,10 @@ pub struct Timeline {
     audio: Clock,
     video: Clock,
     /// The newest media that went out, of either kind.
-    newest: Option<Place>,
+    newest: Option<LinePoint>,
     lead: Lead,
     verdict: Option<Verdict>,
-    /// When the first media came: what [`Place::now`] counts from.
+    /// When the first media came: what [`LinePoint::now`] counts from.
     origin: Option<Instant>,
     /// Of data before any media.
     data: i64,
@@ -55,7 +55,7 @@ pub struct Placed {
 
 /// Where a packet was put, and when that was.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct LinePoint {
     /// Nanoseconds.
     at: i64,
     /// Nanoseconds since the first media came.
@@ -69,7 +69,7 @@ struct Clock {
     /// publisher has sent media of this kind.
     offset: Option<i64>,
     /// The newest that went out, of this publisher or the one before.
-    last: Option<Place>,
+    last: Option<LinePoint>,
     /// The track that was newest.
     track: u8,
     /// Between its last two frames, nanoseconds.
@@ -84,7 +84,7 @@ struct Verdict {
     /// What the step had too much, nanoseconds.
     excess: i64,
     continues: bool,
-    /// As [`Place::now`].
+    /// As [`LinePoint::now`].
     now: i64,
 }
 
@@ -94,7 +94,7 @@ struct Verdict {
 struct Lead {
     /// The most so far. It sinks by a thousandth of the time that passes, more
     /// than the clocks of publisher and server can drift apart.
-    most: Option<Place>,
+    most: Option<LinePoint>,
 }
 
 impl Timeline {
@@ -135,7 +135,7 @@ impl Timeline {
             None => self.rejoin(kind, dts, now),
         };
         self.lead.note(placed, now);
-        let place = Place { at: placed, now };
+        let place = LinePoint { at: placed, now };
         if self.newest.is_none_or(|newest| newest.at <= placed) {
             self.newest = Some(place);
         }
@@ -270,7 +270,7 @@ impl Timeline {
 }
 
 impl Clock {
-    fn note(&mut self, track: u8, place: Place) {
+    fn note(&mut self, track: u8, place: LinePoint) {
         let step = self.last.map_or(0, |last| place.at.saturating_sub(last.at));
         if self.last.is_none() || step >= 0 {
             self.last = Some(place);
@@ -286,7 +286,7 @@ impl Lead {
     fn note(&mut self, placed: i64, now: i64) {
         let lead = placed.saturating_sub(since(0, now));
         if self.most_at(now).is_none_or(|most| lead >= most) {
-            self.most = Some(Place { at: lead, now });
+            self.most = Some(LinePoint { at: lead, now });
         }
     }
 

@@ -47,7 +47,7 @@ pub enum Video {
 
 /// How a packet has changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum VideoTurn {
     /// The first video.
     Begins,
     /// Audio has gone on alone for too long.
@@ -108,7 +108,7 @@ impl VideoWatch {
     /// Notes a packet, in sending order, that costs so many bytes to keep.
     /// `limit` bounds those of a group of pictures that are kept for players
     /// that join; 0 keeps none.
-    pub fn note(&mut self, packet: &Packet, cost: usize, limit: usize) -> Option<Turn> {
+    pub fn note(&mut self, packet: &Packet, cost: usize, limit: usize) -> Option<VideoTurn> {
         let turn = match packet.kind() {
             Kind::Video if packet.is_coded() => self.note_video(packet),
             // What names no codec is no promise of video: a command to those
@@ -131,7 +131,7 @@ impl VideoWatch {
         if self.is_endless(is_large) {
             self.video = Video::Endless;
             if turn.is_none() && !std::mem::replace(&mut self.has_lost_keyframes, true) {
-                return Some(Turn::LosesKeyframes);
+                return Some(VideoTurn::LosesKeyframes);
             }
         } else if is_large {
             self.video = Video::Large;
@@ -146,7 +146,7 @@ impl VideoWatch {
         self.group.cost = others.saturating_add(now);
     }
 
-    fn note_video(&mut self, packet: &Packet) -> Option<Turn> {
+    fn note_video(&mut self, packet: &Packet) -> Option<VideoTurn> {
         self.alone = Span::default();
         self.group.lasts.note(packet.dts());
         let is_keyframe = packet.role() == Role::Keyframe;
@@ -159,8 +159,8 @@ impl VideoWatch {
         }
         let had_begun = std::mem::replace(&mut self.has_begun, true);
         match before {
-            Video::Never | Video::Off if had_begun => Some(Turn::Returns),
-            Video::Never | Video::Off => Some(Turn::Begins),
+            Video::Never | Video::Off if had_begun => Some(VideoTurn::Returns),
+            Video::Never | Video::Off => Some(VideoTurn::Begins),
             Video::Going | Video::Large | Video::Endless => None,
         }
     }
@@ -177,14 +177,14 @@ impl VideoWatch {
         self.group.lasts.note(dts);
     }
 
-    fn note_audio(&mut self, dts: i64) -> Option<Turn> {
+    fn note_audio(&mut self, dts: i64) -> Option<VideoTurn> {
         self.alone.note(dts);
         let is_off = matches!(self.video, Video::Never | Video::Off);
         if is_off || self.alone.length < STOPPED_AFTER {
             return None;
         }
         self.video = Video::Off;
-        Some(Turn::Stops)
+        Some(VideoTurn::Stops)
     }
 
     /// Whether the present group of pictures is no more one whose end is to be
@@ -240,12 +240,12 @@ mod tests {
                 note(false, at);
             }
         }
-        assert_eq!(turns, [Turn::Begins, Turn::LosesKeyframes]);
+        assert_eq!(turns, [VideoTurn::Begins, VideoTurn::LosesKeyframes]);
         // However much comes: no time passes.
         let mut watch = VideoWatch::default();
         for _ in 0..100 {
             let turn = watch.note(&video(false, 0), 1_000, COST);
-            assert_ne!(turn, Some(Turn::LosesKeyframes));
+            assert_ne!(turn, Some(VideoTurn::LosesKeyframes));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_media::time::from_ms;
-use livehost_media::{Kind, Layout, MAX_SAMPLES, Packet};
+use livehost_media::{BodyLayout, Kind, MAX_SAMPLES, Packet};
 use proptest::prelude::*;
 
 const KINDS: [Kind; 3] = [Kind::Audio, Kind::Video, Kind::Data];
@@ -33,7 +33,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Chunks of `piece` bytes: what a rendering does.
-fn render(body: &[u8], layout: Layout) -> Bytes {
+fn render(body: &[u8], layout: BodyLayout) -> Bytes {
     let mut out = BytesMut::new();
     out.put_bytes(b'h', layout.head as usize);
     for (index, piece) in body.chunks(layout.piece as usize).enumerate() {
@@ -91,7 +91,7 @@ proptest! {
         gap in 0..6_u32,
     ) {
         let body = Bytes::from(body);
-        let layout = Layout { head, piece, gap };
+        let layout = BodyLayout { head, piece, gap };
         for kind in KINDS {
             let Ok(packet) = Packet::from_flv(kind, 0, body.clone()) else {
                 continue;

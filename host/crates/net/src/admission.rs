@@ -43,11 +43,11 @@ counters! {
 #[derive(Debug)]
 pub struct Admission {
     refusals: Refusals,
-    state: Mutex<State>,
+    state: Mutex<AdmissionCounts>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AdmissionCounts {
     limits: AdmissionLimits,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
@@ -68,7 +68,7 @@ pub struct Permit {
 
 /// Why a connection is closed as soon as it was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum NotAdmitted {
     /// `limits.connections` is reached.
     #[error("the server holds {0} connections, its limit")]
     Full(usize),
@@ -88,7 +88,7 @@ impl Admission {
     pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Self {
             refusals: Refusals::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(AdmissionCounts {
                 limits,
                 total: 0,
                 by_address: HashMap::new(),
@@ -109,12 +109,12 @@ impl Admission {
 
     /// Admits one more connection from `address`; none: from a proxy, which
     /// has yet to say whose it is (`Permit::attribute`).
-    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Refused> {
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, NotAdmitted> {
         let mut state = self.state.lock();
         let limits = state.limits;
         if state.total >= limits.connections {
             self.refusals.refused_full.add();
-            return Err(Refused::Full(limits.connections));
+            return Err(NotAdmitted::Full(limits.connections));
         }
         if let Some(address) = address {
             self.count(&mut state, address)?;
@@ -127,16 +127,16 @@ impl Admission {
         })
     }
 
-    fn count(&self, state: &mut State, address: IpAddr) -> Result<(), Refused> {
+    fn count(&self, state: &mut AdmissionCounts, address: IpAddr) -> Result<(), NotAdmitted> {
         let limits = state.limits;
         let network = network(address);
         if is_full(&state.by_address, &address, limits.per_address) {
             self.refusals.refused_per_address.add();
-            return Err(Refused::AddressFull(limits.per_address));
+            return Err(NotAdmitted::AddressFull(limits.per_address));
         }
         if is_full(&state.ungranted, &network, limits.ungranted_per_address) {
             self.refusals.refused_ungranted.add();
-            return Err(Refused::StrangersFull(limits.ungranted_per_address));
+            return Err(NotAdmitted::StrangersFull(limits.ungranted_per_address));
         }
         add(&mut state.by_address, address);
         add(&mut state.ungranted, network);
@@ -146,7 +146,7 @@ impl Admission {
 
 impl Permit {
     /// The connection is one of `address`.
-    pub fn attribute(&mut self, address: IpAddr) -> Result<(), Refused> {
+    pub fn attribute(&mut self, address: IpAddr) -> Result<(), NotAdmitted> {
         if self.address.is_none() {
             let mut state = self.admission.state.lock();
             self.admission.count(&mut state, address)?;
@@ -219,9 +219,9 @@ mod tests {
         let [a, b] = [Some(a), Some(b)];
         let first = admission.admit(a).unwrap();
         let _second = admission.admit(a).unwrap();
-        assert_eq!(admission.admit(a).unwrap_err(), Refused::AddressFull(2));
+        assert_eq!(admission.admit(a).unwrap_err(), NotAdmitted::AddressFull(2));
         let _third = admission.admit(b).unwrap();
-        assert_eq!(admission.admit(b).unwrap_err(), Refused::Full(3));
+        assert_eq!(admission.admit(b).unwrap_err(), NotAdmitted::Full(3));
         drop(first);
         let _fourth = admission.admit(a).unwrap();
         let counts = admission.counts();
@@ -243,14 +243,14 @@ mod tests {
         first.attribute(address).unwrap();
         assert_eq!(
             second.attribute(address).unwrap_err(),
-            Refused::AddressFull(1)
+            NotAdmitted::AddressFull(1)
         );
         drop(first);
         second.attribute(address).unwrap();
         let third = admission.admit(None).unwrap();
         assert_eq!(
             admission.admit(Some(address)).unwrap_err(),
-            Refused::AddressFull(1)
+            NotAdmitted::AddressFull(1)
         );
         drop((second, third));
         let state = admission.state.lock();
@@ -266,7 +266,7 @@ mod tests {
         })
     }
 
-    fn from(admission: &Arc<Admission>, address: &str) -> Result<Permit, Refused> {
+    fn from(admission: &Arc<Admission>, address: &str) -> Result<Permit, NotAdmitted> {
         admission.admit(Some(address.parse().unwrap()))
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let player = from(&admission, "192.0.2.1").unwrap();
         let other = from(&admission, "192.0.2.1").unwrap();
         let refused = from(&admission, "192.0.2.1").unwrap_err();
-        assert_eq!(refused, Refused::StrangersFull(2));
+        assert_eq!(refused, NotAdmitted::StrangersFull(2));
         assert_eq!(admission.counts().get("refused_ungranted"), 1);
         from(&admission, "192.0.2.2").unwrap();
         // Twice is once.
@@ -299,7 +299,7 @@ mod tests {
         let admission = strangers(1);
         let first = from(&admission, "2001:db8:0:7::1").unwrap();
         let refused = from(&admission, "2001:db8:0:7:ffff::2").unwrap_err();
-        assert_eq!(refused, Refused::StrangersFull(1));
+        assert_eq!(refused, NotAdmitted::StrangersFull(1));
         let next = from(&admission, "2001:db8:0:8::1").unwrap();
         drop((first, next));
         // An IPv4 address is one, however it is written.

@@ -4,7 +4,7 @@
 //! rules on addresses (see [`livehost_net::outbound`]). What the configuration itself
 //! relays needs no entry.
 
-use livehost_net::outbound::{AllowList, Pattern};
+use livehost_net::outbound::{AllowList, UrlPattern};
 
 use super::url::{RelayUrl, scheme, with_port};
 
@@ -17,9 +17,9 @@ pub struct Allow(AllowList);
 #[error("{0}")]
 pub struct NotAllowed(String);
 
-impl FromIterator<Pattern> for Allow {
+impl FromIterator<UrlPattern> for Allow {
     /// Every URL of the entries is allowed.
-    fn from_iter<I: IntoIterator<Item = Pattern>>(entries: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = UrlPattern>>(entries: I) -> Self {
         Self(entries.into_iter().collect())
     }
 }
@@ -29,14 +29,14 @@ impl Allow {
     ///
     /// # Errors
     /// What is expected instead.
-    pub fn parse(text: &str) -> Result<Pattern, NotAllowed> {
+    pub fn parse(text: &str) -> Result<UrlPattern, NotAllowed> {
         let entry = scheme(text).map(|(secure, rest)| {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let scheme = if secure { "https" } else { "http" };
             format!("{scheme}://{}{path}", with_port(authority, secure))
         });
         let entry = entry.ok_or_else(|| NotAllowed("expected rtmp:// or rtmps://".into()))?;
-        Pattern::parse(&entry).map_err(|error| {
+        UrlPattern::parse(&entry).map_err(|error| {
             let text = error.to_string();
             let text = text.replace("https://", "rtmps://");
             NotAllowed(text.replace("http://", "rtmp://"))

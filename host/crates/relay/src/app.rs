@@ -24,7 +24,7 @@ use tracing::{Instrument, warn};
 use super::Common;
 use super::backoff::{self, Backoff};
 use super::error::RelayError;
-use super::peer::Terms;
+use super::peer::PeerTerms;
 use super::plan::{Plan, RelaySettings};
 use super::pulls::PullHandle;
 use super::push::{Over, push};
@@ -40,18 +40,18 @@ pub struct AppRelays {
     pub(super) common: Arc<Common>,
     pub(super) application: Arc<Application>,
     pub(super) plan: ArcSwap<Plan>,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<AppState>,
     pub(super) tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct AppState {
     pub(super) pushes: HashMap<(StreamKey, RelayUrl), Arc<Handle>>,
     pub(super) pulls: HashMap<StreamKey, Arc<PullHandle>>,
 }
 
-impl State {
+impl AppState {
     fn len(&self) -> usize {
         self.pushes.len().saturating_add(self.pulls.len())
     }
@@ -59,7 +59,7 @@ impl State {
 
 /// Why no relay can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoRoom {
+pub(super) enum NoRelay {
     #[error("the application already has {0} relays (relay.max)")]
     TooMany(usize),
     #[error("the application has ended")]
@@ -81,7 +81,7 @@ pub(super) enum By {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) conn: ConnId,
-    pub(super) wanted: Mutex<Wanted>,
+    pub(super) wanted: Mutex<WantedBy>,
     pub(super) stop: CancellationToken,
     /// Something has changed: try again now.
     again: Notify,
@@ -109,14 +109,14 @@ impl Handle {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct WantedBy {
     pub(super) config: bool,
     /// The publication that the plugin wants pushed.
     publication: Option<StreamId>,
     lineage: Lineage,
 }
 
-impl Wanted {
+impl WantedBy {
     /// Whether anybody wants a push.
     fn is_any(&self) -> bool {
         self.config || self.publication.is_some()
@@ -337,7 +337,7 @@ impl AppRelays {
         }
     }
 
-    fn push_configured(self: &Arc<Self>, state: &mut State, key: &StreamKey) {
+    fn push_configured(self: &Arc<Self>, state: &mut AppState, key: &StreamKey) {
         for forward in &self.plan.load().forwards {
             if let Some(url) = forward.target(key) {
                 // What is wrong is logged.
@@ -377,7 +377,7 @@ impl AppRelays {
     /// begins so is bounded by the duplicate rule alone.
     fn push(
         self: &Arc<Self>,
-        state: &mut State,
+        state: &mut AppState,
         key: &StreamKey,
         url: RelayUrl,
         by: By,
@@ -460,21 +460,21 @@ impl AppRelays {
     }
 
     /// Whether another relay may start.
-    pub(super) fn has_room(&self, state: &State) -> Result<(), NoRoom> {
+    pub(super) fn has_room(&self, state: &AppState) -> Result<(), NoRelay> {
         let max = self.plan.load().settings.max;
         if self.stop.is_cancelled() {
-            Err(NoRoom::Ended)
+            Err(NoRelay::Ended)
         } else if state.len() >= max {
-            Err(NoRoom::TooMany(max))
+            Err(NoRelay::TooMany(max))
         } else {
             Ok(())
         }
     }
 
     pub(super) fn handle(&self, conn: ConnId, by: By, lineage: Lineage) -> Handle {
-        let mut wanted = Wanted {
+        let mut wanted = WantedBy {
             lineage,
-            ..Wanted::default()
+            ..WantedBy::default()
         };
         wanted.add(by);
         Handle {
@@ -486,12 +486,12 @@ impl AppRelays {
         }
     }
 
-    pub(super) fn terms(&self, handle: &Handle) -> Terms {
+    pub(super) fn terms(&self, handle: &Handle) -> PeerTerms {
         let application = self.application.settings();
         let plan = self.plan.load();
         let settings = &plan.settings;
         let wanted = handle.wanted.lock();
-        Terms {
+        PeerTerms {
             connector: self.common.network.connector(
                 self.application.name(),
                 reachable(settings, wanted.config),

@@ -8,7 +8,7 @@ use livehost_app::relays::PullFailure;
 use livehost_net::driver::Lost;
 use livehost_net::outbound::ConnectError;
 use livehost_rtmp::session::SessionError;
-use livehost_rtmp::session::client::{Redirect, Refused, Rejection};
+use livehost_rtmp::session::client::{Redirect, RefusedCommand, ServerRejection};
 
 use super::url::RelayUrl;
 
@@ -79,12 +79,12 @@ impl From<Lost> for RelayError {
 
 impl RelayError {
     /// A refusal without what of it may be secret.
-    pub(super) fn refused(rejection: &Rejection, url: &RelayUrl) -> Self {
+    pub(super) fn refused(rejection: &ServerRejection, url: &RelayUrl) -> Self {
         let what = match rejection.what {
-            Refused::Connect => "connect",
-            Refused::CreateStream => "createStream",
-            Refused::Publish { .. } => "publish",
-            Refused::Play { .. } => "play",
+            RefusedCommand::Connect => "connect",
+            RefusedCommand::CreateStream => "createStream",
+            RefusedCommand::Publish { .. } => "publish",
+            RefusedCommand::Play { .. } => "play",
         };
         let said = [&*rejection.code, &*rejection.description];
         let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();

@@ -22,7 +22,7 @@ use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::Output;
 use livehost_rtmp::session::client::{
-    ClientConfig, ClientEvent, ClientSession, PlayOptions, Refused, Rejection,
+    ClientConfig, ClientEvent, ClientSession, PlayOptions, RefusedCommand, ServerRejection,
 };
 use livehost_wire::amf0::Value;
 use rustls::pki_types::ServerName;
@@ -49,7 +49,7 @@ const KEEPALIVE: Keepalive = Keepalive {
 
 /// How the connection is made.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
+pub(super) struct PeerTerms {
     /// Finds the server; knows how long that may take.
     pub(super) connector: Connector,
     /// Whom `rtmps` trusts.
@@ -107,7 +107,7 @@ impl Peer {
     pub(super) async fn open(
         url: &RelayUrl,
         purpose: Purpose,
-        terms: &Terms,
+        terms: &PeerTerms,
     ) -> Result<Self, RelayError> {
         let mut route = Route::new(url, terms);
         loop {
@@ -122,7 +122,11 @@ impl Peer {
 
     /// A server that wants a password closes the connection each time it says
     /// so.
-    async fn log_in(route: &Route, purpose: Purpose, terms: &Terms) -> Result<Self, RelayError> {
+    async fn log_in(
+        route: &Route,
+        purpose: Purpose,
+        terms: &PeerTerms,
+    ) -> Result<Self, RelayError> {
         let mut login = String::new();
         for _ in 0..LOGIN_STEPS {
             match Self::attempt(route, purpose, terms, &login).await {
@@ -136,7 +140,7 @@ impl Peer {
     async fn attempt(
         route: &Route,
         purpose: Purpose,
-        terms: &Terms,
+        terms: &PeerTerms,
         login: &str,
     ) -> Result<Self, RelayError> {
         let url = &route.url;
@@ -157,7 +161,7 @@ impl Peer {
     pub(super) fn new(
         url: &RelayUrl,
         purpose: Purpose,
-        terms: &Terms,
+        terms: &PeerTerms,
         login: &str,
         out: Arc<Outbound>,
         remote: SocketAddr,
@@ -192,7 +196,7 @@ impl Peer {
     }
 
     /// What to do about a refusal.
-    fn refused(&self, rejection: Rejection) -> RelayError {
+    fn refused(&self, rejection: ServerRejection) -> RelayError {
         if let Some(next) = reply(&rejection, &self.url) {
             return RelayError::Challenged(next);
         }
@@ -305,7 +309,7 @@ pub(super) fn woken<S: Session>(
 async fn secure(
     url: &RelayUrl,
     socket: TcpStream,
-    terms: &Terms,
+    terms: &PeerTerms,
 ) -> Result<TlsCarrier, RelayError> {
     let host = url.host();
     let address = host
@@ -371,8 +375,10 @@ const ENDS: [&str; 5] = [
 
 /// What goes behind the application in the next connect, if the server asks
 /// for a password and the URL has one.
-fn reply(rejection: &Rejection, url: &RelayUrl) -> Option<String> {
-    let login = url.login().filter(|_| rejection.what == Refused::Connect)?;
+fn reply(rejection: &ServerRejection, url: &RelayUrl) -> Option<String> {
+    let login = url
+        .login()
+        .filter(|_| rejection.what == RefusedCommand::Connect)?;
     let random = format!("{:08x}", backoff::random());
     auth::reply(
         &rejection.description,
@@ -392,7 +398,7 @@ fn with_login(text: &str, login: &str) -> String {
     }
 }
 
-fn machine(url: &RelayUrl, purpose: Purpose, terms: &Terms, login: &str) -> ClientSession {
+fn machine(url: &RelayUrl, purpose: Purpose, terms: &PeerTerms, login: &str) -> ClientSession {
     let app = with_login(url.app(), login);
     let mut config = ClientConfig::new(app, with_login(&url.tc_url(), login));
     config.chunk_size = terms.chunk_size;

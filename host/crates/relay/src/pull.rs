@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms};
+use super::peer::{Peer, PeerTerms, Purpose};
 use super::report::Report;
 use super::url::RelayUrl;
 
@@ -39,7 +39,7 @@ pub(super) struct Source<'a> {
     pub(super) application: &'a Arc<Application>,
     pub(super) key: &'a StreamKey,
     pub(super) url: &'a RelayUrl,
-    pub(super) terms: &'a Terms,
+    pub(super) terms: &'a PeerTerms,
     /// The publisher's number.
     pub(super) conn: ConnId,
     /// How long players are kept when the server is lost.

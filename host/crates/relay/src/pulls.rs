@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, interval_at};
 use tracing::Instrument;
 
-use super::app::{AppRelays, By, Handle, State, wait};
+use super::app::{AppRelays, AppState, By, Handle, wait};
 use super::backoff::Backoff;
 use super::error::RelayError;
 use super::peer::woken;
@@ -121,7 +121,7 @@ impl AppRelays {
 
     /// Starts what the configuration pulls at start, and ends what it doesn't
     /// pull any more.
-    pub(super) fn follow_pulls(self: &Arc<Self>, state: &mut State, plan: &Plan) {
+    pub(super) fn follow_pulls(self: &Arc<Self>, state: &mut AppState, plan: &Plan) {
         state.pulls.retain(|key, pull| {
             let by_config = pull.handle.wanted.lock().config;
             let stays = !by_config
@@ -155,7 +155,7 @@ impl AppRelays {
 
     fn pull(
         self: &Arc<Self>,
-        state: &mut State,
+        state: &mut AppState,
         key: &StreamKey,
         url: RelayUrl,
         by: By,
@@ -293,7 +293,7 @@ impl AppRelays {
     }
 
     /// Somebody plays the stream; pushes of it don't count.
-    fn is_needed(&self, state: &State, key: &StreamKey) -> bool {
+    fn is_needed(&self, state: &AppState, key: &StreamKey) -> bool {
         let pushes = state.pushes.keys().filter(|(pushed, _)| pushed == key);
         self.common.hub.players(key) > pushes.count()
     }
@@ -315,7 +315,7 @@ impl AppRelays {
     }
 
     /// The name is held no longer, so that it can be pulled anew.
-    fn forget_in(&self, state: &mut State, key: &StreamKey, pull: &Arc<PullHandle>) {
+    fn forget_in(&self, state: &mut AppState, key: &StreamKey, pull: &Arc<PullHandle>) {
         if let Some(publication) = pull.published.lock().take() {
             self.common.hub.end_hold(key, publication);
         }
@@ -324,7 +324,7 @@ impl AppRelays {
 }
 
 /// One that was stopped may have a successor, which stays.
-fn forget(state: &mut State, key: &StreamKey, pull: &Arc<PullHandle>) {
+fn forget(state: &mut AppState, key: &StreamKey, pull: &Arc<PullHandle>) {
     if state
         .pulls
         .get(key)

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::error::RelayError;
-use super::peer::{Peer, Purpose, Terms, woken};
+use super::peer::{Peer, PeerTerms, Purpose, woken};
 use super::report::Report;
 use super::url::RelayUrl;
 
@@ -37,7 +37,7 @@ pub(super) async fn push(
     hub: &Arc<Hub>,
     key: &StreamKey,
     url: &RelayUrl,
-    terms: &Terms,
+    terms: &PeerTerms,
     media: MediaSettings,
     stop: &CancellationToken,
     report: &mut Report,

@@ -11,7 +11,7 @@ use livehost_rtmp::session::client::Redirect;
 use tracing::info;
 
 use super::error::RelayError;
-use super::peer::Terms;
+use super::peer::PeerTerms;
 use super::url::RelayUrl;
 
 /// Redirects of one attempt that are followed.
@@ -27,7 +27,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn new(url: &RelayUrl, terms: &Terms) -> Self {
+    pub(super) fn new(url: &RelayUrl, terms: &PeerTerms) -> Self {
         Self {
             url: url.clone(),
             connector: terms.connector.clone(),
@@ -40,7 +40,7 @@ impl Route {
         &mut self,
         redirect: &Redirect,
         from: IpAddr,
-        terms: &Terms,
+        terms: &PeerTerms,
     ) -> Result<(), RelayError> {
         let (text, is_stream) = match redirect {
             Redirect {
@@ -95,9 +95,9 @@ mod tests {
 
     const SEC: Duration = Duration::from_secs(1);
 
-    fn terms(allow: Option<&str>) -> Terms {
+    fn terms(allow: Option<&str>) -> PeerTerms {
         let network = Network::new().unwrap();
-        Terms {
+        PeerTerms {
             connector: network.connector("live", Reachable::Anywhere, SEC),
             tls: network.tls().clone(),
             answer: SEC,

@@ -31,14 +31,14 @@ pub struct RelayUrl {
     secure: bool,
     host: String,
     port: u16,
-    login: Option<Login>,
+    login: Option<Credentials>,
     app: String,
     name: String,
 }
 
 /// `user:password@`, decoded.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Login {
+pub(super) struct Credentials {
     pub(super) user: String,
     pub(super) password: String,
 }
@@ -133,7 +133,7 @@ impl RelayUrl {
         let (secure, rest) = scheme(text).ok_or(UrlError::Scheme)?;
         let (authority, path) = rest.split_once('/').ok_or(UrlError::NoName)?;
         let (login, authority) = match authority.rsplit_once('@') {
-            Some((login, authority)) => (Some(Login::parse(login)?), authority),
+            Some((login, authority)) => (Some(Credentials::parse(login)?), authority),
             None => (None, authority),
         };
         let target = format!("http://{}/", with_port(authority, secure));
@@ -163,7 +163,7 @@ impl RelayUrl {
         self.port
     }
 
-    pub(super) fn login(&self) -> Option<&Login> {
+    pub(super) fn login(&self) -> Option<&Credentials> {
         self.login.as_ref()
     }
 
@@ -240,7 +240,7 @@ impl RelayUrl {
     }
 }
 
-impl Login {
+impl Credentials {
     fn parse(text: &str) -> Result<Self, UrlError> {
         let (user, password) = text.split_once(':').ok_or(UrlError::Login)?;
         let decoded = |text| {

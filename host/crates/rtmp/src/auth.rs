@@ -35,7 +35,7 @@ pub enum Method {
 
 /// What a client attempts with its connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Login {
     /// The method it follows.
     pub method: Method,
     /// The name of its user.
@@ -118,7 +118,7 @@ impl Method {
 
 /// Cuts what authentication has put behind `text` (`app` or `tcUrl`), and reads
 /// it. Clients put it last, behind a query of the user's own if there is one.
-pub fn cut(text: &str) -> (&str, Option<Attempt>) {
+pub fn cut(text: &str) -> (&str, Option<Login>) {
     let fields = |at: usize| {
         let (before, fields) = text.split_at_checked(at)?;
         let fields = fields.get(1..)?;
@@ -130,12 +130,12 @@ pub fn cut(text: &str) -> (&str, Option<Attempt>) {
         .rmatch_indices(['?', '&'])
         .find_map(|(at, _)| fields(at));
     match found {
-        Some((before, fields)) => (before, Attempt::parse(fields)),
+        Some((before, fields)) => (before, Login::parse(fields)),
         None => (text, None),
     }
 }
 
-impl Attempt {
+impl Login {
     /// Reads `authmod=adobe&user=U...`.
     fn parse(fields: &str) -> Option<Self> {
         let field = |wanted: &str| {
@@ -236,7 +236,7 @@ fn hex_md5(parts: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn attempt(text: &str) -> Attempt {
+    fn attempt(text: &str) -> Login {
         cut(text).1.unwrap()
     }
 
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(app, "live");
         assert_eq!(
             first,
-            Some(Attempt {
+            Some(Login {
                 method: Method::Adobe,
                 user: "ann".into(),
                 proof: None

@@ -79,7 +79,7 @@ pub enum UserControl {
 
 /// A control message that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ControlError {
+pub enum ControlMessageError {
     /// The payload ends before its fields do.
     #[error("{message}: expected {expected} bytes of payload, found {found}")]
     TooShort {
@@ -110,7 +110,7 @@ impl ProtocolControl {
     ///
     /// # Errors
     /// When the payload is too short, or the type isn't a control type.
-    pub fn decode(type_id: u8, payload: &[u8]) -> Result<Self, ControlError> {
+    pub fn decode(type_id: u8, payload: &[u8]) -> Result<Self, ControlMessageError> {
         let only = |message| be32(message, payload, 0);
         Ok(match type_id {
             type_id::SET_CHUNK_SIZE => Self::SetChunkSize(only("set chunk size")?),
@@ -124,9 +124,9 @@ impl ProtocolControl {
                     Some(0) => LimitType::Hard,
                     Some(1) => LimitType::Soft,
                     Some(2) => LimitType::Dynamic,
-                    Some(&found) => return Err(ControlError::LimitType { found }),
+                    Some(&found) => return Err(ControlMessageError::LimitType { found }),
                     None => {
-                        return Err(ControlError::TooShort {
+                        return Err(ControlMessageError::TooShort {
                             message: "set peer bandwidth",
                             expected: 5,
                             found: payload.len(),
@@ -135,7 +135,7 @@ impl ProtocolControl {
                 };
                 Self::SetPeerBandwidth { size, limit }
             }
-            found => return Err(ControlError::NotControl { found }),
+            found => return Err(ControlMessageError::NotControl { found }),
         })
     }
 
@@ -189,9 +189,9 @@ impl UserControl {
     ///
     /// # Errors
     /// When it is shorter than its event needs.
-    pub fn decode(payload: &[u8]) -> Result<Self, ControlError> {
+    pub fn decode(payload: &[u8]) -> Result<Self, ControlMessageError> {
         let Some((&[high, low], data)) = payload.split_first_chunk::<2>() else {
-            return Err(ControlError::TooShort {
+            return Err(ControlMessageError::TooShort {
                 message: "user control",
                 expected: 2,
                 found: payload.len(),
@@ -245,12 +245,12 @@ impl UserControl {
 }
 
 /// The big-endian 32-bit field at byte `at` of `payload`.
-fn be32(message: &'static str, payload: &[u8], at: usize) -> Result<u32, ControlError> {
+fn be32(message: &'static str, payload: &[u8], at: usize) -> Result<u32, ControlMessageError> {
     payload
         .get(at..)
         .and_then(|rest| rest.first_chunk::<4>())
         .map(|field| u32::from_be_bytes(*field))
-        .ok_or(ControlError::TooShort {
+        .ok_or(ControlMessageError::TooShort {
             message,
             expected: at + 4,
             found: payload.len(),
@@ -338,7 +338,7 @@ mod tests {
                 assert!(
                     matches!(
                         ProtocolControl::decode(type_id, &cut[..len]),
-                        Err(ControlError::TooShort { .. })
+                        Err(ControlMessageError::TooShort { .. })
                     ),
                     "type {type_id}, {len} bytes"
                 );
@@ -346,7 +346,7 @@ mod tests {
         }
         assert_eq!(
             ProtocolControl::decode(6, &[0, 0, 0, 1]),
-            Err(ControlError::TooShort {
+            Err(ControlMessageError::TooShort {
                 message: "set peer bandwidth",
                 expected: 5,
                 found: 4
@@ -354,7 +354,7 @@ mod tests {
         );
         assert_eq!(
             ProtocolControl::decode(6, &[0, 0, 0, 1, 3]),
-            Err(ControlError::LimitType { found: 3 })
+            Err(ControlMessageError::LimitType { found: 3 })
         );
         assert_eq!(
             ProtocolControl::decode(5, &[0, 0, 0, 1, 9, 9]),
@@ -362,7 +362,7 @@ mod tests {
         );
         assert_eq!(
             ProtocolControl::decode(8, &[0; 8]),
-            Err(ControlError::NotControl { found: 8 })
+            Err(ControlMessageError::NotControl { found: 8 })
         );
     }
 }

@@ -13,7 +13,7 @@ use livehost_rtmp::{
     message::{Message, type_id},
     session::{
         Output, SessionError,
-        client::{ClientConfig, ClientEvent, ClientSession, PlayOptions, Redirect, Refused},
+        client::{ClientConfig, ClientEvent, ClientSession, PlayOptions, Redirect, RefusedCommand},
     },
 };
 use livehost_wire::amf0::{Properties, Value};
@@ -257,7 +257,7 @@ fn a_refused_stream_is_forgotten() {
     let [ClientEvent::Rejected(rejection)] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!(rejection.what, Refused::Publish { stream: 1 });
+    assert_eq!(rejection.what, RefusedCommand::Publish { stream: 1 });
     server.client.delete_stream(1);
     assert_eq!(server.received(), []);
 }
@@ -286,7 +286,7 @@ fn create_stream_0_is_a_violation_and_an_error_a_refusal() {
             let [ClientEvent::Rejected(rejection)] = &events[..] else {
                 panic!("{events:?}");
             };
-            assert_eq!(rejection.what, Refused::CreateStream);
+            assert_eq!(rejection.what, RefusedCommand::CreateStream);
         }
     }
 }
@@ -302,7 +302,7 @@ fn a_refused_connect_carries_adobes_authentication_text() {
     let [ClientEvent::Rejected(rejection)] = &events[..] else {
         panic!("{events:?}");
     };
-    assert_eq!(rejection.what, Refused::Connect);
+    assert_eq!(rejection.what, RefusedCommand::Connect);
     assert_eq!(rejection.description, text);
     assert!(!server.client.is_connected());
 }
@@ -321,7 +321,7 @@ fn moved(level: &str, ex: &[(&str, &str)]) -> Value {
 }
 
 /// The rejection that the client told its owner.
-fn redirect(server: &mut Server) -> (Refused, Option<Redirect>) {
+fn redirect(server: &mut Server) -> (RefusedCommand, Option<Redirect>) {
     let events = server.events();
     let [ClientEvent::Rejected(rejection)] = &events[..] else {
         panic!("{events:?}");
@@ -349,7 +349,7 @@ fn a_redirect_is_read_wherever_servers_say_it() {
         server.commands();
         server.say(0, &Command::error(1.0, moved(level, &texts[..1])));
         let told = redirect(&mut server);
-        assert_eq!(told, (Refused::Connect, Some(adobe.clone())));
+        assert_eq!(told, (RefusedCommand::Connect, Some(adobe.clone())));
     }
     // Without an answer to connect, or before createStream's.
     for mut server in [Server::new(), Server::connected()] {
@@ -357,12 +357,15 @@ fn a_redirect_is_read_wherever_servers_say_it() {
         server.commands();
         server.events.clear();
         server.say(0, &Command::on_status(moved("error", &texts)));
-        assert_eq!(redirect(&mut server), (Refused::Connect, Some(srs.clone())));
+        assert_eq!(
+            redirect(&mut server),
+            (RefusedCommand::Connect, Some(srs.clone()))
+        );
     }
     // SRS: after play.
     let mut server = asked(true);
     server.say(0, &Command::on_status(moved("error", &texts)));
-    let play = Refused::Play { stream: 1 };
+    let play = RefusedCommand::Play { stream: 1 };
     assert_eq!(redirect(&mut server), (play, Some(srs)));
 }
 
@@ -372,7 +375,7 @@ fn a_refusal_that_says_not_where_to_is_no_redirect() {
         let mut server = Server::new();
         server.commands();
         server.say(0, &Command::error(1.0, moved("error", ex)));
-        assert_eq!(redirect(&mut server), (Refused::Connect, None));
+        assert_eq!(redirect(&mut server), (RefusedCommand::Connect, None));
     }
 }
 

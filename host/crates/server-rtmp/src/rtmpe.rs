@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use livehost_net::carrier::Carrier;
-use livehost_net::carrier::ahead::{self, Seal};
+use livehost_net::carrier::ahead::{self, Encrypt};
 use livehost_rtmp::handshake::{
     Cipher, EncryptedHandshake, HANDSHAKE_LEN, HandshakeError, Progress, RANDOM_LEN, SECRET_LEN,
 };
@@ -27,11 +27,11 @@ const PIECE: usize = 2048;
 pub(super) struct EncryptedCarrier {
     inner: Arc<dyn Carrier>,
     inbound: Mutex<Cipher>,
-    outbound: Mutex<Outbound>,
+    outbound: Mutex<Encrypted>,
 }
 
 #[derive(Debug)]
-struct Outbound {
+struct Encrypted {
     cipher: Cipher,
     /// Encrypted, and not sent.
     waiting: BytesMut,
@@ -72,7 +72,7 @@ pub(super) async fn accept(inner: Arc<dyn Carrier>) -> io::Result<EncryptedCarri
     Ok(EncryptedCarrier {
         inner,
         inbound: Mutex::new(ciphers.inbound),
-        outbound: Mutex::new(Outbound {
+        outbound: Mutex::new(Encrypted {
             cipher: ciphers.outbound,
             waiting: BytesMut::new(),
         }),
@@ -108,13 +108,13 @@ async fn write(inner: &dyn Carrier, mut bytes: BytesMut) -> io::Result<()> {
 }
 
 /// The cipher and what is below it.
-struct Layer<'l> {
+struct RtmpeLayer<'l> {
     cipher: &'l mut Cipher,
     waiting: &'l mut BytesMut,
     inner: &'l dyn Carrier,
 }
 
-impl Seal for Layer<'_> {
+impl Encrypt for RtmpeLayer<'_> {
     fn flush(&mut self) -> io::Result<()> {
         while !self.waiting.is_empty() || self.inner.pending() {
             let written = self.inner.try_write(&[IoSlice::new(self.waiting)])?;
@@ -165,9 +165,9 @@ impl Carrier for EncryptedCarrier {
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Outbound { cipher, waiting } = &mut *self.outbound.lock();
+        let Encrypted { cipher, waiting } = &mut *self.outbound.lock();
         let inner = &*self.inner;
-        let mut layer = Layer {
+        let mut layer = RtmpeLayer {
             cipher,
             waiting,
             inner,

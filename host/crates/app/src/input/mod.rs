@@ -7,4 +7,4 @@ mod publishing;
 mod rate;
 
 pub use publishing::Publishing;
-pub(crate) use publishing::{Pushes, Terms};
+pub(crate) use publishing::{PublishTerms, Pushes};

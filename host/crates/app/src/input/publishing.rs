@@ -21,7 +21,7 @@ const READY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a publisher was granted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct PublishTerms {
     /// Without media for so long it is lost.
     pub(crate) silence: Duration,
     /// Closed when it sends more, kilobits a second.
@@ -46,7 +46,7 @@ pub struct Publishing {
     lease: Option<Lease>,
     gate: Gate,
     span: Span,
-    terms: Terms,
+    terms: PublishTerms,
     rate: Option<RateLimit>,
     /// When media came, or a part of it.
     last_media: Instant,
@@ -65,7 +65,7 @@ pub struct Publishing {
 
 impl Publishing {
     /// Announces the publish.
-    pub(crate) fn start(claimed: Claimed, gate: Gate, span: Span, terms: Terms) -> Self {
+    pub(crate) fn start(claimed: Claimed, gate: Gate, span: Span, terms: PublishTerms) -> Self {
         let Claimed { publication, lease } = claimed;
         let now = Instant::now();
         let is_active = publication.is_active();

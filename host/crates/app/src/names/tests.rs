@@ -167,7 +167,7 @@ fn every_row_of_the_table_means_what_it_says() {
 #[test]
 fn a_granted_name_is_below_the_instance_and_taken_as_it_is() {
     let granted = |instance, name| {
-        let place = Place::granted(instance, name)?;
+        let place = NamePlace::granted(instance, name)?;
         Ok::<_, NameError>((place.instance, place.name))
     };
     let place = |instance: &str, name: &str| {

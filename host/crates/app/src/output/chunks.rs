@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use livehost_hub::{Format, Renderer, Rendering, Variant};
 use livehost_media::time::to_ms;
-use livehost_media::{Kind, Layout, Packet};
+use livehost_media::{BodyLayout, Kind, Packet};
 use livehost_rtmp::chunk::{self, Absolute};
 use livehost_rtmp::message::{Message, type_id};
 
@@ -36,7 +36,7 @@ impl Format for Chunks {
         let Absolute { bytes, head, gap } = encode(packet, SHARED_MESSAGE_STREAM, self.0);
         Rendering {
             bytes,
-            body: Some(Layout {
+            body: Some(BodyLayout {
                 head,
                 piece: self.0,
                 gap,

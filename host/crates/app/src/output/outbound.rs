@@ -126,7 +126,7 @@ impl<C: Carrier + ?Sized> Outlet for Outbound<C> {
             return Offer::Refused;
         }
         #[cfg(feature = "shuttle")]
-        sync::slip(sync::Fault::Write, &mut queue);
+        sync::slip(sync::Slip::Write, &mut queue);
         self.write_now(&mut queue, chunks)
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use livehost_policy::PropertyStore;
-use livehost_rtmp::shared_object::object::Shelf;
+use livehost_rtmp::shared_object::object::PropertyShelf;
 
 use super::registry::Key;
 
@@ -45,7 +45,7 @@ impl<'k> ObjectShelf<'k> {
     }
 }
 
-impl Shelf for ObjectShelf<'_> {
+impl PropertyShelf for ObjectShelf<'_> {
     fn put(&mut self, property: &str, value: &Bytes) -> bool {
         self.keep.put(self.key(property), value)
     }

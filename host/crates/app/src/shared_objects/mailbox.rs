@@ -27,21 +27,21 @@ pub struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    letters: VecDeque<Letter>,
+    messages: VecDeque<QueuedMessage>,
     bytes: usize,
     /// Objects of which the client has missed changes.
     missed: BTreeSet<RoomId>,
 }
 
 #[derive(Debug)]
-struct Letter {
+struct QueuedMessage {
     room: RoomId,
     body: Bytes,
     /// An answer to the client's own message: never left out.
     is_answer: bool,
 }
 
-impl Letter {
+impl QueuedMessage {
     fn cost(&self) -> usize {
         self.body.len().saturating_add(OVERHEAD)
     }
@@ -86,7 +86,7 @@ impl Mailbox {
     /// An answer to the client's own message, whatever waits: the caller asks
     /// [`Mailbox::has_room`] before it takes another.
     pub(super) fn answer(&self, room: RoomId, body: Bytes) {
-        self.waiting.lock().push(Letter {
+        self.waiting.lock().push(QueuedMessage {
             room,
             body,
             is_answer: true,
@@ -100,14 +100,14 @@ impl Mailbox {
         if waiting.missed.contains(&room) {
             return;
         }
-        let letter = Letter {
+        let message = QueuedMessage {
             room,
             body,
             is_answer: false,
         };
-        let bytes = waiting.bytes.saturating_add(letter.cost());
+        let bytes = waiting.bytes.saturating_add(message.cost());
         if bytes <= self.limit.load(Ordering::Relaxed) {
-            waiting.push(letter);
+            waiting.push(message);
         } else {
             waiting.leave_out(room);
             self.eased.notify_one();
@@ -120,15 +120,15 @@ impl Mailbox {
     /// again only when [`Mailbox::caught_up`] was called.
     pub(super) fn take(&self) -> Option<Next> {
         let mut waiting = self.waiting.lock();
-        let Some(letter) = waiting.letters.pop_front() else {
+        let Some(message) = waiting.messages.pop_front() else {
             // A client that keeps up needs no memory here.
-            waiting.letters = VecDeque::new();
+            waiting.messages = VecDeque::new();
             return waiting.missed.first().map(|room| Next::State(*room));
         };
-        waiting.bytes = waiting.bytes.saturating_sub(letter.cost());
+        waiting.bytes = waiting.bytes.saturating_sub(message.cost());
         drop(waiting);
         self.eased.notify_one();
-        Some(Next::Body(letter.body))
+        Some(Next::Body(message.body))
     }
 
     /// The client has the state of this object, or uses it no more.
@@ -138,23 +138,23 @@ impl Mailbox {
 }
 
 impl Waiting {
-    fn push(&mut self, letter: Letter) {
-        self.bytes = self.bytes.saturating_add(letter.cost());
-        self.letters.push_back(letter);
+    fn push(&mut self, message: QueuedMessage) {
+        self.bytes = self.bytes.saturating_add(message.cost());
+        self.messages.push_back(message);
     }
 
     fn leave_out(&mut self, room: RoomId) {
         self.missed.insert(room);
-        let (answers, left_out): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.letters)
+        let (answers, left_out): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.messages)
             .into_iter()
-            .partition(|letter| letter.is_answer);
+            .partition(|message| message.is_answer);
         self.missed
-            .extend(left_out.iter().map(|letter| letter.room));
+            .extend(left_out.iter().map(|message| message.room));
         self.bytes = answers
             .iter()
-            .map(Letter::cost)
+            .map(QueuedMessage::cost)
             .fold(0, usize::saturating_add);
-        self.letters = answers;
+        self.messages = answers;
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Objects {
 
 /// Why there is no such object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoRoom {
+pub(super) enum TooManyObjects {
     #[error("expected a name of 1 to {MAX_NAME} bytes without control characters")]
     Name,
     #[error("the application has all the shared objects that it may have")]
@@ -91,9 +91,9 @@ impl Objects {
     }
 
     /// The object of this key, made if need be.
-    pub(super) fn room(&self, key: &Key) -> Result<Arc<Room>, NoRoom> {
+    pub(super) fn room(&self, key: &Key) -> Result<Arc<Room>, TooManyObjects> {
         if !is_name(&key.name) {
-            return Err(NoRoom::Name);
+            return Err(TooManyObjects::Name);
         }
         let settings = self.settings();
         let mut rooms = self.rooms.lock();
@@ -101,7 +101,7 @@ impl Objects {
             return Ok(room.clone());
         }
         if rooms.len() >= settings.objects {
-            return Err(NoRoom::Full);
+            return Err(TooManyObjects::Full);
         }
         let room = Arc::new(Room::new(self.id(), key.clone(), &settings));
         rooms.insert(key.clone(), room.clone());

@@ -22,11 +22,11 @@ pub(super) type RoomId = u64;
 pub(super) struct Room {
     pub(super) id: RoomId,
     pub(super) key: Key,
-    inner: Mutex<Inner>,
+    inner: Mutex<ObjectsInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ObjectsInner {
     object: SharedObject,
     mailboxes: BTreeMap<ClientId, Arc<Mailbox>>,
     /// Taken out of the registry: nobody enters any more.
@@ -43,7 +43,7 @@ impl Room {
         Self {
             id,
             key,
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(ObjectsInner {
                 object,
                 mailboxes: BTreeMap::new(),
                 closed: false,
@@ -69,7 +69,7 @@ impl Room {
         if inner.closed {
             return Err(Closed);
         }
-        let Inner {
+        let ObjectsInner {
             object, mailboxes, ..
         } = &mut *inner;
         object.set_limits(settings.of_object());

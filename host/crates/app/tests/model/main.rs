@@ -21,7 +21,7 @@ use std::time::Duration;
 use livehost_hub::sync::shuttle::rand::{Rng, thread_rng};
 use livehost_hub::sync::shuttle::scheduler::{PctScheduler, RandomScheduler};
 use livehost_hub::sync::shuttle::{Config, MaxSteps, Runner, future, thread};
-use livehost_hub::sync::{Fault, set_fault};
+use livehost_hub::sync::{Slip, set_fault};
 use livehost_hub::{Hub, Publication, Wake};
 
 use stage::{Player, frame, publish};
@@ -188,7 +188,7 @@ scenes!(
 );
 
 /// What the model says of a scene with a fault, which it must find.
-fn failure(fault: Fault, scene: fn()) -> String {
+fn failure(fault: Slip, scene: fn()) -> String {
     set_fault(Some(fault));
     let played = catch_unwind(|| play(scene, MOST));
     set_fault(None);
@@ -201,18 +201,18 @@ fn failure(fault: Fault, scene: fn()) -> String {
 
 #[test]
 fn a_lane_that_stops_late_is_found() {
-    let said = failure(Fault::Stop, nothing_is_written_for_who_has_left);
+    let said = failure(Slip::Stop, nothing_is_written_for_who_has_left);
     assert!(said.contains("deadlock"), "{said}");
 }
 
 #[test]
 fn a_queue_that_rests_late_is_found() {
-    let said = failure(Fault::Rest, all_get_every_frame);
+    let said = failure(Slip::Rest, all_get_every_frame);
     assert!(said.contains("deadlock"), "{said}");
 }
 
 #[test]
 fn an_outlet_that_writes_late_is_found() {
-    let said = failure(Fault::Write, nothing_is_written_for_who_has_left);
+    let said = failure(Slip::Write, nothing_is_written_for_who_has_left);
     assert!(said.contains("assertion"), "{said}");
 }

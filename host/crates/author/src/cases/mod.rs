@@ -19,7 +19,7 @@ use livehost_plugin::{HttpFailure, HttpResponse, KvContents};
 use livehost_policy::{Client, ControlError, Event, Question, StreamInfo};
 use livehost_ron::ProblemReport;
 
-use pattern::{PairsWant, Pattern, TextWant};
+use pattern::{PairsWant, TextPattern, TextWant};
 
 /// The cases of one file.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Step {
     /// As a reader knows it: `Publish "cam1"`.
     pub(crate) title: String,
     pub(crate) action: Action,
-    pub(crate) expect: Option<Pattern>,
+    pub(crate) expect: Option<TextPattern>,
     pub(crate) outside: Outside,
 }
 
@@ -70,15 +70,15 @@ pub(crate) struct Outside {
     /// The requests it should make, each with its answer.
     pub(crate) http: Vec<Exchange>,
     /// The commands it should give: exactly these, in this order.
-    pub(crate) control: Option<Vec<Command>>,
+    pub(crate) control: Option<Vec<CaseCommand>>,
     /// Lines it should write; others may be there.
-    pub(crate) log: Vec<Pattern>,
+    pub(crate) log: Vec<TextPattern>,
 }
 
 /// A command, and what becomes of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Command {
-    pub(crate) pattern: Pattern,
+pub(crate) struct CaseCommand {
+    pub(crate) pattern: TextPattern,
     pub(crate) result: Result<(), ControlError>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) enum Action {
 /// An HTTP request, and the answer to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
-    pub(crate) request: Pattern,
+    pub(crate) request: TextPattern,
     pub(crate) answer: Result<HttpResponse, HttpFailure>,
     /// How much time passes before the answer is there.
     pub(crate) after: Duration,

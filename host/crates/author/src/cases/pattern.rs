@@ -1,6 +1,6 @@
 //! What a case expects, and how something differs from that.
 //!
-//! Flows in: a [`Pattern`] out of the file, a [`Fact`] about the plugin. Flows
+//! Flows in: a [`TextPattern`] out of the file, a [`Fact`] about the plugin. Flows
 //! out: the fields that differ. A pattern says as much as its author cares
 //! for: fields it doesn't name may have any value.
 //!
@@ -17,7 +17,7 @@ use livehost_wire::amf0;
 
 /// One of several shapes, with expectations of its fields.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Pattern {
+pub(crate) struct TextPattern {
     pub(crate) variant: &'static str,
     pub(crate) fields: Vec<(&'static str, Want)>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Difference {
     pub(crate) got: String,
 }
 
-impl Pattern {
+impl TextPattern {
     /// Where `fact` differs from this; nothing if it matches.
     pub(crate) fn differences(&self, fact: &Fact) -> Vec<Difference> {
         if self.variant != fact.variant {
@@ -260,7 +260,7 @@ impl fmt::Display for Got {
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for TextPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         variant(f, self.variant, &self.fields)
     }
@@ -350,9 +350,9 @@ mod tests {
         }
     }
 
-    fn wanted(fields: Vec<(&'static str, Want)>) -> Pattern {
+    fn wanted(fields: Vec<(&'static str, Want)>) -> TextPattern {
         let variant = "Accept";
-        Pattern { variant, fields }
+        TextPattern { variant, fields }
     }
 
     #[test]
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn another_decision_differs_as_a_whole() {
-        let pattern = Pattern {
+        let pattern = TextPattern {
             variant: "Reject",
             fields: vec![("description", Want::Text(is("no")))],
         };

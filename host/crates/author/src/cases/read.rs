@@ -15,8 +15,8 @@ use livehost_ron::node::{self, Node};
 use livehost_ron::reader::{Fields, Findings, SettingsReader as _, suggest};
 use livehost_ron::{Problem, ProblemReport, syntax};
 
-use super::pattern::{PairsWant, Pattern, TextWant, Want};
-use super::shapes::{Field, Kind, Shape};
+use super::pattern::{PairsWant, TextPattern, TextWant, Want};
+use super::shapes::{EventShape, Field, FieldKind};
 use super::{Case, Cases, CasesError, step};
 
 /// A longer file is not read, in bytes.
@@ -381,24 +381,28 @@ pub(super) fn text_want(findings: &mut Findings, node: Node<'_>, path: &str) -> 
 }
 
 /// The pattern of the field `name`, if it is there.
-pub(super) fn wanted(fields: &mut Fields<'_, '_>, name: &'static str, kind: Kind) -> Option<Want> {
+pub(super) fn wanted(
+    fields: &mut Fields<'_, '_>,
+    name: &'static str,
+    kind: FieldKind,
+) -> Option<Want> {
     let node = fields.take(name, "any", "a pattern")?;
     let path = fields.path_of(name);
     Some(want(fields.findings, node, &path, kind))
 }
 
-fn want(findings: &mut Findings, node: Node<'_>, path: &str, kind: Kind) -> Want {
+fn want(findings: &mut Findings, node: Node<'_>, path: &str, kind: FieldKind) -> Want {
     let node = unwrapped(node);
     if node.shape() == node::NodeShape::Word("None") {
         return Want::Nothing;
     }
     match kind {
-        Kind::Text => Want::Text(text_want(findings, node, path)),
-        Kind::Number => Want::Number(node.scalar().unwrap_or_else(|| {
+        FieldKind::Text => Want::Text(text_want(findings, node, path)),
+        FieldKind::Number => Want::Number(node.scalar().unwrap_or_else(|| {
             findings.expected(node, path, "a whole number");
             0
         })),
-        Kind::Word(words) => {
+        FieldKind::Word(words) => {
             let found = words
                 .iter()
                 .find(|word| node.shape() == node::NodeShape::Word(word));
@@ -410,17 +414,17 @@ fn want(findings: &mut Findings, node: Node<'_>, path: &str, kind: Kind) -> Want
                 |word| Want::Word(word),
             )
         }
-        Kind::Pairs => Want::Pairs(pairs_want(findings, node, path)),
-        Kind::List => {
+        FieldKind::Pairs => Want::Pairs(pairs_want(findings, node, path)),
+        FieldKind::List => {
             let items = items(findings, node, path).into_iter();
             Want::List(items.map(|item| text_want(findings, item, path)).collect())
         }
-        Kind::Record(known) => {
+        FieldKind::Record(known) => {
             let path = path.to_owned();
             let read = |fields: &mut Fields<'_, '_>| wants(fields, known);
             Want::Record(Fields::read(findings, path, "Recording", Some(node), read))
         }
-        Kind::Values => Want::Values(step::values(findings, node, path)),
+        FieldKind::Values => Want::Values(step::values(findings, node, path)),
     }
 }
 
@@ -445,8 +449,8 @@ pub(super) fn pattern(
     findings: &mut Findings,
     node: Node<'_>,
     path: &str,
-    shapes: &[Shape],
-) -> Option<Pattern> {
+    shapes: &[EventShape],
+) -> Option<TextPattern> {
     let name = match node.shape() {
         node::NodeShape::Word(name) | node::NodeShape::NamedParens(name) => Some(name),
         _ => None,
@@ -476,5 +480,5 @@ pub(super) fn pattern(
         }
     };
     let variant = shape.name;
-    Some(Pattern { variant, fields })
+    Some(TextPattern { variant, fields })
 }

@@ -3,7 +3,7 @@
 
 /// One alternative, and what can be said about it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub(crate) struct EventShape {
     pub(crate) name: &'static str,
     pub(crate) fields: &'static [Field],
 }
@@ -12,12 +12,12 @@ pub(crate) struct Shape {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FieldKind,
 }
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum FieldKind {
     Text,
     Number,
     Word(&'static [&'static str]),
@@ -27,20 +27,20 @@ pub(crate) enum Kind {
     Values,
 }
 
-const fn field(name: &'static str, kind: Kind) -> Field {
+const fn field(name: &'static str, kind: FieldKind) -> Field {
     Field { name, kind }
 }
 
-const fn shape(name: &'static str, fields: &'static [Field]) -> Shape {
-    Shape { name, fields }
+const fn shape(name: &'static str, fields: &'static [Field]) -> EventShape {
+    EventShape { name, fields }
 }
 
-use Kind::{List, Number, Pairs, Record, Text, Values, Word};
+use FieldKind::{List, Number, Pairs, Record, Text, Values, Word};
 
 /// The words of `duplicate-rule`.
 pub(crate) const DUPLICATE_RULES: &[&str] = &["Reject", "Replace", "Standby"];
 
-const REJECT: Shape = shape(
+const REJECT: EventShape = shape(
     "Reject",
     &[
         field("code", Text),
@@ -55,7 +55,7 @@ const RECORDING: &[Field] = &[
     field("split_seconds", Number),
 ];
 
-pub(crate) const CONNECT: &[Shape] = &[
+pub(crate) const CONNECT: &[EventShape] = &[
     shape(
         "Accept",
         &[
@@ -70,7 +70,7 @@ pub(crate) const CONNECT: &[Shape] = &[
     shape("Redirect", &[field("", Text)]),
 ];
 
-pub(crate) const PUBLISH: &[Shape] = &[
+pub(crate) const PUBLISH: &[EventShape] = &[
     shape(
         "Accept",
         &[
@@ -87,7 +87,7 @@ pub(crate) const PUBLISH: &[Shape] = &[
     REJECT,
 ];
 
-pub(crate) const PLAY: &[Shape] = &[
+pub(crate) const PLAY: &[EventShape] = &[
     shape(
         "Accept",
         &[
@@ -101,30 +101,30 @@ pub(crate) const PLAY: &[Shape] = &[
     REJECT,
 ];
 
-pub(crate) const CALL: &[Shape] = &[
+pub(crate) const CALL: &[EventShape] = &[
     shape("Returns", &[field("", Values)]),
     shape("Fails", &[field("", Text)]),
 ];
 
-pub(crate) const AUTHENTICATE: &[Shape] = &[
+pub(crate) const AUTHENTICATE: &[EventShape] = &[
     shape("Challenge", &[field("", Text)]),
     shape("NoChallenge", &[]),
 ];
 
-pub(crate) const CREDENTIAL: &[Shape] = &[
+pub(crate) const CREDENTIAL: &[EventShape] = &[
     shape("Password", &[field("", Text)]),
     shape("Adobe", &[field("salt", Text), field("hash", Text)]),
     shape("Llnw", &[field("", Text)]),
     shape("NoUser", &[]),
 ];
 
-pub(crate) const SHARED_OBJECT: &[Shape] = &[
+pub(crate) const SHARED_OBJECT: &[EventShape] = &[
     shape("Allow", &[]),
     shape("Deny", &[]),
     shape("Rewrite", &[field("", Values)]),
 ];
 
-pub(crate) const HTTP_REQUEST: Shape = shape(
+pub(crate) const HTTP_REQUEST: EventShape = shape(
     "Request",
     &[
         field("method", Text),
@@ -135,7 +135,7 @@ pub(crate) const HTTP_REQUEST: Shape = shape(
 );
 
 /// The commands of `control`.
-pub(crate) const CONTROL: &[Shape] = &[
+pub(crate) const CONTROL: &[EventShape] = &[
     shape(
         "Disconnect",
         &[field("conn", Number), field("reason", Text)],
@@ -175,7 +175,7 @@ pub(crate) const CONTROL: &[Shape] = &[
 const LINE: &[Field] = &[field("message", Text), field("fields", Pairs)];
 
 /// Lines of the log, by level.
-pub(crate) const LOG: &[Shape] = &[
+pub(crate) const LOG: &[EventShape] = &[
     shape("Trace", LINE),
     shape("Debug", LINE),
     shape("Info", LINE),

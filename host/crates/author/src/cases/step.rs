@@ -15,11 +15,11 @@ use livehost_ron::units::parse_duration;
 use livehost_wire::amf0;
 
 use super::event;
-use super::pattern::{Pattern, TextWant};
+use super::pattern::{TextPattern, TextWant};
 use super::read::{client, entries, items, optional, pairs, pattern, string, text_of};
-use super::shapes::{self, Shape};
+use super::shapes::{self, EventShape};
 use super::shared_object::shared_object;
-use super::{Action, Command, Exchange, Outside, Step};
+use super::{Action, CaseCommand, Exchange, Outside, Step};
 
 /// No case waits longer.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -155,7 +155,7 @@ pub(super) fn outside(fields: &mut Fields<'_, '_>) -> Outside {
 }
 
 /// `control: [Disconnect(conn: 7), NotFound(StopStream(name: "cam1"))]`
-fn commands(fields: &mut Fields<'_, '_>) -> Option<Vec<Command>> {
+fn commands(fields: &mut Fields<'_, '_>) -> Option<Vec<CaseCommand>> {
     let node = fields.take("control", "any", "a list of commands")?;
     let path = fields.path_of("control");
     let items = items(fields.findings, node, &path).into_iter();
@@ -170,7 +170,7 @@ fn commands(fields: &mut Fields<'_, '_>) -> Option<Vec<Command>> {
             (Some(_), Some([command])) => *command,
             _ => node,
         };
-        Some(Command {
+        Some(CaseCommand {
             pattern: pattern(fields.findings, node, &path, shapes::CONTROL)?,
             result: error.map_or(Ok(()), Err),
         })
@@ -229,7 +229,7 @@ fn question(
     name: &str,
     app: &str,
     client: &Client,
-) -> Option<(Question, &'static [Shape])> {
+) -> Option<(Question, &'static [EventShape])> {
     let client = client.clone();
     Some(match name {
         "Connect" => {
@@ -375,8 +375,8 @@ fn value(findings: &mut Findings, node: Node<'_>, path: &str) -> amf0::Value {
 fn patterns(
     fields: &mut Fields<'_, '_>,
     name: &'static str,
-    shapes: &[Shape],
-) -> Option<Vec<Pattern>> {
+    shapes: &[EventShape],
+) -> Option<Vec<TextPattern>> {
     let node = fields.take(name, "any", "a list of patterns")?;
     let path = fields.path_of(name);
     let items = items(fields.findings, node, &path).into_iter();
@@ -408,7 +408,7 @@ fn exchange(fields: &mut Fields<'_, '_>) -> Exchange {
     };
     let after = fields.duration("after", Duration::ZERO, Duration::ZERO..=LONGEST);
     let shape = shapes::HTTP_REQUEST;
-    let request = Pattern {
+    let request = TextPattern {
         variant: shape.name,
         fields: super::read::wants(fields, shape.fields),
     };

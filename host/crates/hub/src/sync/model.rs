@@ -46,7 +46,7 @@ pub(crate) const fn limit(_real: usize, model: usize) -> usize {
 /// What is wrong on purpose: a lock that is free for a moment between a look and
 /// what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum Slip {
     /// A lane's: no post is due; nobody is at it.
     Stop,
     /// A player's queue's: nothing waits; it is emptied, and the outlet opened.
@@ -56,16 +56,16 @@ pub enum Fault {
 }
 
 thread_local! {
-    static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+    static FAULT: Cell<Option<Slip>> = const { Cell::new(None) };
 }
 
 /// Puts a fault into the models of this thread, or none.
-pub fn set_fault(fault: Option<Fault>) {
+pub fn set_fault(fault: Option<Slip>) {
     FAULT.set(fault);
 }
 
 /// Where a fault can be: gives `guard` up for a moment if it was put in.
-pub fn slip<T>(fault: Fault, guard: &mut MutexGuard<'_, T>) {
+pub fn slip<T>(fault: Slip, guard: &mut MutexGuard<'_, T>) {
     if FAULT.get() == Some(fault) {
         MutexGuard::unlocked(guard, || ());
     }

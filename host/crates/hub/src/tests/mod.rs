@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use livehost_media::time::{from_ms, to_ms};
-use livehost_media::{Kind, Layout, NotAPacket, Packet, Role};
+use livehost_media::{BodyLayout, Kind, NotAPacket, Packet, Role};
 use livehost_policy::{Awaited, Client, DuplicateRule, StreamRef};
 use livehost_wire::amf0;
 
@@ -89,7 +89,7 @@ impl Format for Pieces {
         let (head, gap) = (8, 1);
         Rendering {
             bytes: bytes.freeze(),
-            body: Some(Layout { head, piece, gap }),
+            body: Some(BodyLayout { head, piece, gap }),
         }
     }
 }

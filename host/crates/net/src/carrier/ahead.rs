@@ -11,7 +11,7 @@ use std::io::{self, IoSlice};
 const MAX_SLICES: usize = 64;
 
 /// A layer and what is below it.
-pub trait Seal {
+pub trait Encrypt {
     /// Sends what was transformed; `WouldBlock` when some is left.
     fn flush(&mut self) -> io::Result<()>;
 
@@ -21,7 +21,7 @@ pub trait Seal {
 
 /// [`Carrier::try_write`](super::Carrier::try_write) of such a layer: what waits
 /// goes first, and of `slices` nothing is taken before it is gone.
-pub fn write(layer: &mut impl Seal, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn write(layer: &mut impl Encrypt, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     layer.flush()?;
     let offered: usize = slices.iter().map(|slice| slice.len()).sum();
     let mut taken = 0_usize;
@@ -73,7 +73,7 @@ mod tests {
         most: usize,
     }
 
-    impl Seal for Layer {
+    impl Encrypt for Layer {
         fn flush(&mut self) -> io::Result<()> {
             let count = self.waiting.len().min(self.room);
             self.room -= count;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::Carrier;
-use super::ahead::{self, Seal};
+use super::ahead::{self, Encrypt};
 
 /// The most that is encrypted ahead of the socket, bytes.
 const MAX_AHEAD: usize = 64 * 1024;
@@ -118,7 +118,7 @@ impl TlsCarrier {
 
     fn flush(&self, tls: &mut Connection) -> io::Result<()> {
         let socket = &self.socket;
-        Layer { tls, socket }.flush()
+        TlsLayer { tls, socket }.flush()
     }
 }
 
@@ -134,7 +134,7 @@ impl Carrier for TlsCarrier {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let tls = &mut *self.tls.lock();
         let socket = &self.socket;
-        ahead::write(&mut Layer { tls, socket }, slices)
+        ahead::write(&mut TlsLayer { tls, socket }, slices)
     }
 
     fn pending(&self) -> bool {
@@ -168,12 +168,12 @@ impl Carrier for TlsCarrier {
 }
 
 /// The protocol and its socket.
-struct Layer<'l> {
+struct TlsLayer<'l> {
     tls: &'l mut Connection,
     socket: &'l TcpStream,
 }
 
-impl Seal for Layer<'_> {
+impl Encrypt for TlsLayer<'_> {
     fn flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             if self.tls.write_tls(&mut Socket(self.socket))? == 0 {

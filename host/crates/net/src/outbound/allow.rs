@@ -16,7 +16,7 @@ use super::target::{Target, TargetError};
 /// One entry: `scheme://host[:port]/path`, with `*.` before the host for its
 /// subdomains and `*` behind the path for all that starts so.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub struct UrlPattern {
     /// As it was written.
     text: String,
     https: bool,
@@ -61,7 +61,7 @@ pub enum PatternError {
     Address(IpAddr, &'static str),
 }
 
-impl Pattern {
+impl UrlPattern {
     /// Reads an entry.
     ///
     /// # Errors
@@ -153,13 +153,13 @@ impl Pattern {
     }
 }
 
-impl fmt::Debug for Pattern {
+impl fmt::Debug for UrlPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.text, f)
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for UrlPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -210,11 +210,11 @@ fn hidden_segment(path: &str) -> bool {
 
 /// Which URLs may be requested. The default is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AllowList(Vec<Pattern>);
+pub struct AllowList(Vec<UrlPattern>);
 
-impl FromIterator<Pattern> for AllowList {
+impl FromIterator<UrlPattern> for AllowList {
     /// Every URL of the entries is allowed.
-    fn from_iter<I: IntoIterator<Item = Pattern>>(entries: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = UrlPattern>>(entries: I) -> Self {
         Self(entries.into_iter().collect())
     }
 }
@@ -235,7 +235,7 @@ impl AllowList {
 
     /// Whether an entry allows `https`.
     pub fn any_https(&self) -> bool {
-        self.0.iter().any(Pattern::is_https)
+        self.0.iter().any(UrlPattern::is_https)
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     fn allows(entry: &str, url: &str) -> bool {
-        let entry = Pattern::parse(entry).unwrap_or_else(|error| panic!("{entry}: {error}"));
+        let entry = UrlPattern::parse(entry).unwrap_or_else(|error| panic!("{entry}: {error}"));
         // What is no URL is never requested.
         Target::parse(url).is_ok_and(|target| AllowList::from_iter([entry]).allows(&target))
     }
@@ -386,7 +386,7 @@ mod tests {
             ("http://255.255.255.255/*", "the broadcast address"),
         ];
         for (entry, expected) in table {
-            let error = Pattern::parse(entry)
+            let error = UrlPattern::parse(entry)
                 .map(|_| ())
                 .expect_err(entry)
                 .to_string();

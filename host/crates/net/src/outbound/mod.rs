@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use livehost_settings::{KIB, MIB, MS, SEC, TextError, settings};
 
-pub use allow::{AllowList, Pattern, PatternError};
+pub use allow::{AllowList, PatternError, UrlPattern};
 pub use client::{HttpClient, MAX_REQUEST_BODY, Request, Response};
 pub use connect::{ConnectError, Connector, Reachable};
 pub use error::{Error, HttpCounters, HttpTotals};
@@ -37,7 +37,7 @@ settings! {
             "URLs like \"https://example.com/hooks/*\"",
             "a URL in quotes, like \"https://example.com/hooks/*\"",
             // Not what was found: there may be a password in it.
-            |text| Pattern::parse(text).map_err(TextError::new),
+            |text| UrlPattern::parse(text).map_err(TextError::new),
         ),
         /// Names in `allow` may lead to this machine and to local networks.
         pub private: bool = flag(false),

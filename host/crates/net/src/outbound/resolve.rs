@@ -39,7 +39,7 @@ pub struct SystemResolver {
     lookup: Arc<Lookup>,
     shared: Arc<Semaphore>,
     /// Those that look up, by application.
-    rooms: Mutex<HashMap<String, Weak<Room>>>,
+    rooms: Mutex<HashMap<String, Weak<LookupSlots>>>,
 }
 
 /// A lookup that takes a thread.
@@ -48,7 +48,7 @@ type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 type Answer = Shared<oneshot::Receiver<Result<Vec<IpAddr>, Arc<io::Error>>>>;
 
 /// The lookups of one application.
-struct Room {
+struct LookupSlots {
     own: Arc<Semaphore>,
     /// By name: those that have a thread.
     running: Mutex<HashMap<String, Answer>>,
@@ -57,8 +57,8 @@ struct Room {
 }
 
 /// A lookup has its thread; it counts until it has truly ended.
-struct Running {
-    room: Arc<Room>,
+struct RunningLookup {
+    room: Arc<LookupSlots>,
     name: String,
     _permit: OwnedSemaphorePermit,
 }
@@ -88,13 +88,13 @@ impl SystemResolver {
         }
     }
 
-    fn room(&self, application: &str) -> Arc<Room> {
+    fn room(&self, application: &str) -> Arc<LookupSlots> {
         let mut rooms = self.rooms.lock();
         if let Some(room) = rooms.get(application).and_then(Weak::upgrade) {
             return room;
         }
         rooms.retain(|_, room| room.strong_count() > 0);
-        let room = Arc::new(Room {
+        let room = Arc::new(LookupSlots {
             own: Arc::new(Semaphore::new(OWN)),
             running: Mutex::default(),
             started: Notify::new(),
@@ -105,7 +105,7 @@ impl SystemResolver {
 
     /// Joins the lookup of `name` that runs, or starts one when its turn has
     /// come.
-    async fn answer(&self, room: &Arc<Room>, name: &str) -> io::Result<Answer> {
+    async fn answer(&self, room: &Arc<LookupSlots>, name: &str) -> io::Result<Answer> {
         let mut turn = pin!(async {
             tokio::select! {
                 biased;
@@ -131,7 +131,7 @@ impl SystemResolver {
 
     fn start(
         &self,
-        room: &Arc<Room>,
+        room: &Arc<LookupSlots>,
         name: &str,
         permit: OwnedSemaphorePermit,
     ) -> io::Result<Answer> {
@@ -144,7 +144,7 @@ impl SystemResolver {
         let answer = receiver.shared();
         running.insert(name.to_owned(), answer.clone());
         drop(running);
-        let this = Running {
+        let this = RunningLookup {
             room: Arc::clone(room),
             name: name.to_owned(),
             _permit: permit,
@@ -164,7 +164,7 @@ impl SystemResolver {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningLookup {
     fn drop(&mut self) {
         self.room.running.lock().remove(&self.name);
     }

@@ -14,7 +14,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError as Expiry, Error, InconsistentKeys, RootCertStore};
 
-use super::pem::{Wanted, found};
+use super::pem::{PemKind, found};
 use crate::tls::CertificateFiles;
 
 /// No chain of certificates is longer, bytes.
@@ -163,10 +163,10 @@ fn pair(
             true => Err(pem::Error::NoItemsFound),
             false => Ok(chain),
         })
-        .map_err(|error| wrong(certificate, &text, Wanted::Certificates, &error))?;
+        .map_err(|error| wrong(certificate, &text, PemKind::Certificates, &error))?;
     let text = content(key)?;
     let secret = PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|error| wrong(key, &text, Wanted::Key, &error))?;
+        .map_err(|error| wrong(key, &text, PemKind::Key, &error))?;
     let (others, spare) = (chain.clone(), secret.clone_key());
     CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -193,7 +193,7 @@ fn pair(
     })
 }
 
-fn wrong(path: &Path, content: &[u8], wanted: Wanted, error: &pem::Error) -> CertificateError {
+fn wrong(path: &Path, content: &[u8], wanted: PemKind, error: &pem::Error) -> CertificateError {
     CertificateError::Content {
         path: path.to_owned(),
         expected: wanted.expected(),

@@ -6,12 +6,12 @@ use std::path::Path;
 
 /// What was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum PemKind {
     Certificates,
     Key,
 }
 
-impl Wanted {
+impl PemKind {
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Certificates => "certificates",
@@ -22,7 +22,7 @@ impl Wanted {
 
 /// What is in a file of this content; none if there is no more to say than what
 /// the reader said. Nothing of the content is repeated: it may be secret.
-pub(super) fn found(content: &[u8], path: &Path, wanted: Wanted) -> Option<String> {
+pub(super) fn found(content: &[u8], path: &Path, wanted: PemKind) -> Option<String> {
     let file = path.display();
     let labels: Vec<&[u8]> = content
         .split(|byte| *byte == b'\n')
@@ -33,22 +33,22 @@ pub(super) fn found(content: &[u8], path: &Path, wanted: Wanted) -> Option<Strin
     let is_encrypted =
         has("ENCRYPTED PRIVATE KEY") || contains(content, b"\nProc-Type: 4,ENCRYPTED");
     let text = match wanted {
-        Wanted::Key if is_encrypted => format!(
+        PemKind::Key if is_encrypted => format!(
             "an encrypted key, for which a server can ask nobody's password; decrypt it: \
              openssl pkey -in {file} -out plain.key"
         ),
-        Wanted::Key if has("OPENSSH PRIVATE KEY") => {
+        PemKind::Key if has("OPENSSH PRIVATE KEY") => {
             format!("a key in the format of OpenSSH; convert it: ssh-keygen -p -m PKCS8 -f {file}")
         }
-        Wanted::Key if has("DSA PRIVATE KEY") => "a DSA key, which TLS has no use for".into(),
-        Wanted::Key if has("PUBLIC KEY") || has("RSA PUBLIC KEY") => "a public key".into(),
+        PemKind::Key if has("DSA PRIVATE KEY") => "a DSA key, which TLS has no use for".into(),
+        PemKind::Key if has("PUBLIC KEY") || has("RSA PUBLIC KEY") => "a public key".into(),
         // It may be broken, but it is one.
-        Wanted::Key if has_key => return None,
-        Wanted::Key if has("CERTIFICATE") => {
+        PemKind::Key if has_key => return None,
+        PemKind::Key if has("CERTIFICATE") => {
             "a certificate (are `certificate` and `key` swapped?)".into()
         }
-        Wanted::Certificates if has("CERTIFICATE") => return None,
-        Wanted::Certificates if has_key => {
+        PemKind::Certificates if has("CERTIFICATE") => return None,
+        PemKind::Certificates if has_key => {
             "a private key (are `certificate` and `key` swapped?)".into()
         }
         _ if has("CERTIFICATE REQUEST") || has("NEW CERTIFICATE REQUEST") => {
@@ -70,8 +70,8 @@ pub(super) fn found(content: &[u8], path: &Path, wanted: Wanted) -> Option<Strin
         // A SEQUENCE of two bytes of length: what DER of this kind begins with.
         _ if content.starts_with(b"\x30\x81") || content.starts_with(b"\x30\x82") => {
             let tool = match wanted {
-                Wanted::Certificates => "x509",
-                Wanted::Key => "pkey",
+                PemKind::Certificates => "x509",
+                PemKind::Key => "pkey",
             };
             format!(
                 "binary DER; convert it: openssl {tool} -inform DER -in {file} -out own.pem, or \
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_not_pem_is_told_by_name() {
-        use Wanted::{Certificates, Key};
+        use PemKind::{Certificates, Key};
         let begin = |label: &str| format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n");
         let legacy = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
             DEK-Info: AES-256-CBC,00\n\nMAA=\n-----END RSA PRIVATE KEY-----\n";
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn of_what_is_there_only_the_reader_knows_what_is_wrong() {
         let broken = b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n";
-        assert_eq!(found(broken, Path::new("a"), Wanted::Key), None);
-        assert_eq!(found(b"hello", Path::new("a"), Wanted::Key), None);
+        assert_eq!(found(broken, Path::new("a"), PemKind::Key), None);
+        assert_eq!(found(b"hello", Path::new("a"), PemKind::Key), None);
     }
 }

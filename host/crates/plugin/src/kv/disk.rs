@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, info};
 
 use super::store::{Changes, Record};
-use super::{Bell, Kv, Store, unix_ms};
+use super::{Kv, Store, WriteSignal, unix_ms};
 
 /// The database in the state folder.
 const FILE: &str = "kv.redb";
@@ -95,7 +95,7 @@ pub(super) enum WriterCommand {
 /// left and ends the thread.
 pub(crate) struct Disk {
     shared: Arc<WriterState>,
-    bell: Bell,
+    bell: WriteSignal,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -130,7 +130,7 @@ impl Disk {
             .map_err(|error| shared.error(error))?;
         Ok(Self {
             shared,
-            bell: Bell { commands, rung },
+            bell: WriteSignal { commands, rung },
             thread: Some(thread),
         })
     }

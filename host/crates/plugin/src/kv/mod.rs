@@ -30,18 +30,18 @@ use super::Clock;
 pub(super) struct Kv {
     store: Mutex<Store>,
     clock: Clock,
-    disk: Option<Bell>,
+    disk: Option<WriteSignal>,
 }
 
 /// Tells the thread that writes to disk.
 #[derive(Clone)]
-struct Bell {
+struct WriteSignal {
     commands: Sender<WriterCommand>,
     /// It has been told, and has not looked since.
     rung: Arc<AtomicBool>,
 }
 
-impl Bell {
+impl WriteSignal {
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             // It fails when the thread has ended, and so has the server.
@@ -89,7 +89,7 @@ impl Kv {
         })
     }
 
-    fn on_disk(store: Store, bell: Bell) -> Arc<Self> {
+    fn on_disk(store: Store, bell: WriteSignal) -> Arc<Self> {
         Arc::new(Self {
             store: Mutex::new(store),
             clock: Clock::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use livehost_net::outbound::{HttpSettings, HttpTotals, Pattern};
+use livehost_net::outbound::{HttpSettings, HttpTotals, UrlPattern};
 
 use super::logs::Captured;
 use super::*;
@@ -15,7 +15,9 @@ use server::{HttpServer, Reply};
 
 /// Settings that allow `entries`.
 pub(super) fn allow(entries: &[&str]) -> HttpSettings {
-    let entries = entries.iter().map(|entry| Pattern::parse(entry).unwrap());
+    let entries = entries
+        .iter()
+        .map(|entry| UrlPattern::parse(entry).unwrap());
     HttpSettings {
         allow: entries.collect(),
         // Machines that run tests are busy.

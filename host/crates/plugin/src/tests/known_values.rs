@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use livehost_rtmp::session::server::StopReason as Stop;
+use livehost_rtmp::session::server::StreamStop as Stop;
 use livehost_wire::flv::{AudioCodec, FourCc, VideoCodec};
 
 const TYPES: &str = include_str!("../../../../../wit/0.1/types.wit");

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::error::RelayError;
-use crate::peer::{Peer, Purpose, Terms, woken};
+use crate::peer::{Peer, PeerTerms, Purpose, woken};
 use crate::pull::{Pulling, Source};
 use crate::push::{Over, Push};
 use crate::report::Report;
@@ -92,9 +92,9 @@ impl Server {
     }
 }
 
-fn terms() -> Terms {
+fn terms() -> PeerTerms {
     let network = Network::new().expect("TLS");
-    Terms {
+    PeerTerms {
         connector: network.connector("live", Reachable::Anywhere, ANSWER),
         tls: network.tls().clone(),
         answer: ANSWER,
@@ -111,7 +111,7 @@ fn url() -> RelayUrl {
     RelayUrl::parse("rtmp://192.0.2.1/live/cam").expect("a URL")
 }
 
-fn peer(wire: &Arc<Memory>, purpose: Purpose, terms: &Terms) -> Peer {
+fn peer(wire: &Arc<Memory>, purpose: Purpose, terms: &PeerTerms) -> Peer {
     let remote = ([192, 0, 2, 1], 1935).into();
     Peer::new(
         &url(),
@@ -124,7 +124,7 @@ fn peer(wire: &Arc<Memory>, purpose: Purpose, terms: &Terms) -> Peer {
 }
 
 /// A server that has agreed, and its end of the connection.
-async fn agreed(purpose: Purpose, terms: &Terms) -> (Peer, Arc<Memory>) {
+async fn agreed(purpose: Purpose, terms: &PeerTerms) -> (Peer, Arc<Memory>) {
     let server = Server::new(Does::All);
     let wire = server.wire.clone();
     let mut peer = peer(&wire, purpose, terms);
@@ -163,7 +163,7 @@ struct Pulled {
     hub: Arc<Hub>,
     ear: Arc<Ear>,
     key: StreamKey,
-    terms: Terms,
+    terms: PeerTerms,
 }
 
 impl Pulled {

@@ -13,7 +13,7 @@ use livehost_app::lineage::Lineage;
 use livehost_app::relays::RelayService;
 use livehost_app::shared_objects::{self, Forget, Objects};
 use livehost_hub::{Claim, Hub, Publication, StreamKey, Wake};
-use livehost_net::outbound::{Network, Pattern};
+use livehost_net::outbound::{Network, UrlPattern};
 use livehost_policy::{
     Client, ConnId, ControlError, DuplicateRule, Event, Fallback, Gate, Policy, PolicyError,
     Question, Reply, StreamRef,
@@ -157,7 +157,7 @@ struct Pushing {
 impl Pushing {
     fn new() -> Self {
         let hub = Hub::new();
-        let allowed = Pattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
+        let allowed = UrlPattern::parse("http://127.0.0.1:1/live/*").expect("a pattern");
         let plan = Plan {
             settings: RelaySettings {
                 allow: Allow::from_iter([allowed]),

@@ -7,7 +7,7 @@ const MAX_HEADER: usize = 3 + 11;
 
 /// A basic and message header in the making.
 #[derive(Debug, Default)]
-pub(super) struct Header {
+pub(super) struct ChunkHeader {
     bytes: [u8; MAX_HEADER],
     len: usize,
 }
@@ -22,7 +22,7 @@ pub(super) struct HeaderFields {
     pub(super) message_stream_id: Option<u32>,
 }
 
-impl Header {
+impl ChunkHeader {
     pub(super) fn push(&mut self, byte: u8) {
         if let Some(slot) = self.bytes.get_mut(self.len) {
             *slot = byte;

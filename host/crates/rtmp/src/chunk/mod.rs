@@ -17,7 +17,7 @@ mod writer;
 
 use thiserror::Error;
 
-use crate::control::ControlError;
+use crate::control::ControlMessageError;
 use crate::message::type_id;
 
 pub use reader::Reader;
@@ -158,5 +158,5 @@ pub enum ChunkErrorKind {
     },
     /// A Set Chunk Size or Abort message of fewer than four bytes.
     #[error(transparent)]
-    Control(#[from] ControlError),
+    Control(#[from] ControlMessageError),
 }

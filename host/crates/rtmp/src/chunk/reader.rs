@@ -32,7 +32,7 @@ use litemap::LiteMap;
 use super::{
     ChunkError, ChunkErrorKind, DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH,
     ReaderLimits,
-    header::{Header, HeaderFields, Returned},
+    header::{ChunkHeader, HeaderFields, Returned},
 };
 use crate::{
     control::ProtocolControl,
@@ -52,9 +52,9 @@ pub struct Reader {
     limits: ReaderLimits,
     chunk_size: u32,
     bytes_received: u64,
-    state: State,
+    state: ReaderState,
     /// Header bytes of the chunk that is being read.
-    header: Header,
+    header: ChunkHeader,
     /// Bytes read as an extended timestamp that turned out to be payload.
     returned: Returned,
     streams: LiteMap<u32, ChunkStream>,
@@ -64,7 +64,7 @@ pub struct Reader {
 
 /// What the next byte is part of.
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum ReaderState {
     /// The basic or message header.
     Header,
     /// The extended timestamp of a format 0, 1 or 2 chunk.
@@ -110,8 +110,8 @@ impl Reader {
             limits,
             chunk_size: DEFAULT_CHUNK_SIZE,
             bytes_received: 0,
-            state: State::Header,
-            header: Header::default(),
+            state: ReaderState::Header,
+            header: ChunkHeader::default(),
             returned: Returned::default(),
             streams: LiteMap::new(),
             held: 0,
@@ -183,17 +183,17 @@ impl Reader {
     fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkErrorKind> {
         loop {
             match self.state {
-                State::Header => {
+                ReaderState::Header => {
                     let Some(byte) = self.take_byte(input) else {
                         return Ok(None);
                     };
                     self.header.push(byte);
                     if let Some(fields) = self.header.fields() {
-                        self.header = Header::default();
+                        self.header = ChunkHeader::default();
                         self.open_chunk(fields)?;
                     }
                 }
-                State::Extended {
+                ReaderState::Extended {
                     chunk_stream_id,
                     format,
                     value,
@@ -204,7 +204,7 @@ impl Reader {
                     };
                     let value = value << 8 | u32::from(byte);
                     if have < 3 {
-                        self.state = State::Extended {
+                        self.state = ReaderState::Extended {
                             chunk_stream_id,
                             format,
                             value,
@@ -217,7 +217,7 @@ impl Reader {
                         self.begin_payload(chunk_stream_id)?;
                     }
                 }
-                State::MaybeExtended {
+                ReaderState::MaybeExtended {
                     chunk_stream_id,
                     matched,
                 } => {
@@ -226,19 +226,19 @@ impl Reader {
                     };
                     self.match_extended(chunk_stream_id, matched, byte)?;
                 }
-                State::Payload {
+                ReaderState::Payload {
                     chunk_stream_id,
                     left,
                 } => {
                     let left = self.take_payload(chunk_stream_id, left, input);
                     if left > 0 {
-                        self.state = State::Payload {
+                        self.state = ReaderState::Payload {
                             chunk_stream_id,
                             left,
                         };
                         return Ok(None);
                     }
-                    self.state = State::Header;
+                    self.state = ReaderState::Header;
                     if let Some(message) = self.finish_chunk(chunk_stream_id)? {
                         return Ok(Some(message));
                     }
@@ -291,7 +291,7 @@ impl Reader {
         }
         match fields.timestamp {
             Some(EXTENDED) => {
-                self.state = State::Extended {
+                self.state = ReaderState::Extended {
                     chunk_stream_id,
                     format,
                     value: 0,
@@ -304,7 +304,7 @@ impl Reader {
                 self.begin_payload(chunk_stream_id)?;
             }
             None if stream.extended.is_some() => {
-                self.state = State::MaybeExtended {
+                self.state = ReaderState::MaybeExtended {
                     chunk_stream_id,
                     matched: 0,
                 };
@@ -328,7 +328,7 @@ impl Reader {
         let expected = stream.extended.unwrap_or_default().to_be_bytes();
         if expected.get(usize::from(matched)) == Some(&byte) {
             if matched < 3 {
-                self.state = State::MaybeExtended {
+                self.state = ReaderState::MaybeExtended {
                     chunk_stream_id,
                     matched: matched + 1,
                 };
@@ -367,7 +367,7 @@ impl Reader {
                 limit: self.limits.max_held_bytes,
             });
         }
-        self.state = State::Payload {
+        self.state = ReaderState::Payload {
             chunk_stream_id,
             left,
         };

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-use super::{program::Program, server::LIMITS, server::MAX_HELD, speech};
+use super::{program::FuzzProgram, server::LIMITS, server::MAX_HELD, speech};
 use crate::{
     data::DataMessage,
     handshake::{HandshakeKind, RANDOM_LEN},
@@ -57,7 +57,7 @@ impl ClientEnd {
     }
 
     /// An order of the owner.
-    pub(super) fn order(&mut self, program: &mut Program<'_>) -> Option<()> {
+    pub(super) fn order(&mut self, program: &mut FuzzProgram<'_>) -> Option<()> {
         let kind = program.byte()? % 8;
         let stream = u32::from(program.byte()? % 6);
         self.allowed += ORDER;

@@ -61,9 +61,9 @@ const MAX_DEPTH: u32 = 70;
 
 /// What is left of the bytes.
 #[derive(Debug)]
-pub(super) struct Program<'a>(&'a [u8]);
+pub(super) struct FuzzProgram<'a>(&'a [u8]);
 
-impl<'a> Program<'a> {
+impl<'a> FuzzProgram<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::{Buf as _, BytesMut};
 
-use super::program::Program;
+use super::program::FuzzProgram;
 use crate::{
     chunk::ReaderLimits,
     handshake::RANDOM_LEN,
@@ -97,7 +97,7 @@ impl ServerEnd {
     }
 
     /// An order of the owner, or how it answers from now on.
-    pub(super) fn order(&mut self, program: &mut Program<'_>) -> Option<()> {
+    pub(super) fn order(&mut self, program: &mut FuzzProgram<'_>) -> Option<()> {
         let kind = program.byte()? % 8;
         let stream = u32::from(program.byte()?);
         self.allowed += ORDER;

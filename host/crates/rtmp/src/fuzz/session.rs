@@ -5,7 +5,7 @@ use bytes::BytesMut;
 
 use super::{
     client::ClientEnd,
-    program::Program,
+    program::FuzzProgram,
     server::ServerEnd,
     speaker::Speaker,
     speech::{body, preamble, speak},
@@ -25,7 +25,7 @@ const MAX_ROUNDS: u32 = 10_000;
 /// bytes are cut. Every step after that is a choice of who does something,
 /// and what.
 pub fn session(data: &[u8]) {
-    let mut program = Program::new(data);
+    let mut program = FuzzProgram::new(data);
     let (Some(mode), Some(piece)) = (program.byte(), program.byte()) else {
         return;
     };
@@ -52,7 +52,7 @@ fn kind(mode: u8) -> HandshakeKind {
     }
 }
 
-fn hostile_client(mode: u8, piece: usize, program: &mut Program<'_>) -> Run {
+fn hostile_client(mode: u8, piece: usize, program: &mut FuzzProgram<'_>) -> Run {
     let mut server = ServerEnd::new(mode);
     let mut speaker = Speaker::default();
     // One in 16 has a handshake of the program's making.
@@ -90,7 +90,7 @@ fn hostile_client(mode: u8, piece: usize, program: &mut Program<'_>) -> Run {
     }
 }
 
-fn hostile_server(mode: u8, piece: usize, program: &mut Program<'_>) -> Run {
+fn hostile_server(mode: u8, piece: usize, program: &mut FuzzProgram<'_>) -> Run {
     let mut client = ClientEnd::new(kind(mode), mode);
     let mut speaker = Speaker::default();
     if mode & 0xF0 != 0xF0 {
@@ -124,7 +124,7 @@ fn is_too_much(error: &SessionError) -> bool {
 }
 
 /// Both ends; between two that keep the protocol, nothing fails.
-fn pair(mode: u8, piece: usize, program: &mut Program<'_>) -> Run {
+fn pair(mode: u8, piece: usize, program: &mut FuzzProgram<'_>) -> Run {
     let mut client = ClientEnd::new(kind(mode), mode);
     let mut server = ServerEnd::new(!mode);
     let mut honest = true;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::program::Program;
+use super::program::FuzzProgram;
 use crate::{
     chunk::DEFAULT_CHUNK_SIZE,
     message::{Message, type_id},
@@ -83,7 +83,7 @@ impl Speaker {
     /// A message of a body; the program chooses the rest.
     pub(super) fn say(
         &mut self,
-        program: &mut Program<'_>,
+        program: &mut FuzzProgram<'_>,
         type_id: u8,
         stream: u32,
         body: Bytes,
@@ -121,7 +121,7 @@ impl Speaker {
     }
 
     /// Abort Message: what was begun there is forgotten.
-    pub(super) fn abort(&mut self, program: &mut Program<'_>) -> Option<()> {
+    pub(super) fn abort(&mut self, program: &mut FuzzProgram<'_>) -> Option<()> {
         let chunk_stream_id = program.pick(&CHUNK_STREAMS)?;
         let body = Bytes::copy_from_slice(&chunk_stream_id.to_be_bytes());
         self.say_plainly(&control(type_id::ABORT, body));
@@ -132,7 +132,7 @@ impl Speaker {
     }
 
     /// One more chunk of a message that was begun.
-    pub(super) fn go_on(&mut self, program: &mut Program<'_>) -> Option<()> {
+    pub(super) fn go_on(&mut self, program: &mut FuzzProgram<'_>) -> Option<()> {
         let chunk_stream_id = program.pick(&CHUNK_STREAMS)?;
         let form = Form(program.byte()?);
         if let Some(rest) = self.unfinished.remove(&chunk_stream_id) {

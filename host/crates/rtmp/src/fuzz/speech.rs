@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use livehost_wire::amf0::{self, Value};
 
-use super::{program::Program, speaker::Speaker};
+use super::{program::FuzzProgram, speaker::Speaker};
 use crate::message::type_id;
 
 /// Message streams: those that servers give, and the last ones.
@@ -93,7 +93,7 @@ pub(super) fn preamble(speaker: &mut Speaker, steps: u8) {
 }
 
 /// One step; none at the program's end.
-pub(super) fn speak(speaker: &mut Speaker, program: &mut Program<'_>) -> Option<()> {
+pub(super) fn speak(speaker: &mut Speaker, program: &mut FuzzProgram<'_>) -> Option<()> {
     match program.byte()? % 18 {
         kind @ (0 | 1) => {
             let values = command(program)?;
@@ -167,7 +167,7 @@ pub(super) fn speak(speaker: &mut Speaker, program: &mut Program<'_>) -> Option<
 }
 
 /// Any command with any arguments.
-fn command(program: &mut Program<'_>) -> Option<Vec<Value>> {
+fn command(program: &mut FuzzProgram<'_>) -> Option<Vec<Value>> {
     let mut values = vec![Value::from(program.pick(&COMMANDS)?)];
     // Transaction and object, which careless clients leave out.
     let shape = program.byte()?;
@@ -185,7 +185,7 @@ fn command(program: &mut Program<'_>) -> Option<Vec<Value>> {
 }
 
 /// What servers answer: results, errors and statuses with codes.
-fn answer(program: &mut Program<'_>) -> Option<Vec<Value>> {
+fn answer(program: &mut FuzzProgram<'_>) -> Option<Vec<Value>> {
     let shape = program.byte()?;
     let name = match shape & 3 {
         0 | 1 => "_result",
@@ -211,7 +211,7 @@ fn answer(program: &mut Program<'_>) -> Option<Vec<Value>> {
 /// may be wrong.
 fn say_amf(
     speaker: &mut Speaker,
-    program: &mut Program<'_>,
+    program: &mut FuzzProgram<'_>,
     amf3: bool,
     type_id: u8,
     values: &[Value],
@@ -235,7 +235,7 @@ fn say_amf(
 }
 
 /// A body that begins as the program says and goes on with zeros.
-pub(super) fn body(program: &mut Program<'_>) -> Option<Bytes> {
+pub(super) fn body(program: &mut FuzzProgram<'_>) -> Option<Bytes> {
     let mut body = program.bytes()?.to_vec();
     let length = program.length()?;
     body.resize(body.len().max(length), 0);
@@ -243,7 +243,7 @@ pub(super) fn body(program: &mut Program<'_>) -> Option<Bytes> {
 }
 
 /// FLV tags one after the other, section 7.1.6; the last may be cut.
-fn aggregate(program: &mut Program<'_>) -> Option<Bytes> {
+fn aggregate(program: &mut FuzzProgram<'_>) -> Option<Bytes> {
     let mut out = BytesMut::new();
     for _ in 0..program.byte()? % 6 {
         let type_id = program.pick(&PARTS)?;
@@ -266,7 +266,7 @@ fn aggregate(program: &mut Program<'_>) -> Option<Bytes> {
 }
 
 /// Name, version, flags, then events: type, length, data (section 7.1.3).
-fn shared_object(program: &mut Program<'_>) -> Option<Bytes> {
+fn shared_object(program: &mut FuzzProgram<'_>) -> Option<Bytes> {
     let mut out = BytesMut::new();
     let name = program.text()?;
     out.put_u16(u16::try_from(name.len()).ok()?);

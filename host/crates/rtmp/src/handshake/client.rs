@@ -19,11 +19,11 @@ pub struct ClientHandshake {
     /// The digest in C1, if it has one.
     c1_digest: Option<Digest>,
     collector: Collector,
-    state: State,
+    state: ClientState,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum ClientState {
     Start,
     Version,
     First,
@@ -53,14 +53,14 @@ impl ClientHandshake {
             c1: Box::new(c1),
             c1_digest,
             collector: Collector::default(),
-            state: State::Start,
+            state: ClientState::Start,
         }
     }
 
     /// Which handshake the server answered with, once it is done.
     pub fn kind(&self) -> Option<HandshakeKind> {
         match self.state {
-            State::Done(kind) => Some(kind),
+            ClientState::Done(kind) => Some(kind),
             _ => None,
         }
     }
@@ -78,12 +78,12 @@ impl ClientHandshake {
     ) -> Result<Progress, HandshakeError> {
         loop {
             match self.state {
-                State::Start => {
+                ClientState::Start => {
                     out.put_u8(VERSION);
                     out.extend_from_slice(self.c1.as_slice());
-                    self.state = State::Version;
+                    self.state = ClientState::Version;
                 }
-                State::Version => {
+                ClientState::Version => {
                     let Some((&found, rest)) = input.split_first() else {
                         return Ok(Progress::NeedMore);
                     };
@@ -94,9 +94,9 @@ impl ClientHandshake {
                             found,
                         });
                     }
-                    self.state = State::First;
+                    self.state = ClientState::First;
                 }
-                State::First => {
+                ClientState::First => {
                     let Some(s1) = self.collector.take(input) else {
                         return Ok(Progress::NeedMore);
                     };
@@ -107,13 +107,13 @@ impl ClientHandshake {
                         let random = second_random(&self.random);
                         let c2 = digest::second(&server_digest, Sender::Client, random);
                         out.extend_from_slice(&c2);
-                        self.state = State::Second(HandshakeKind::Digest);
+                        self.state = ClientState::Second(HandshakeKind::Digest);
                     } else {
                         out.extend_from_slice(s1);
-                        self.state = State::Second(HandshakeKind::Simple);
+                        self.state = ClientState::Second(HandshakeKind::Simple);
                     }
                 }
-                State::Second(kind) => {
+                ClientState::Second(kind) => {
                     let Some(s2) = self.collector.take(input) else {
                         return Ok(Progress::NeedMore);
                     };
@@ -126,9 +126,9 @@ impl ClientHandshake {
                             expected: "a digest keyed with that of C1",
                         });
                     }
-                    self.state = State::Done(kind);
+                    self.state = ClientState::Done(kind);
                 }
-                State::Done(_) => return Ok(Progress::Done),
+                ClientState::Done(_) => return Ok(Progress::Done),
             }
         }
     }

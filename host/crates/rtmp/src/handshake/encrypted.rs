@@ -26,14 +26,14 @@ const ANSWER: Scheme = Scheme::Zero;
 #[derive(Debug)]
 pub struct EncryptedHandshake {
     random: Box<[u8; RANDOM_LEN]>,
-    secret: Secret,
+    secret: SharedSecret,
     epoch_ms: u32,
     collector: Collector,
-    state: State,
+    state: EncryptedState,
 }
 
 #[derive(Debug)]
-enum State {
+enum EncryptedState {
     Version,
     First,
     /// Waiting for C2.
@@ -42,9 +42,9 @@ enum State {
 }
 
 /// Never shown.
-struct Secret(Box<[u8; SECRET_LEN]>);
+struct SharedSecret(Box<[u8; SECRET_LEN]>);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
@@ -57,17 +57,17 @@ impl EncryptedHandshake {
     pub fn new(random: &[u8; RANDOM_LEN], secret: &[u8; SECRET_LEN], epoch_ms: u32) -> Self {
         Self {
             random: Box::new(*random),
-            secret: Secret(Box::new(*secret)),
+            secret: SharedSecret(Box::new(*secret)),
             epoch_ms,
             collector: Collector::default(),
-            state: State::Version,
+            state: EncryptedState::Version,
         }
     }
 
     /// The ciphers, once, when it is done.
     pub fn take_ciphers(&mut self) -> Option<Box<Ciphers>> {
         match &mut self.state {
-            State::Done(ciphers) => ciphers.take(),
+            EncryptedState::Done(ciphers) => ciphers.take(),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ impl EncryptedHandshake {
     ) -> Result<Progress, HandshakeError> {
         loop {
             match &mut self.state {
-                State::Version => {
+                EncryptedState::Version => {
                     let Some((&found, rest)) = input.split_first() else {
                         return Ok(Progress::NeedMore);
                     };
@@ -93,26 +93,26 @@ impl EncryptedHandshake {
                     if found != ENCRYPTED_VERSION {
                         return Err(HandshakeError::NotEncrypted { found });
                     }
-                    self.state = State::First;
+                    self.state = EncryptedState::First;
                 }
-                State::First => {
+                EncryptedState::First => {
                     let Some(c1) = self.collector.take(input) else {
                         return Ok(Progress::NeedMore);
                     };
                     let ciphers = answer(c1, &self.random, &self.secret.0, self.epoch_ms, out)?;
-                    self.state = State::Second(Box::new(ciphers));
+                    self.state = EncryptedState::Second(Box::new(ciphers));
                 }
-                State::Second(_) => {
+                EncryptedState::Second(_) => {
                     if self.collector.take(input).is_none() {
                         return Ok(Progress::NeedMore);
                     }
-                    if let State::Second(ciphers) =
-                        std::mem::replace(&mut self.state, State::Done(None))
+                    if let EncryptedState::Second(ciphers) =
+                        std::mem::replace(&mut self.state, EncryptedState::Done(None))
                     {
-                        self.state = State::Done(Some(ciphers));
+                        self.state = EncryptedState::Done(Some(ciphers));
                     }
                 }
-                State::Done(_) => return Ok(Progress::Done),
+                EncryptedState::Done(_) => return Ok(Progress::Done),
             }
         }
     }

@@ -21,11 +21,11 @@ pub struct ServerHandshake {
     epoch_ms: u32,
     strict: bool,
     collector: Collector,
-    state: State,
+    state: ServerState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ServerState {
     Version,
     First,
     /// Waiting for C2.
@@ -50,7 +50,7 @@ impl ServerHandshake {
             epoch_ms,
             strict: false,
             collector: Collector::default(),
-            state: State::Version,
+            state: ServerState::Version,
         }
     }
 
@@ -65,7 +65,7 @@ impl ServerHandshake {
     /// Which handshake the client started, once it is done.
     pub fn kind(&self) -> Option<HandshakeKind> {
         match self.state {
-            State::Done(kind) => Some(kind),
+            ServerState::Done(kind) => Some(kind),
             _ => None,
         }
     }
@@ -82,13 +82,13 @@ impl ServerHandshake {
     ) -> Result<Progress, HandshakeError> {
         loop {
             match &self.state {
-                State::Version => {
+                ServerState::Version => {
                     let Some((&version, rest)) = input.split_first() else {
                         return Ok(Progress::NeedMore);
                     };
                     *input = rest;
                     match version {
-                        VERSION => self.state = State::First,
+                        VERSION => self.state = ServerState::First,
                         6 | 8 | 9 => {
                             return Err(HandshakeError::RtmpeNotEnabled { found: version });
                         }
@@ -100,26 +100,26 @@ impl ServerHandshake {
                         }
                     }
                 }
-                State::First => {
+                ServerState::First => {
                     let Some(packet) = self.collector.take(input) else {
                         return Ok(Progress::NeedMore);
                     };
                     let sent = answer(packet, &self.random, self.epoch_ms, out);
-                    self.state = State::Second(sent);
+                    self.state = ServerState::Second(sent);
                 }
-                State::Second(sent) => {
+                ServerState::Second(sent) => {
                     let Some(packet) = self.collector.take(input) else {
                         return Ok(Progress::NeedMore);
                     };
                     if self.strict {
                         check(packet, sent, &self.random)?;
                     }
-                    self.state = State::Done(match sent {
+                    self.state = ServerState::Done(match sent {
                         Sent::Simple => HandshakeKind::Simple,
                         Sent::Digest(_) => HandshakeKind::Digest,
                     });
                 }
-                State::Done(_) => return Ok(Progress::Done),
+                ServerState::Done(_) => return Ok(Progress::Done),
             }
         }
     }

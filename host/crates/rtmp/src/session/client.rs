@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use livehost_wire::amf0::{Properties, Value};
 
-pub use event::{ClientEvent, Redirect, Refused, Rejection};
+pub use event::{ClientEvent, Redirect, RefusedCommand, ServerRejection};
 
 use super::{Link, Output, SessionError};
 use crate::{
@@ -101,21 +101,21 @@ impl Default for PlayOptions {
 #[derive(Debug)]
 pub struct ClientSession {
     config: ClientConfig,
-    phase: Phase,
+    phase: ClientPhase,
     connected: bool,
     /// What waits for the connection to be accepted.
     waiting: VecDeque<Intent>,
     /// What the answers to our calls are for.
     pending: BTreeMap<u32, Pending>,
     last_transaction: u32,
-    streams: BTreeMap<u32, StreamState>,
+    streams: BTreeMap<u32, ClientStream>,
     events: VecDeque<ClientEvent>,
     /// Bytes of the handshake to send.
     out: BytesMut,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ClientPhase {
     Handshake(Box<ClientHandshake>),
     Messages(Box<Link>),
 }
@@ -138,7 +138,7 @@ enum Pending {
 
 /// What a message stream is for, and whether the server agreed.
 #[derive(Debug)]
-struct StreamState {
+struct ClientStream {
     intent: Intent,
     started: bool,
 }
@@ -153,7 +153,7 @@ impl ClientSession {
         let _ = handshake.handle_input(&mut &[][..], &mut out);
         Self {
             config,
-            phase: Phase::Handshake(Box::new(handshake)),
+            phase: ClientPhase::Handshake(Box::new(handshake)),
             connected: false,
             waiting: VecDeque::new(),
             pending: BTreeMap::new(),
@@ -172,7 +172,7 @@ impl ClientSession {
     pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<(), SessionError> {
         loop {
             match &mut self.phase {
-                Phase::Handshake(handshake) => {
+                ClientPhase::Handshake(handshake) => {
                     match handshake.handle_input(input, &mut self.out)? {
                         Progress::NeedMore => return Ok(()),
                         Progress::Done => {
@@ -180,12 +180,12 @@ impl ClientSession {
                             // Servers that announce no window are acknowledged
                             // all the same, as librtmp and FFmpeg do it.
                             link.acknowledge_within(self.config.window_ack_size);
-                            self.phase = Phase::Messages(Box::new(link));
+                            self.phase = ClientPhase::Messages(Box::new(link));
                             self.connect();
                         }
                     }
                 }
-                Phase::Messages(link) => match link.handle_input(input)? {
+                ClientPhase::Messages(link) => match link.handle_input(input)? {
                     Some(message) => self.handle_message(message)?,
                     None => return Ok(()),
                 },
@@ -198,7 +198,7 @@ impl ClientSession {
         if !self.out.is_empty() {
             return Some(Output::Send(std::mem::take(&mut self.out).freeze()));
         }
-        if let Phase::Messages(link) = &mut self.phase
+        if let ClientPhase::Messages(link) = &mut self.phase
             && let Some(bytes) = link.take_output()
         {
             return Some(Output::Send(bytes));
@@ -215,8 +215,8 @@ impl ClientSession {
     /// this was asked last, but not all.
     pub fn media_in_progress(&mut self) -> impl Iterator<Item = u32> + '_ {
         let link = match &mut self.phase {
-            Phase::Handshake(_) => None,
-            Phase::Messages(link) => Some(link),
+            ClientPhase::Handshake(_) => None,
+            ClientPhase::Messages(link) => Some(link),
         };
         link.into_iter().flat_map(|link| link.media_in_progress())
     }
@@ -226,8 +226,8 @@ impl ClientSession {
     /// as long as the output is taken.
     pub fn buffered_bytes(&self) -> usize {
         match &self.phase {
-            Phase::Handshake(_) => self.out.len(),
-            Phase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
+            ClientPhase::Handshake(_) => self.out.len(),
+            ClientPhase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
         }
     }
 
@@ -303,7 +303,7 @@ impl ClientSession {
     /// Asks the server for a sign of life; `millis` comes back in
     /// [`ClientEvent::Pong`].
     pub fn send_ping(&mut self, millis: u32) {
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ClientPhase::Messages(link) = &mut self.phase {
             link.send_ping(millis);
         }
     }
@@ -330,7 +330,7 @@ impl ClientSession {
     fn start(&mut self) {
         self.connected = true;
         let window = ProtocolControl::WindowAckSize(self.config.window_ack_size);
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ClientPhase::Messages(link) = &mut self.phase {
             link.send_control(&window);
             link.set_out_chunk_size(self.config.chunk_size);
         }
@@ -374,7 +374,8 @@ impl ClientSession {
             }
         }
         let started = false;
-        self.streams.insert(stream, StreamState { intent, started });
+        self.streams
+            .insert(stream, ClientStream { intent, started });
     }
 
     /// A call whose answer, whatever it is, changes nothing.
@@ -393,7 +394,7 @@ impl ClientSession {
     }
 
     fn send(&mut self, message: &Message) {
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ClientPhase::Messages(link) = &mut self.phase {
             link.send(message);
         }
     }

@@ -18,7 +18,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use litemap::LiteMap;
 
-pub use event::{Connect, Media, MediaKind, Play, Publish, ServerEvent, StopReason};
+pub use event::{Connect, Media, MediaKind, Play, Publish, ServerEvent, StreamStop};
 
 use super::capabilities::Capabilities;
 use super::{Link, Output, SessionError};
@@ -94,16 +94,16 @@ impl ServerConfig {
 #[derive(Debug)]
 pub struct ServerSession {
     config: ServerConfig,
-    phase: Phase,
-    connection: Connection,
+    phase: ServerPhase,
+    connection: ConnectState,
     /// None if the client announced nothing of Enhanced RTMP.
     capabilities: Option<Box<Capabilities>>,
-    streams: LiteMap<u32, StreamState>,
+    streams: LiteMap<u32, ServerStream>,
     next_stream: u32,
     /// It speaks of shared objects in AMF3.
     shares_in_amf3: bool,
     /// The answer the client waits for; nothing is read until it is given.
-    question: Option<Question>,
+    question: Option<PendingQuestion>,
     /// Players alone are told the chunk size, see [`Self::after_handshake`].
     spares_publishers: bool,
     /// The one that a player is still to be told.
@@ -113,27 +113,27 @@ pub struct ServerSession {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ServerPhase {
     Handshake(Box<ServerHandshake>),
     Messages(Box<Link>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Connection {
+enum ConnectState {
     Unconnected,
     Connected,
     Closed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum StreamState {
+enum ServerStream {
     Idle,
     Publishing { name: String },
     Playing,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Question {
+enum PendingQuestion {
     Connect {
         transaction: f64,
         object_encoding: f64,
@@ -163,7 +163,7 @@ impl ServerSession {
         epoch_ms: u32,
     ) -> Self {
         let handshake = ServerHandshake::new(random, epoch_ms);
-        Self::in_phase(config, Phase::Handshake(Box::new(handshake)))
+        Self::in_phase(config, ServerPhase::Handshake(Box::new(handshake)))
     }
 
     /// A session whose handshake was done below it: that of RTMPE.
@@ -175,15 +175,15 @@ impl ServerSession {
         let link = Link::new(config.before_connect());
         Self {
             spares_publishers: true,
-            ..Self::in_phase(config, Phase::Messages(Box::new(link)))
+            ..Self::in_phase(config, ServerPhase::Messages(Box::new(link)))
         }
     }
 
-    fn in_phase(config: ServerConfig, phase: Phase) -> Self {
+    fn in_phase(config: ServerConfig, phase: ServerPhase) -> Self {
         Self {
             config,
             phase,
-            connection: Connection::Unconnected,
+            connection: ConnectState::Unconnected,
             capabilities: None,
             streams: LiteMap::new(),
             next_stream: 1,
@@ -202,18 +202,18 @@ impl ServerSession {
     /// # Errors
     /// The connection must be closed: its bytes can't be understood any more.
     pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<(), SessionError> {
-        while self.question.is_none() && self.connection != Connection::Closed {
+        while self.question.is_none() && self.connection != ConnectState::Closed {
             match &mut self.phase {
-                Phase::Handshake(handshake) => {
+                ServerPhase::Handshake(handshake) => {
                     match handshake.handle_input(input, &mut self.out)? {
                         Progress::NeedMore => return Ok(()),
                         Progress::Done => {
                             let link = Link::new(self.config.before_connect());
-                            self.phase = Phase::Messages(Box::new(link));
+                            self.phase = ServerPhase::Messages(Box::new(link));
                         }
                     }
                 }
-                Phase::Messages(link) => match link.handle_input(input)? {
+                ServerPhase::Messages(link) => match link.handle_input(input)? {
                     Some(message) => self.handle_message(message)?,
                     None => return Ok(()),
                 },
@@ -242,19 +242,19 @@ impl ServerSession {
             return Some(std::mem::take(&mut self.out).freeze());
         }
         match &mut self.phase {
-            Phase::Handshake(_) => None,
-            Phase::Messages(link) => link.take_output(),
+            ServerPhase::Handshake(_) => None,
+            ServerPhase::Messages(link) => link.take_output(),
         }
     }
 
     /// True once the handshake is done.
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Messages(_))
+        matches!(self.phase, ServerPhase::Messages(_))
     }
 
     /// True once `connect` was accepted.
     pub fn is_connected(&self) -> bool {
-        self.connection == Connection::Connected
+        self.connection == ConnectState::Connected
     }
 
     /// What of Enhanced RTMP the client announced with its `connect`; none if
@@ -272,13 +272,13 @@ impl ServerSession {
     /// bytes came since this was asked last, but not all.
     pub fn media_in_progress(&mut self) -> impl Iterator<Item = u32> + '_ {
         let link = match &mut self.phase {
-            Phase::Handshake(_) => None,
-            Phase::Messages(link) => Some(link),
+            ServerPhase::Handshake(_) => None,
+            ServerPhase::Messages(link) => Some(link),
         };
         let streams = &self.streams;
         let progress = link.into_iter().flat_map(|link| link.media_in_progress());
         progress
-            .filter(|stream| matches!(streams.get(stream), Some(StreamState::Publishing { .. })))
+            .filter(|stream| matches!(streams.get(stream), Some(ServerStream::Publishing { .. })))
     }
 
     /// Reads within the limits that belong to what the client was granted.
@@ -288,7 +288,7 @@ impl ServerSession {
         } else {
             self.config.without_publication()
         };
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ServerPhase::Messages(link) = &mut self.phase {
             link.set_limits(limits);
         }
     }
@@ -296,14 +296,14 @@ impl ServerSession {
     fn is_publishing(&self) -> bool {
         self.streams
             .values()
-            .any(|state| matches!(state, StreamState::Publishing { .. }))
+            .any(|state| matches!(state, ServerStream::Publishing { .. }))
     }
 
     /// Bytes of messages whose end has not come yet.
     pub fn partial_bytes(&self) -> usize {
         match &self.phase {
-            Phase::Handshake(_) => 0,
-            Phase::Messages(link) => link.partial_bytes(),
+            ServerPhase::Handshake(_) => 0,
+            ServerPhase::Messages(link) => link.partial_bytes(),
         }
     }
 
@@ -312,8 +312,8 @@ impl ServerSession {
     /// as long as the output is taken.
     pub fn buffered_bytes(&self) -> usize {
         match &self.phase {
-            Phase::Handshake(_) => self.out.len(),
-            Phase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
+            ServerPhase::Handshake(_) => self.out.len(),
+            ServerPhase::Messages(link) => self.out.len().saturating_add(link.buffered_bytes()),
         }
     }
 
@@ -376,7 +376,8 @@ impl ServerSession {
 
     fn handle_media(&mut self, kind: MediaKind, message: &Message, payload: Bytes) {
         // Encoders may go on sending for a moment after their publish ended.
-        if let Some(StreamState::Publishing { .. }) = self.streams.get(&message.message_stream_id) {
+        if let Some(ServerStream::Publishing { .. }) = self.streams.get(&message.message_stream_id)
+        {
             self.events.push_back(ServerEvent::Media(Media {
                 stream: message.message_stream_id,
                 kind,
@@ -387,14 +388,14 @@ impl ServerSession {
     }
 
     fn handle_shared_object(&mut self, message: Message) -> Result<(), SessionError> {
-        if self.connection != Connection::Connected {
+        if self.connection != ConnectState::Connected {
             return Err(SessionError::Violation {
                 expected: "connect as the first command",
                 found: "a shared object message".to_owned(),
             });
         }
         self.shares_in_amf3 = message.type_id == type_id::SHARED_OBJECT_AMF3;
-        self.question = Some(Question::SharedObject);
+        self.question = Some(PendingQuestion::SharedObject);
         self.events.push_back(ServerEvent::SharedObject(message));
         Ok(())
     }

@@ -43,7 +43,7 @@ fn read(message: &Message, values: Values) -> Result<SharedObjectMessage, Shared
         type_id::SHARED_OBJECT_AMF3 => message.payload.get(1..).unwrap_or_default(),
         other => return Err(SharedObjectError::MessageType(other)),
     };
-    let mut reader = Reader {
+    let mut reader = BodyReader {
         body,
         length: body.len(),
         budget: Budget::of_message(message.payload.len()),
@@ -53,7 +53,7 @@ fn read(message: &Message, values: Values) -> Result<SharedObjectMessage, Shared
 }
 
 /// What is left of a message.
-struct Reader<'a> {
+struct BodyReader<'a> {
     body: &'a [u8],
     /// Of the whole body, in bytes.
     length: usize,
@@ -61,7 +61,7 @@ struct Reader<'a> {
     values: Values,
 }
 
-impl Reader<'_> {
+impl BodyReader<'_> {
     fn message(&mut self) -> Result<SharedObjectMessage, SharedObjectError> {
         let mut body = self.body;
         let name = self.text(&mut body, "the object's name")?;

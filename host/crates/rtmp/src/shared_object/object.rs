@@ -2,7 +2,7 @@
 //!
 //! In: the events of one client at a time, whom the owner knows by a number,
 //! with a [`Ruling`] on each. Out: what that client is told, and what all others
-//! are. A persistent object's changes go to its [`Shelf`] first.
+//! are. A persistent object's changes go to its [`PropertyShelf`] first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ pub enum Ruling {
 }
 
 /// Where a persistent object's properties are kept.
-pub trait Shelf {
+pub trait PropertyShelf {
     /// False when it has no room: the property keeps its value.
     fn put(&mut self, property: &str, value: &Bytes) -> bool;
     /// The property is gone.
@@ -62,7 +62,7 @@ pub trait Shelf {
 #[derive(Debug, Clone, Copy)]
 pub struct NoShelf;
 
-impl Shelf for NoShelf {
+impl PropertyShelf for NoShelf {
     fn put(&mut self, _: &str, _: &Bytes) -> bool {
         true
     }
@@ -95,7 +95,7 @@ pub struct SharedObject {
 
 /// What a message has come to so far.
 #[derive(Debug, Default)]
-struct Outcome {
+struct ObjectOutcome {
     own: Vec<Event>,
     others: Vec<Event>,
     /// The state was told.
@@ -108,7 +108,7 @@ struct Outcome {
     rewritten: usize,
 }
 
-impl Outcome {
+impl ObjectOutcome {
     /// Once is enough.
     fn refuse(&mut self, code: &str) {
         let why = status(code);
@@ -190,9 +190,9 @@ impl SharedObject {
         client: ClientId,
         message: &SharedObjectMessage,
         rulings: &[Ruling],
-        shelf: &mut dyn Shelf,
+        shelf: &mut dyn PropertyShelf,
     ) -> Told {
-        let mut outcome = Outcome::default();
+        let mut outcome = ObjectOutcome::default();
         let mut rulings = rulings.iter();
         for event in &message.events {
             let ruling = rulings.next().unwrap_or(&Ruling::Deny);
@@ -216,8 +216,8 @@ impl SharedObject {
         client: ClientId,
         event: &Event,
         ruling: &Ruling,
-        shelf: &mut dyn Shelf,
-        outcome: &mut Outcome,
+        shelf: &mut dyn PropertyShelf,
+        outcome: &mut ObjectOutcome,
     ) {
         let denied = *ruling == Ruling::Deny;
         match event {
@@ -278,7 +278,7 @@ impl SharedObject {
         }
     }
 
-    fn join(&mut self, client: ClientId, denied: bool, outcome: &mut Outcome) {
+    fn join(&mut self, client: ClientId, denied: bool, outcome: &mut ObjectOutcome) {
         let is_full = self.clients.len() >= self.limits.clients && !self.has(client);
         if denied || is_full {
             return outcome.refuse(NO_READ_ACCESS);
@@ -292,13 +292,13 @@ impl SharedObject {
     }
 
     /// A plugin may put in as much as an object holds.
-    fn admits(&self, outcome: &mut Outcome, value: &Bytes) -> bool {
+    fn admits(&self, outcome: &mut ObjectOutcome, value: &Bytes) -> bool {
         outcome.rewritten = outcome.rewritten.saturating_add(value.len());
         outcome.rewritten <= self.limits.bytes
     }
 
     /// Tells the client what it wrongly takes for changed.
-    fn correct(&self, outcome: &mut Outcome) {
+    fn correct(&self, outcome: &mut ObjectOutcome) {
         if outcome.correct_all {
             outcome.own.push(Event::Clear);
             outcome.own.extend(self.changes());
@@ -318,7 +318,7 @@ impl SharedObject {
     }
 
     /// False beyond a limit.
-    fn set(&mut self, name: &str, value: &Bytes, shelf: &mut dyn Shelf) -> bool {
+    fn set(&mut self, name: &str, value: &Bytes, shelf: &mut dyn PropertyShelf) -> bool {
         let old = self.properties.get(name);
         let is_new = old.is_none();
         let before = old.map_or(0, |old| cost(name, old));
@@ -339,7 +339,7 @@ impl SharedObject {
         true
     }
 
-    fn remove(&mut self, name: &str, shelf: &mut dyn Shelf) -> bool {
+    fn remove(&mut self, name: &str, shelf: &mut dyn PropertyShelf) -> bool {
         let Some(old) = self.properties.remove(name) else {
             return false;
         };
@@ -349,7 +349,7 @@ impl SharedObject {
         true
     }
 
-    fn clear(&mut self, shelf: &mut dyn Shelf) {
+    fn clear(&mut self, shelf: &mut dyn PropertyShelf) {
         for name in self.properties.keys() {
             shelf.remove(name);
         }

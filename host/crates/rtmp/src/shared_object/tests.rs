@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use livehost_wire::amf0::Value;
 
-use super::object::{Limits, NoShelf, Ruling, SharedObject, Shelf};
+use super::object::{Limits, NoShelf, PropertyShelf, Ruling, SharedObject};
 use super::*;
 
 fn amf(value: Value) -> Bytes {
@@ -405,7 +405,7 @@ struct Small {
     kept: Vec<(String, Bytes)>,
 }
 
-impl Shelf for Small {
+impl PropertyShelf for Small {
     fn put(&mut self, property: &str, value: &Bytes) -> bool {
         let fits = self.kept.len() < self.room;
         if fits {

@@ -12,8 +12,8 @@ use livehost_rtmp::{
     data::DataMessage,
     handshake::HandshakeKind,
     session::{
-        client::{ClientEvent, PlayOptions, Refused},
-        server::{Media, MediaKind, ServerEvent, StopReason},
+        client::{ClientEvent, PlayOptions, RefusedCommand},
+        server::{Media, MediaKind, ServerEvent, StreamStop},
     },
 };
 use livehost_wire::amf0::{Properties, Value};
@@ -90,7 +90,7 @@ fn a_refused_connect_gives_the_reason() {
     let [ClientEvent::Rejected(rejection)] = &client[..] else {
         panic!("{client:?}");
     };
-    assert_eq!(rejection.what, Refused::Connect);
+    assert_eq!(rejection.what, RefusedCommand::Connect);
     assert_eq!(rejection.code, "NetConnection.Connect.Rejected");
     assert_eq!(rejection.description, "no such application");
     assert_eq!(server.len(), 1);
@@ -226,7 +226,7 @@ fn a_refused_publish_gives_the_reason_and_the_next_can_start() {
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {
         panic!("{client:?}");
     };
-    assert_eq!(rejection.what, Refused::Publish { stream: 1 });
+    assert_eq!(rejection.what, RefusedCommand::Publish { stream: 1 });
     assert_eq!(rejection.code, "NetStream.Publish.BadName");
     assert_eq!(rejection.description, "wrong key");
     // What is sent all the same isn't taken.
@@ -256,7 +256,7 @@ fn a_deleted_publish_ends_once() {
         panic!("{server:?}");
     };
     // FCUnpublish names the stream, before deleteStream.
-    assert_eq!(*reason, StopReason::Unpublish);
+    assert_eq!(*reason, StreamStop::Unpublish);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn play_starts_and_learns_of_its_publisher() {
         server,
         [ServerEvent::StopPlay {
             stream: 1,
-            reason: StopReason::DeleteStream
+            reason: StreamStop::DeleteStream
         }]
     );
 }
@@ -326,7 +326,7 @@ fn a_refused_play_gives_the_reason() {
     let Some(ClientEvent::Rejected(rejection)) = client.last() else {
         panic!("{client:?}");
     };
-    assert_eq!(rejection.what, Refused::Play { stream: 1 });
+    assert_eq!(rejection.what, RefusedCommand::Play { stream: 1 });
     assert_eq!(rejection.description, "no such stream");
 }
 

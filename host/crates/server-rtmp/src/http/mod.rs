@@ -59,7 +59,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 const MAX_IDLE_BODY: usize = 1024;
 
 /// One HTTP connection.
-struct Connection {
+struct HttpConnection {
     chain: Chain,
     remote: SocketAddr,
     entrance: Entrance,
@@ -89,7 +89,7 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
 ) {
     let shutdown = shared.shutdown.clone();
-    let connection = Connection {
+    let connection = HttpConnection {
         chain,
         remote,
         entrance,
@@ -133,7 +133,7 @@ pub(super) async fn serve(
     }
 }
 
-impl Connection {
+impl HttpConnection {
     /// For the first tunnel.
     fn handshake(&self) -> Duration {
         self.shared.limits.load().handshake

@@ -24,21 +24,21 @@ const INTERVALS: [u8; 6] = [1, 3, 5, 9, 17, 33];
 /// A tunnelled client's connection.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    state: Mutex<State>,
+    state: Mutex<TunnelState>,
     /// The session has read, or is over.
     room: Notify,
     /// Held while a request is worked on: they come one after the other.
-    turn: tokio::sync::Mutex<Turn>,
+    turn: tokio::sync::Mutex<Sequence>,
 }
 
 /// What orders the requests.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct Sequence {
     /// Of the last request.
     number: Option<u64>,
 }
 
-impl Turn {
+impl Sequence {
     /// Whether `number` may be next. One that comes again would put its bytes
     /// into the stream twice.
     pub(super) fn advance(&mut self, number: u64) -> bool {
@@ -50,7 +50,7 @@ impl Turn {
     }
 }
 
-struct State {
+struct TunnelState {
     /// Copied: what a request brings may be a byte of a large buffer.
     inbound: BytesMut,
     outbound: BytesMut,
@@ -65,7 +65,7 @@ struct State {
     writer: Option<Waker>,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for TunnelState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
             .field("inbound", &self.inbound.len())
@@ -76,7 +76,7 @@ impl fmt::Debug for State {
     }
 }
 
-impl State {
+impl TunnelState {
     fn close(&mut self) {
         self.closed = true;
         self.wake();
@@ -91,7 +91,7 @@ impl State {
 impl Tunnel {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TunnelState {
                 inbound: BytesMut::new(),
                 outbound: BytesMut::new(),
                 closed: false,
@@ -107,7 +107,7 @@ impl Tunnel {
     }
 
     /// The turn of one request.
-    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, Turn> {
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, Sequence> {
         let turn = self.turn.lock().await;
         self.state.lock().requested = Instant::now();
         turn
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_number_comes_once() {
-        let mut turn = Turn::default();
+        let mut turn = Sequence::default();
         let taken: Vec<bool> = [0, 1, 1, 3, 2, 4].map(|n| turn.advance(n)).into();
         assert_eq!(taken, [true, true, false, true, false, true]);
     }

@@ -19,7 +19,7 @@ use tracing::{Span, info};
 use super::client::{RtmpSession, Slot};
 use super::end::EndReason;
 use super::player::{Framing, Player};
-use super::status::{self, Command};
+use super::status::{self, Asked};
 
 /// Outbound chunk sizes a grant may ask for, bytes.
 const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
@@ -28,7 +28,7 @@ const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=0xFF_FFFF;
 const WINDOWS: std::ops::RangeInclusive<u32> = 1..=u32::MAX;
 
 /// What came of a question, with what it was about.
-pub(super) enum Answer {
+pub(super) enum Settled {
     Connect {
         application: Arc<Application>,
         instance: Option<Arc<str>>,
@@ -57,31 +57,31 @@ pub(super) enum Answer {
 }
 
 impl RtmpSession {
-    pub(super) fn handle_answer(&mut self, answer: Answer) {
+    pub(super) fn handle_answer(&mut self, answer: Settled) {
         match answer {
-            Answer::Connect {
+            Settled::Connect {
                 application,
                 instance,
                 decision,
             } => self.connect_decided(application, instance, decision),
-            Answer::Unauthenticated(refusal) => {
+            Settled::Unauthenticated(refusal) => {
                 self.reject_connect(&refusal);
                 self.end = Some(EndReason::Unauthenticated);
             }
-            Answer::Publish {
+            Settled::Publish {
                 stream,
                 span,
                 outcome,
             } => span.in_scope(|| self.publish_settled(stream, outcome)),
-            Answer::Play {
+            Settled::Play {
                 framing,
                 span,
                 outcome,
             } => span.in_scope(|| self.play_settled(framing, outcome)),
-            Answer::SharedObject { message, rulings } => {
+            Settled::SharedObject { message, rulings } => {
                 self.shared_object_decided(&message, &rulings);
             }
-            Answer::Call { name, answer } => {
+            Settled::Call { name, answer } => {
                 let answer = match answer {
                     Ok(Ok(amf0)) => Ok(amf0),
                     Ok(Err(error)) => {
@@ -111,7 +111,7 @@ impl RtmpSession {
             WARN,
             self.admits_refusal(refusal),
             by = by(refusal),
-            code = status::code(Command::Connect, refusal),
+            code = status::code(Asked::Connect, refusal),
             reason = refusal.text,
             retry_after_ms = refusal.retry_after_ms,
             instance = self.instance.as_deref(),
@@ -122,7 +122,7 @@ impl RtmpSession {
     }
 
     fn reject_connect(&mut self, refusal: &Refusal) {
-        let code = status::code(Command::Connect, refusal);
+        let code = status::code(Asked::Connect, refusal);
         self.machine
             .reject_connect(code, &refusal.text, refusal.retry_after_ms);
     }
@@ -188,7 +188,7 @@ impl RtmpSession {
                 self.entrance.permit.grant();
                 self.insert(stream, Slot::Publish(Box::new(publishing)));
             }
-            Err(refusal) => self.refuse_stream(Command::Publish, &refusal),
+            Err(refusal) => self.refuse_stream(Asked::Publish, &refusal),
         }
     }
 
@@ -200,11 +200,11 @@ impl RtmpSession {
                 let player = Player::new(playing, framing);
                 self.insert(framing.stream, Slot::Play(Box::new(player)));
             }
-            Err(refusal) => self.refuse_stream(Command::Play, &refusal),
+            Err(refusal) => self.refuse_stream(Asked::Play, &refusal),
         }
     }
 
-    fn refuse_stream(&mut self, command: Command, refusal: &Refusal) {
+    fn refuse_stream(&mut self, command: Asked, refusal: &Refusal) {
         let code = status::code(command, refusal);
         let retry_after_ms = refusal.retry_after_ms;
         limited!(

@@ -16,7 +16,7 @@ use livehost_policy::{
     Challenge, ConnectDecision, ConnectRequest, Credential, CredentialRequest, Gate,
     OnAuthenticate, OnConnect, OnCredential, Rejection,
 };
-use livehost_rtmp::auth::{Attempt, Method, Proof, Verifier};
+use livehost_rtmp::auth::{Login, Method, Proof, Verifier};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ const USER: &str = "auth-user";
 const METHOD: &str = "auth-method";
 
 /// What comes of a connect.
-pub(super) enum Outcome {
+pub(super) enum LoginOutcome {
     Decided(ConnectDecision),
     /// The refusal is a step of a challenge, after which the client will come
     /// again, or its end. The log has it already.
@@ -39,9 +39,9 @@ pub(super) enum Outcome {
 }
 
 /// A connect with what authentication has put behind its names.
-pub(super) struct Candidate {
+pub(super) struct Applicant {
     pub(super) request: ConnectRequest,
-    pub(super) attempt: Option<Attempt>,
+    pub(super) attempt: Option<Login>,
     /// `app` as sent, without the attempt.
     pub(super) app: String,
 }
@@ -50,9 +50,9 @@ pub(super) struct Candidate {
 pub(super) async fn connect(
     gate: &Gate,
     challenges: &Arc<Challenges>,
-    candidate: Candidate,
-) -> Outcome {
-    let Candidate {
+    candidate: Applicant,
+) -> LoginOutcome {
+    let Applicant {
         request,
         attempt,
         app,
@@ -62,32 +62,32 @@ pub(super) async fn connect(
     let method = match gate.ask(OnAuthenticate::new(request.clone())).await {
         Ok(Some(Challenge::Adobe)) => Method::Adobe,
         Ok(Some(Challenge::Llnw)) => Method::Llnw,
-        Ok(None) => return Outcome::Decided(gate.ask(OnConnect::new(request)).await),
-        Err(rejection) => return Outcome::Decided(ConnectDecision::Reject(rejection)),
+        Ok(None) => return LoginOutcome::Decided(gate.ask(OnConnect::new(request)).await),
+        Err(rejection) => return LoginOutcome::Decided(ConnectDecision::Reject(rejection)),
     };
     let attempt = attempt.filter(|attempt| attempt.method == method);
     let step = match attempt {
-        None => Step::Challenge(method.need_auth()),
+        None => LoginStep::Challenge(method.need_auth()),
         Some(attempt) => advance(gate, challenges, &request, attempt, &app).await,
     };
     match step {
-        Step::Passed(user) => {
+        LoginStep::Passed(user) => {
             let passed = [(USER, user), (METHOD, method.as_str().to_owned())];
             let passed = passed.map(|(key, value)| (key.to_owned(), value));
             Arc::make_mut(&mut request).extra.extend(passed);
-            Outcome::Decided(gate.ask(OnConnect::new(request)).await)
+            LoginOutcome::Decided(gate.ask(OnConnect::new(request)).await)
         }
-        Step::Challenge(text) => {
+        LoginStep::Challenge(text) => {
             limited!(INFO, STRANGERS.admits(), "asked to log in");
-            Outcome::Unauthenticated(Rejection::new(text))
+            LoginOutcome::Unauthenticated(Rejection::new(text))
         }
-        Step::Failed => Outcome::Unauthenticated(Rejection::new(method.failed())),
-        Step::Refused(rejection) => Outcome::Decided(ConnectDecision::Reject(rejection)),
+        LoginStep::Failed => LoginOutcome::Unauthenticated(Rejection::new(method.failed())),
+        LoginStep::Refused(rejection) => LoginOutcome::Decided(ConnectDecision::Reject(rejection)),
     }
 }
 
 /// How far an attempt leads.
-enum Step {
+enum LoginStep {
     Passed(String),
     Challenge(String),
     Failed,
@@ -98,10 +98,10 @@ async fn advance(
     gate: &Gate,
     challenges: &Challenges,
     request: &Arc<ConnectRequest>,
-    attempt: Attempt,
+    attempt: Login,
     app: &str,
-) -> Step {
-    let Attempt {
+) -> LoginStep {
+    let Login {
         method,
         user,
         proof,
@@ -116,10 +116,10 @@ async fn advance(
         Some(proof) => judge(gate, challenges, request, party, app, &proof).await,
     };
     match judged {
-        Ok(Judged::Challenge(text)) => Step::Challenge(text),
+        Ok(Judged::Challenge(text)) => LoginStep::Challenge(text),
         Ok(Judged::Passed) => {
             info!(user, method = method.as_str(), "authenticated");
-            Step::Passed(user)
+            LoginStep::Passed(user)
         }
         Ok(Judged::Failed) => {
             let admitted = STRANGERS.admits_refusal(request.client.address());
@@ -131,9 +131,9 @@ async fn advance(
                 instance = request.instance.as_deref(),
                 "authentication failed"
             );
-            Step::Failed
+            LoginStep::Failed
         }
-        Err(rejection) => Step::Refused(rejection),
+        Err(rejection) => LoginStep::Refused(rejection),
     }
 }
 

@@ -20,7 +20,7 @@ use livehost_policy::{Client, Event};
 use livehost_rtmp::chunk::ReaderLimits;
 use livehost_rtmp::handshake::RANDOM_LEN;
 use livehost_rtmp::session::server::{
-    Media, MediaKind, ServerConfig, ServerEvent, ServerSession, StopReason,
+    Media, MediaKind, ServerConfig, ServerEvent, ServerSession, StreamStop,
 };
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::activity::Activity;
-use super::answers::Answer;
+use super::answers::Settled;
 use super::end::EndReason;
 use super::player::Player;
 use super::{Entrance, SessionLimits, Shared};
@@ -44,7 +44,7 @@ pub(super) enum Slot {
 
 /// A question that the client waits for the answer to.
 pub(super) struct Decision {
-    pub(super) answer: BoxFuture<'static, Answer>,
+    pub(super) answer: BoxFuture<'static, Settled>,
     /// The answer does something even if the client has gone: it has called, or
     /// changed a shared object. Nobody who has gone is let in.
     pub(super) outlives_client: bool,
@@ -232,7 +232,7 @@ impl RtmpSession {
     }
 
     /// The client ended a stream.
-    fn stop(&mut self, stream: u32, reason: StopReason) {
+    fn stop(&mut self, stream: u32, reason: StreamStop) {
         match self.remove(stream) {
             Some(Slot::Publish(publishing)) => publishing.end(reason.as_str(), false),
             Some(Slot::Play(player)) => player.end(reason.as_str()),

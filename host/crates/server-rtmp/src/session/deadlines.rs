@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::client::{RtmpSession, Slot};
 use super::end::EndReason;
-use super::status::{self, Command};
+use super::status::{self, Asked};
 
 impl RtmpSession {
     /// Ends what is overdue at `now`.
@@ -50,8 +50,8 @@ impl RtmpSession {
             return;
         };
         let command = match slot {
-            Slot::Publish(_) => Command::Publish,
-            Slot::Play(_) => Command::Play,
+            Slot::Publish(_) => Asked::Publish,
+            Slot::Play(_) => Asked::Play,
         };
         let code = status::code(command, &refusal);
         let (level, reason) = (status::level(refusal.kind), refusal.kind.reason());

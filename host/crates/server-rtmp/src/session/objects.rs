@@ -17,7 +17,7 @@ use livehost_wire::amf0;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::answers::Answer;
+use super::answers::Settled;
 use super::client::RtmpSession;
 use super::end::EndReason;
 use super::text::MAX_NAME;
@@ -60,7 +60,7 @@ impl RtmpSession {
             return self.await_result(async move {
                 let rulings = asking.rulings(&message).await;
                 mailbox.room().await;
-                Answer::SharedObject { message, rulings }
+                Settled::SharedObject { message, rulings }
             });
         }
         // What can't be an object is refused by itself.
@@ -71,7 +71,7 @@ impl RtmpSession {
         }
         self.await_result(async move {
             mailbox.room().await;
-            Answer::SharedObject { message, rulings }
+            Settled::SharedObject { message, rulings }
         });
     }
 

@@ -16,11 +16,11 @@ use livehost_telemetry::log::STRANGERS;
 use livehost_wire::amf0::{self, Value};
 use tracing::{Span, field, info_span};
 
-use super::answers::Answer;
-use super::auth::{Candidate, Outcome};
+use super::answers::Settled;
+use super::auth::{Applicant, LoginOutcome};
 use super::client::{Decision, RtmpSession};
 use super::player::Framing;
-use super::status::{self, Command};
+use super::status::{self, Asked};
 use super::text::{MAX_NAME, QuestionText};
 
 /// How a stream may be published. Whatever else a client says, it is the first.
@@ -76,19 +76,19 @@ impl RtmpSession {
         let instance: Option<Arc<str>> = instance.map(Into::into);
         self.instance = instance.clone();
         let challenges = self.shared.challenges.clone();
-        let candidate = Candidate {
+        let candidate = Applicant {
             request,
             attempt,
             app: app.to_owned(),
         };
         self.await_admission(async move {
             match super::auth::connect(&gate, &challenges, candidate).await {
-                Outcome::Decided(decision) => Answer::Connect {
+                LoginOutcome::Decided(decision) => Settled::Connect {
                     application,
                     instance,
                     decision,
                 },
-                Outcome::Unauthenticated(rejection) => Answer::Unauthenticated(Refusal {
+                LoginOutcome::Unauthenticated(rejection) => Settled::Unauthenticated(Refusal {
                     kind: RefusalKind::Unauthenticated,
                     ..rejection.into()
                 }),
@@ -97,7 +97,7 @@ impl RtmpSession {
     }
 
     pub(super) fn ask_publish(&mut self, publish: Publish) {
-        let Some(mut ask) = self.ask(Command::Publish, &publish.name, publish.mode) else {
+        let Some(mut ask) = self.ask(Asked::Publish, &publish.name, publish.mode) else {
             return;
         };
         let request = &mut ask.request;
@@ -109,7 +109,7 @@ impl RtmpSession {
         let (stream, span) = (publish.stream, ask.span.clone());
         self.await_admission(async move {
             let outcome = broker.publish(ask, wake).await;
-            Answer::Publish {
+            Settled::Publish {
                 stream,
                 span,
                 outcome,
@@ -124,7 +124,7 @@ impl RtmpSession {
             -1.0 | -1000.0 => "live",
             _ => "any",
         };
-        let Some(mut ask) = self.ask(Command::Play, &play.name, mode.to_owned()) else {
+        let Some(mut ask) = self.ask(Asked::Play, &play.name, mode.to_owned()) else {
             return;
         };
         ask.request.start_seconds = (play.start >= 0.0).then_some(play.start);
@@ -141,7 +141,7 @@ impl RtmpSession {
         let (broker, span) = (self.shared.broker.clone(), ask.span.clone());
         self.await_admission(async move {
             let outcome = broker.play(ask, wake, format, outlet).await;
-            Answer::Play {
+            Settled::Play {
                 framing,
                 span,
                 outcome,
@@ -160,13 +160,13 @@ impl RtmpSession {
         });
         self.await_result(async move {
             let answer = application.gate().try_ask(question).await;
-            Answer::Call { name, answer }
+            Settled::Call { name, answer }
         });
     }
 
     /// What is asked for with a stream's name; answers the client itself when it
     /// can't be one.
-    fn ask(&mut self, command: Command, name: &str, mode: String) -> Option<Ask> {
+    fn ask(&mut self, command: Asked, name: &str, mode: String) -> Option<Ask> {
         let application = self.application.clone()?;
         let parsed = match StreamName::parse(self.instance.as_deref(), name) {
             Ok(parsed) => parsed,
@@ -206,7 +206,7 @@ impl RtmpSession {
     }
 
     /// Waits for the answer to whether the client is let in, or may do something.
-    fn await_admission(&mut self, answer: impl Future<Output = Answer> + Send + 'static) {
+    fn await_admission(&mut self, answer: impl Future<Output = Settled> + Send + 'static) {
         self.decision = Some(Decision {
             answer: Box::pin(answer),
             outlives_client: false,
@@ -215,7 +215,7 @@ impl RtmpSession {
 
     /// Waits for the answer to what the client has said, which counts even if it
     /// leaves meanwhile.
-    pub(super) fn await_result(&mut self, answer: impl Future<Output = Answer> + Send + 'static) {
+    pub(super) fn await_result(&mut self, answer: impl Future<Output = Settled> + Send + 'static) {
         self.decision = Some(Decision {
             answer: Box::pin(answer),
             outlives_client: true,

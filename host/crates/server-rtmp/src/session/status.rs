@@ -7,13 +7,13 @@ use livehost_app::refusal::{Refusal, RefusalKind};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum Asked {
     Connect,
     Publish,
     Play,
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connect",
@@ -24,7 +24,7 @@ impl fmt::Display for Command {
 }
 
 /// The status code of what is refused or ended. A plugin's own stands as it is.
-pub(super) fn code(command: Command, refusal: &Refusal) -> &str {
+pub(super) fn code(command: Asked, refusal: &Refusal) -> &str {
     refusal
         .code
         .as_deref()
@@ -39,14 +39,14 @@ pub(super) fn level(kind: RefusalKind) -> &'static str {
     }
 }
 
-fn usual(command: Command, kind: RefusalKind) -> &'static str {
+fn usual(command: Asked, kind: RefusalKind) -> &'static str {
     use RefusalKind as Kind;
     match command {
-        Command::Connect => match kind {
+        Asked::Connect => match kind {
             Kind::BadName => "NetConnection.Connect.InvalidApp",
             _ => "NetConnection.Connect.Rejected",
         },
-        Command::Publish => match kind {
+        Asked::Publish => match kind {
             Kind::BadName
             | Kind::Unusable
             | Kind::Loop
@@ -56,7 +56,7 @@ fn usual(command: Command, kind: RefusalKind) -> &'static str {
             Kind::Silent => "NetStream.Publish.Idle",
             _ => "NetStream.Publish.Denied",
         },
-        Command::Play => match kind {
+        Asked::Play => match kind {
             Kind::BadName | Kind::NotFound => "NetStream.Play.StreamNotFound",
             Kind::Expired => "NetStream.Play.Stop",
             Kind::TooSlow => "NetStream.Play.InsufficientBW",
@@ -115,9 +115,9 @@ mod tests {
         let rows: Vec<_> = rows.map(|row| row.split('`').collect::<Vec<_>>()).collect();
         assert_eq!(rows.len(), all.len());
         let commands = [
-            (Command::Connect, "NetConnection.Connect."),
-            (Command::Publish, "NetStream.Publish."),
-            (Command::Play, "NetStream.Play."),
+            (Asked::Connect, "NetConnection.Connect."),
+            (Asked::Publish, "NetStream.Publish."),
+            (Asked::Play, "NetStream.Play."),
         ];
         for (row, kind) in rows.iter().zip(all) {
             assert_eq!(row[1], name(kind));
@@ -134,6 +134,6 @@ mod tests {
             code: Some("NetStream.Own".to_owned()),
             ..Refusal::new(RefusalKind::Denied, "")
         };
-        assert_eq!(code(Command::Play, &refusal), "NetStream.Own");
+        assert_eq!(code(Asked::Play, &refusal), "NetStream.Own");
     }
 }

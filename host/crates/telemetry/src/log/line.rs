@@ -97,7 +97,7 @@ where
         }
         writer.write_char(' ')?;
     }
-    Visitor::new(writer, LogFormat::Text, metadata.target()).record(event)
+    FieldVisitor::new(writer, LogFormat::Text, metadata.target()).record(event)
 }
 
 fn json<S>(
@@ -112,7 +112,7 @@ where
     writer.write_str("{\"timestamp\":\"")?;
     SystemTime.format_time(&mut writer)?;
     write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
-    let mut fields = Visitor::new(writer.by_ref(), LogFormat::Json, metadata.target());
+    let mut fields = FieldVisitor::new(writer.by_ref(), LogFormat::Json, metadata.target());
     fields.is_first = false;
     fields.record(event)?;
     if let Some(scope) = ctx.event_scope() {
@@ -140,7 +140,7 @@ where
 
 impl<'a> FormatFields<'a> for FieldFormat {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> fmt::Result {
-        Visitor::new(writer, self.0, SPAN).record(fields)
+        FieldVisitor::new(writer, self.0, SPAN).record(fields)
     }
 
     fn add_fields(
@@ -149,7 +149,7 @@ impl<'a> FormatFields<'a> for FieldFormat {
         fields: &Record<'_>,
     ) -> fmt::Result {
         let is_first = current.fields.is_empty();
-        let mut visitor = Visitor::new(current.as_writer(), self.0, SPAN);
+        let mut visitor = FieldVisitor::new(current.as_writer(), self.0, SPAN);
         visitor.is_first = is_first;
         visitor.record(fields)
     }
@@ -172,7 +172,7 @@ fn room(target: &str, field: &str) -> usize {
 }
 
 /// Writes fields one after the other.
-struct Visitor<'w> {
+struct FieldVisitor<'w> {
     writer: Writer<'w>,
     format: LogFormat,
     /// The event's module, or [`SPAN`].
@@ -182,7 +182,7 @@ struct Visitor<'w> {
     outcome: fmt::Result,
 }
 
-impl<'w> Visitor<'w> {
+impl<'w> FieldVisitor<'w> {
     fn new(writer: Writer<'w>, format: LogFormat, target: &'w str) -> Self {
         Self {
             writer,
@@ -263,7 +263,7 @@ impl<'w> Visitor<'w> {
 /// The field that has no name in text.
 const MESSAGE: &str = "message";
 
-impl Visit for Visitor<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         match self.format == LogFormat::Json && !value.is_finite() {
             true => self.text(field, true, format_args!("{value}")),

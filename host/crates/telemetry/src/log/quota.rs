@@ -35,13 +35,13 @@ pub static STRANGERS: Quota = Quota::with("clients that were not let in");
 #[derive(Debug)]
 pub struct Quota {
     about: Cow<'static, str>,
-    state: Mutex<Option<State>>,
+    state: Mutex<Option<QuotaState>>,
     /// A first line was left out.
     exceeded: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct QuotaState {
     /// When the present window began.
     since: Instant,
     /// Written in it.
@@ -97,7 +97,7 @@ impl Quota {
 
     fn admits_at(&self, now: Instant, address: Option<IpAddr>) -> bool {
         let mut state = self.state.lock();
-        let state = state.get_or_insert_with(|| State::new(now));
+        let state = state.get_or_insert_with(|| QuotaState::new(now));
         if now.saturating_duration_since(state.since) >= WINDOW {
             state.since = now;
             state.lines = 0;
@@ -150,7 +150,7 @@ impl Quota {
     }
 }
 
-impl State {
+impl QuotaState {
     fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -266,7 +266,7 @@ mod tests {
     async fn a_quota_that_nobody_reports_does_so_itself() {
         let quota = Arc::new(Quota::new("tests".to_owned()));
         let start = Instant::now().checked_sub(WINDOW - Duration::from_millis(500));
-        *quota.state.lock() = Some(State::new(start.unwrap()));
+        *quota.state.lock() = Some(QuotaState::new(start.unwrap()));
         while quota.admits_and_reports() {}
         assert!(left_out(&quota) > 0);
         while left_out(&quota) > 0 {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::expand::{Entry, Expander, Members, ParsedValue};
+use super::expand::{Expander, ExpansionEntry, Members, ParsedValue};
 use super::{Value, marker, wraps_one_value};
 use crate::amf::{DecodeError, clip, deeper, text};
 use crate::amf0;
@@ -68,7 +68,7 @@ struct Traits {
 #[derive(Debug)]
 struct Parser<'b> {
     strings: Vec<Rc<str>>,
-    objects: Vec<Entry>,
+    objects: Vec<ExpansionEntry>,
     traits: Vec<Rc<Traits>>,
     empty: Rc<str>,
     budget: &'b mut Budget,
@@ -76,7 +76,7 @@ struct Parser<'b> {
 
 /// The first field of most values: an index into a table, or that the value
 /// follows, with the rest of the field's bits.
-enum Header {
+enum U29Header {
     Reference(usize),
     Inline(u32),
 }
@@ -143,10 +143,10 @@ impl<'b> Parser<'b> {
     ) -> Result<ParsedValue, DecodeError> {
         let offset = cursor.offset();
         let bits = match header(cursor)? {
-            Header::Reference(index) if index < self.objects.len() => {
+            U29Header::Reference(index) if index < self.objects.len() => {
                 return Ok(ParsedValue::Entry(index));
             }
-            Header::Reference(index) => {
+            U29Header::Reference(index) => {
                 return Err(unknown_reference(
                     offset,
                     "object",
@@ -154,10 +154,11 @@ impl<'b> Parser<'b> {
                     self.objects.len(),
                 ));
             }
-            Header::Inline(bits) => bits,
+            U29Header::Inline(bits) => bits,
         };
         let index = self.objects.len();
-        self.budget.push(&mut self.objects, Entry::Open, offset)?;
+        self.budget
+            .push(&mut self.objects, ExpansionEntry::Open, offset)?;
         let length = usize::try_from(bits).unwrap_or(usize::MAX);
         let entry = match marker {
             marker::DATE => leaf(
@@ -195,7 +196,7 @@ impl<'b> Parser<'b> {
             }
             marker::VECTOR_OBJECT => {
                 let depth = deeper(depth, offset)?;
-                Entry::VectorObject {
+                ExpansionEntry::VectorObject {
                     fixed: cursor.u8()? != 0,
                     class_name: self.string(cursor)?,
                     items: self.items(cursor, length, depth)?,
@@ -210,11 +211,11 @@ impl<'b> Parser<'b> {
                 for _ in 0..length {
                     entries.push((self.node(cursor, depth)?, self.node(cursor, depth)?));
                 }
-                Entry::Dictionary { weak, entries }
+                ExpansionEntry::Dictionary { weak, entries }
             }
             marker::ARRAY => {
                 let depth = deeper(depth, offset)?;
-                Entry::Array {
+                ExpansionEntry::Array {
                     associative: self.members(cursor, depth)?,
                     dense: self.items(cursor, length, depth)?,
                 }
@@ -233,7 +234,7 @@ impl<'b> Parser<'b> {
         bits: u32,
         cursor: &mut Cursor<'_>,
         depth: usize,
-    ) -> Result<Entry, DecodeError> {
+    ) -> Result<ExpansionEntry, DecodeError> {
         let offset = cursor.offset();
         let traits = self.traits(bits, cursor)?;
         if traits.externalizable {
@@ -243,7 +244,7 @@ impl<'b> Parser<'b> {
                     class_name: clip(&traits.class_name, SHOWN).to_owned(),
                 });
             }
-            return Ok(Entry::Wrapped {
+            return Ok(ExpansionEntry::Wrapped {
                 class_name: Rc::clone(&traits.class_name),
                 inner: self.node(cursor, depth)?,
             });
@@ -256,7 +257,7 @@ impl<'b> Parser<'b> {
             true => Some(self.members(cursor, depth)?),
             false => None,
         };
-        Ok(Entry::Object {
+        Ok(ExpansionEntry::Object {
             class_name: Rc::clone(&traits.class_name),
             sealed,
             dynamic,
@@ -329,13 +330,13 @@ impl<'b> Parser<'b> {
     fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<Rc<str>, DecodeError> {
         let offset = cursor.offset();
         match header(cursor)? {
-            Header::Reference(index) => self
+            U29Header::Reference(index) => self
                 .strings
                 .get(index)
                 .cloned()
                 .ok_or_else(|| unknown_reference(offset, "string", index, self.strings.len())),
-            Header::Inline(0) => Ok(Rc::clone(&self.empty)),
-            Header::Inline(length) => {
+            U29Header::Inline(0) => Ok(Rc::clone(&self.empty)),
+            U29Header::Inline(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 let text = text(cursor, self.budget, length)?;
                 self.budget.allocation(text.len(), offset)?;
@@ -348,8 +349,8 @@ impl<'b> Parser<'b> {
     }
 }
 
-fn leaf(value: Value, size: usize) -> Entry {
-    Entry::Leaf { value, size }
+fn leaf(value: Value, size: usize) -> ExpansionEntry {
+    ExpansionEntry::Leaf { value, size }
 }
 
 /// The entries of a number vector: whether its length is fixed, the entries, and
@@ -390,12 +391,12 @@ fn i29(cursor: &mut Cursor<'_>) -> Result<i32, DecodeError> {
     Ok((u29(cursor)? << 3).cast_signed() >> 3)
 }
 
-fn header(cursor: &mut Cursor<'_>) -> Result<Header, DecodeError> {
+fn header(cursor: &mut Cursor<'_>) -> Result<U29Header, DecodeError> {
     let bits = u29(cursor)?;
     Ok(if bits & 1 == 0 {
-        Header::Reference(usize::try_from(bits >> 1).unwrap_or(usize::MAX))
+        U29Header::Reference(usize::try_from(bits >> 1).unwrap_or(usize::MAX))
     } else {
-        Header::Inline(bits >> 1)
+        U29Header::Inline(bits >> 1)
     })
 }
 

@@ -34,7 +34,7 @@ pub(super) type Members = Vec<(Rc<str>, ParsedValue)>;
 
 /// An entry of the object table.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum ExpansionEntry {
     /// A complex value without children: date, XML, byte array, number vector.
     Leaf {
         value: Value,
@@ -71,7 +71,7 @@ pub(super) enum Entry {
 /// Turns parsed values into values.
 #[derive(Debug)]
 pub(super) struct Expander<'a> {
-    pub(super) entries: &'a mut [Entry],
+    pub(super) entries: &'a mut [ExpansionEntry],
     pub(super) budget: &'a mut Budget,
     /// The offset that errors name: the end of the parsed value.
     pub(super) offset: usize,
@@ -100,10 +100,10 @@ impl Expander<'_> {
         let Some(slot) = self.entries.get_mut(index) else {
             return Err(circular);
         };
-        let entry = std::mem::replace(slot, Entry::Open);
+        let entry = std::mem::replace(slot, ExpansionEntry::Open);
         let value = match &entry {
-            Entry::Open => return Err(circular),
-            Entry::Leaf { value, size } => self
+            ExpansionEntry::Open => return Err(circular),
+            ExpansionEntry::Leaf { value, size } => self
                 .budget
                 .allocation(*size, self.offset)
                 .map(|()| value.clone()),
@@ -115,9 +115,9 @@ impl Expander<'_> {
         value
     }
 
-    fn container(&mut self, entry: &Entry, depth: usize) -> Result<Value, DecodeError> {
+    fn container(&mut self, entry: &ExpansionEntry, depth: usize) -> Result<Value, DecodeError> {
         Ok(match entry {
-            Entry::Array { dense, associative } => {
+            ExpansionEntry::Array { dense, associative } => {
                 if !associative.is_empty() {
                     self.names(dense.len())?;
                 }
@@ -126,7 +126,7 @@ impl Expander<'_> {
                     associative: self.members(associative, depth)?,
                 }
             }
-            Entry::Object {
+            ExpansionEntry::Object {
                 class_name,
                 sealed,
                 dynamic,
@@ -138,14 +138,14 @@ impl Expander<'_> {
                     None => None,
                 },
             }),
-            Entry::Wrapped { class_name, inner } => {
+            ExpansionEntry::Wrapped { class_name, inner } => {
                 self.budget.slots::<Value>(1, self.offset)?;
                 Value::Wrapped {
                     class_name: self.text(class_name)?,
                     value: Box::new(self.value(inner, depth)?),
                 }
             }
-            Entry::VectorObject {
+            ExpansionEntry::VectorObject {
                 fixed,
                 class_name,
                 items,
@@ -154,7 +154,7 @@ impl Expander<'_> {
                 class_name: self.text(class_name)?,
                 items: self.items(items, depth)?,
             },
-            Entry::Dictionary { weak, entries } => {
+            ExpansionEntry::Dictionary { weak, entries } => {
                 let mut pairs = self.budget.list(entries.len(), self.offset)?;
                 for (key, value) in entries {
                     pairs.push((self.value(key, depth)?, self.value(value, depth)?));
@@ -165,8 +165,8 @@ impl Expander<'_> {
                 }
             }
             // Not containers; `entry` has dealt with them.
-            Entry::Leaf { value, .. } => value.clone(),
-            Entry::Open => Value::Undefined,
+            ExpansionEntry::Leaf { value, .. } => value.clone(),
+            ExpansionEntry::Open => Value::Undefined,
         })
     }
 

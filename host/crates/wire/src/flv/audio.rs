@@ -4,7 +4,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::enhanced::{
-    Layout, MOD_EX, MultitrackType, RawTrack, multitrack, put_multitrack, put_nanoseconds,
+    EnhancedLayout, MOD_EX, MultitrackType, RawTrack, multitrack, put_multitrack, put_nanoseconds,
     put_track, skip_mod_ex,
 };
 use super::{AudioCodec, FlvError, FourCc};
@@ -92,7 +92,7 @@ pub struct AudioTag<'a> {
     pub nanosecond_offset: Option<u32>,
     /// The media after all headers, of the first track.
     pub body: &'a [u8],
-    layout: Layout<'a>,
+    layout: EnhancedLayout<'a>,
 }
 
 /// One track of an audio message.
@@ -133,7 +133,7 @@ pub fn parse_audio(payload: &[u8]) -> Result<AudioTag<'_>, FlvError> {
         format: Some(SoundFormat::from_bits(first & 0x0f)),
         nanosecond_offset: None,
         body: cursor.take_rest(),
-        layout: Layout::Single,
+        layout: EnhancedLayout::Single,
     })
 }
 
@@ -145,7 +145,7 @@ fn enhanced(mut cursor: Cursor<'_>, packet_type: u8) -> Result<AudioTag<'_>, Flv
         format: None,
         nanosecond_offset,
         body: &[],
-        layout: Layout::Single,
+        layout: EnhancedLayout::Single,
     };
     if packet_type != packet_type::MULTITRACK {
         let codec = AudioCodec::from_four_cc(FourCc(cursor.four()?));
@@ -186,7 +186,7 @@ impl<'a> AudioTag<'a> {
             format: codec.id().map(|_| SoundFormat::FIXED),
             nanosecond_offset: None,
             body,
-            layout: Layout::Single,
+            layout: EnhancedLayout::Single,
         }
     }
 

@@ -25,7 +25,7 @@ pub enum MultitrackType {
 
 /// What follows the FourCC or multitrack header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout<'a> {
+pub(super) enum EnhancedLayout<'a> {
     /// No multitrack: the body belongs to one track, whose id is 0.
     Single,
     /// The tracks, not yet taken apart.
@@ -81,7 +81,7 @@ pub(super) fn put_nanoseconds(nanoseconds: u32, packet_type: u8, out: &mut Bytes
 pub(super) fn multitrack<'a>(
     cursor: &mut Cursor<'a>,
     multitrack: u8,
-) -> Result<Layout<'a>, FlvError> {
+) -> Result<EnhancedLayout<'a>, FlvError> {
     let offset = cursor.offset();
     let types = cursor.u8()?;
     let packet_type = types & 0x0f;
@@ -98,7 +98,7 @@ pub(super) fn multitrack<'a>(
         MultitrackType::ManyTracksManyCodecs => None,
         _ => Some(FourCc(cursor.four()?)),
     };
-    Ok(Layout::Multi {
+    Ok(EnhancedLayout::Multi {
         kind,
         four_cc,
         packet_type,
@@ -107,7 +107,7 @@ pub(super) fn multitrack<'a>(
     })
 }
 
-impl<'a> Layout<'a> {
+impl<'a> EnhancedLayout<'a> {
     /// The packet type and the tracks of a multitrack message.
     pub(super) fn raw_tracks(self) -> Option<(u8, RawTracks<'a>)> {
         match self {

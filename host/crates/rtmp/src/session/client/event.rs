@@ -13,7 +13,7 @@ pub enum ClientEvent {
         server: Properties,
     },
     /// What was asked for is refused.
-    Rejected(Rejection),
+    Rejected(ServerRejection),
     /// The publish is accepted: media may be sent.
     PublishStarted {
         /// The message stream to send on.
@@ -69,7 +69,7 @@ pub enum ClientEvent {
 
 /// What was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusedCommand {
     /// `connect`: the server will close the connection.
     Connect,
     /// `createStream`: there is no message stream to publish or play on.
@@ -88,9 +88,9 @@ pub enum Refused {
 
 /// A refusal and its reason.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rejection {
+pub struct ServerRejection {
     /// What was refused.
-    pub what: Refused,
+    pub what: RefusedCommand,
     /// Such as "NetStream.Publish.BadName"; empty if the server gave none.
     pub code: String,
     /// For people, and for Adobe's authentication; may be empty.

@@ -2,7 +2,9 @@
 
 use livehost_wire::amf0::{Properties, Value};
 
-use super::{ClientEvent, ClientSession, Intent, Pending, Redirect, Refused, Rejection};
+use super::{
+    ClientEvent, ClientSession, Intent, Pending, Redirect, RefusedCommand, ServerRejection,
+};
 use crate::{
     aggregate,
     command::Command,
@@ -84,7 +86,7 @@ impl ClientSession {
                 self.events.push_back(ClientEvent::Connected { server });
                 self.start();
             }
-            Some(Pending::Connect) => self.reject(Refused::Connect, &command),
+            Some(Pending::Connect) => self.reject(RefusedCommand::Connect, &command),
             Some(Pending::CreateStream(intent)) if ok => {
                 // As a u32 it saturates; 0 is the connection itself.
                 let id = command.number(0).unwrap_or_default();
@@ -98,7 +100,7 @@ impl ClientSession {
                     stream => self.use_stream(stream, intent),
                 }
             }
-            Some(Pending::CreateStream(_)) => self.reject(Refused::CreateStream, &command),
+            Some(Pending::CreateStream(_)) => self.reject(RefusedCommand::CreateStream, &command),
             Some(Pending::Call) => self.events.push_back(ClientEvent::CallAnswered {
                 transaction,
                 ok,
@@ -118,12 +120,12 @@ impl ClientSession {
                 Intent::Publish { .. } => (
                     "NetStream.Publish.Start",
                     ClientEvent::PublishStarted { stream },
-                    Refused::Publish { stream },
+                    RefusedCommand::Publish { stream },
                 ),
                 Intent::Play { .. } => (
                     "NetStream.Play.Start",
                     ClientEvent::PlayStarted { stream },
-                    Refused::Play { stream },
+                    RefusedCommand::Play { stream },
                 ),
             };
             if code == start {
@@ -138,7 +140,7 @@ impl ClientSession {
             }
         } else if self.streams.is_empty() && Redirect::read(info).is_some() {
             // Before anything is there that it could be about: it is about all.
-            self.reject(Refused::Connect, command);
+            self.reject(RefusedCommand::Connect, command);
             return;
         }
         self.events.push_back(ClientEvent::Status {
@@ -162,14 +164,15 @@ impl ClientSession {
         }
     }
 
-    fn reject(&mut self, what: Refused, command: &Command) {
+    fn reject(&mut self, what: RefusedCommand, command: &Command) {
         let info = command.info();
-        self.events.push_back(ClientEvent::Rejected(Rejection {
-            what,
-            code: text(info, "code"),
-            description: text(info, "description"),
-            redirect: Redirect::read(info),
-        }));
+        self.events
+            .push_back(ClientEvent::Rejected(ServerRejection {
+                what,
+                code: text(info, "code"),
+                description: text(info, "description"),
+                redirect: Redirect::read(info),
+            }));
     }
 }
 

@@ -5,8 +5,8 @@ use livehost_wire::amf0::Value;
 
 use super::replies::shown;
 use super::{
-    Connect, Connection, MediaKind, Play, Publish, Question, ServerEvent, ServerSession,
-    StopReason, StreamState,
+    Connect, ConnectState, MediaKind, PendingQuestion, Play, Publish, ServerEvent, ServerSession,
+    ServerStream, StreamStop,
 };
 use crate::command::Command;
 use crate::session::SessionError;
@@ -24,7 +24,7 @@ impl ServerSession {
         stream: u32,
         command: Command,
     ) -> Result<(), SessionError> {
-        if self.connection == Connection::Unconnected && command.name != "connect" {
+        if self.connection == ConnectState::Unconnected && command.name != "connect" {
             return Err(SessionError::Violation {
                 expected: "connect as the first command",
                 found: format!("command {:?}", abbreviate(&command.name)),
@@ -38,7 +38,7 @@ impl ServerSession {
                 let id = command.arguments.first().and_then(Value::as_f64);
                 self.handle_delete_stream(id.map_or(stream, |id| id as u32));
             }
-            "closeStream" | "close" => self.stop(stream, StopReason::CloseStream),
+            "closeStream" | "close" => self.stop(stream, StreamStop::CloseStream),
             "releaseStream" | "_checkbw" | "checkBandwidth" | "FCUnsubscribe" => {
                 self.reply_result(transaction, &Value::Undefined);
             }
@@ -76,7 +76,7 @@ impl ServerSession {
                 );
             }
             _ => {
-                self.question = Some(Question::Call {
+                self.question = Some(PendingQuestion::Call {
                     transaction,
                     name: command.name.clone(),
                 });
@@ -90,7 +90,7 @@ impl ServerSession {
     }
 
     fn handle_connect(&mut self, command: Command) -> Result<(), SessionError> {
-        if self.connection != Connection::Unconnected {
+        if self.connection != ConnectState::Unconnected {
             self.reply_error(
                 command.transaction_id,
                 "NetConnection.Call.Failed",
@@ -106,7 +106,7 @@ impl ServerSession {
         };
         let capabilities = Capabilities::of_connect(&properties);
         self.capabilities = capabilities.is_enhanced().then(|| Box::new(capabilities));
-        self.question = Some(Question::Connect {
+        self.question = Some(PendingQuestion::Connect {
             transaction: command.transaction_id,
             object_encoding: properties
                 .get("objectEncoding")
@@ -139,23 +139,23 @@ impl ServerSession {
         }
         let id = self.next_stream;
         self.next_stream = id.wrapping_add(1);
-        self.streams.insert(id, StreamState::Idle);
+        self.streams.insert(id, ServerStream::Idle);
         self.reply_result(transaction, &Value::Number(f64::from(id)));
     }
 
     fn handle_delete_stream(&mut self, id: u32) {
-        self.stop(id, StopReason::DeleteStream);
+        self.stop(id, StreamStop::DeleteStream);
         self.streams.remove(&id);
     }
 
     /// Ends what runs on a message stream; the stream itself stays.
-    fn stop(&mut self, stream: u32, reason: StopReason) {
+    fn stop(&mut self, stream: u32, reason: StreamStop) {
         let Some(state) = self.streams.get_mut(&stream) else {
             return;
         };
-        match std::mem::replace(state, StreamState::Idle) {
-            StreamState::Idle => {}
-            StreamState::Publishing { .. } => {
+        match std::mem::replace(state, ServerStream::Idle) {
+            ServerStream::Idle => {}
+            ServerStream::Publishing { .. } => {
                 self.follow_trust();
                 self.send_status(
                     stream,
@@ -166,7 +166,7 @@ impl ServerSession {
                 self.events
                     .push_back(ServerEvent::Unpublish { stream, reason });
             }
-            StreamState::Playing => {
+            ServerStream::Playing => {
                 self.events
                     .push_back(ServerEvent::StopPlay { stream, reason });
             }
@@ -193,7 +193,7 @@ impl ServerSession {
             .streams
             .iter()
             .find_map(|(id, state)| match (state, wanted) {
-                (StreamState::Publishing { name }, Some(wanted)) if name == wanted => Some(*id),
+                (ServerStream::Publishing { name }, Some(wanted)) if name == wanted => Some(*id),
                 _ => None,
             });
         self.send_on_fc(
@@ -203,7 +203,7 @@ impl ServerSession {
         );
         self.reply_result(transaction, &Value::Undefined);
         if let Some(stream) = found {
-            self.stop(stream, StopReason::Unpublish);
+            self.stop(stream, StreamStop::Unpublish);
         }
     }
 
@@ -213,7 +213,7 @@ impl ServerSession {
             Some(Value::String(name)) => name,
             // publish(false) unpublishes (ActionScript's NetStream.publish).
             _ => {
-                self.stop(stream, StopReason::Unpublish);
+                self.stop(stream, StreamStop::Unpublish);
                 return;
             }
         };
@@ -222,9 +222,9 @@ impl ServerSession {
             return;
         }
         match self.streams.get(&stream) {
-            Some(StreamState::Idle) => {}
+            Some(ServerStream::Idle) => {}
             // What runs goes on: some encoders send the command twice.
-            Some(StreamState::Publishing { name: published }) if *published == name => {
+            Some(ServerStream::Publishing { name: published }) if *published == name => {
                 self.send_publish_start(stream, &name);
                 return;
             }
@@ -245,7 +245,7 @@ impl ServerSession {
             }
             _ => "live".to_owned(),
         };
-        self.question = Some(Question::Publish {
+        self.question = Some(PendingQuestion::Publish {
             stream,
             name: name.clone(),
         });
@@ -255,7 +255,7 @@ impl ServerSession {
 
     fn handle_play(&mut self, stream: u32, command: &Command) {
         let Some(Value::String(name)) = command.arguments.first() else {
-            self.stop(stream, StopReason::CloseStream);
+            self.stop(stream, StreamStop::CloseStream);
             return;
         };
         if let Err(why) = self.open_stream(stream, name) {
@@ -264,7 +264,7 @@ impl ServerSession {
         }
         if matches!(
             self.streams.get(&stream),
-            Some(StreamState::Publishing { .. })
+            Some(ServerStream::Publishing { .. })
         ) {
             self.send_status(
                 stream,
@@ -274,9 +274,9 @@ impl ServerSession {
             );
             return;
         }
-        self.stop(stream, StopReason::PlayAnother);
+        self.stop(stream, StreamStop::PlayAnother);
         let number = |at: usize| command.arguments.get(at).and_then(Value::as_f64);
-        self.question = Some(Question::Play {
+        self.question = Some(PendingQuestion::Play {
             stream,
             name: name.clone(),
             // Playlists are not kept: whatever is played replaces the former.
@@ -313,7 +313,7 @@ impl ServerSession {
                 self.config.max_streams
             ));
         }
-        self.streams.insert(stream, StreamState::Idle);
+        self.streams.insert(stream, ServerStream::Idle);
         Ok(())
     }
 
@@ -323,7 +323,7 @@ impl ServerSession {
             .first()
             .and_then(Value::as_bool)
             .unwrap_or(true);
-        if self.streams.get(&stream) != Some(&StreamState::Playing) {
+        if self.streams.get(&stream) != Some(&ServerStream::Playing) {
             return;
         }
         let (code, text) = if paused {
@@ -341,7 +341,7 @@ impl ServerSession {
             .first()
             .and_then(Value::as_bool)
             .unwrap_or(true);
-        if self.streams.get(&stream) == Some(&StreamState::Playing) {
+        if self.streams.get(&stream) == Some(&ServerStream::Playing) {
             self.events.push_back(ServerEvent::Receive {
                 stream,
                 kind,

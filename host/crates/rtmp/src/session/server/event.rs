@@ -32,14 +32,14 @@ pub enum ServerEvent {
         /// The message stream.
         stream: u32,
         /// How the client ended it.
-        reason: StopReason,
+        reason: StreamStop,
     },
     /// An accepted playback has ended.
     StopPlay {
         /// The message stream.
         stream: u32,
         /// How the client ended it.
-        reason: StopReason,
+        reason: StreamStop,
     },
     /// A player pauses or goes on.
     Pause {
@@ -163,7 +163,7 @@ pub struct Media {
 
 /// How a client ended a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
+pub enum StreamStop {
     /// `FCUnpublish`, or `publish(false)`.
     Unpublish,
     /// `closeStream`.
@@ -174,7 +174,7 @@ pub enum StopReason {
     PlayAnother,
 }
 
-impl StopReason {
+impl StreamStop {
     /// The word used in logs and events.
     pub fn as_str(self) -> &'static str {
         match self {

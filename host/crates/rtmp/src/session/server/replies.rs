@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use livehost_wire::amf0::{ObjectWriter, Properties, Value};
 
-use super::{Connection, Phase, Question, ServerSession, StreamState};
+use super::{ConnectState, PendingQuestion, ServerPhase, ServerSession, ServerStream};
 use crate::command::CommandWriter;
 use crate::control::{LimitType, ProtocolControl, UserControl};
 use crate::message::{Message, type_id};
@@ -17,14 +17,14 @@ impl ServerSession {
     /// Lets the client in. `chunk_size` and `window_ack_size` in bytes, none
     /// for the server's own.
     pub fn accept_connect(&mut self, chunk_size: Option<u32>, window_ack_size: Option<u32>) {
-        let Some(Question::Connect {
+        let Some(PendingQuestion::Connect {
             transaction,
             object_encoding,
         }) = self.question.take()
         else {
             return;
         };
-        self.connection = Connection::Connected;
+        self.connection = ConnectState::Connected;
         self.follow_trust();
         let chunk_size = chunk_size.unwrap_or(self.config.chunk_size);
         let window = window_ack_size.unwrap_or(self.config.window_ack_size);
@@ -63,7 +63,7 @@ impl ServerSession {
 
     /// Tells the chunk size, once.
     fn tell_chunk_size(&mut self) {
-        if let (Some(size), Phase::Messages(link)) =
+        if let (Some(size), ServerPhase::Messages(link)) =
             (self.chunk_size_of_players.take(), &mut self.phase)
         {
             link.set_out_chunk_size(size);
@@ -96,16 +96,16 @@ impl ServerSession {
         description: &str,
         more: impl FnOnce(&mut ObjectWriter<'_>),
     ) {
-        if let Some(Question::Connect { transaction, .. }) = self.question.take() {
+        if let Some(PendingQuestion::Connect { transaction, .. }) = self.question.take() {
             let error = CommandWriter::new("_error", transaction).null();
             self.send_command(0, error.info_with("error", code, description, more));
         }
-        self.connection = Connection::Closed;
+        self.connection = ConnectState::Closed;
     }
 
     /// The name is claimed: media may come.
     pub fn accept_publish(&mut self) {
-        let Some(Question::Publish { stream, name }) = self.question.take() else {
+        let Some(PendingQuestion::Publish { stream, name }) = self.question.take() else {
             return;
         };
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
@@ -113,7 +113,7 @@ impl ServerSession {
         )));
         self.send_publish_start(stream, &name);
         self.streams
-            .insert(stream, StreamState::Publishing { name });
+            .insert(stream, ServerStream::Publishing { name });
         self.follow_trust();
     }
 
@@ -125,8 +125,9 @@ impl ServerSession {
     /// Refuses a publish or a playback; the connection stays. `retry_after_ms` as of
     /// [`ServerSession::reject_connect`].
     pub fn reject_stream(&mut self, code: &str, description: &str, retry_after_ms: Option<u32>) {
-        if let Some(Question::Publish { stream, .. } | Question::Play { stream, .. }) =
-            self.question.take()
+        if let Some(
+            PendingQuestion::Publish { stream, .. } | PendingQuestion::Play { stream, .. },
+        ) = self.question.take()
         {
             let on_status = CommandWriter::new("onStatus", 0.0).null();
             let on_status = on_status.info_with("error", code, description, |info| {
@@ -138,7 +139,7 @@ impl ServerSession {
 
     /// The player is subscribed, or waits for a publisher.
     pub fn accept_play(&mut self) {
-        let Some(Question::Play {
+        let Some(PendingQuestion::Play {
             stream,
             name,
             reset,
@@ -147,7 +148,7 @@ impl ServerSession {
             return;
         };
         self.tell_chunk_size();
-        self.streams.insert(stream, StreamState::Playing);
+        self.streams.insert(stream, ServerStream::Playing);
         self.send_control(&ProtocolControl::UserControl(UserControl::StreamBegin(
             stream,
         )));
@@ -179,7 +180,7 @@ impl ServerSession {
 
     /// Answers a call: the values of its result, or what was wrong.
     pub fn answer_call(&mut self, answer: Result<Vec<Value>, String>) {
-        let Some(Question::Call {
+        let Some(PendingQuestion::Call {
             transaction, name, ..
         }) = self.question.take()
         else {
@@ -205,7 +206,7 @@ impl ServerSession {
     /// The client's shared object message was acted on; what it is told was
     /// sent, or will be.
     pub fn finish_shared_object(&mut self) {
-        if self.question == Some(Question::SharedObject) {
+        if self.question == Some(PendingQuestion::SharedObject) {
             self.question = None;
         }
     }
@@ -248,10 +249,10 @@ impl ServerSession {
         let Some(state) = self.streams.get_mut(&stream) else {
             return;
         };
-        let was = std::mem::replace(state, StreamState::Idle);
+        let was = std::mem::replace(state, ServerStream::Idle);
         self.follow_trust();
         self.send_status(stream, level, code, description);
-        if was == StreamState::Playing {
+        if was == ServerStream::Playing {
             self.send_control(&ProtocolControl::UserControl(UserControl::StreamEof(
                 stream,
             )));
@@ -260,10 +261,10 @@ impl ServerSession {
 
     /// Says that the server is about to close the connection, and why.
     pub fn announce_close(&mut self, code: &str, description: &str) {
-        if self.connection == Connection::Connected {
+        if self.connection == ConnectState::Connected {
             self.send_status(0, "status", code, description);
         }
-        self.connection = Connection::Closed;
+        self.connection = ConnectState::Closed;
     }
 
     /// Asks the client to connect again and leave this connection by itself,
@@ -272,8 +273,8 @@ impl ServerSession {
     /// nothing is sent, if the client did not announce that it does so.
     pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
         let announced = |client: &Capabilities| client.has(caps_ex::RECONNECT);
-        let can =
-            self.connection == Connection::Connected && self.capabilities().is_some_and(announced);
+        let can = self.connection == ConnectState::Connected
+            && self.capabilities().is_some_and(announced);
         if can {
             let code = "NetConnection.Connect.ReconnectRequest";
             let on_status = CommandWriter::new("onStatus", 0.0).null();
@@ -289,7 +290,7 @@ impl ServerSession {
 
     /// Asks the client for a sign of life; `millis` comes back in its answer.
     pub fn send_ping(&mut self, millis: u32) {
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ServerPhase::Messages(link) = &mut self.phase {
             link.send_ping(millis);
         }
     }
@@ -332,13 +333,13 @@ impl ServerSession {
     }
 
     fn send_control(&mut self, control: &ProtocolControl) {
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ServerPhase::Messages(link) = &mut self.phase {
             link.send_control(control);
         }
     }
 
     fn send(&mut self, message: &Message) {
-        if let Phase::Messages(link) = &mut self.phase {
+        if let ServerPhase::Messages(link) = &mut self.phase {
             link.send(message);
         }
     }

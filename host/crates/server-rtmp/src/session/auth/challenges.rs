@@ -33,16 +33,16 @@ const PROOF: usize = 8;
 #[derive(Debug)]
 pub struct Challenges {
     /// None: this machine has no randomness, and nobody can log in.
-    secret: Option<Secret>,
+    secret: Option<ChallengeSecret>,
     started: Instant,
     /// No two challenges are alike.
     given: AtomicU32,
     answered: Mutex<Answered>,
 }
 
-struct Secret([u8; 32]);
+struct ChallengeSecret([u8; 32]);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for ChallengeSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -67,7 +67,9 @@ impl Default for Challenges {
     fn default() -> Self {
         let mut secret = [0; 32];
         Self {
-            secret: getrandom::fill(&mut secret).ok().map(|()| Secret(secret)),
+            secret: getrandom::fill(&mut secret)
+                .ok()
+                .map(|()| ChallengeSecret(secret)),
             started: Instant::now(),
             given: AtomicU32::new(0),
             answered: Mutex::default(),
@@ -136,7 +138,7 @@ impl Challenges {
 
     /// HMAC-SHA256 of `parts`, each with its length: no two lists look alike.
     fn proof(&self, parts: &[&[u8]]) -> Option<[u8; 32]> {
-        let Secret(secret) = self.secret.as_ref()?;
+        let ChallengeSecret(secret) = self.secret.as_ref()?;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
         for part in parts {
             mac.update(&part.len().to_be_bytes());

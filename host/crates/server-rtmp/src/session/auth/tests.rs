@@ -58,7 +58,7 @@ impl Server {
     /// One connect with this `app`; what was granted, or the refusal's text.
     async fn connect(&self, app: &str) -> Result<Vec<(String, String)>, String> {
         let (app, attempt) = cut(app);
-        let candidate = Candidate {
+        let candidate = Applicant {
             request: ConnectRequest {
                 client: Client::default(),
                 local: String::new(),
@@ -74,10 +74,10 @@ impl Server {
             app: app.to_owned(),
         };
         match connect(&self.gate, &self.challenges, candidate).await {
-            Outcome::Decided(ConnectDecision::Accept(grant)) => Ok(grant.attrs),
-            Outcome::Decided(ConnectDecision::Reject(refused))
-            | Outcome::Unauthenticated(refused) => Err(refused.description),
-            Outcome::Decided(other) => panic!("{other:?}"),
+            LoginOutcome::Decided(ConnectDecision::Accept(grant)) => Ok(grant.attrs),
+            LoginOutcome::Decided(ConnectDecision::Reject(refused))
+            | LoginOutcome::Unauthenticated(refused) => Err(refused.description),
+            LoginOutcome::Decided(other) => panic!("{other:?}"),
         }
     }
 

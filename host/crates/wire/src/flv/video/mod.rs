@@ -1,7 +1,7 @@
 //! The header of a video message: legacy VideoTagHeader (FLV annex E.4.3.1)
 //! and ExVideoTagHeader (Enhanced RTMP v2, section "Enhanced Video").
 
-use super::enhanced::{Layout, MultitrackType, RawTrack, multitrack, skip_mod_ex};
+use super::enhanced::{EnhancedLayout, MultitrackType, RawTrack, multitrack, skip_mod_ex};
 use super::{FlvError, FourCc, VideoCodec};
 use crate::cursor::Cursor;
 
@@ -98,7 +98,7 @@ pub struct VideoTag<'a> {
     pub enhanced: bool,
     /// The media after all headers, of the first track.
     pub body: &'a [u8],
-    layout: Layout<'a>,
+    layout: EnhancedLayout<'a>,
 }
 
 /// One track of a video message.
@@ -169,7 +169,7 @@ fn legacy(
         nanosecond_offset: None,
         enhanced: false,
         body: cursor.take_rest(),
-        layout: Layout::Single,
+        layout: EnhancedLayout::Single,
     })
 }
 
@@ -187,7 +187,7 @@ fn enhanced(
         nanosecond_offset,
         enhanced: true,
         body: &[],
-        layout: Layout::Single,
+        layout: EnhancedLayout::Single,
     };
     if frame_type == FrameType::Command && packet_type != packet_type::METADATA {
         tag.packet = VideoPacket::Command(cursor.u8()?);
@@ -258,7 +258,7 @@ impl<'a> VideoTag<'a> {
             nanosecond_offset: None,
             enhanced: codec.four_cc().is_some() && codec != VideoCodec::Avc,
             body,
-            layout: Layout::Single,
+            layout: EnhancedLayout::Single,
         }
     }
 
