@@ -70,7 +70,10 @@ impl Cache {
     /// cost when it was noted.
     pub(super) fn keep(&mut self, frame: &Arc<Frame>, noted: usize, limit: usize) {
         self.note_codec(frame.packet());
-        self.video_watch.recount(noted, frame.cost());
+        // While there is no video the watch counts nothing.
+        if !matches!(self.video_watch.video(), Video::Never | Video::Off) {
+            self.video_watch.recount(noted, frame.cost());
+        }
         match frame.role() {
             Role::Metadata => self.metadata = Some(self.merged(frame)),
             Role::Configuration => {

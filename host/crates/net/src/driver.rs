@@ -54,6 +54,9 @@ pub trait Session {
     /// Its end, once it is over.
     fn advance(&mut self, now: Instant) -> Result<(), Self::End>;
 
+    /// Bytes have come: the peer is there. They are given to it next.
+    fn heard(&mut self, _now: Instant) {}
+
     /// Takes bytes that have come, and returns how many. The others are given
     /// again with those that follow. It may take fewer only while it
     /// [awaits an answer](Session::awaits_answer), or when it has ended.
@@ -293,44 +296,54 @@ impl<'o, O: Egress + ?Sized> Driver<'o, O> {
         if since.is_some_and(|since| now >= since + self.stall) {
             return Err(session.lost(Lost::Stalled(self.stall)));
         }
+        // What was read just now, or is excused, is not overdue.
+        session.advance(now)?;
         session.handle_timeout(now)
     }
 
     /// What the peer said before it closed still counts: what waits for an answer,
     /// and, when a write was first to meet the close, what the carrier still has.
-    /// It takes no longer than a short while.
+    /// It takes no longer than a short while. Returns the end that this has brought,
+    /// if it has.
     pub async fn hear_out<S: Session>(
         &mut self,
         session: &mut S,
         mut events: impl FnMut(&mut S, &mut Context<'_>) -> Poll<Result<(), S::End>>,
-    ) {
+    ) -> Option<S::End> {
         let carrier = self.out.carrier();
         let heard = async {
-            while session.advance(Instant::now()).is_ok() {
+            loop {
+                if let Err(end) = session.advance(Instant::now()) {
+                    return Some(end);
+                }
                 if session.awaits_answer() {
                     if !session.answer_outlives_peer() {
-                        return;
+                        return None;
                     }
-                    let happened = poll_fn(|cx| events(session, cx)).await;
-                    let goes_on = happened.is_ok()
-                        && (session.awaits_answer()
-                            || self.feed_held(session, Instant::now()).is_ok());
-                    if !goes_on {
-                        return;
+                    if let Err(end) = poll_fn(|cx| events(session, cx)).await {
+                        return Some(end);
+                    }
+                    if !session.awaits_answer()
+                        && let Err(end) = self.feed_held(session, Instant::now())
+                    {
+                        return Some(end);
                     }
                     continue;
                 }
                 let ready = poll_fn(|cx| carrier.poll_read_ready(cx)).await;
                 match ready.and_then(|()| self.read_once(session, false)) {
                     Ok(Ok(_)) => {}
+                    Ok(Err(end)) => return Some(end),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Ok(Err(_)) | Err(_) => return,
+                    Err(_) => return None,
                 }
             }
         };
-        if timeout(LINGER, heard).await.is_err() {
+        let heard = timeout(LINGER, heard).await;
+        heard.unwrap_or_else(|_| {
             tracing::debug!("the peer's last words were too long");
-        }
+            None
+        })
     }
 
     /// Sends what waits, and waits for the peer to close its side: closing with
@@ -375,8 +388,9 @@ impl<'o, O: Egress + ?Sized> Driver<'o, O> {
                 return failure.map_or_else(|| Ok(Err(session.lost(Lost::Closed))), Err);
             }
             self.read = self.read.saturating_add(count as u64);
-            let fresh = scratch.get(..count).unwrap_or_default();
-            Ok(self.feed(session, Instant::now(), fresh).map(|()| count))
+            let (fresh, now) = (scratch.get(..count).unwrap_or_default(), Instant::now());
+            session.heard(now);
+            Ok(self.feed(session, now, fresh).map(|()| count))
         })
     }
 

@@ -14,7 +14,7 @@ use livehost_net::driver::Driver;
 use livehost_policy::StreamId;
 use livehost_telemetry::limited;
 use parking_lot::Mutex;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::Instrument;
 
 use super::app::{AppRelays, AppState, By, Handle, wait};
@@ -262,6 +262,7 @@ impl AppRelays {
         let (out, wake) = (pulling.peer.out.clone(), pulling.wake.clone());
         let mut driver = Driver::new(&*out, terms.stall);
         let mut look = interval_at(Instant::now() + COUNT, COUNT);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unneeded_since = None;
         loop {
             let error = tokio::select! {
@@ -272,12 +273,12 @@ impl AppRelays {
                     pulling.close().await;
                     return Ok("stopped");
                 }
-                now = look.tick(), if pull.on_demand => {
+                _ = look.tick(), if pull.on_demand => {
                     if self.is_needed(&self.state.lock(), key) {
                         unneeded_since = None;
                         continue;
                     }
-                    let since = *unneeded_since.get_or_insert(now);
+                    let since = *unneeded_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= plan.settings.linger
                         && self.is_unneeded(key, pull, || pulling.unpublish("unwatched", false))
                     {

@@ -68,10 +68,18 @@ pub(super) async fn push(
     };
     let out = push.peer.out.clone();
     let mut driver = Driver::new(&*out, terms.stall);
-    let over = tokio::select! {
-        over = driver.run(&mut push, woken(&wake)) => over?,
-        () = stop.cancelled() => Over::Stopped,
+    let mut over = tokio::select! {
+        over = driver.run(&mut push, woken(&wake)) => over,
+        () = stop.cancelled() => Ok(Over::Stopped),
     };
+    // A write was first to meet the close: the server has said why.
+    if let Err(RelayError::Lost(_)) = over
+        && let Some(Err(said @ RelayError::Ended { .. })) =
+            driver.hear_out(&mut push, woken(&wake)).await
+    {
+        over = Err(said);
+    }
+    let over = over?;
     let Push {
         peer, subscription, ..
     } = push;

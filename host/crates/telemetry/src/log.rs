@@ -19,6 +19,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::terminal;
+
 use line::{FieldFormat, Lines};
 
 pub use quota::{Quota, STRANGERS};
@@ -67,9 +69,18 @@ impl LogControl {
 fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
     match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => {
-            let checked = filter::check(&filter).map_err(anyhow::Error::msg);
-            checked.with_context(|| format!("RUST_LOG={filter:?} is not a log filter"))?;
-            Ok(filter.parse()?)
+            // It may be meant for other programs, too.
+            if let Err(wrong) = filter::check(&filter) {
+                let help = wrong.help.map(|help| format!(" ({help})"));
+                terminal::complain(format_args!(
+                    "warning: RUST_LOG: {}{}",
+                    wrong.message,
+                    help.unwrap_or_default()
+                ));
+            }
+            filter
+                .parse()
+                .with_context(|| format!("RUST_LOG={filter:?} is not a log filter"))
         }
         _ => log.level.parse::<EnvFilter>().context("log.level"),
     }

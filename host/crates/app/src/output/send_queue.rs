@@ -78,7 +78,7 @@ impl SendQueue {
     }
 
     /// True after [`SendQueue::close`].
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed
     }
 

@@ -122,7 +122,12 @@ impl Session for Script {
         }
     }
 
-    fn advance(&mut self, _: Instant) -> Result<(), End> {
+    /// A `+` is a sign of life.
+    fn advance(&mut self, now: Instant) -> Result<(), End> {
+        if self.taken.ends_with(b"+") {
+            self.taken.clear();
+            self.deadline = Some(now + 10 * SEC);
+        }
         Ok(())
     }
 
@@ -270,6 +275,19 @@ async fn a_deadline_that_comes_nearer_is_kept() {
     let mut driver = Driver::new(&*way, STALL);
     assert_eq!(driver.run(&mut script, nearer).await, End::Due);
     assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_unread_when_a_deadline_comes_counts() {
+    let way = Arc::new(Way::default());
+    let mut script = Script::over(&way);
+    let begin = Instant::now();
+    script.deadline = Some(begin + SEC);
+    // The runtime, which was held up, has not heard of it.
+    way.carrier.send_untold(b"+");
+    let mut driver = Driver::new(&*way, STALL);
+    assert_eq!(driver.run(&mut script, never).await, End::Due);
+    assert_eq!(begin.elapsed().as_secs(), 11);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,10 @@ impl Session for RtmpSession {
     }
 
     fn advance(&mut self, now: Instant) -> Result<(), EndReason> {
-        self.collect(now);
+        // Of a client that has gone only what it said counts.
+        if !self.out.lock().is_closed() {
+            self.collect(now);
+        }
         self.drain();
         // What a publisher has sent by now is not listened to.
         if self.decision.is_some() {
@@ -37,10 +40,11 @@ impl Session for RtmpSession {
         self.end.take().map_or(Ok(()), Err)
     }
 
+    fn heard(&mut self, now: Instant) {
+        self.activity.hear(now);
+    }
+
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, EndReason> {
-        if !bytes.is_empty() {
-            self.activity.hear(now);
-        }
         let mut rest = bytes;
         while self.decision.is_none() && self.end.is_none() {
             let before = rest.len();

@@ -60,13 +60,7 @@ async fn converse<O: Egress + ?Sized>(
     let mut woken = pin!(wake.notified());
     let mut stopping = pin!(shutdown.cancelled());
     let events = |session: &mut RtmpSession, cx: &mut Context<'_>| {
-        if session.poll_decision(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        if woken.as_mut().poll(cx).is_ready() {
-            woken.set(wake.notified());
-            return Poll::Ready(Ok(()));
-        }
+        // Orders first: a client that asks without pause would be ready each time.
         if let Poll::Ready(reason) = pin!(&mut session.registration.leave).poll(cx) {
             return Poll::Ready(Err(EndReason::Ordered(reason.unwrap_or_default())));
         }
@@ -75,6 +69,13 @@ async fn converse<O: Egress + ?Sized>(
                 true => Ok(()),
                 false => Err(EndReason::Shutdown),
             });
+        }
+        if session.poll_decision(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if woken.as_mut().poll(cx).is_ready() {
+            woken.set(wake.notified());
+            return Poll::Ready(Ok(()));
         }
         Poll::Pending
     };

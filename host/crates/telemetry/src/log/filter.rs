@@ -32,6 +32,10 @@ const MODULES: [&str; 2] = ["supervisor", "watch"];
 
 /// What is wrong with `filter`.
 pub(super) fn check(filter: &str) -> Result<(), TextError> {
+    if filter.split(',').all(|part| part.trim().is_empty()) {
+        let expected = "a level or module=level: without any, no line is written";
+        return Err(TextError::expected(expected, filter));
+    }
     filter.split(',').map(str::trim).try_for_each(part)?;
     EnvFilter::builder()
         .parse(filter)
@@ -68,7 +72,8 @@ fn part(part: &str) -> Result<(), TextError> {
     })
 }
 
-/// A filter takes the beginning of a name for all that begin so.
+/// A filter takes the beginning of a name for all that begin so; here it has to be
+/// whole words of it, or a level that was cut off would be one.
 fn is_known(target: &str) -> bool {
     CRATES.iter().any(|name| {
         let rest = target
@@ -76,7 +81,10 @@ fn is_known(target: &str) -> bool {
             .and_then(|rest| rest.strip_prefix("::"));
         let is_module =
             |rest: &str| *name != "livehost" || MODULES.iter().any(|module| first(rest) == *module);
-        name.starts_with(target) || rest.is_some_and(is_module)
+        let begins = name
+            .strip_prefix(target)
+            .is_some_and(|more| more.is_empty() || more.starts_with('_'));
+        begins || rest.is_some_and(is_module)
     })
 }
 
@@ -178,6 +186,10 @@ mod tests {
             "livehost::session=debug",
             "info,tokio=debug",
             "livehost_hub=loud",
+            "",
+            " , ",
+            "w",
+            "info,l=off",
         ] {
             assert!(check(filter).is_err(), "{filter}");
         }

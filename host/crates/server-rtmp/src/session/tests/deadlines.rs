@@ -214,3 +214,41 @@ async fn who_can_connect_again_is_asked_to_and_served_until_it_must_go() {
     assert!(codes.contains(&"NetConnection.Connect.AppShutdown".to_owned()));
     assert_eq!(ends(&shared, "shutdown"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_is_not_silent_while_it_waits_for_a_decision() {
+    let (shared, policy) = shared_with(Times {
+        silence: SEC,
+        ..Times::default()
+    });
+    let mut client = Client::publishing(&shared, "cam").await;
+    client.machine.call("anything", Vec::new());
+    client.pump();
+    tokio::time::sleep(30 * SEC).await;
+    assert!(!client.task.is_finished(), "it was not listened to");
+    policy.go_on.notify_one();
+    // Then it is.
+    let after = client.attend().await;
+    assert!((1..=1 + LINGER + 1).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn an_order_to_leave_is_heard_by_who_asks_without_pause() {
+    let (shared, _) = shared();
+    let mut client = Client::connected(&shared).await;
+    const CALLS: usize = 20_000;
+    for _ in 0..CALLS {
+        client.machine.call("now", Vec::new());
+    }
+    client.pump();
+    assert!(shared.directory.disconnect("live", 1, "enough"));
+    for _ in 0..TURNS {
+        client.pump();
+        if ends(&shared, "kicked") == 1 {
+            break;
+        }
+        yield_now().await;
+    }
+    assert_eq!(ends(&shared, "kicked"), 1);
+    assert!(client.events.len() < CALLS, "each was answered first");
+}

@@ -47,7 +47,8 @@ impl Policy for Open {
     async fn ask(&self, question: Question) -> Reply {
         let is_late = match &question {
             Question::Publish(request) => request.name == "later",
-            question => matches!(question, Question::Call(_)),
+            Question::Call(request) => request.method != "now",
+            _ => false,
         };
         if is_late {
             self.go_on.notified().await;
