@@ -45,7 +45,8 @@ FETCHED := target/clients/.$(IMAGEIO_FFMPEG)
 
 say = @printf '\n== %s\n' '$(1)'
 # What runs at once, under a scheduler of its own: the hub is built for it anew.
-MODEL := -p livehost-app --features shuttle --test model
+# With all of its neighbours, so that what they share is built for it as for them.
+MODEL = $(call packages,$(LIGHT)) --features livehost-app/shuttle --test model
 packages = $(addprefix -p ,$(1))
 
 ##@ Serve
@@ -72,7 +73,7 @@ plugins: toolchain ## Build the plugins that ship: target/plugins/*.wasm
 .PHONY: plugins-all
 plugins-all: plugins ## Build plugins/lang, too: one policy in Rust, C, Zig, Python, JavaScript
 	$(call say,building plugins/lang; the first time fetches its tools)
-	@$(MAKE) -C plugins/lang
+	@$(MAKE) -j2 -C plugins/lang
 
 ##@ Verify
 
