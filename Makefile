@@ -28,7 +28,7 @@ LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-t
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
 HEAVY := livehost livehost-plugin livehost-author
-# Tests of the server wait for clients more than they compute.
+# Tests end to end wait for clients more than they compute.
 THREADS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) )))
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
@@ -84,7 +84,10 @@ test: plugins-all test-guests clients ## Run every test
 	$(call say,testing orders of locks$(,) atomics and tasks)
 	cargo test $(MODEL)
 	$(call say,testing the server)
-	RUST_TEST_THREADS=$(THREADS) cargo test --release $(call packages,$(HEAVY))
+	@# The packages together in each: what they share is built once.
+	cargo test --release $(call packages,$(HEAVY)) --lib --test generations
+	cargo test --release $(call packages,$(HEAVY)) --doc
+	RUST_TEST_THREADS=$(THREADS) cargo test --release $(call packages,$(HEAVY)) --test e2e
 
 .PHONY: model
 model: toolchain ## Play the scenes of lanes and outlets in more SCHEDULES (20000): minutes
