@@ -97,9 +97,8 @@ settings! {
     pub struct MediaConfig {
         /// Media kept per stream from its last keyframe on, for players that join;
         /// `"0 B"` keeps none. A message counts as 256 bytes more than it has in the form
-        /// that is longest of those that players get; what came before the first player
-        /// may be there twice once it has one. A group of pictures that is larger is not
-        /// kept: see [below](#waiting-for-a-keyframe).
+        /// that is longest of those that players get. A group of pictures that is larger
+        /// is not kept: see [below](#waiting-for-a-keyframe).
         pub keyframe_cache: usize = size(16 * MIB, 0..=GIB),
         /// Where a player of a running stream starts: at the cached keyframe (at once, a
         /// little in the past) or at the next one; see

@@ -4,7 +4,7 @@
 //! It is rendered once for each variant, when it enters the hub; a player then
 //! costs one reference.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use livehost_media::{Packet, Role};
@@ -23,10 +23,6 @@ pub struct Frame {
     embedded_for: Option<Variant>,
     /// Of the other variants.
     beside: Vec<(Variant, Bytes)>,
-    /// With bytes of a variant that nobody had subscribed to when it came: made for
-    /// the first who joined in it, and shared by those behind. It is not in
-    /// [`Frame::cost`], so a kept frame may hold its body twice.
-    late: OnceLock<(Variant, Arc<Frame>)>,
 }
 
 impl Frame {
@@ -35,7 +31,6 @@ impl Frame {
             packet,
             embedded_for: None,
             beside: Vec::new(),
-            late: OnceLock::new(),
         }
     }
 
@@ -93,30 +88,6 @@ impl Frame {
             },
         };
         self.beside.push((variant, bytes));
-    }
-
-    /// The same with bytes of `variant`, which `make` renders if nobody had them made
-    /// yet.
-    pub(super) fn with(
-        self: Arc<Self>,
-        variant: Variant,
-        make: impl Fn(&Packet) -> Rendering,
-    ) -> Arc<Self> {
-        if self.rendering(variant).is_some() {
-            return self;
-        }
-        let made = || {
-            let mut made = Self {
-                late: OnceLock::new(),
-                ..Self::clone(&self)
-            };
-            made.add(variant, make(&self.packet));
-            Arc::new(made)
-        };
-        match self.late.get_or_init(|| (variant, made())) {
-            (other, late) if *other == variant => late.clone(),
-            _ => made(),
-        }
     }
 
     /// Bytes of the longest rendering, or of the packet without one.

@@ -22,7 +22,12 @@ impl Subscribed {
 
     /// The frame with bytes of this format.
     pub(super) fn rendered(&self, frame: Arc<Frame>) -> Arc<Frame> {
-        frame.with(self.variant, |packet| self.format.repeat(packet))
+        if frame.rendering(self.variant).is_some() {
+            return frame;
+        }
+        let mut repeated = Frame::clone(&frame);
+        repeated.add(self.variant, self.format.repeat(frame.packet()));
+        Arc::new(repeated)
     }
 }
 
