@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
-use super::admission::{Admission, NotAdmitted, Permit};
+use super::admission::{Admission, AdmissionError, Permit};
 use super::canonical;
 use super::listener::Listener;
 use super::proxy::{self, ProxyError};
@@ -211,7 +211,7 @@ async fn next(
 }
 
 /// A connection is above the limits.
-fn refused(remote: SocketAddr, reason: NotAdmitted) {
+fn refused(remote: SocketAddr, reason: AdmissionError) {
     limited!(WARN, STRANGERS.admits(), %remote, %reason, "connection refused");
 }
 

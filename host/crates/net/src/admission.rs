@@ -68,7 +68,7 @@ pub struct Permit {
 
 /// Why a connection is closed as soon as it was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAdmitted {
+pub enum AdmissionError {
     /// `limits.connections` is reached.
     #[error("the server holds {0} connections, its limit")]
     Full(usize),
@@ -109,12 +109,12 @@ impl Admission {
 
     /// Admits one more connection from `address`; none: from a proxy, which
     /// has yet to say whose it is (`Permit::attribute`).
-    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, NotAdmitted> {
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, AdmissionError> {
         let mut state = self.state.lock();
         let limits = state.limits;
         if state.total >= limits.connections {
             self.refusals.refused_full.add();
-            return Err(NotAdmitted::Full(limits.connections));
+            return Err(AdmissionError::Full(limits.connections));
         }
         if let Some(address) = address {
             self.count(&mut state, address)?;
@@ -127,16 +127,16 @@ impl Admission {
         })
     }
 
-    fn count(&self, state: &mut AdmissionCounts, address: IpAddr) -> Result<(), NotAdmitted> {
+    fn count(&self, state: &mut AdmissionCounts, address: IpAddr) -> Result<(), AdmissionError> {
         let limits = state.limits;
         let network = network(address);
         if is_full(&state.by_address, &address, limits.per_address) {
             self.refusals.refused_per_address.add();
-            return Err(NotAdmitted::AddressFull(limits.per_address));
+            return Err(AdmissionError::AddressFull(limits.per_address));
         }
         if is_full(&state.ungranted, &network, limits.ungranted_per_address) {
             self.refusals.refused_ungranted.add();
-            return Err(NotAdmitted::StrangersFull(limits.ungranted_per_address));
+            return Err(AdmissionError::StrangersFull(limits.ungranted_per_address));
         }
         add(&mut state.by_address, address);
         add(&mut state.ungranted, network);
@@ -146,7 +146,7 @@ impl Admission {
 
 impl Permit {
     /// The connection is one of `address`.
-    pub fn attribute(&mut self, address: IpAddr) -> Result<(), NotAdmitted> {
+    pub fn attribute(&mut self, address: IpAddr) -> Result<(), AdmissionError> {
         if self.address.is_none() {
             let mut state = self.admission.state.lock();
             self.admission.count(&mut state, address)?;
@@ -219,9 +219,12 @@ mod tests {
         let [a, b] = [Some(a), Some(b)];
         let first = admission.admit(a).unwrap();
         let _second = admission.admit(a).unwrap();
-        assert_eq!(admission.admit(a).unwrap_err(), NotAdmitted::AddressFull(2));
+        assert_eq!(
+            admission.admit(a).unwrap_err(),
+            AdmissionError::AddressFull(2)
+        );
         let _third = admission.admit(b).unwrap();
-        assert_eq!(admission.admit(b).unwrap_err(), NotAdmitted::Full(3));
+        assert_eq!(admission.admit(b).unwrap_err(), AdmissionError::Full(3));
         drop(first);
         let _fourth = admission.admit(a).unwrap();
         let counts = admission.counts();
@@ -243,14 +246,14 @@ mod tests {
         first.attribute(address).unwrap();
         assert_eq!(
             second.attribute(address).unwrap_err(),
-            NotAdmitted::AddressFull(1)
+            AdmissionError::AddressFull(1)
         );
         drop(first);
         second.attribute(address).unwrap();
         let third = admission.admit(None).unwrap();
         assert_eq!(
             admission.admit(Some(address)).unwrap_err(),
-            NotAdmitted::AddressFull(1)
+            AdmissionError::AddressFull(1)
         );
         drop((second, third));
         let state = admission.state.lock();
@@ -266,7 +269,7 @@ mod tests {
         })
     }
 
-    fn from(admission: &Arc<Admission>, address: &str) -> Result<Permit, NotAdmitted> {
+    fn from(admission: &Arc<Admission>, address: &str) -> Result<Permit, AdmissionError> {
         admission.admit(Some(address.parse().unwrap()))
     }
 
@@ -276,7 +279,7 @@ mod tests {
         let player = from(&admission, "192.0.2.1").unwrap();
         let other = from(&admission, "192.0.2.1").unwrap();
         let refused = from(&admission, "192.0.2.1").unwrap_err();
-        assert_eq!(refused, NotAdmitted::StrangersFull(2));
+        assert_eq!(refused, AdmissionError::StrangersFull(2));
         assert_eq!(admission.counts().get("refused_ungranted"), 1);
         from(&admission, "192.0.2.2").unwrap();
         // Twice is once.
@@ -299,7 +302,7 @@ mod tests {
         let admission = strangers(1);
         let first = from(&admission, "2001:db8:0:7::1").unwrap();
         let refused = from(&admission, "2001:db8:0:7:ffff::2").unwrap_err();
-        assert_eq!(refused, NotAdmitted::StrangersFull(1));
+        assert_eq!(refused, AdmissionError::StrangersFull(1));
         let next = from(&admission, "2001:db8:0:8::1").unwrap();
         drop((first, next));
         // An IPv4 address is one, however it is written.

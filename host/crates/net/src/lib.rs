@@ -12,7 +12,7 @@ pub mod tls;
 use std::net::SocketAddr;
 
 pub use acceptor::{Acceptor, Arrival, Ingress, Protocol, Stop};
-pub use admission::{Admission, AdmissionLimits, NotAdmitted, Permit};
+pub use admission::{Admission, AdmissionError, AdmissionLimits, Permit};
 pub use listener::{BindError, Binding, Bound, Listener};
 
 /// A client's address, whoever says it: an IPv4 client of a dual-stack socket,

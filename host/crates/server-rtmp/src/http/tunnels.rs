@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use livehost_net::{Admission, NotAdmitted, Permit};
+use livehost_net::{Admission, AdmissionError, Permit};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use parking_lot::Mutex;
@@ -43,7 +43,7 @@ struct Open {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
     #[error(transparent)]
-    Refused(#[from] NotAdmitted),
+    Refused(#[from] AdmissionError),
     #[error("no random bytes for its name: {0}")]
     Random(getrandom::Error),
 }
