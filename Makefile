@@ -28,6 +28,10 @@ LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-t
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
 HEAVY := livehost livehost-plugin livehost-author
+# For unit tests of these: their own code as the dev profile has it, wasmtime as it
+# was built. Optimised, they would take minutes longer to build than to run.
+UNOPTIMISED = $(foreach crate,$(HEAVY),$(foreach setting,opt-level=0 debug-assertions=true,\
+	--config profile.release.package.$(crate).$(setting)))
 # Tests end to end wait for clients more than they compute.
 THREADS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) )))
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -85,8 +89,8 @@ test: plugins-all test-guests clients ## Run every test
 	cargo test $(MODEL)
 	$(call say,testing the server)
 	@# The packages together in each: what they share is built once.
-	cargo test --release $(call packages,$(HEAVY)) --lib --test generations
-	cargo test --release $(call packages,$(HEAVY)) --doc
+	cargo test --release $(UNOPTIMISED) $(call packages,$(HEAVY)) --lib --test generations
+	cargo test --release $(UNOPTIMISED) $(call packages,$(HEAVY)) --doc
 	RUST_TEST_THREADS=$(THREADS) cargo test --release $(call packages,$(HEAVY)) --test e2e
 
 .PHONY: model
@@ -113,7 +117,7 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 
 .PHONY: docs
 docs: toolchain ## Write the tables of docs/config.md anew, from those of the settings
-	UPDATE_EXPECT=1 cargo test --release -p livehost --lib documentation_lists_every_field
+	UPDATE_EXPECT=1 cargo test --release $(UNOPTIMISED) $(call packages,$(HEAVY)) --lib documentation_lists_every_field
 
 .PHONY: test-guests
 test-guests: toolchain ## Build the plugins of tests: one that misbehaves, one of each old track

@@ -22,7 +22,8 @@ WIT := $(HERE)/wit
 WIT_FILES := $(wildcard $(WIT)/*.wit $(ROOT)/wit/0.1/*.wit)
 
 WIT_BINDGEN_VERSION := 0.61.0
-ZIG_VERSION := 0.17.1
+# Later ones build their translator of C when it is first called: minutes.
+ZIG_VERSION := 0.15.2
 COMPONENTIZE_PY_VERSION := 0.25.1
 # Fetched where the machine has none, or an older one than this.
 NODE_VERSION := 24.19.0
@@ -78,13 +79,15 @@ $(NODE_STAMP): | $(VENV)/bin/pip
 
 # What C and Zig have in common: bindings in C, and the link of a component.
 
-$(TOOLS)/bindings/keyed.h: $(WIT_BINDGEN_STAMP) $(WIT_FILES)
+BINDING_FILES := $(addprefix $(TOOLS)/bindings/,keyed.h keyed.c keyed_component_type.o)
+
+$(BINDING_FILES) &: $(WIT_BINDGEN_STAMP) $(WIT_FILES)
 	$(WIT_BINDGEN) c --world keyed --out-dir $(@D) $(WIT) >/dev/null
-	@touch $@
+	@touch $(BINDING_FILES)
 
 ZIG_CC := $(ZIG) cc --target=wasm32-wasi -std=c11 -Oz
 
-$(TOOLS)/bindings/bindings.o: $(TOOLS)/bindings/keyed.h $(ZIG_STAMP)
+$(TOOLS)/bindings/bindings.o: $(BINDING_FILES) $(ZIG_STAMP)
 	$(ZIG_CC) -c $(@D)/keyed.c -o $@
 
 # Rust's wasm32-wasip2 target has a linker of components, and a C library.

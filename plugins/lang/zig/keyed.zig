@@ -33,7 +33,7 @@ const Config = struct {
 
     fn parse(json: []const u8) !Config {
         const self = try std.json.parseFromSliceLeaky(Config, gpa, json, .{ .allocate = .alloc_always });
-        if (std.mem.find(u8, self.rename, place) == null) return error.RenameWithoutName;
+        if (std.mem.indexOf(u8, self.rename, place) == null) return error.RenameWithoutName;
         return self;
     }
 
@@ -63,7 +63,7 @@ const Config = struct {
     }
 
     fn granted(self: *const Config, allocator: Allocator, name: []const u8) ![]u8 {
-        const at = std.mem.find(u8, self.rename, place).?;
+        const at = std.mem.indexOf(u8, self.rename, place).?;
         return std.mem.concat(allocator, u8, &.{
             self.rename[0..at], name, self.rename[at + place.len ..],
         });
@@ -105,7 +105,7 @@ fn borrow(text: []const u8) String {
 
 /// A text that the bindings will free.
 fn give(comptime pattern: []const u8, args: anytype) String {
-    return borrow(gpa.print(pattern, args) catch outOfMemory());
+    return borrow(std.fmt.allocPrint(gpa, pattern, args) catch outOfMemory());
 }
 
 /// Ends the instance; the application's `on_error` decides.
@@ -129,7 +129,7 @@ const Refusal = struct { description: String, retry_after_ms: ?u32 = null };
 
 fn warn(message: []const u8, reason: []const u8) void {
     var line = give("{s}: {s}", .{ message, reason });
-    defer line.free();
+    defer host.keyed_string_free(&line);
     var fields: host.livehost_app_log_pairs_t = .{};
     host.livehost_app_log_write(host.LIVEHOST_APP_LOG_LEVEL_WARN, &line, &fields);
 }
@@ -139,7 +139,7 @@ fn count(arena: Allocator, stream: []const u8) !void {
     var now: i64 = 0;
     var failure: host.livehost_app_kv_kv_error_t = .{};
     if (host.livehost_app_kv_incr(&key, 1, null, &now, &failure)) return;
-    defer failure.free();
+    defer host.livehost_app_kv_kv_error_free(&failure);
     const reasons = [_][]const u8{ "too-large", "quota", "unavailable" };
     warn("a publish was not counted", reasons[failure.tag]);
 }
@@ -170,12 +170,12 @@ fn ask(arena: Allocator, url: []const u8, req: *const StreamRequest, stream: []c
     var response: host.livehost_app_http_client_response_t = .{};
     var failure: host.livehost_app_http_client_http_error_t = .{};
     if (!host.livehost_app_http_client_send(&request, &response, &failure)) {
-        defer failure.free();
+        defer host.livehost_app_http_client_http_error_free(&failure);
         const reasons = [_][]const u8{ "denied", "timeout", "too-large", "connect", "protocol" };
         warn("the back end failed", reasons[failure.tag]);
         return .{ .description = give("the back end does not answer", .{}), .retry_after_ms = retry_ms };
     }
-    defer response.free();
+    defer host.livehost_app_http_client_response_free(&response);
     return switch (response.status) {
         200...299 => null,
         else => |status| .{ .description = give("refused by the back end: status {d}", .{status}) },
@@ -197,7 +197,7 @@ fn refuse(arena: Allocator, req: *const StreamRequest, stream: []const u8) !?Ref
 // What the host calls. The names are those of bindings.zig.
 
 export fn exports_livehost_app_lifecycle_configure(json: *String, err: *String) bool {
-    defer json.free();
+    defer host.keyed_string_free(json);
     config = Config.parse(slice(json)) catch |reason| {
         err.* = give("the configuration is wrong: {t}", .{reason});
         return false;
@@ -209,7 +209,7 @@ export fn exports_livehost_app_policy_on_connect(
     req: *host.livehost_app_types_connect_request_t,
     ret: *host.livehost_app_types_connect_decision_t,
 ) void {
-    defer req.free();
+    defer host.livehost_app_types_connect_request_free(req);
     const app = slice(req.app);
     if (config.moved.map.get(app)) |url| {
         ret.* = .{
@@ -234,7 +234,7 @@ export fn exports_livehost_app_policy_on_publish(
     req: *StreamRequest,
     ret: *host.livehost_app_types_publish_decision_t,
 ) void {
-    defer req.free();
+    defer host.livehost_app_types_stream_request_free(req);
     var arena: Arena = .init(gpa);
     defer arena.deinit();
     ret.* = publish(arena.allocator(), req) catch outOfMemory();
@@ -267,7 +267,7 @@ export fn exports_livehost_app_policy_on_play(
     req: *StreamRequest,
     ret: *host.livehost_app_types_play_decision_t,
 ) void {
-    defer req.free();
+    defer host.livehost_app_types_stream_request_free(req);
     const stream = config.granted(gpa, slice(req.name)) catch outOfMemory();
     ret.* = .{
         .tag = host.LIVEHOST_APP_TYPES_PLAY_DECISION_ACCEPT,
@@ -283,9 +283,9 @@ export fn exports_livehost_app_calls_on_call(
     err: *String,
 ) bool {
     defer {
-        who.free();
-        method.free();
-        amf0.free();
+        host.livehost_app_types_client_free(who);
+        host.keyed_string_free(method);
+        host.keyed_list_u8_free(amf0);
     }
     var arena: Arena = .init(gpa);
     defer arena.deinit();
@@ -311,10 +311,10 @@ fn call(arena: Allocator, method: []const u8, amf0: []const u8) !f64 {
     var entry: host.livehost_app_kv_option_entry_t = .{};
     var failure: host.livehost_app_kv_kv_error_t = .{};
     if (!host.livehost_app_kv_get(&key, &entry, &failure)) {
-        failure.free();
+        host.livehost_app_kv_kv_error_free(&failure);
         return error.NoStore;
     }
-    defer entry.free();
+    defer host.livehost_app_kv_option_entry_free(&entry);
     if (!entry.is_some) return 0;
     return std.fmt.parseFloat(f64, slice(entry.val.value)) catch 0;
 }
@@ -340,7 +340,7 @@ export fn exports_livehost_app_lifecycle_on_start(
     from_old: ?*host.livehost_app_types_handoff_t,
     _: *String,
 ) bool {
-    if (from_old) |handoff| handoff.free();
+    if (from_old) |handoff| host.livehost_app_types_handoff_free(handoff);
     return true;
 }
 
@@ -351,5 +351,5 @@ export fn exports_livehost_app_lifecycle_snapshot(_: *host.livehost_app_types_ha
 export fn exports_livehost_app_lifecycle_on_stop(_: host.exports_livehost_app_lifecycle_stop_reason_t) void {}
 
 export fn exports_livehost_app_lifecycle_on_timer(key: *String) void {
-    key.free();
+    host.keyed_string_free(key);
 }
