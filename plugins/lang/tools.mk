@@ -91,8 +91,8 @@ $(TOOLS)/bindings/bindings.o: $(BINDING_FILES) $(ZIG_STAMP)
 	$(ZIG_CC) -c $(@D)/keyed.c -o $@
 
 # Rust's wasm32-wasip2 target has a linker of components, and a C library.
-RUSTLIB = $(shell rustc --print sysroot)/lib/rustlib
-HOST_BIN = $(RUSTLIB)/$(shell rustc -vV | sed -n 's/^host: //p')/bin
+RUSTLIB = $(shell MAKEFLAGS= MFLAGS= rustc --print sysroot)/lib/rustlib
+HOST_BIN = $(RUSTLIB)/$(shell MAKEFLAGS= MFLAGS= rustc -vV | sed -n 's/^host: //p')/bin
 WASI_LIB = $(RUSTLIB)/wasm32-wasip2/lib
 BINDINGS := $(TOOLS)/bindings/bindings.o $(TOOLS)/bindings/keyed_component_type.o
 

@@ -250,8 +250,9 @@ pub(super) async fn roll_back(
                 generation = number,
                 "plugin keeps failing and is rolled back to the version before"
             );
-            core.app.stats.roll_backs.add();
             swap(core, loader, &failing, generation);
+            // Who reads it finds the version before serving.
+            core.app.stats.roll_backs.add();
             // Not back again to the one that failed.
             loader.previous = None;
         }
