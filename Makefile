@@ -24,7 +24,7 @@ GUESTS := $(BUILD)/$(WASM)/plugin
 SHIPPED := allow-all http-auth jwt rules static-keys
 # Crates that never build wasmtime: quick in the dev profile.
 LIGHT := livehost-wire livehost-media livehost-rtmp livehost-settings livehost-telemetry livehost-policy livehost-hub livehost-net livehost-app \
-	livehost-relay livehost-server-rtmp livehost-ron livehost-counting livehost-bench livehost-sdk \
+	livehost-relay livehost-server-rtmp livehost-server-http livehost-ron livehost-counting livehost-bench livehost-sdk \
 	plugin-common $(SHIPPED) keyed
 # Those that do: in the release profile, which has wasmtime once.
 HEAVY := livehost livehost-plugin livehost-author

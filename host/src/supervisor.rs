@@ -10,13 +10,16 @@ mod build;
 mod ending;
 mod files;
 mod machine;
+mod operations;
 mod reconfigure;
 mod refusal;
 mod server;
 mod signals;
+mod socket;
 mod stats;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use livehost_plugin::{Compiler, Plugin, Runtime, Storage};
 use livehost_telemetry::log;
@@ -37,15 +40,17 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     // Signals that arrive while plugins are compiled count too.
     let mut signals = Signals::listen()?;
     let config = Config::load(file)?;
-    let log = log::start(&config.log)?;
+    let log = Arc::new(log::start(&config.log)?);
     files::raise_limit(config.limits.connections);
     for complaint in machine::complaints(&config) {
         warn!("{complaint}");
     }
     let mut server = RunningServer::start(file, config, log).await?;
+    let operations = server.operations.clone();
     // Dropping `keep` half-way is safe: the server is stopped next.
     let name = tokio::select! {
         name = signals.stop.any() => name,
+        () = operations.drained() => "drain, ordered by an operator",
         never = server.keep(&mut signals.hangup) => match never {},
         never = signals.ignored.note() => match never {},
     };
@@ -78,7 +83,7 @@ pub async fn check(file: &Path, online: bool) -> anyhow::Result<()> {
     }
     for acceptor in &config.acceptors {
         let setup = build::setup(acceptor)?;
-        if let Some(tls) = setup.layers.tls {
+        if let Some(tls) = setup.tls {
             for dates in tls.dates() {
                 say!("certificate {dates}");
             }

@@ -13,12 +13,13 @@ use ipnet::IpNet;
 use livehost_net::Binding;
 use livehost_ron::{
     node::NodeShape,
-    reader::{Fields, suggest, suggest_word},
+    reader::{Fields, suggest, suggest_word, word},
 };
-use livehost_server_rtmp::Chain;
-use livehost_settings::{Setting, SettingsReader as _, TextError};
+use livehost_server_http::Service;
+use livehost_settings::{Setting, SettingsReader as _, TextError, words};
 
 use super::{
+    chain::Chain,
     load::FileContext,
     schema::{AcceptorConfig, ApplicationConfig},
     tls::tls,
@@ -53,6 +54,7 @@ pub(super) fn acceptors(
             let binding = listen(f, &acceptors);
             let chain = chain(f);
             let tls = tls(f, chain, context);
+            let serve = services(f, chain);
             let proxy_protocol = f.list(
                 Setting::new(
                     "proxy_protocol",
@@ -72,6 +74,7 @@ pub(super) fn acceptors(
                 dual_stack,
                 chain: chain?,
                 tls,
+                serve,
                 proxy_protocol,
                 applications,
             })
@@ -166,15 +169,12 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
             _ => item.text(),
         })
         .collect();
-    let found = Chain::ALL
-        .into_iter()
-        .find(|chain| chain.protocols() == words);
+    let found = Chain::all().find(|chain| chain.protocols() == words);
     if found.is_some() {
         return found;
     }
-    let known: Vec<&str> = Chain::ALL
-        .iter()
-        .flat_map(|chain| chain.protocols())
+    let known: Vec<&str> = Chain::all()
+        .flat_map(Chain::protocols)
         .copied()
         .collect();
     let help = words
@@ -195,6 +195,32 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
         .findings
         .problem_with_help(node.span(), &path, message, help);
     None
+}
+
+/// What is served over HTTP; none if the chain makes no sense.
+fn services(fields: &mut Fields<'_, '_>, chain: Option<Chain>) -> Vec<Service> {
+    const WORDS: &[(&str, Service)] = words!(Service: Api, Metrics);
+    let field = Setting::new(
+        "serve",
+        "What a chain that ends with `Http` serves: the [API](operations.md#the-api) below          `/api`, [metrics](operations.md#metrics) at `/metrics`. `/health/live` and          `/health/ready` are always there.",
+    );
+    let allowed = "of Api, Metrics";
+    let path = fields.path_of(field.name);
+    let items = fields.items(field, allowed);
+    let mut services = Vec::new();
+    for item in &items {
+        services.extend(word(fields.findings, *item, &path, WORDS, allowed));
+    }
+    match chain {
+        Some(chain) if !chain.is_http() && !items.is_empty() => {
+            fields.refuse("serve", "nothing for a chain that does not end with Http", "");
+        }
+        Some(chain) if chain.is_http() && items.is_empty() => {
+            fields.refuse_absent("serve", "[Api], [Metrics] or both, since the chain ends with Http");
+        }
+        _ => {}
+    }
+    services
 }
 
 /// A network whose connections begin with a PROXY header.

@@ -28,6 +28,10 @@ pub struct Diff {
     pub state: bool,
     /// Limits of the server or of connections differ.
     pub limits: bool,
+    /// Who may ask the API, or what the metrics have, differs.
+    pub api: bool,
+    /// The control socket's place differs, which only a restart can change.
+    pub socket: bool,
     /// What an acceptor serves differs.
     pub doors: bool,
     /// Clients that name no application get another one.
@@ -59,6 +63,8 @@ impl Diff {
             log_format: old.log.format != new.log.format,
             state: old.state != new.state,
             limits: old.limits != new.limits,
+            api: (&old.api.access, &old.metrics) != (&new.api.access, &new.metrics),
+            socket: old.api.socket != new.api.socket,
             default_application: old.default_application != new.default_application,
             ..Self::default()
         };
@@ -111,6 +117,8 @@ impl Diff {
             && !self.log_format
             && !self.state
             && !self.limits
+            && !self.api
+            && !self.socket
             && !self.doors
             && !self.default_application
     }

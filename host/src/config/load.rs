@@ -24,7 +24,9 @@ use livehost_settings::{Setting, Settings as _, SettingsReader as _, words};
 
 use super::{
     acceptors::acceptors,
+    api::api,
     error::ConfigError,
+    masked::masked,
     naming::{aliases, default_application},
     relay::relays,
     schema::{ApplicationConfig, Config, PluginLimits},
@@ -32,6 +34,10 @@ use super::{
 
 /// No configuration is longer, bytes; a device or a stream would never end.
 pub(super) const MAX_FILE: u64 = 1 << 20;
+/// First segments of URLs that HTTP has for itself: RTMPT's commands among them.
+const RESERVED: [&str; 9] = [
+    "api", "metrics", "console", "health", "open", "send", "idle", "close", "fcs",
+];
 /// Characters of an application name.
 const MAX_NAME: usize = 255;
 
@@ -107,6 +113,7 @@ pub fn fields() -> Vec<FieldDoc> {
             chain: [Tcp, Tls, Rtmp],
             tls: (certificate: "c", key: "k"),
         )],
+        api: (tokens: {"NAME": (sha256: "0000000000000000000000000000000000000000000000000000000000000000")}),
     )"#;
     let read = read(Path::new(""), Path::new(""), text, false);
     let mut fields = read.map(|(_, fields)| fields).unwrap_or_default();
@@ -149,7 +156,7 @@ fn read(
         String::new(),
         "Config",
         Some(root),
-        |fields| context.config(fields),
+        |fields| context.config(fields, root),
     );
     if findings.problems.is_empty() {
         Ok((config, findings.fields))
@@ -167,7 +174,7 @@ pub(super) struct FileContext<'r> {
 }
 
 impl FileContext<'_> {
-    fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
+    fn config(&self, fields: &mut Fields<'_, '_>, root: Node<'_>) -> Config {
         let log = fields.settings("log", "Log");
         let state = self.state(fields);
         let applications = self.applications(fields);
@@ -180,6 +187,10 @@ impl FileContext<'_> {
             default_application,
             acceptors,
             limits: fields.settings("limits", "Limits"),
+            api: api(fields, self),
+            metrics: fields.settings("metrics", "Metrics"),
+            // What has no JSON form is a problem elsewhere.
+            shown: masked(to_json(root, &mut Vec::new())),
             base: self.base.to_owned(),
         }
     }
@@ -299,6 +310,9 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
         Err("a name of up to 255 characters")
     } else if name.contains(['/', '\\', '?', '#', '&']) {
         Err("a name without / \\ ? # &, which have a meaning in URLs")
+    } else if RESERVED.contains(&name) {
+        Err("a name that HTTP does not use: api, metrics, console, health, open, send, idle, \
+             close and fcs are taken")
     } else if name.contains(|c: char| c.is_control() || c.is_whitespace()) {
         Err("a name without spaces and control characters")
     } else {

@@ -9,9 +9,12 @@
 //! `docs/config.md` are made from it (`make docs`).
 
 mod acceptors;
+mod api;
+mod chain;
 mod diff;
 mod error;
 mod load;
+mod masked;
 mod naming;
 mod relay;
 mod schema;
@@ -20,10 +23,12 @@ pub(crate) mod settings;
 mod tests;
 mod tls;
 
+pub use api::{ApiConfig, SocketPlace};
+pub use chain::Chain;
 pub use diff::{ApplicationChange, Diff};
 pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
-    AcceptorConfig, ApplicationConfig, CertificateFiles, Chain, Config, Join, LogFormat,
-    LogSettings, MediaConfig, PluginLimits, ServerLimits,
+    AcceptorConfig, ApplicationConfig, CertificateFiles, Config, Join, LogFormat, LogSettings,
+    MediaConfig, MetricsConfig, PluginLimits, ServerLimits,
 };

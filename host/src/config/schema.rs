@@ -28,8 +28,11 @@ pub use livehost_plugin::PluginLimits;
 use livehost_policy::OnError;
 use livehost_settings::{GIB, HOUR, KIB, MIB, MIN, MS, SEC, settings, words};
 
-pub use livehost_server_rtmp::Chain;
+use livehost_server_http::Service;
 pub use livehost_telemetry::log::{LogFormat, LogSettings};
+
+use super::api::ApiConfig;
+use super::chain::Chain;
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,12 @@ pub struct Config {
     pub acceptors: Vec<AcceptorConfig>,
     /// Limits of the whole server and of each connection.
     pub limits: ServerLimits,
+    /// Who may ask the API, and where.
+    pub api: ApiConfig,
+    /// What the metrics have.
+    pub metrics: MetricsConfig,
+    /// What the file says, for operators: without what may be a secret.
+    pub shown: serde_json::Value,
     /// The absolute folder of the file: relative paths in it start here.
     pub base: PathBuf,
 }
@@ -130,11 +139,14 @@ pub struct AcceptorConfig {
     pub listen: SocketAddr,
     /// `[::]` takes IPv4 clients as well. Default false.
     pub dual_stack: bool,
-    /// What the bytes of a connection pass. Default [`Chain::Rtmp`].
+    /// What the bytes of a connection pass. Default `[Tcp, Rtmp]`.
     pub chain: Chain,
     /// At least one for a chain with TLS, none for others. The first is for
     /// clients that ask for no name, or for one that no other has.
     pub tls: Vec<CertificateFiles>,
+    /// What is served over HTTP: something for a chain that ends there, nothing for
+    /// others.
+    pub serve: Vec<Service>,
     /// Who connects from there is a proxy, and begins with a PROXY header.
     /// Default none.
     pub proxy_protocol: Vec<IpNet>,
@@ -155,7 +167,19 @@ impl AcceptorConfig {
     /// Whether clients of this address may use `application`.
     #[must_use]
     pub fn serves(&self, application: &str) -> bool {
-        self.applications.is_empty() || self.applications.iter().any(|name| name == application)
+        let is_named = |name: &String| name == application;
+        !self.chain.is_http()
+            && (self.applications.is_empty() || self.applications.iter().any(is_named))
+    }
+}
+
+settings! {
+    /// What the metrics have.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MetricsConfig {
+        /// Streams that have series of their own, by name; the others are summed up as
+        /// `other`. 0: none have.
+        pub streams: usize = number(0, 0..=10_000),
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 
 use livehost_net::outbound;
 use livehost_policy::{Fallback, OnError};
+use livehost_server_rtmp::RtmpChain;
 
 use super::*;
 
@@ -91,8 +92,9 @@ fn what_is_left_out_has_its_default() {
         [AcceptorConfig {
             listen: address,
             dual_stack: false,
-            chain: Chain::Rtmp,
+            chain: Chain::default(),
             tls: vec![],
+            serve: vec![],
             proxy_protocol: vec![],
             applications: vec![],
         }]
@@ -176,11 +178,12 @@ fn every_field_is_read() {
         AcceptorConfig {
             listen: "[::]:443".parse().unwrap(),
             dual_stack: true,
-            chain: Chain::Rtmpts,
+            chain: Chain::Rtmp(RtmpChain::Rtmpts),
             tls: vec![CertificateFiles {
                 certificate: "/etc/tls/a.pem".into(),
                 key: "/etc/tls/a.key".into(),
             }],
+            serve: vec![],
             proxy_protocol: vec![
                 "10.0.0.0/8".parse().unwrap(),
                 "2001:db8::7/128".parse().unwrap(),

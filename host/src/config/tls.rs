@@ -10,9 +10,9 @@ use livehost_ron::{
     node::{Node, NodeShape},
     reader::Fields,
 };
-use livehost_server_rtmp::Chain;
 use livehost_settings::Setting;
 
+use super::chain::Chain;
 use super::load::FileContext;
 
 const ALLOWED: &str = "(certificate: \"...\", key: \"...\"), or a list of these";

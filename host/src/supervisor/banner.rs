@@ -16,7 +16,8 @@ pub(super) const STREAM: &str = "test";
 
 /// The application that the lines to paste are about, with its URL.
 pub(super) fn tried<'a>(config: &'a Config, addresses: &[SocketAddr]) -> Option<(&'a str, String)> {
-    let (address, configured) = addresses.first().zip(config.acceptors.first())?;
+    let mut listening = addresses.iter().zip(&config.acceptors);
+    let (address, configured) = listening.find(|(_, acceptor)| !acceptor.chain.is_http())?;
     let mut names = config.applications.keys();
     let name = names.find(|name| configured.serves(name))?;
     let scheme = configured.chain.scheme();
@@ -33,12 +34,10 @@ pub(super) fn print<'a>(
 ) {
     let mut text = format!("livehost {}\n", env!("CARGO_PKG_VERSION"));
     for (address, configured) in addresses.iter().zip(&config.acceptors) {
-        let served: Vec<&str> = config
-            .applications
-            .keys()
-            .map(String::as_str)
-            .filter(|name| configured.serves(name))
-            .collect();
+        let applications = config.applications.keys().map(String::as_str);
+        let applications = applications.filter(|name| configured.serves(name));
+        let services = configured.serve.iter().map(|service| service.path());
+        let served: Vec<&str> = applications.chain(services).collect();
         let _ = writeln!(
             text,
             "  listening     {}://{address}  ({})",

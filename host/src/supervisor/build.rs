@@ -1,22 +1,27 @@
 //! Configuration to parts: plugins, applications, acceptors, limits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use livehost_app::application::{Application, ApplicationSettings};
 use livehost_app::control::Control;
 use livehost_app::shared_objects::Objects;
 use livehost_net::tls::Tls;
-use livehost_net::{AdmissionLimits, Ingress};
+use livehost_net::{Admission, AdmissionLimits, Ingress, Protocol};
 use livehost_plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use livehost_policy::Gate;
+use livehost_server_http::{HttpChain, HttpServer, Service, Site};
 use livehost_server_rtmp::session::{self, Shared};
 use livehost_server_rtmp::{Layers, RtmpServer, Tunnels};
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::operations::ServerOperations;
 use super::server::Unit;
-use crate::config::{self, Config};
+use crate::config::{self, Chain, Config};
 
 /// What the plugin runtime needs to know of an application.
 pub(super) fn plugin_spec(name: &str, application: &config::ApplicationConfig) -> PluginSpec {
@@ -105,21 +110,36 @@ pub(super) fn settings(
 /// What an acceptor of the configuration leads to, its certificates read.
 #[derive(Debug)]
 pub(super) struct AcceptorSetup {
-    pub(super) layers: Layers,
+    pub(super) chain: Chain,
+    /// Of a chain with TLS.
+    pub(super) tls: Option<Arc<Tls>>,
+    serve: Vec<Service>,
     proxies: Arc<[IpNet]>,
     applications: Arc<[String]>,
 }
 
 impl AcceptorSetup {
-    /// To be put in place, for clients that may be in `tunnels`.
-    pub(super) fn ingress(self, shared: &Arc<Shared>, tunnels: &Arc<Tunnels>) -> Ingress {
-        Ingress {
-            protocol: Arc::new(RtmpServer {
-                layers: self.layers,
+    /// To be put in place, for RTMP clients that may be in `tunnels`.
+    pub(super) fn ingress(
+        self,
+        shared: &Arc<Shared>,
+        tunnels: &Arc<Tunnels>,
+        site: &Arc<Site>,
+    ) -> Ingress {
+        let protocol: Arc<dyn Protocol> = match self.chain {
+            Chain::Rtmp(chain) => Arc::new(RtmpServer {
+                layers: Layers {
+                    chain,
+                    tls: self.tls,
+                },
                 applications: self.applications,
                 tunnels: tunnels.clone(),
                 shared: shared.clone(),
             }),
+            Chain::Http(_) => Arc::new(HttpServer::new(site, &self.serve, self.tls)),
+        };
+        Ingress {
+            protocol,
             proxies: self.proxies,
         }
     }
@@ -127,19 +147,21 @@ impl AcceptorSetup {
 
 /// Reads the certificates of an acceptor.
 pub(super) fn setup(acceptor: &config::AcceptorConfig) -> anyhow::Result<AcceptorSetup> {
+    let protocols = match acceptor.chain {
+        Chain::Rtmp(_) => &[][..],
+        Chain::Http(_) => &HttpChain::ALPN,
+    };
     let tls = (!acceptor.tls.is_empty())
-        .then(|| Tls::load(&acceptor.tls))
+        .then(|| Tls::load(&acceptor.tls, protocols))
         .transpose()
         .with_context(|| format!("the acceptor {} has no TLS", acceptor.listen))?;
     for why in tls.iter().flat_map(|tls| tls.untimely()) {
         warn!(listen = %acceptor.listen, "{why}");
     }
-    let layers = Layers {
+    Ok(AcceptorSetup {
         chain: acceptor.chain,
         tls,
-    };
-    Ok(AcceptorSetup {
-        layers,
+        serve: acceptor.serve.clone(),
         proxies: acceptor.proxy_protocol.as_slice().into(),
         applications: acceptor.applications.as_slice().into(),
     })
@@ -165,4 +187,35 @@ pub(super) fn admission_limits(config: &Config) -> AdmissionLimits {
         per_address: config.limits.connections_per_address,
         ungranted_per_address: config.limits.ungranted_per_address,
     }
+}
+
+/// What operators see, and who they are.
+pub(super) fn site(
+    config: &Config,
+    shared: &Shared,
+    admission: &Arc<Admission>,
+    operations: &Arc<ServerOperations>,
+) -> Arc<Site> {
+    let site = Site {
+        broker: shared.broker.clone(),
+        directory: shared.directory.clone(),
+        control: Control::new(shared.broker.clone(), shared.directory.clone()),
+        admission: admission.clone(),
+        operations: operations.clone(),
+        access: ArcSwap::default(),
+        metric_streams: AtomicUsize::default(),
+        handshake: ArcSwap::default(),
+        tasks: TaskTracker::new(),
+        shutdown: shared.shutdown.clone(),
+    };
+    set_site(&site, config);
+    Arc::new(site)
+}
+
+/// Who may ask, and what is shown, from now on.
+pub(super) fn set_site(site: &Site, config: &Config) {
+    site.access.store(Arc::new(config.api.access.clone()));
+    site.handshake.store(Arc::new(config.limits.handshake));
+    let streams = config.metrics.streams;
+    site.metric_streams.store(streams, Ordering::Relaxed);
 }

@@ -50,8 +50,10 @@ impl Drop for Prepared {
 
 impl RunningServer {
     /// Reads the configuration again and goes from what serves to what it says.
-    /// False when that was refused.
-    pub(super) async fn reload_config(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// What is wrong with it, in brief: it has been logged in full.
+    pub(super) async fn reload_config(&mut self) -> Result<(), String> {
         let new = match self.read_config() {
             Ok(new) => new,
             Err(error) => {
@@ -60,7 +62,7 @@ impl RunningServer {
                 for line in error.lines() {
                     error!("{line}");
                 }
-                return false;
+                return Err(error.brief().to_string());
             }
         };
         let diff = Diff::between(&self.config, &new);
@@ -68,7 +70,7 @@ impl RunningServer {
             info!("configuration unchanged");
             self.wanted = None;
             self.watch();
-            return true;
+            return Ok(());
         }
         // Before its files are read: what becomes of them later is a change.
         self.wanted = Some(new.clone());
@@ -76,7 +78,7 @@ impl RunningServer {
         match self.prepare(&new, &diff).await {
             Ok(prepared) => {
                 self.apply(new, &diff, prepared);
-                true
+                Ok(())
             }
             Err(error) => {
                 error!(file = %self.file.display(), error = format!("{error:#}"),
@@ -84,7 +86,7 @@ impl RunningServer {
                 for line in refusal::lines(&error) {
                     error!("{line}");
                 }
-                false
+                Err(format!("{error:#}"))
             }
         }
     }
@@ -171,6 +173,10 @@ impl RunningServer {
         if diff.state {
             warn!("the state folder changes with the next start");
         }
+        if diff.socket {
+            warn!("the control socket changes with the next start");
+        }
+        build::set_site(&self.site, &new);
         self.stats_interval.send_replace(new.log.stats);
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
@@ -220,6 +226,7 @@ impl RunningServer {
         self.config = new;
         self.wanted = None;
         self.watch();
+        self.show();
         self.warn_of_open_publish();
         info!("configuration in force");
     }
@@ -255,7 +262,7 @@ impl RunningServer {
                 .and_then(|(before, _)| old.get_mut(*before)?.take());
             let listening = match kept {
                 Some(mut listening) => {
-                    listening.lead_to(setup, &self.shared);
+                    listening.lead_to(setup, &self.shared, &self.site);
                     Some(listening)
                 }
                 None => opened.next().map(|listener| self.listen(listener, setup)),

@@ -24,9 +24,12 @@ use livehost_plugin::{
     Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome,
 };
 use livehost_relay::Relays;
+use livehost_server_http::operations::{AcceptorReport, OrderRefused, ReloadReport};
+use livehost_server_http::{ControlSocket, Site};
 use livehost_server_rtmp::session::Shared;
-use livehost_server_rtmp::{Layers, Tunnels};
+use livehost_server_rtmp::Tunnels;
 use livehost_telemetry::log::{LogControl, STRANGERS};
+use livehost_telemetry::secrets::without_settings;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
@@ -35,8 +38,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::build::{self, AcceptorSetup};
+use super::operations::{OperatorOrder, ServerOperations};
 use super::stats::Reporter;
-use super::{banner, ending, refusal};
+use super::{banner, ending, refusal, socket};
 use crate::config::Config;
 use crate::watch::Watcher;
 
@@ -54,7 +58,7 @@ pub(super) struct RunningServer {
     /// Files that changed together with a configuration that was refused: they
     /// may fit no other.
     held_back: BTreeSet<PathBuf>,
-    pub(super) log: LogControl,
+    pub(super) log: Arc<LogControl>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
     pub(super) relays: Arc<Relays>,
@@ -69,9 +73,14 @@ pub(super) struct RunningServer {
     pub(super) stats_interval: watch::Sender<Duration>,
     pub(super) watcher: Watcher,
     changes: mpsc::Receiver<Vec<PathBuf>>,
+    /// What operators see and steer.
+    pub(super) site: Arc<Site>,
+    pub(super) operations: Arc<ServerOperations>,
+    orders: mpsc::Receiver<OperatorOrder>,
 }
 
 /// An application with its plugin.
+#[derive(Debug, Clone)]
 pub(super) struct Unit {
     pub(super) application: Arc<Application>,
     pub(super) plugin: Arc<Plugin>,
@@ -80,7 +89,7 @@ pub(super) struct Unit {
 /// An acceptor that runs.
 pub(super) struct Listening {
     ingress: Arc<ArcSwap<Ingress>>,
-    layers: Layers,
+    tls: Option<Arc<Tls>>,
     tunnels: Arc<Tunnels>,
     pub(super) stop: Stop,
     pub(super) listener: Listener,
@@ -88,9 +97,9 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Connections from now on go there.
-    pub(super) fn lead_to(&mut self, setup: AcceptorSetup, shared: &Arc<Shared>) {
-        self.layers = setup.layers.clone();
-        let ingress = setup.ingress(shared, &self.tunnels);
+    pub(super) fn lead_to(&mut self, setup: AcceptorSetup, shared: &Arc<Shared>, site: &Arc<Site>) {
+        self.tls.clone_from(&setup.tls);
+        let ingress = setup.ingress(shared, &self.tunnels, site);
         self.ingress.store(ingress.into());
     }
 }
@@ -99,7 +108,7 @@ impl RunningServer {
     pub(super) async fn start(
         file: &Path,
         config: Config,
-        log: LogControl,
+        log: Arc<LogControl>,
     ) -> anyhow::Result<Self> {
         let file = std::path::absolute(file)
             .with_context(|| format!("the folder of {} is gone", file.display()))?;
@@ -151,13 +160,19 @@ impl RunningServer {
                 return Err(error.into());
             }
         };
+        let admission = Admission::new(build::admission_limits(&config));
+        let (operations, orders) = ServerOperations::new(&file, &config, log.clone(), &shared);
+        let site = build::site(&config, &shared, &admission, &operations);
         let mut server = Self {
             file,
             log,
             runtime,
             shared,
             relays,
-            admission: Admission::new(build::admission_limits(&config)),
+            admission,
+            site,
+            operations,
+            orders,
             units,
             acceptors: Vec::new(),
             services: TaskTracker::new(),
@@ -187,6 +202,8 @@ impl RunningServer {
         let stop = server.shared.shutdown.clone();
         server.services.spawn(STRANGERS.report(stop));
         server.warn_of_open_publish();
+        server.control_socket();
+        server.show();
         info!("ready");
         Ok(server)
     }
@@ -216,19 +233,46 @@ impl RunningServer {
         self.services.spawn(stop.run_until_cancelled_owned(warn));
     }
 
+    /// Opens the control socket. A server without one serves its clients all the same.
+    fn control_socket(&self) {
+        let Some(path) = socket::path(&self.config.api.socket) else {
+            return;
+        };
+        match ControlSocket::bind(&path) {
+            Ok(socket) => {
+                info!(path = %socket.path().display(), "control socket");
+                let connections = self.services.clone();
+                self.services.spawn(socket.run(self.site.clone(), connections));
+            }
+            Err(error) => warn!(%error, "no control socket: `host status` will not find this server"),
+        }
+    }
+
+    /// Tells operators what serves now.
+    pub(super) fn show(&self) {
+        let listening = self.acceptors.iter().zip(&self.config.acceptors);
+        let acceptors = listening.map(|(listening, acceptor)| AcceptorReport {
+            listen: listening.listener.address().to_string(),
+            chain: acceptor.chain.to_string(),
+            scheme: acceptor.chain.scheme().to_owned(),
+        });
+        let acceptors = acceptors.collect();
+        self.operations.show(&self.config, &self.units, acceptors);
+    }
+
     /// Starts the accept loop of a listener.
     pub(super) fn listen(&self, listener: Listener, setup: AcceptorSetup) -> Listening {
-        let layers = setup.layers.clone();
+        let (chain, tls) = (setup.chain, setup.tls.clone());
         let tunnels = Tunnels::new(self.admission.clone(), self.sessions.clone());
-        let acceptor = Acceptor::new(listener, setup.ingress(&self.shared, &tunnels));
+        let ingress = setup.ingress(&self.shared, &tunnels, &self.site);
+        let acceptor = Acceptor::new(listener, ingress);
         let listening = Listening {
             ingress: acceptor.ingress(),
-            layers,
+            tls,
             tunnels,
             stop: Stop::default(),
             listener: acceptor.listener().clone(),
         };
-        let chain = listening.layers.chain;
         info!(addr = %listening.listener.address(), %chain, "listening");
         self.services.spawn(acceptor.run(
             self.admission.clone(),
@@ -272,9 +316,10 @@ impl RunningServer {
             tokio::select! {
                 _ = daily.tick() => self.say_untimely(),
                 Some(changed) = self.changes.recv() => self.follow(&changed).await,
+                Some(order) = self.orders.recv() => self.carry_out(order).await,
                 Some(()) = hangup.recv() => {
                     info!("SIGHUP: reloading the configuration, certificates and plugins");
-                    if self.reload_config().await {
+                    if self.reload_config().await.is_ok() {
                         self.held_back.clear();
                     }
                     self.reload_certificates(|_| true);
@@ -282,6 +327,53 @@ impl RunningServer {
                 }
             }
         }
+    }
+
+    /// What an operator wants of the whole server; who gave the order may have left.
+    async fn carry_out(&mut self, order: OperatorOrder) {
+        match order {
+            OperatorOrder::ReloadConfiguration(done) => {
+                let outcome = self.reload_config().await;
+                if outcome.is_ok() {
+                    self.held_back.clear();
+                }
+                let _ = done.send(outcome.map_err(OrderRefused::Wrong));
+            }
+            OperatorOrder::ReloadPlugin(app, done) => {
+                let _ = done.send(self.reload_plugin(&app).await);
+            }
+        }
+    }
+
+    async fn reload_plugin(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
+        let unit = self.units.get(app);
+        let plugin = &unit.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))?.plugin;
+        if !self.is_settled(plugin) {
+            let why = "a configuration that waits wants something else of this plugin";
+            return Err(OrderRefused::Wrong(why.to_owned()));
+        }
+        let reload = plugin.reload().await.map_err(|refused| {
+            self.point_at(&refused);
+            OrderRefused::Wrong(without_settings(
+                &self.config_of(app),
+                &refused.to_string(),
+            ))
+        })?;
+        let outcome = match reload {
+            Reload::Unchanged => "unchanged",
+            Reload::KnownBad => "known-bad",
+            Reload::Swapped { .. } => "swapped",
+        };
+        Ok(ReloadReport {
+            outcome: outcome.to_owned(),
+            generation: plugin.describe().generation,
+        })
+    }
+
+    /// The plugin's own settings.
+    fn config_of(&self, app: &str) -> String {
+        let application = self.config.applications.get(app);
+        application.map_or_else(String::new, |application| application.config.clone())
     }
 
     /// The configuration first: what else changed with it may fit no other.
@@ -293,7 +385,7 @@ impl RunningServer {
         let is_config = changed.contains(&self.file);
         let mut changed: BTreeSet<_> = changed.iter().cloned().collect();
         if is_config || is_wanted {
-            if self.reload_config().await {
+            if self.reload_config().await.is_ok() {
                 changed.append(&mut self.held_back);
             } else {
                 changed.remove(&self.file);
@@ -328,7 +420,7 @@ impl RunningServer {
     /// A server that runs for months outlives its certificates.
     fn say_untimely(&self) {
         for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
-            for why in listening.layers.tls.iter().flat_map(|tls| tls.untimely()) {
+            for why in listening.tls.iter().flat_map(|tls| tls.untimely()) {
                 warn!(listen = %acceptor.listen, "{why}");
             }
         }
@@ -337,7 +429,7 @@ impl RunningServer {
     /// Connections go on with what they agreed on.
     fn reload_certificates(&self, of_interest: impl Fn(&Tls) -> bool) {
         for (listening, acceptor) in self.acceptors.iter().zip(&self.config.acceptors) {
-            let Some(tls) = listening.layers.tls.as_ref().filter(|tls| of_interest(tls)) else {
+            let Some(tls) = listening.tls.as_ref().filter(|tls| of_interest(tls)) else {
                 continue;
             };
             let listen = acceptor.listen;

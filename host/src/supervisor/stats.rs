@@ -83,7 +83,7 @@ impl Reporter {
     fn report(&self) -> CounterSnapshot {
         let tracked: usize = self.trackers.iter().map(TaskTracker::len).sum();
         let mut connections = self.shared.directory.counts();
-        connections.extend(self.admission.counts().iter());
+        connections.extend(self.admission.counts().described());
         CounterSnapshot {
             tasks: tracked.saturating_add(self.shared.broker.hub().tasks()),
             connections,

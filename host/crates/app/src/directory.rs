@@ -2,8 +2,10 @@
 //! of an application be listed.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use livehost_policy::{Client, ConnId};
 use livehost_telemetry::counters::Counts;
@@ -22,9 +24,13 @@ struct DirectoryEntry {
 
 /// A connection as its application knows it.
 #[derive(Debug, Clone)]
-struct Accepted {
-    app: Arc<str>,
-    client: Arc<Client>,
+pub struct Accepted {
+    /// The application.
+    pub app: Arc<str>,
+    /// The connection.
+    pub client: Arc<Client>,
+    /// When the application accepted it.
+    pub since: SystemTime,
 }
 
 impl DirectoryEntry {
@@ -80,8 +86,23 @@ impl Directory {
 
     /// Tells a session of `app` to end. False when there is none.
     pub fn disconnect(&self, app: &str, conn: ConnId, reason: &str) -> bool {
+        self.end(conn, reason, |entry| entry.is_of(app))
+    }
+
+    /// Tells a session of any application, or of none yet, to end. False when there is
+    /// none.
+    pub fn kick(&self, conn: ConnId, reason: &str) -> bool {
+        self.end(conn, reason, |_| true)
+    }
+
+    fn end(
+        &self,
+        conn: ConnId,
+        reason: &str,
+        is_meant: impl FnOnce(&DirectoryEntry) -> bool,
+    ) -> bool {
         let mut sessions = self.sessions.lock();
-        let Some(entry) = sessions.get_mut(&conn).filter(|entry| entry.is_of(app)) else {
+        let Some(entry) = sessions.get_mut(&conn).filter(|entry| is_meant(entry)) else {
             return false;
         };
         if let Some(leave) = entry.leave.take() {
@@ -89,6 +110,21 @@ impl Directory {
             let _ = leave.send(reason.to_owned());
         }
         true
+    }
+
+    /// Up to `limit` connections that an application has accepted, `app` or any, whose
+    /// numbers are above `after`, the oldest first.
+    pub fn page(&self, app: Option<&str>, after: ConnId, limit: usize) -> Vec<Accepted> {
+        let sessions = self.sessions.lock();
+        let behind = sessions.range((Bound::Excluded(after), Bound::Unbounded));
+        let accepted = behind.filter_map(|(_, entry)| entry.accepted.as_ref());
+        let wanted = accepted.filter(|accepted| app.is_none_or(|app| *accepted.app == *app));
+        wanted.take(limit).cloned().collect()
+    }
+
+    /// The connection of this number, if an application has accepted it.
+    pub fn get(&self, conn: ConnId) -> Option<Accepted> {
+        self.sessions.lock().get(&conn)?.accepted.clone()
     }
 
     /// Whether `app` has a session of this number.
@@ -112,21 +148,18 @@ impl Directory {
 
     /// Connections now (`open`), and how many there have been (`accepted`).
     pub fn counts(&self) -> Counts {
-        vec![
-            ("open", self.len() as u64),
-            ("accepted", self.accepted.load(Ordering::Relaxed)),
-        ]
-        .into()
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        Counts::from_iter([
+            ("open", "Connections now.", self.len() as u64),
+            ("accepted", "Connections that there have been.", accepted),
+        ])
     }
 
     /// How many sessions have ended, by reason.
     pub fn ends(&self) -> Counts {
         let ends = self.ends.lock();
-        let ends: Vec<_> = ends
-            .iter()
-            .map(|(reason, count)| (*reason, *count))
-            .collect();
-        ends.into()
+        let help = "Sessions that ended for this reason.";
+        ends.iter().map(|(reason, count)| (*reason, help, *count)).collect()
     }
 
     /// Counts the end of a session.
@@ -153,6 +186,7 @@ impl Registration {
         let accepted = Accepted {
             app: app.clone(),
             client: Arc::new(client.clone()),
+            since: SystemTime::now(),
         };
         if let Some(entry) = self.directory.sessions.lock().get_mut(&self.conn) {
             entry.accepted = Some(accepted);

@@ -56,10 +56,10 @@ impl Hub {
             publishers = publishers.saturating_add(here as u64);
             players = players.saturating_add(listening as u64);
         }
-        let mut counts = Counts::from(vec![
-            ("streams", streams.len() as u64),
-            ("publishers", publishers),
-            ("players", players),
+        let mut counts = Counts::from_iter([
+            ("streams", "Streams that are published, played or held.", streams.len() as u64),
+            ("publishers", "Publishers now, those that stand by included.", publishers),
+            ("players", "Players now, those that wait included.", players),
         ]);
         counts.extend(self.counters.by_name());
         counts

@@ -113,6 +113,31 @@ impl Hub {
         livehost_policy::first(found, limit, StreamInfo::bytes)
     }
 
+    /// Up to `limit` published streams of all applications, or of `app`, behind the
+    /// one called `after` (`app/path`), in the order of these names; and whether there
+    /// may be more.
+    pub fn page(&self, app: Option<&str>, after: &str, limit: usize) -> (Vec<StreamInfo>, bool) {
+        let streams: Vec<_> = self.streams.lock().all().cloned().collect();
+        let is_wanted = |stream: &Arc<Stream>| app.is_none_or(|app| *stream.key().app == *app);
+        let named = streams.into_iter().filter(is_wanted);
+        let named = named.map(|stream| (stream.key().to_string(), stream));
+        let mut named: Vec<_> = named.filter(|(name, _)| name.as_str() > after).collect();
+        named.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut seen = 0_usize;
+        let found = named.iter().filter_map(|(_, stream)| {
+            seen = seen.saturating_add(1);
+            stream.info()
+        });
+        let found = livehost_policy::first(found, limit, StreamInfo::bytes);
+        (found, seen < named.len())
+    }
+
+    /// The published stream whose publication this is, active or standing by.
+    pub fn published(&self, id: StreamId) -> Option<StreamInfo> {
+        let (stream, publisher) = self.publishers.lock().get(&id).cloned()?;
+        Some(stream.info_for(&publisher))
+    }
+
     /// How many published streams have a path that starts with `prefix`.
     pub fn count(&self, app: &str, prefix: &str) -> usize {
         self.of_app(app, prefix)

@@ -4,6 +4,7 @@ mod acceptor;
 mod admission;
 pub mod carrier;
 pub mod driver;
+pub mod handshake;
 mod listener;
 pub mod outbound;
 mod proxy;

@@ -141,19 +141,18 @@ impl Stats {
     /// The numbers now, with those of HTTP requests, and how many functions are left
     /// alone.
     pub(super) fn counts(&self, http: outbound::HttpTotals, breakers_open: usize) -> Counts {
-        let mut counts = self.by_name();
-        counts.extend([
-            ("http_requests", http.requests),
-            ("http_denied", http.denied),
-            ("http_over_limit", http.over_limit),
-            ("http_timed_out", http.timed_out),
-            ("http_failed", http.failed),
-            (
-                "breaker_open",
-                u64::try_from(breakers_open).unwrap_or(u64::MAX),
-            ),
+        let open = u64::try_from(breakers_open).unwrap_or(u64::MAX);
+        let more = Counts::from_iter([
+            ("http_requests", "HTTP requests of the plugin that were sent.", http.requests),
+            ("http_denied", "HTTP requests to where it may not ask.", http.denied),
+            ("http_over_limit", "HTTP requests beyond a limit.", http.over_limit),
+            ("http_timed_out", "HTTP requests that took too long.", http.timed_out),
+            ("http_failed", "HTTP requests that failed otherwise.", http.failed),
+            ("breaker_open", "Functions that are left alone now.", open),
         ]);
-        counts.into()
+        let mut counts = Counts::from(self.by_name());
+        counts.extend(more.described());
+        counts
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What the bytes of a connection pass, from the socket up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Chain {
+pub enum RtmpChain {
     /// `[Tcp, Rtmp]`
     #[default]
     Rtmp,
@@ -20,7 +20,7 @@ pub enum Chain {
     Rtmpte,
 }
 
-impl Chain {
+impl RtmpChain {
     /// Every chain, as messages and documentation list them.
     pub const ALL: [Self; 6] = [
         Self::Rtmp,
@@ -81,7 +81,7 @@ impl Chain {
     }
 }
 
-impl fmt::Display for Chain {
+impl fmt::Display for RtmpChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.protocols().join(", "))
     }

@@ -11,15 +11,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use livehost_net::carrier::Carrier;
 use livehost_net::carrier::tls::TlsCarrier;
+use livehost_net::handshake::{self, Deadline};
 use livehost_net::tls::Tls;
 use livehost_net::{Arrival, Protocol};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tracing::debug;
 
-use crate::chain::Chain;
+use crate::chain::RtmpChain;
 use crate::http::{self, Tunnels};
 use crate::rtmpe;
 use crate::session::{self, Entrance, Shared};
@@ -28,7 +28,7 @@ use crate::session::{self, Entrance, Shared};
 #[derive(Debug, Clone)]
 pub struct Layers {
     /// The protocols.
-    pub chain: Chain,
+    pub chain: RtmpChain,
     /// Of a chain with TLS.
     pub tls: Option<Arc<Tls>>,
 }
@@ -100,7 +100,7 @@ impl Protocol for RtmpServer {
 
 /// From a carrier of RTMP to the session on top.
 pub(crate) fn ascend(
-    chain: Chain,
+    chain: RtmpChain,
     carrier: impl Carrier,
     remote: SocketAddr,
     mut entrance: Entrance,
@@ -131,7 +131,7 @@ async fn secure(
     Some((stream, entrance, shared))
 }
 
-/// What comes of a handshake within the limit; one that fails is logged.
+/// What comes of a handshake within the limit.
 async fn in_time<T>(
     what: &str,
     handshake: impl Future<Output = io::Result<T>>,
@@ -140,21 +140,9 @@ async fn in_time<T>(
     shared: &Shared,
 ) -> Option<T> {
     let limit = shared.limits.load().handshake;
-    let deadline = entrance.accepted + limit;
-    let accepted = tokio::select! {
-        accepted = tokio::time::timeout_at(deadline, handshake) => accepted,
-        () = shared.shutdown.cancelled() => return None,
+    let deadline = Deadline {
+        at: entrance.accepted + limit,
+        limit,
     };
-    let reason = match accepted {
-        Ok(Ok(accepted)) => return Some(accepted),
-        // A port scan, or a probe of a load balancer.
-        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            debug!(%remote, %error, "{what} handshake failed");
-            return None;
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("it took longer than {} s", limit.as_secs_f32()),
-    };
-    limited!(WARN, STRANGERS.admits(), %remote, reason, "{what} handshake failed");
-    None
+    handshake::in_time(what, handshake, remote, deadline, &shared.shutdown).await
 }

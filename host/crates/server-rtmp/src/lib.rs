@@ -9,6 +9,6 @@ mod layers;
 mod rtmpe;
 pub mod session;
 
-pub use chain::Chain;
+pub use chain::RtmpChain;
 pub use http::Tunnels;
 pub use layers::{Layers, RtmpServer};

@@ -44,39 +44,67 @@ macro_rules! counters {
         }
 
         impl $type {
-            fn by_name(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name.get()),)+]
+            fn by_name(&self) -> Vec<$crate::counters::Count> {
+                vec![$($crate::counters::Count {
+                    name: stringify!($name),
+                    help: concat!($($doc),+).trim_ascii(),
+                    value: self.$name.get(),
+                },)+]
             }
         }
     };
 }
 
+/// A counter at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// In lower case, words joined by `_`.
+    pub name: &'static str,
+    /// What is counted, in a sentence.
+    pub help: &'static str,
+    /// How many.
+    pub value: u64,
+}
+
 /// Counters at one moment, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts(Vec<(&'static str, u64)>);
+pub struct Counts(Vec<Count>);
 
 impl Counts {
     /// The counter of this name, 0 for one that does not exist.
     #[must_use]
     pub fn get(&self, name: &str) -> u64 {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        found.map_or(0, |(_, count)| *count)
+        let found = self.0.iter().find(|count| count.name == name);
+        found.map_or(0, |count| count.value)
     }
 
     /// All counters with their names, always in the same order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.0.iter().map(|count| (count.name, count.value))
+    }
+
+    /// The same, with what is counted.
+    pub fn described(&self) -> impl Iterator<Item = Count> + '_ {
         self.0.iter().copied()
     }
 }
 
-impl From<Vec<(&'static str, u64)>> for Counts {
-    fn from(counts: Vec<(&'static str, u64)>) -> Self {
+impl From<Vec<Count>> for Counts {
+    fn from(counts: Vec<Count>) -> Self {
         Self(counts)
     }
 }
 
-impl Extend<(&'static str, u64)> for Counts {
-    fn extend<T: IntoIterator<Item = (&'static str, u64)>>(&mut self, more: T) {
+impl FromIterator<(&'static str, &'static str, u64)> for Counts {
+    fn from_iter<T: IntoIterator<Item = (&'static str, &'static str, u64)>>(counts: T) -> Self {
+        let counts = counts.into_iter();
+        let described = counts.map(|(name, help, value)| Count { name, help, value });
+        Self(described.collect())
+    }
+}
+
+impl Extend<Count> for Counts {
+    fn extend<T: IntoIterator<Item = Count>>(&mut self, more: T) {
         self.0.extend(more);
     }
 }

@@ -66,6 +66,26 @@ impl LogControl {
     }
 }
 
+impl LogControl {
+    /// Filters by `filter` from now on, whatever the configuration and `RUST_LOG` say.
+    ///
+    /// # Errors
+    /// When it is no filter.
+    pub fn set_level(&self, filter: &str) -> anyhow::Result<()> {
+        filter::check(filter).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        let parsed = filter.parse::<EnvFilter>().context("a log filter")?;
+        self.filter
+            .reload(parsed)
+            .context("the log's filter can't be replaced")
+    }
+
+    /// What is logged, as a filter.
+    pub fn level(&self) -> String {
+        let shown = self.filter.with_current(ToString::to_string);
+        shown.unwrap_or_default()
+    }
+}
+
 fn filter(log: &LogSettings) -> anyhow::Result<EnvFilter> {
     match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => {

@@ -47,11 +47,15 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files. Clients that choose a protocol by ALPN may choose one of
+    /// `protocols`, if there are any.
     ///
     /// # Errors
     /// [`CertificateError`] names the first file that can't be used.
-    pub fn load(files: &[CertificateFiles]) -> Result<Arc<Self>, CertificateError> {
+    pub fn load(
+        files: &[CertificateFiles],
+        protocols: &[&[u8]],
+    ) -> Result<Arc<Self>, CertificateError> {
         let provider = Arc::new(ring::default_provider());
         let certificates = Arc::new(Certificates::load(files, &provider)?);
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -62,6 +66,7 @@ impl Tls {
         // librtmp takes a ticket, which comes at any time, for a broken
         // connection; and who stays for hours has no use for one.
         config.send_tls13_tickets = 0;
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(Self {
             files: files.to_vec(),
             certificates,

@@ -44,7 +44,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use crate::chain::Chain;
+use crate::chain::RtmpChain;
 use crate::session::{Entrance, Shared};
 use tunnel::Tunnel;
 
@@ -60,7 +60,7 @@ const MAX_IDLE_BODY: usize = 1024;
 
 /// One HTTP connection.
 struct HttpConnection {
-    chain: Chain,
+    chain: RtmpChain,
     remote: SocketAddr,
     entrance: Entrance,
     tunnels: Arc<Tunnels>,
@@ -82,7 +82,7 @@ enum Use {
 /// the time of a handshake for the first, and as long when a tunnel is over.
 pub(super) async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin,
-    chain: Chain,
+    chain: RtmpChain,
     remote: SocketAddr,
     entrance: Entrance,
     tunnels: Arc<Tunnels>,

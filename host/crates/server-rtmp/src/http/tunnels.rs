@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::tunnel::Tunnel;
-use crate::chain::Chain;
+use crate::chain::RtmpChain;
 use crate::layers;
 use crate::session::{Entrance, Shared};
 
@@ -72,7 +72,7 @@ impl Tunnels {
     /// Starts the session of one more client; returns the tunnel's name.
     pub(super) fn open(
         self: &Arc<Self>,
-        chain: Chain,
+        chain: RtmpChain,
         remote: SocketAddr,
         mut entrance: Entrance,
         shared: Arc<Shared>,

@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn json_has_numbers_as_numbers_and_the_spans_once() {
-        let counts = Counts::from(vec![("traps", 3), ("kv", 0), ("timers_fired", 12)]);
+        let counts = Counts::from_iter([("traps", "", 3), ("kv", "", 0), ("timers_fired", "", 12)]);
         let lines = json_lines(|| {
             let outer = tracing::info_span!("session", conn = 7_u64);
             let inner = tracing::info_span!(parent: &outer, "stream", stream = "cam");
