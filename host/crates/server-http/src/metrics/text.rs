@@ -48,13 +48,11 @@ struct Gathered(Mutex<Vec<Family>>);
 impl Collector for Gathered {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for family in self.0.lock().iter() {
-            // The encoder writes the full stop.
-            let help = family.help.trim_end_matches('.');
             let kind = match family.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
             };
-            let mut metric = encoder.encode_descriptor(&family.name, help, None, kind)?;
+            let mut metric = encoder.encode_descriptor(&family.name, &family.help, None, kind)?;
             for (labels, value) in &family.series {
                 let mut series = metric.encode_family(labels)?;
                 match family.kind {
