@@ -138,10 +138,10 @@ fn each_question_has_its_own_answer_when_the_plugin_waits_in_vain() {
     let sleeps = App::probe("sleep-on-connect").limits(LIMITS);
     let config = Config::live(app.limits(LIMITS))
         .and("strict", sleeps.clone())
-        .and("open", sleeps.on_error("Allow"));
+        .and("free", sleeps.on_error("Allow"));
     let host = Host::start(&config);
     attempt(&host, "strict");
-    Client::connect(host.addr, "open").expect("allowed");
+    Client::connect(host.addr, "free").expect("allowed");
     attempt(&host, "live?mode=sleep-on-connect");
     // What the plugin had no time to rename keeps its name.
     let _publisher =

@@ -59,7 +59,7 @@ fn a_shared_object_message_costs_what_its_bytes_are_worth() {
     let _guard = together();
     let closed = App::open("reject");
     let open = App::open("reject").shared_objects("access: Allow");
-    let host = Host::start(&Config::live(closed).and("open", open));
+    let host = Host::start(&Config::live(closed).and("free", open));
     let message = object_message();
     // Denied by the setting: answered without a look at the values.
     cheap(&host, "denied", || {
@@ -81,7 +81,7 @@ fn a_shared_object_message_costs_what_its_bytes_are_worth() {
     });
     // Allowed: it is more than a message may stand for.
     cheap(&host, "allowed", || {
-        let mut client = Client::connect(host.addr, "open").expect("may connect");
+        let mut client = Client::connect(host.addr, "free").expect("may connect");
         client.shared_object(&message).expect("sent");
         let who = client.local();
         assert!(client.closed(SOON), "what can't be read ends the session");

@@ -228,10 +228,10 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
         .limits(r#"decision: "1 min", instances: 100"#)
         .http(&http);
     let config = Config::live(app)
-        .and("open", App::open("reject"))
+        .and("free", App::open("reject"))
         .limits(r#"idle: "10 min", ungranted_per_address: 0"#);
     let host = Host::start(&config);
-    let quiet = Witness::start(host.addr, "open", "quiet").finish();
+    let quiet = Witness::start(host.addr, "free", "quiet").finish();
     eprintln!("before, a running stream: {quiet}");
     let connected = Arc::new(Barrier::new(CLIENTS + 1));
     let publishing = Arc::new(Barrier::new(CLIENTS + 1));
@@ -264,7 +264,7 @@ fn a_thousand_slow_decisions_touch_no_running_stream() {
     let mut slowest = Duration::ZERO;
     while !crowd.iter().all(thread::JoinHandle::is_finished) {
         let asked = Instant::now();
-        let other = Client::publish(host.addr, "open", &format!("other{meanwhile}"));
+        let other = Client::publish(host.addr, "free", &format!("other{meanwhile}"));
         other.expect("another application is not held up").leave();
         slowest = slowest.max(asked.elapsed());
         meanwhile += 1;

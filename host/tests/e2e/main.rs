@@ -36,6 +36,7 @@ mod log_lines;
 mod login;
 mod matrix;
 mod obs;
+mod operators;
 mod players;
 mod publish_play;
 mod reconfigure;

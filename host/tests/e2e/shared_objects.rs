@@ -140,12 +140,12 @@ fn persistent_objects_survive_a_restart_and_a_crash() {
 fn objects_are_closed_unless_opened_and_have_limits() {
     let _guard = together();
     let limits = "objects: 2, per_connection: 1, clients: 2, properties: 1, bytes: \"1 KiB\"";
-    let config = Config::live(App::open("reject")).and("open", open(limits));
+    let config = Config::live(App::open("reject")).and("free", open(limits));
     let host = Host::start(&config);
     let mut guest = Guest::new(&host, "live");
     let denied = "so: status SharedObject.NoReadAccess error";
     assert_eq!(guest.joins("so 0"), denied);
-    let mut guests: Vec<_> = (0..3).map(|_| Guest::new(&host, "open")).collect();
+    let mut guests: Vec<_> = (0..3).map(|_| Guest::new(&host, "free")).collect();
     let joined = "so: use-success; clear";
     assert_eq!(guests[0].joins("so 0"), joined);
     let failed = "status SharedObject.ObjectCreationFailed error";

@@ -121,6 +121,8 @@ pub(crate) struct Config {
     default_application: Option<String>,
     /// Served at the address; none for all.
     served: Vec<String>,
+    /// More sections of the file, each with its comma.
+    sections: String,
 }
 
 impl Config {
@@ -138,6 +140,7 @@ impl Config {
             format: "Json",
             default_application: None,
             served: Vec::new(),
+            sections: String::new(),
         }
     }
 
@@ -217,6 +220,12 @@ impl Config {
         self
     }
 
+    /// More sections of the file, each with its comma.
+    pub(crate) fn sections(mut self, sections: &str) -> Self {
+        self.sections.push_str(sections);
+        self
+    }
+
     /// The text of `config.ron`.
     pub(crate) fn text(&self) -> String {
         let mut out = String::from("(\n");
@@ -248,6 +257,7 @@ impl Config {
         if let Some(name) = &self.default_application {
             let _ = writeln!(out, "  default_application: {name:?},");
         }
+        let _ = writeln!(out, "  {}", self.sections);
         let _ = writeln!(out, "  limits: ({}),\n)", self.limits);
         out
     }

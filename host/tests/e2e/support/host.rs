@@ -68,6 +68,9 @@ fn by_shell(verb: &str, folder: &Path, config: &str, line: &str) -> Process {
             .arg(&file)
             .env("SSL_CERT_FILE", folder.join(TRUSTED))
             .env("SSL_CERT_DIR", "")
+            // For its control socket.
+            .env("XDG_RUNTIME_DIR", folder)
+            .env_remove("RUNTIME_DIRECTORY")
             .env_remove("RUST_LOG"),
     )
 }
@@ -86,6 +89,9 @@ fn with_file(verb: &str, folder: &Path, file: &Path) -> Process {
             .arg(file)
             .env("SSL_CERT_FILE", folder.join(TRUSTED))
             .env("SSL_CERT_DIR", "")
+            // For its control socket.
+            .env("XDG_RUNTIME_DIR", folder)
+            .env_remove("RUNTIME_DIRECTORY")
             .env_remove("RUST_LOG"),
     )
 }

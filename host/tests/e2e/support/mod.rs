@@ -21,6 +21,7 @@ pub(crate) mod log;
 pub(crate) mod marked;
 pub(crate) mod nginx;
 pub(crate) mod obs;
+pub(crate) mod operator;
 pub(crate) mod process;
 pub(crate) mod rtmp;
 pub(crate) mod tls;
