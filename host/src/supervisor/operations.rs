@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use livehost_plugin::Plugin;
 use livehost_server_http::Operations;
 use livehost_server_http::operations::{
-    AcceptorReport, ApplicationReport, OrderRefused, PluginReport, ReloadReport, ServerReport,
+    AcceptorReport, ApplicationReport, DecisionTimes, OrderRefused, PluginReport, ReloadReport, ServerReport,
     ServerState,
 };
 use livehost_server_rtmp::session::Shared;
@@ -167,6 +167,21 @@ impl Operations for ServerOperations {
         let applications = shown.applications.iter();
         let counted = applications.map(|(name, shown)| (name.clone(), shown.plugin.stats()));
         counted.collect()
+    }
+
+    fn decision_times(&self) -> Vec<DecisionTimes> {
+        let shown = self.shown.load();
+        let applications = shown.applications.iter();
+        let times = applications.flat_map(|(name, shown)| {
+            let times = shown.plugin.decision_times().into_iter();
+            times.map(|time| DecisionTimes {
+                app: name.clone(),
+                function: time.function,
+                outcome: time.outcome,
+                took: time.took,
+            })
+        });
+        times.collect()
     }
 
     fn configuration(&self) -> serde_json::Value {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::imports::log::{Level, LineRate, Log};
 use super::imports::timers::Timers;
 use super::kv::Kv;
-use super::stats::Stats;
+use super::stats::{DecisionLatencies, Stats};
 use super::{Doubles, PluginLimits, PluginSpec, Services};
 
 /// Commands of a second that are denied with a line in the log.
@@ -22,6 +22,7 @@ pub(super) struct AppContext {
     pub(super) name: String,
     pub(super) services: Services,
     pub(super) stats: Arc<Stats>,
+    pub(super) decision_times: DecisionLatencies,
     pub(super) log: Log,
     /// Our lines about what the plugin does, which it can cause again and again:
     /// it must not hide them behind lines of its own, nor take the place of
@@ -68,6 +69,7 @@ impl AppContext {
                 spec.app
             ))),
             stats,
+            decision_times: DecisionLatencies::default(),
             kv,
             timers: Timers::new(limits.timers, doubles.clock.clone()),
             denials: Mutex::new(LineRate::new(DENIALS)),

@@ -39,7 +39,7 @@ mod wasi;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
@@ -58,6 +58,7 @@ pub use error::{CompilerFault, Fault, PluginError};
 pub use limits::PluginLimits;
 pub use livehost_telemetry::counters::Counts;
 pub use optional::{OPTIONAL, Optional};
+pub use stats::DecisionTime;
 pub use trial::{KvContents, Program, Trial};
 
 use livehost_net::outbound;
@@ -287,6 +288,11 @@ impl Plugin {
         self.core.counts()
     }
 
+    /// How long its decisions took so far, by function and outcome.
+    pub fn decision_times(&self) -> Vec<DecisionTime> {
+        self.core.app.decision_times.read()
+    }
+
     /// The component's file as last asked for with success. After a roll-back
     /// what serves may come from another one; see [`Plugin::describe`].
     pub fn file(&self) -> PathBuf {
@@ -366,9 +372,11 @@ impl Policy for Plugin {
             };
         }
         drop(serving);
-        let function = Function::of(&question);
+        let (function, asked) = (Function::of(&question), Instant::now());
         let reply = self.core.ask(question).await;
-        self.core.app.stats.decided(function, &reply.answer);
+        let app = &self.core.app;
+        app.stats.decided(function, &reply.answer);
+        app.decision_times.add(function, &reply.answer, asked.elapsed());
         reply
     }
 

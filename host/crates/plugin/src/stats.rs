@@ -5,6 +5,7 @@
 //! increment costs a decision nothing worth measuring.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use livehost_net::outbound;
 use livehost_policy::{
@@ -12,6 +13,7 @@ use livehost_policy::{
 };
 use livehost_telemetry::counters;
 use livehost_telemetry::counters::{Counter, Counts};
+use livehost_telemetry::latency::{Latency, LatencyCounts};
 
 use super::function::Function;
 
@@ -153,6 +155,91 @@ impl Stats {
         let mut counts = Counts::from(self.by_name());
         counts.extend(more.described());
         counts
+    }
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Accepted,
+    Rejected,
+    Failed,
+}
+
+impl Outcome {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Accepted, "accepted"),
+        (Self::Rejected, "rejected"),
+        (Self::Failed, "failed"),
+    ];
+
+    fn of(answer: &Result<Answer, PolicyError>) -> Self {
+        match answer {
+            Ok(
+                Answer::Connect(ConnectDecision::Reject(_))
+                | Answer::Publish(PublishDecision::Reject(_))
+                | Answer::Play(PlayDecision::Reject(_))
+                | Answer::SharedObject(ObjectDecision::Deny)
+                | Answer::Call(Err(_))
+                | Answer::Authenticate(Err(_))
+                | Answer::Credential(Err(_)),
+            ) => Self::Rejected,
+            Ok(_) => Self::Accepted,
+            Err(_) => Self::Failed,
+        }
+    }
+}
+
+/// The functions that are asked, in the order of [`DecisionLatencies`].
+const ASKED: [(Function, &str); 5] = [
+    (Function::Connect, "connect"),
+    (Function::Publish, "publish"),
+    (Function::Play, "play"),
+    (Function::SharedObject, "shared-object"),
+    (Function::Call, "call"),
+];
+
+/// How long decisions took, by function and outcome.
+#[derive(Debug, Default)]
+pub(super) struct DecisionLatencies([[Latency; Outcome::ALL.len()]; ASKED.len()]);
+
+/// How long the decisions of one function took that came out alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionTime {
+    /// `connect`, `publish`, ...
+    pub function: &'static str,
+    /// `accepted`, `rejected` or `failed`.
+    pub outcome: &'static str,
+    /// From the question to its answer, waiting included.
+    pub took: LatencyCounts,
+}
+
+impl DecisionLatencies {
+    pub(super) fn add(
+        &self,
+        function: Function,
+        answer: &Result<Answer, PolicyError>,
+        took: Duration,
+    ) {
+        let outcome = Outcome::of(answer);
+        let of_function = ASKED.iter().position(|(asked, _)| *asked == function);
+        let of_outcome = Outcome::ALL.iter().position(|(known, _)| *known == outcome);
+        let latencies = of_function.and_then(|at| self.0.get(at));
+        if let Some(latency) = latencies.zip(of_outcome).and_then(|(all, at)| all.get(at)) {
+            latency.add(took);
+        }
+    }
+
+    pub(super) fn read(&self) -> Vec<DecisionTime> {
+        let functions = ASKED.iter().zip(&self.0);
+        let all = functions.flat_map(|((_, function), latencies)| {
+            Outcome::ALL.iter().zip(latencies).map(|((_, outcome), latency)| DecisionTime {
+                function,
+                outcome,
+                took: latency.read(),
+            })
+        });
+        all.collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use livehost_telemetry::counters::Counts;
+use livehost_telemetry::latency::LatencyCounts;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +21,9 @@ pub trait Operations: fmt::Debug + Send + Sync + 'static {
 
     /// What each application's plugin did, and has now.
     fn counters(&self) -> Vec<(String, Counts)>;
+
+    /// How long their decisions took.
+    fn decision_times(&self) -> Vec<DecisionTimes>;
 
     /// The configuration in force, with `***` for whatever may be a secret.
     fn configuration(&self) -> serde_json::Value;
@@ -47,6 +51,19 @@ pub trait Operations: fmt::Debug + Send + Sync + 'static {
 
     /// Ends the server in order, as SIGTERM does.
     fn drain(&self);
+}
+
+/// How long the decisions of a function took that came out alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionTimes {
+    /// The application.
+    pub app: String,
+    /// `connect`, `publish`, ...
+    pub function: &'static str,
+    /// `accepted`, `rejected` or `failed`.
+    pub outcome: &'static str,
+    /// From the question to its answer.
+    pub took: LatencyCounts,
 }
 
 /// Why an order was not carried out, for who gave it.

@@ -5,6 +5,7 @@
 //! texts of settings, and counters by name.
 
 pub mod counters;
+pub mod latency;
 pub mod log;
 pub mod network;
 pub mod secrets;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use livehost_telemetry::counters::{Count, Counts};
 
-use super::text::{Family, Kind, Label};
+use super::text::{Family, Kind, Label, Value};
 use crate::process;
 use crate::site::Site;
 
@@ -49,13 +49,19 @@ pub(super) fn all(site: &Site) -> Vec<Family> {
         name: format!("{PREFIX}_build"),
         help: "The program's version.".into(),
         kind: Kind::Gauge,
-        series: vec![(vec![("version", server.version)], 1.0)],
+        series: vec![(vec![("version", server.version)], 1.0.into())],
     });
     families.extend(connections(site));
     let census = site.broker.hub().census();
     families.extend(census.described().map(|count| one("", count)));
     families.extend(streams(site));
     families.extend(plugins(&site.operations.counters()));
+    families.push(Family {
+        name: format!("{PREFIX}_decision_seconds"),
+        help: "From a question to its answer, by what became of it.".into(),
+        kind: Kind::Histogram,
+        series: decision_times(site),
+    });
     families
 }
 
@@ -106,7 +112,7 @@ fn connections(site: &Site) -> Vec<Family> {
     let labelled = |counts: Counts, label: &'static str| {
         let series = counts.iter();
         series
-            .map(|(name, value)| (vec![(label, name.to_owned())], float(value)))
+            .map(|(name, value)| (vec![(label, name.to_owned())], float(value).into()))
             .collect()
     };
     families.push(Family {
@@ -157,7 +163,7 @@ fn streams(site: &Site) -> Vec<Family> {
             .iter()
             .map(|(stream, values)| {
                 let value = values.get(at).copied().unwrap_or_default();
-                (vec![("stream", stream.clone())], float(value))
+                (vec![("stream", stream.clone())], float(value).into())
             })
             .collect(),
     };
@@ -166,6 +172,19 @@ fn streams(site: &Site) -> Vec<Family> {
         family("kbps", "Kilobits a second that a publisher sends now.", 1),
         family("received_bytes", "Bytes of media of the publish that runs.", 2),
     ]
+}
+
+fn decision_times(site: &Site) -> Vec<(Vec<Label>, Value)> {
+    let times = site.operations.decision_times().into_iter();
+    let series = times.map(|time| {
+        let labels = vec![
+            ("app", time.app),
+            ("function", time.function.to_owned()),
+            ("outcome", time.outcome.to_owned()),
+        ];
+        (labels, Value::Latency(time.took))
+    });
+    series.collect()
 }
 
 /// Streams that are asked for at once.
@@ -180,7 +199,7 @@ fn plugins(counters: &[(String, Counts)]) -> Vec<Family> {
                 ("function", (*function).to_owned()),
                 ("outcome", (*outcome).to_owned()),
             ];
-            (labels, float(counts.get(counter)))
+            (labels, float(counts.get(counter)).into())
         })
     });
     families.push(Family {
@@ -195,7 +214,7 @@ fn plugins(counters: &[(String, Counts)]) -> Vec<Family> {
                 continue;
             }
             let mut of_app = one("_plugin", count);
-            of_app.series = vec![(vec![("app", app.clone())], float(count.value))];
+            of_app.series = vec![(vec![("app", app.clone())], float(count.value).into())];
             match families.iter_mut().find(|family| family.name == of_app.name) {
                 Some(family) => family.series.append(&mut of_app.series),
                 None => families.push(of_app),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use livehost_telemetry::latency::LatencyCounts;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
@@ -18,7 +19,19 @@ pub(super) struct Family {
     pub(super) name: String,
     pub(super) help: String,
     pub(super) kind: Kind,
-    pub(super) series: Vec<(Vec<Label>, f64)>,
+    pub(super) series: Vec<(Vec<Label>, Value)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Number(f64),
+    Latency(LatencyCounts),
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +40,8 @@ pub(super) enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// How long something took.
+    Histogram,
 }
 
 impl Family {
@@ -36,7 +51,7 @@ impl Family {
             name: name.to_owned(),
             help: help.to_owned(),
             kind,
-            series: vec![(Vec::new(), value)],
+            series: vec![(Vec::new(), value.into())],
         }
     }
 }
@@ -51,13 +66,21 @@ impl Collector for Gathered {
             let kind = match family.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(&family.name, &family.help, None, kind)?;
             for (labels, value) in &family.series {
                 let mut series = metric.encode_family(labels)?;
-                match family.kind {
-                    Kind::Counter => series.encode_counter::<NoLabelSet, _, f64>(value, None)?,
-                    Kind::Gauge => series.encode_gauge(value)?,
+                match value {
+                    Value::Latency(LatencyCounts {
+                        buckets,
+                        sum,
+                        count,
+                    }) => series.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)?,
+                    Value::Number(value) if family.kind == Kind::Counter => {
+                        series.encode_counter::<NoLabelSet, _, f64>(value, None)?;
+                    }
+                    Value::Number(value) => series.encode_gauge(value)?,
                 }
             }
         }
@@ -85,6 +108,10 @@ pub(super) fn prometheus(families: Vec<Family>) -> Result<String, fmt::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use livehost_telemetry::latency::Latency;
+
     use super::*;
 
     fn families() -> Vec<Family> {
@@ -94,7 +121,7 @@ mod tests {
                 name: "lh_bytes_in".into(),
                 help: "Bytes.".into(),
                 kind: Kind::Counter,
-                series: vec![(vec![("stream", "a\"b\\c\nd".into())], 7.0)],
+                series: vec![(vec![("stream", "a\"b\\c\nd".into())], 7.0.into())],
             },
         ]
     }
@@ -111,5 +138,29 @@ mod tests {
         let classic = prometheus(families()).unwrap();
         assert!(classic.contains("# TYPE lh_bytes_in_total counter\n"), "{classic}");
         assert!(!classic.contains("# EOF"), "{classic}");
+    }
+
+    #[test]
+    fn a_histogram_has_buckets_that_grow_and_seconds() {
+        let latency = Latency::default();
+        latency.add(Duration::from_micros(80));
+        latency.add(Duration::from_secs(9));
+        let family = Family {
+            name: "lh_decision_seconds".into(),
+            help: "Time.".into(),
+            kind: Kind::Histogram,
+            series: vec![(vec![("app", "live".into())], Value::Latency(latency.read()))],
+        };
+        let text = prometheus(vec![family]).unwrap();
+        for line in [
+            "# TYPE lh_decision_seconds histogram",
+            "lh_decision_seconds_bucket{le=\"0.00005\",app=\"live\"} 0",
+            "lh_decision_seconds_bucket{le=\"0.0001\",app=\"live\"} 1",
+            "lh_decision_seconds_bucket{le=\"3.0\",app=\"live\"} 1",
+            "lh_decision_seconds_bucket{le=\"+Inf\",app=\"live\"} 2",
+            "lh_decision_seconds_count{app=\"live\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
     }
 }
