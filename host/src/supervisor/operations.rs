@@ -205,6 +205,17 @@ impl Operations for ServerOperations {
         self.order(|done| OperatorOrder::ReloadPlugin(app.to_owned(), done)).await
     }
 
+    async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
+        let shown = self.shown.load_full();
+        let application = shown.applications.get(app);
+        let application = application.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))?;
+        let generation = application.plugin.roll_back().await;
+        Ok(ReloadReport {
+            outcome: "rolled-back".to_owned(),
+            generation: generation.map_err(OrderRefused::Wrong)?,
+        })
+    }
+
     fn drain(&self) {
         self.drain.notify_one();
     }

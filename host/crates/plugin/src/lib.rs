@@ -266,6 +266,28 @@ impl Plugin {
         Ok(candidate.commit())
     }
 
+    /// Goes back to the version before the one that serves, which is not loaded again
+    /// until its file or its settings change. Yields the generation that serves then.
+    ///
+    /// # Errors
+    /// Why it can't, without texts of the settings; what serves goes on.
+    pub async fn roll_back(&self) -> Result<u64, String> {
+        let mut loader = self.core.loader.lock().await;
+        let serving = self.core.serving.load_full();
+        if self.core.stopped.load(Ordering::Acquire) {
+            return Err("the plugin has ended".into());
+        }
+        let back = reload::go_back(&self.core, &mut loader, &serving).await;
+        let generation = back.unwrap_or_else(|| Err("there is no version before".into()))?;
+        info!(
+            app = self.core.app.name,
+            left = serving.number,
+            generation,
+            "plugin rolled back by an order"
+        );
+        Ok(generation)
+    }
+
     /// What serves now.
     pub fn describe(&self) -> Description {
         let serving = self.core.serving.load();

@@ -218,50 +218,56 @@ pub(super) async fn roll_back(
     if failing.number != number || core.stopped.load(Ordering::Acquire) {
         return;
     }
-    let Some((compiled, spec)) = loader.previous.clone() else {
-        return;
-    };
-    // What is on disk and wanted is what fails, so a file event must not load it
+    match go_back(core, loader, &failing).await {
+        None => {}
+        Some(Ok(generation)) => error!(
+            app,
+            failing = failing.number,
+            function,
+            generation,
+            "plugin keeps failing and is rolled back to the version before"
+        ),
+        Some(Err(reason)) => error!(
+            app,
+            failing = failing.number,
+            function,
+            error = reason,
+            "plugin keeps failing and can't be rolled back"
+        ),
+    }
+}
+
+/// Puts the version before `serving` in its place; none without one. What keeps it
+/// from there is free of settings.
+pub(super) async fn go_back(
+    core: &Arc<Core>,
+    loader: &mut Loader,
+    serving: &Arc<Generation>,
+) -> Option<Result<u64, String>> {
+    let (compiled, spec) = loader.previous.clone()?;
+    // What is on disk and wanted is what serves, so a file event must not load it
     // again; other content will be tried with the settings that are wanted.
-    loader.known_bad = Some((failing.compiled.hash, Arc::clone(&failing.spec)));
+    loader.known_bad = Some((serving.compiled.hash, Arc::clone(&serving.spec)));
     let number = loader.next_number;
     loader.next_number = number.saturating_add(1);
-    let prepared = Generation::prepare(
-        &core.runtime,
-        &core.app,
-        compiled,
-        Arc::clone(&spec),
-        number,
-    )
-    .await;
-    let started = match prepared {
+    let spec_of_old = Arc::clone(&spec);
+    let prepared = Generation::prepare(&core.runtime, &core.app, compiled, spec_of_old, number);
+    let started = match prepared.await {
         Ok(generation) => generation
             .start(StartReason::Restart, None)
             .await
             .map(|()| generation),
         Err(fault) => Err(fault),
     };
-    match started {
+    Some(match started {
         Ok(generation) => {
-            error!(
-                app,
-                failing = failing.number,
-                function,
-                generation = number,
-                "plugin keeps failing and is rolled back to the version before"
-            );
-            swap(core, loader, &failing, generation);
+            swap(core, loader, serving, generation);
             // Who reads it finds the version before serving.
             core.app.stats.roll_backs.add();
-            // Not back again to the one that failed.
+            // Not back again to the one that was left.
             loader.previous = None;
+            Ok(number)
         }
-        Err(fault) => error!(
-            app,
-            failing = failing.number,
-            function,
-            error = without_settings(&spec.config, &fault.to_string()),
-            "plugin keeps failing and can't be rolled back"
-        ),
-    }
+        Err(fault) => Err(without_settings(&spec.config, &fault.to_string())),
+    })
 }

@@ -49,6 +49,12 @@ pub trait Operations: fmt::Debug + Send + Sync + 'static {
     /// [`OrderRefused`] with what is wrong; the old one serves on then.
     async fn reload_plugin(&self, app: &str) -> Result<ReloadReport, OrderRefused>;
 
+    /// Puts the plugin's version before in the place of the one that serves.
+    ///
+    /// # Errors
+    /// [`OrderRefused`] when there is none, or it does not start.
+    async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused>;
+
     /// Ends the server in order, as SIGTERM does.
     fn drain(&self);
 }
@@ -147,7 +153,8 @@ pub struct PluginReport {
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {
-    /// `swapped`, `unchanged`, or `known-bad` for a version that failed before.
+    /// `swapped`, `unchanged`, `rolled-back`, or `known-bad` for a version that failed
+    /// before.
     pub outcome: String,
     /// The generation that serves now.
     pub generation: u64,

@@ -86,6 +86,17 @@ fn configuration_and_plugins_are_reloaded() {
     assert_eq!(same.status, 200, "{same:?}");
     assert_eq!(same.json()["outcome"], "unchanged");
     done(&host, "POST", "/api/v1/applications/none/plugin/reload", None, 404);
+    let back = "/api/v1/applications/live/plugin/roll-back";
+    done(&host, "POST", back, None, 409);
+    fs::copy(crate::support::guests::guest("allow-all.wasm"), host.file("next.wasm")).unwrap();
+    fs::rename(host.file("next.wasm"), &plugin).unwrap();
+    // The watcher may have been first.
+    let fresh = ask(&host, "POST", path, None);
+    assert_eq!(fresh.json()["generation"], 2, "{fresh:?}");
+    let old = ask(&host, "POST", back, None);
+    assert_eq!(old.json()["generation"], 3, "{old:?}");
+    let kept = ask(&host, "POST", path, None);
+    assert_eq!(kept.json()["outcome"], "known-bad", "{kept:?}");
 
     done(&host, "POST", "/api/v1/config/reload", None, 204);
     is_logged(&host, "reload the configuration");

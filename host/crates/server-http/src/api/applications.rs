@@ -79,3 +79,26 @@ pub(super) async fn reload(
     let done = site.operations.reload_plugin(&name).await;
     audit(&operator, "reload a plugin", &name, done.map_err(Problem::from)).map(Json)
 }
+
+/// Go back to a plugin's version before
+///
+/// The one that is left is not loaded again until its file or its settings change. 409
+/// without a version before.
+#[utoipa::path(
+    post,
+    path = "/api/v1/applications/{name}/plugin/roll-back",
+    operation_id = "roll_plugin_back",
+    tag = "applications",
+    params(("name" = String, Path, description = "Its name in the configuration")),
+    responses((status = OK, body = ReloadReport), Problems),
+    security(("token" = ["Admin"]))
+)]
+pub(super) async fn roll_back(
+    Administers(operator): Administers,
+    State(site): State<Arc<Site>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<ReloadReport>, Problem> {
+    let Path(name) = name?;
+    let done = site.operations.roll_plugin_back(&name).await;
+    audit(&operator, "roll a plugin back", &name, done.map_err(Problem::from)).map(Json)
+}

@@ -63,6 +63,7 @@ pub(crate) fn parts() -> (Router<Arc<Site>>, OpenApi) {
         .routes(routes!(applications::list))
         .routes(routes!(applications::one))
         .routes(routes!(applications::reload))
+        .routes(routes!(applications::roll_back))
         .routes(routes!(streams::list))
         .routes(routes!(streams::one))
         .routes(routes!(streams::stop))
