@@ -34,6 +34,7 @@ const ORDERS: usize = 16;
 pub(super) enum OperatorOrder {
     ReloadConfiguration(oneshot::Sender<Result<(), OrderRefused>>),
     ReloadPlugin(String, oneshot::Sender<Result<ReloadReport, OrderRefused>>),
+    RollPluginBack(String, oneshot::Sender<Result<ReloadReport, OrderRefused>>),
 }
 
 /// The supervisor, as the API knows it.
@@ -206,14 +207,7 @@ impl Operations for ServerOperations {
     }
 
     async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        let shown = self.shown.load_full();
-        let application = shown.applications.get(app);
-        let application = application.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))?;
-        let generation = application.plugin.roll_back().await;
-        Ok(ReloadReport {
-            outcome: "rolled-back".to_owned(),
-            generation: generation.map_err(OrderRefused::Wrong)?,
-        })
+        self.order(|done| OperatorOrder::RollPluginBack(app.to_owned(), done)).await
     }
 
     fn drain(&self) {

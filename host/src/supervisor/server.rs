@@ -342,12 +342,27 @@ impl RunningServer {
             OperatorOrder::ReloadPlugin(app, done) => {
                 let _ = done.send(self.reload_plugin(&app).await);
             }
+            OperatorOrder::RollPluginBack(app, done) => {
+                let _ = done.send(self.roll_plugin_back(&app).await);
+            }
         }
     }
 
+    fn plugin(&self, app: &str) -> Result<&Arc<Plugin>, OrderRefused> {
+        let unit = self.units.get(app).map(|unit| &unit.plugin);
+        unit.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))
+    }
+
+    async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
+        let generation = self.plugin(app)?.roll_back().await;
+        Ok(ReloadReport {
+            outcome: "rolled-back".to_owned(),
+            generation: generation.map_err(OrderRefused::Wrong)?,
+        })
+    }
+
     async fn reload_plugin(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        let unit = self.units.get(app);
-        let plugin = &unit.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))?.plugin;
+        let plugin = self.plugin(app)?;
         if !self.is_settled(plugin) {
             let why = "a configuration that waits wants something else of this plugin";
             return Err(OrderRefused::Wrong(why.to_owned()));
