@@ -11,6 +11,7 @@ mod ending;
 mod files;
 mod machine;
 mod operations;
+mod orders;
 mod reconfigure;
 mod refusal;
 mod server;

@@ -24,12 +24,10 @@ use livehost_plugin::{
     Compiler, Plugin, PluginError, Reload, Runtime, StopReason, Storage, Welcome,
 };
 use livehost_relay::Relays;
-use livehost_server_http::operations::{AcceptorReport, OrderRefused, ReloadReport};
-use livehost_server_http::{ControlSocket, Site};
+use livehost_server_http::Site;
 use livehost_server_rtmp::session::Shared;
 use livehost_server_rtmp::Tunnels;
 use livehost_telemetry::log::{LogControl, STRANGERS};
-use livehost_telemetry::secrets::without_settings;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
@@ -40,7 +38,7 @@ use tracing::{debug, error, info, warn};
 use super::build::{self, AcceptorSetup};
 use super::operations::{OperatorOrder, ServerOperations};
 use super::stats::Reporter;
-use super::{banner, ending, refusal, socket};
+use super::{banner, ending, refusal};
 use crate::config::Config;
 use crate::watch::Watcher;
 
@@ -57,7 +55,7 @@ pub(super) struct RunningServer {
     pub(super) wanted: Option<Config>,
     /// Files that changed together with a configuration that was refused: they
     /// may fit no other.
-    held_back: BTreeSet<PathBuf>,
+    pub(super) held_back: BTreeSet<PathBuf>,
     pub(super) log: Arc<LogControl>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
@@ -233,33 +231,6 @@ impl RunningServer {
         self.services.spawn(stop.run_until_cancelled_owned(warn));
     }
 
-    /// Opens the control socket. A server without one serves its clients all the same.
-    fn control_socket(&self) {
-        let Some(path) = socket::path(&self.config.api.socket) else {
-            return;
-        };
-        match ControlSocket::bind(&path) {
-            Ok(socket) => {
-                info!(path = %socket.path().display(), "control socket");
-                let connections = self.services.clone();
-                self.services.spawn(socket.run(self.site.clone(), connections));
-            }
-            Err(error) => warn!(%error, "no control socket: `host status` will not find this server"),
-        }
-    }
-
-    /// Tells operators what serves now.
-    pub(super) fn show(&self) {
-        let listening = self.acceptors.iter().zip(&self.config.acceptors);
-        let acceptors = listening.map(|(listening, acceptor)| AcceptorReport {
-            listen: listening.listener.address().to_string(),
-            chain: acceptor.chain.to_string(),
-            scheme: acceptor.chain.scheme().to_owned(),
-        });
-        let acceptors = acceptors.collect();
-        self.operations.show(&self.config, &self.units, acceptors);
-    }
-
     /// Starts the accept loop of a listener.
     pub(super) fn listen(&self, listener: Listener, setup: AcceptorSetup) -> Listening {
         let (chain, tls) = (setup.chain, setup.tls.clone());
@@ -329,68 +300,6 @@ impl RunningServer {
         }
     }
 
-    /// What an operator wants of the whole server; who gave the order may have left.
-    async fn carry_out(&mut self, order: OperatorOrder) {
-        match order {
-            OperatorOrder::ReloadConfiguration(done) => {
-                let outcome = self.reload_config().await;
-                if outcome.is_ok() {
-                    self.held_back.clear();
-                }
-                let _ = done.send(outcome.map_err(OrderRefused::Wrong));
-            }
-            OperatorOrder::ReloadPlugin(app, done) => {
-                let _ = done.send(self.reload_plugin(&app).await);
-            }
-            OperatorOrder::RollPluginBack(app, done) => {
-                let _ = done.send(self.roll_plugin_back(&app).await);
-            }
-        }
-    }
-
-    fn plugin(&self, app: &str) -> Result<&Arc<Plugin>, OrderRefused> {
-        let unit = self.units.get(app).map(|unit| &unit.plugin);
-        unit.ok_or_else(|| OrderRefused::NoApplication(app.to_owned()))
-    }
-
-    async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        let generation = self.plugin(app)?.roll_back().await;
-        Ok(ReloadReport {
-            outcome: "rolled-back".to_owned(),
-            generation: generation.map_err(OrderRefused::Wrong)?,
-        })
-    }
-
-    async fn reload_plugin(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        let plugin = self.plugin(app)?;
-        if !self.is_settled(plugin) {
-            let why = "a configuration that waits wants something else of this plugin";
-            return Err(OrderRefused::Wrong(why.to_owned()));
-        }
-        let reload = plugin.reload().await.map_err(|refused| {
-            self.point_at(&refused);
-            OrderRefused::Wrong(without_settings(
-                &self.config_of(app),
-                &refused.to_string(),
-            ))
-        })?;
-        let outcome = match reload {
-            Reload::Unchanged => "unchanged",
-            Reload::KnownBad => "known-bad",
-            Reload::Swapped { .. } => "swapped",
-        };
-        Ok(ReloadReport {
-            outcome: outcome.to_owned(),
-            generation: plugin.describe().generation,
-        })
-    }
-
-    /// The plugin's own settings.
-    fn config_of(&self, app: &str) -> String {
-        let application = self.config.applications.get(app);
-        application.map_or_else(String::new, |application| application.config.clone())
-    }
-
     /// The configuration first: what else changed with it may fit no other.
     async fn follow(&mut self, changed: &[PathBuf]) {
         let wanted = self.wanted.iter();
@@ -421,7 +330,7 @@ impl RunningServer {
 
     /// The configuration that waits, if one does, wants of the plugin what the
     /// one in force does. The file of one that is to change may fit that alone.
-    fn is_settled(&self, plugin: &Plugin) -> bool {
+    pub(super) fn is_settled(&self, plugin: &Plugin) -> bool {
         let app = plugin.describe().app;
         self.wanted.as_ref().is_none_or(|wanted| {
             let spec = |config: &Config| {
@@ -482,7 +391,7 @@ impl RunningServer {
     }
 
     /// Logs the place of the settings that a plugin's new version refuses.
-    fn point_at(&self, refused: &PluginError) {
+    pub(super) fn point_at(&self, refused: &PluginError) {
         let application = self.config.applications.get(&refused.app);
         let place = application
             .and_then(|application| refusal::place(&self.file, &application.config, refused));
