@@ -107,6 +107,36 @@ pub trait RelayService: fmt::Debug + Send + Sync + 'static {
         let _ = (app, conn, reason);
         false
     }
+
+    /// The relays that there are now, of all applications.
+    fn list(&self) -> Vec<RelayInfo> {
+        Vec::new()
+    }
+}
+
+/// A relay, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayInfo {
+    /// Its number, also that of its connections.
+    pub conn: ConnId,
+    /// The stream here.
+    pub stream: StreamKey,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The other server and its application, without whatever may be a key.
+    pub server: String,
+    /// It tries or has a connection; otherwise it waits for the next attempt, or for
+    /// somebody who plays.
+    pub is_attempting: bool,
+}
+
+/// Which way a relay goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the other server.
+    Push,
+    /// From the other server.
+    Pull,
 }
 
 /// Nothing is relayed.

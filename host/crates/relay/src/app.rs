@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use livehost_app::application::Application;
 use livehost_app::lineage::Lineage;
+use livehost_app::relays::{Direction, RelayInfo};
 use livehost_hub::StreamKey;
 use livehost_net::outbound::Reachable;
 use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};
@@ -302,6 +303,23 @@ impl AppRelays {
         } else {
             Err(ControlError::NotFound)
         }
+    }
+
+    /// Its relays now.
+    pub fn list(&self) -> Vec<RelayInfo> {
+        let state = self.state.lock();
+        let info = |stream: &StreamKey, direction, url: &RelayUrl, handle: &Handle| RelayInfo {
+            conn: handle.conn,
+            stream: stream.clone(),
+            direction,
+            server: url.to_string(),
+            is_attempting: handle.is_attempting(),
+        };
+        let pushes = state.pushes.iter();
+        let pushes = pushes.map(|((key, url), push)| info(key, Direction::Push, url, push));
+        let pulls = state.pulls.iter();
+        let pulls = pulls.map(|(key, pull)| info(key, Direction::Pull, pull.url(), pull.handle()));
+        pushes.chain(pulls).collect()
     }
 
     /// Whether it has a relay of this number.

@@ -38,7 +38,7 @@ pub use url::{RelayUrl, UrlError};
 use livehost_app::application::Application;
 use livehost_app::conn::ConnIds;
 use livehost_app::lineage::{Identity, Lineage};
-use livehost_app::relays::{NoPull, PendingPull, RelayService, Removed};
+use livehost_app::relays::{RelayInfo, NoPull, PendingPull, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_net::outbound::Network;
 use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};
@@ -114,6 +114,11 @@ impl Relays {
 }
 
 impl RelayService for Relays {
+    fn list(&self) -> Vec<RelayInfo> {
+        let apps: Vec<_> = self.apps.lock().values().cloned().collect();
+        apps.iter().flat_map(|relays| relays.list()).collect()
+    }
+
     fn published(
         &self,
         key: &StreamKey,

@@ -46,6 +46,10 @@ impl PullHandle {
         &self.handle
     }
 
+    pub(super) fn url(&self) -> &RelayUrl {
+        &self.url
+    }
+
     fn pending(&self, wake: &Wake) -> Arc<PendingPull> {
         let pending = PendingPull::new(wake.clone());
         let mut waiting = self.waiting.lock();

@@ -8,6 +8,7 @@ pub mod applications;
 mod audit;
 pub mod clients;
 pub mod page;
+pub mod relays;
 pub mod server;
 pub mod streams;
 
@@ -38,6 +39,7 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
         (name = "applications", description = "Applications and their plugins"),
         (name = "streams", description = "What is published"),
         (name = "clients", description = "Who is connected"),
+        (name = "relays", description = "Streams to and from other servers"),
     )
 )]
 struct Document;
@@ -71,6 +73,8 @@ pub(crate) fn parts() -> (Router<Arc<Site>>, OpenApi) {
         .routes(routes!(clients::list))
         .routes(routes!(clients::one))
         .routes(routes!(clients::kick))
+        .routes(routes!(relays::list))
+        .routes(routes!(relays::reconnect))
         .split_for_parts()
 }
 

@@ -1,7 +1,9 @@
 //! What is gathered: the process, connections, streams, applications.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use livehost_app::relays::Direction;
 use livehost_telemetry::counters::{Count, Counts};
 
 use super::text::{Family, Kind, Label, Value};
@@ -55,6 +57,7 @@ pub(super) fn all(site: &Site) -> Vec<Family> {
     let census = site.broker.hub().census();
     families.extend(census.described().map(|count| one("", count)));
     families.extend(streams(site));
+    families.push(relays(site));
     families.extend(plugins(&site.operations.counters()));
     families.push(Family {
         name: format!("{PREFIX}_decision_seconds"),
@@ -128,6 +131,33 @@ fn connections(site: &Site) -> Vec<Family> {
         series: labelled(site.directory.ends(), "reason"),
     });
     families
+}
+
+fn relays(site: &Site) -> Family {
+    let mut counted: BTreeMap<(String, &'static str, bool), u64> = BTreeMap::new();
+    for relay in site.broker.relays().list() {
+        let direction = match relay.direction {
+            Direction::Push => "push",
+            Direction::Pull => "pull",
+        };
+        let key = (relay.stream.app.to_string(), direction, relay.is_attempting);
+        let count = counted.entry(key).or_default();
+        *count = count.saturating_add(1);
+    }
+    let series = counted.into_iter().map(|((app, direction, attempting), count)| {
+        let labels = vec![
+            ("app", app),
+            ("direction", direction.to_owned()),
+            ("attempting", attempting.to_string()),
+        ];
+        (labels, float(count).into())
+    });
+    Family {
+        name: format!("{PREFIX}_relays"),
+        help: "Streams that go to other servers and come from them, now.".into(),
+        kind: Kind::Gauge,
+        series: series.collect(),
+    }
 }
 
 /// Of as many streams as the configuration allows; the others as one.
