@@ -169,12 +169,14 @@ pub(super) struct FileContext<'r> {
 impl FileContext<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
         let log = fields.settings("log", "Log");
+        let decisions = fields.settings("decisions", "Decisions");
         let state = self.state(fields);
         let applications = self.applications(fields);
         let default_application = default_application(fields, &applications);
         let acceptors = acceptors(fields, &applications, self);
         Config {
             log,
+            decisions,
             state,
             applications,
             default_application,

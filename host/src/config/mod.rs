@@ -24,6 +24,6 @@ pub use diff::{ApplicationChange, Diff};
 pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
-    AcceptorConfig, ApplicationConfig, CertificateFiles, Chain, Config, Join, LogFormat,
-    LogSettings, MediaConfig, PluginLimits, ServerLimits,
+    AcceptorConfig, ApplicationConfig, CertificateFiles, Chain, Config, DecisionSettings, Join,
+    LogFormat, LogSettings, MediaConfig, PluginLimits, ServerLimits,
 };

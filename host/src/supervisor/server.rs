@@ -16,6 +16,7 @@ use livehost_app::claims::Local;
 use livehost_app::conn::ConnIds;
 use livehost_app::directory::Directory;
 use livehost_app::lineage::Identity;
+use livehost_decisions::DecisionLog;
 use livehost_hub::Hub;
 use livehost_net::outbound::Network;
 use livehost_net::tls::Tls;
@@ -55,6 +56,7 @@ pub(super) struct RunningServer {
     /// may fit no other.
     held_back: BTreeSet<PathBuf>,
     pub(super) log: LogControl,
+    pub(super) decisions: Arc<DecisionLog>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
     pub(super) relays: Arc<Relays>,
@@ -136,7 +138,8 @@ impl RunningServer {
         )?;
         // Before the files are read: what becomes of them later is a change.
         let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
-        let units = started(&runtime, &shared, &file, &config).await?;
+        let decisions = DecisionLog::new();
+        let units = started(&runtime, &shared, &file, &config, &decisions).await?;
         let addresses: Vec<_> = bound.iter().map(|(bound, _)| bound.address()).collect();
         let welcome = welcome(&runtime, &config, &addresses).await;
         // Late, since the kernel takes clients in from here on.
@@ -151,9 +154,11 @@ impl RunningServer {
                 return Err(error.into());
             }
         };
+        decisions.set(config.decisions.clone(), &config.base);
         let mut server = Self {
             file,
             log,
+            decisions,
             runtime,
             shared,
             relays,
@@ -408,6 +413,7 @@ impl RunningServer {
             haste.cancel();
         };
         ending::end(self.drain(), self.stop_plugins(&haste), again).await;
+        self.decisions.close().await;
         STRANGERS.say();
         for unit in self.units.values() {
             unit.application.gate().say_failures();
@@ -455,6 +461,7 @@ async fn started(
     shared: &Shared,
     file: &Path,
     config: &Config,
+    decisions: &Arc<DecisionLog>,
 ) -> anyhow::Result<BTreeMap<String, Unit>> {
     let mut unstarted = Vec::new();
     for (name, application) in &config.applications {
@@ -464,7 +471,7 @@ async fn started(
     }
     let mut units = BTreeMap::new();
     for (name, application, loaded) in unstarted {
-        match loaded.start(application, config).await {
+        match loaded.start(application, config, decisions).await {
             Ok(unit) => {
                 units.insert(name.clone(), unit);
             }
