@@ -233,10 +233,14 @@ impl DecisionLog {
         }
     }
 
-    /// Whether decisions of this function are recorded. The one thing that a question
-    /// costs while there is no log.
+    /// Whether anybody wants records. All that a question costs while nobody does.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Relaxed)
+    }
+
+    /// Whether decisions of this function are recorded.
     pub(crate) fn wants(&self, hook: &str) -> bool {
-        self.is_on.load(Relaxed) && self.settings.load().wants(hook)
+        self.settings.load().wants(hook)
     }
 
     /// Makes the record of a decision, unless it is one of those that `sample` leaves out.

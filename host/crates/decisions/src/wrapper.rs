@@ -24,7 +24,7 @@ impl Policy for Witness {
         's: 'f,
         Self: 'f,
     {
-        match self.log.wants(question.hook()) {
+        match self.log.is_on() && self.log.wants(question.hook()) {
             true => Box::pin(self.witness(question)),
             false => self.policy.ask(question),
         }
