@@ -41,7 +41,9 @@ fn folders() -> Vec<PathBuf> {
 #[must_use]
 pub fn there() -> Vec<PathBuf> {
     let folders = folders().into_iter();
-    let entries = folders.filter_map(|folder| folder.read_dir().ok()).flatten();
+    let entries = folders
+        .filter_map(|folder| folder.read_dir().ok())
+        .flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut sockets: Vec<_> = paths
         .filter(|path| path.extension() == Some(OsStr::new(EXTENSION)))

@@ -25,6 +25,7 @@ use line::{FieldFormat, Lines};
 
 pub use quota::{Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings};
+pub use value::is_hidden;
 
 /// Changes the filter of the running log.
 #[derive(Debug)]
