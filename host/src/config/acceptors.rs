@@ -173,10 +173,7 @@ fn chain(fields: &mut Fields<'_, '_>) -> Option<Chain> {
     if found.is_some() {
         return found;
     }
-    let known: Vec<&str> = Chain::all()
-        .flat_map(Chain::protocols)
-        .copied()
-        .collect();
+    let known: Vec<&str> = Chain::all().flat_map(Chain::protocols).copied().collect();
     let help = words
         .iter()
         .find(|word| !known.contains(word))
@@ -213,10 +210,17 @@ fn services(fields: &mut Fields<'_, '_>, chain: Option<Chain>) -> Vec<Service> {
     }
     match chain {
         Some(chain) if !chain.is_http() && !items.is_empty() => {
-            fields.refuse("serve", "nothing for a chain that does not end with Http", "");
+            fields.refuse(
+                "serve",
+                "nothing for a chain that does not end with Http",
+                "",
+            );
         }
         Some(chain) if chain.is_http() && items.is_empty() => {
-            fields.refuse_absent("serve", "[Api], [Metrics] or both, since the chain ends with Http");
+            fields.refuse_absent(
+                "serve",
+                "[Api], [Metrics] or both, since the chain ends with Http",
+            );
         }
         _ => {}
     }

@@ -59,7 +59,9 @@ pub(super) fn api(fields: &mut Fields<'_, '_>, context: &FileContext<'_>) -> Api
 fn host(text: &str) -> Result<String, TextError> {
     let is_name = !text.is_empty()
         && text.len() <= 253
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     match is_name {
         true => Ok(text.to_ascii_lowercase()),
         false => Err(TextError::expected("a host's name without port", text)),
@@ -74,12 +76,16 @@ fn socket(fields: &mut Fields<'_, '_>, context: &FileContext<'_>) -> SocketPlace
          or in `/run`, or `PID.sock` in systemd's `$RUNTIME_DIRECTORY`.",
     );
     let allowed = "a path, \"auto\" or \"off\"";
-    let text = fields.text(field, "auto".to_owned(), allowed, "a path in quotes", |text| {
-        match text.is_empty() {
+    let text = fields.text(
+        field,
+        "auto".to_owned(),
+        allowed,
+        "a path in quotes",
+        |text| match text.is_empty() {
             true => Err(TextError::expected(allowed, text)),
             false => Ok(()),
-        }
-    });
+        },
+    );
     match text.as_str() {
         "auto" => SocketPlace::Auto,
         "off" => SocketPlace::Off,

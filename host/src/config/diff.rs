@@ -24,6 +24,8 @@ pub struct Diff {
     pub log_stats: bool,
     /// The log's format differs, which only a restart can change.
     pub log_format: bool,
+    /// What is recorded of decisions differs.
+    pub decisions: bool,
     /// The state folder differs, which only a restart can change.
     pub state: bool,
     /// Limits of the server or of connections differ.
@@ -61,6 +63,7 @@ impl Diff {
             log_level: old.log.level != new.log.level,
             log_stats: old.log.stats != new.log.stats,
             log_format: old.log.format != new.log.format,
+            decisions: old.decisions != new.decisions,
             state: old.state != new.state,
             limits: old.limits != new.limits,
             api: (&old.api.access, &old.metrics) != (&new.api.access, &new.metrics),
@@ -115,6 +118,7 @@ impl Diff {
             && !self.log_level
             && !self.log_stats
             && !self.log_format
+            && !self.decisions
             && !self.state
             && !self.limits
             && !self.api

@@ -176,12 +176,14 @@ pub(super) struct FileContext<'r> {
 impl FileContext<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>, root: Node<'_>) -> Config {
         let log = fields.settings("log", "Log");
+        let decisions = fields.settings("decisions", "Decisions");
         let state = self.state(fields);
         let applications = self.applications(fields);
         let default_application = default_application(fields, &applications);
         let acceptors = acceptors(fields, &applications, self);
         Config {
             log,
+            decisions,
             state,
             applications,
             default_application,
@@ -311,8 +313,10 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     } else if name.contains(['/', '\\', '?', '#', '&']) {
         Err("a name without / \\ ? # &, which have a meaning in URLs")
     } else if RESERVED.contains(&name) {
-        Err("a name that HTTP does not use: api, metrics, console, health, open, send, idle, \
-             close and fcs are taken")
+        Err(
+            "a name that HTTP does not use: api, metrics, console, health, open, send, idle, \
+             close and fcs are taken",
+        )
     } else if name.contains(|c: char| c.is_control() || c.is_whitespace()) {
         Err("a name without spaces and control characters")
     } else {

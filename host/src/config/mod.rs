@@ -29,6 +29,6 @@ pub use diff::{ApplicationChange, Diff};
 pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
-    AcceptorConfig, ApplicationConfig, CertificateFiles, Config, Join, LogFormat, LogSettings,
-    MediaConfig, MetricsConfig, PluginLimits, ServerLimits,
+    AcceptorConfig, ApplicationConfig, CertificateFiles, Config, DecisionSettings, Join, LogFormat,
+    LogSettings, MediaConfig, MetricsConfig, PluginLimits, ServerLimits,
 };

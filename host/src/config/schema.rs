@@ -20,6 +20,7 @@ use std::{
 use ipnet::IpNet;
 use livehost_app::shared_objects;
 
+pub use livehost_decisions::DecisionSettings;
 pub use livehost_hub::Join;
 pub use livehost_net::tls::CertificateFiles;
 use livehost_net::{Binding, outbound};
@@ -39,6 +40,8 @@ use super::chain::Chain;
 pub struct Config {
     /// What is logged, and how.
     pub log: LogSettings,
+    /// What is recorded of decisions; a relative path in it starts at `base`.
+    pub decisions: DecisionSettings,
     /// The folder of what the server keeps across restarts, absolute.
     pub state: PathBuf,
     /// The applications by name; at least one.

@@ -76,6 +76,7 @@ fn every_bad_file_is_explained() {
 fn what_is_left_out_has_its_default() {
     let config = good("minimal.ron");
     assert_eq!(config.log, LogSettings::default());
+    assert_eq!(config.decisions, DecisionSettings::default());
     assert_eq!(config.limits, ServerLimits::default());
     assert_eq!(config.base, testdata("good"));
     assert_eq!(config.state, testdata("good/state"));
@@ -111,6 +112,19 @@ fn every_field_is_read() {
             level: "warn,livehost_hub=debug".to_owned(),
             format: LogFormat::Json,
             stats: Duration::from_secs(10),
+        }
+    );
+    assert_eq!(
+        config.decisions,
+        DecisionSettings {
+            file: "log/decisions.jsonl".to_owned(),
+            file_size: 64 << 10,
+            files: 0,
+            ring: 10_000,
+            sample: 1_000_000,
+            hooks: vec!["on-connect", "on-publish"],
+            addresses: false,
+            attributes: vec!["user".to_owned()],
         }
     );
     assert_eq!(config.state, Path::new("/var/lib/livehost"));

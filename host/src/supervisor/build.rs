@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use livehost_app::application::{Application, ApplicationSettings};
 use livehost_app::control::Control;
 use livehost_app::shared_objects::Objects;
+use livehost_decisions::DecisionLog;
 use livehost_net::tls::Tls;
 use livehost_net::{Admission, AdmissionLimits, Ingress, Protocol};
 use livehost_plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
@@ -65,11 +66,12 @@ pub(super) async fn load(
 
 impl UnstartedUnit {
     /// Starts the plugin; it then decides for the application, which is
-    /// `application` in `config`.
+    /// `application` in `config`, and `decisions` hears of it.
     pub(super) async fn start(
         self,
         application: &config::ApplicationConfig,
         config: &Config,
+        decisions: &Arc<DecisionLog>,
     ) -> Result<Unit, PluginError> {
         let Self {
             name,
@@ -77,7 +79,8 @@ impl UnstartedUnit {
             objects,
         } = self;
         let plugin = plugin.start().await?;
-        let gate = Gate::new(&name, plugin.clone(), application.on_error);
+        let policy = decisions.around(&name, plugin.clone());
+        let gate = Gate::new(&name, policy, application.on_error);
         Ok(Unit {
             application: Application::new(&name, gate, settings(application, config), objects),
             plugin,

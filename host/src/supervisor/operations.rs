@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use livehost_plugin::Plugin;
 use livehost_server_http::Operations;
 use livehost_server_http::operations::{
-    AcceptorReport, ApplicationReport, DecisionTimes, OrderRefused, PluginReport, ReloadReport, ServerReport,
-    ServerState,
+    AcceptorReport, ApplicationReport, DecisionTimes, OrderRefused, PluginReport, ReloadReport,
+    ServerReport, ServerState,
 };
 use livehost_server_rtmp::session::Shared;
 use livehost_telemetry::counters::Counts;
@@ -147,7 +147,9 @@ impl Operations for ServerOperations {
             let plugin = &application.plugin;
             let about = plugin.describe();
             let counters = plugin.stats();
-            let counters = counters.iter().map(|(name, count)| (name.to_owned(), count));
+            let counters = counters
+                .iter()
+                .map(|(name, count)| (name.to_owned(), count));
             ApplicationReport {
                 name: name.clone(),
                 aliases: application.aliases.clone(),
@@ -203,11 +205,13 @@ impl Operations for ServerOperations {
     }
 
     async fn reload_plugin(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        self.order(|done| OperatorOrder::ReloadPlugin(app.to_owned(), done)).await
+        self.order(|done| OperatorOrder::ReloadPlugin(app.to_owned(), done))
+            .await
     }
 
     async fn roll_plugin_back(&self, app: &str) -> Result<ReloadReport, OrderRefused> {
-        self.order(|done| OperatorOrder::RollPluginBack(app.to_owned(), done)).await
+        self.order(|done| OperatorOrder::RollPluginBack(app.to_owned(), done))
+            .await
     }
 
     fn drain(&self) {

@@ -22,9 +22,12 @@ impl RunningServer {
             Ok(socket) => {
                 info!(path = %socket.path().display(), "control socket");
                 let connections = self.services.clone();
-                self.services.spawn(socket.run(self.site.clone(), connections));
+                self.services
+                    .spawn(socket.run(self.site.clone(), connections));
             }
-            Err(error) => warn!(%error, "no control socket: `host status` will not find this server"),
+            Err(error) => {
+                warn!(%error, "no control socket: `host status` will not find this server")
+            }
         }
     }
 
@@ -80,10 +83,7 @@ impl RunningServer {
         }
         let reload = plugin.reload().await.map_err(|refused| {
             self.point_at(&refused);
-            OrderRefused::Wrong(without_settings(
-                &self.config_of(app),
-                &refused.to_string(),
-            ))
+            OrderRefused::Wrong(without_settings(&self.config_of(app), &refused.to_string()))
         })?;
         let outcome = match reload {
             Reload::Unchanged => "unchanged",

@@ -139,7 +139,8 @@ impl RunningServer {
         }
         // All of them are good so far: from here on plugins act.
         for (name, application, unstarted) in unstarted {
-            let unit = unstarted.start(application, new).await.map_err(said)?;
+            let start = unstarted.start(application, new, &self.decisions);
+            let unit = start.await.map_err(said)?;
             prepared.added.push((name.clone(), unit));
         }
         // Side by side: what an old version hands over must not grow old.
@@ -178,6 +179,9 @@ impl RunningServer {
         }
         build::set_site(&self.site, &new);
         self.stats_interval.send_replace(new.log.stats);
+        if diff.decisions {
+            self.decisions.set(new.decisions.clone(), &new.base);
+        }
         self.shared.limits.store(build::session_limits(&new).into());
         self.admission.set_limits(build::admission_limits(&new));
         if diff.limits {

@@ -16,6 +16,7 @@ use livehost_app::claims::Local;
 use livehost_app::conn::ConnIds;
 use livehost_app::directory::Directory;
 use livehost_app::lineage::Identity;
+use livehost_decisions::DecisionLog;
 use livehost_hub::Hub;
 use livehost_net::outbound::Network;
 use livehost_net::tls::Tls;
@@ -25,8 +26,8 @@ use livehost_plugin::{
 };
 use livehost_relay::Relays;
 use livehost_server_http::Site;
-use livehost_server_rtmp::session::Shared;
 use livehost_server_rtmp::Tunnels;
+use livehost_server_rtmp::session::Shared;
 use livehost_telemetry::log::{LogControl, STRANGERS};
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
@@ -57,6 +58,7 @@ pub(super) struct RunningServer {
     /// may fit no other.
     pub(super) held_back: BTreeSet<PathBuf>,
     pub(super) log: Arc<LogControl>,
+    pub(super) decisions: Arc<DecisionLog>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
     pub(super) relays: Arc<Relays>,
@@ -143,7 +145,8 @@ impl RunningServer {
         )?;
         // Before the files are read: what becomes of them later is a change.
         let (watcher, changes) = Watcher::new(watched(&file, [&config]))?;
-        let units = started(&runtime, &shared, &file, &config).await?;
+        let decisions = DecisionLog::new();
+        let units = started(&runtime, &shared, &file, &config, &decisions).await?;
         let addresses: Vec<_> = bound.iter().map(|(bound, _)| bound.address()).collect();
         let welcome = welcome(&runtime, &config, &addresses).await;
         // Late, since the kernel takes clients in from here on.
@@ -158,12 +161,14 @@ impl RunningServer {
                 return Err(error.into());
             }
         };
+        decisions.set(config.decisions.clone(), &config.base);
         let admission = Admission::new(build::admission_limits(&config));
         let (operations, orders) = ServerOperations::new(&file, &config, log.clone(), &shared);
         let site = build::site(&config, &shared, &admission, &operations);
         let mut server = Self {
             file,
             log,
+            decisions,
             runtime,
             shared,
             relays,
@@ -424,6 +429,7 @@ impl RunningServer {
             haste.cancel();
         };
         ending::end(self.drain(), self.stop_plugins(&haste), again).await;
+        self.decisions.close().await;
         STRANGERS.say();
         for unit in self.units.values() {
             unit.application.gate().say_failures();
@@ -471,6 +477,7 @@ async fn started(
     shared: &Shared,
     file: &Path,
     config: &Config,
+    decisions: &Arc<DecisionLog>,
 ) -> anyhow::Result<BTreeMap<String, Unit>> {
     let mut unstarted = Vec::new();
     for (name, application) in &config.applications {
@@ -480,7 +487,7 @@ async fn started(
     }
     let mut units = BTreeMap::new();
     for (name, application, loaded) in unstarted {
-        match loaded.start(application, config).await {
+        match loaded.start(application, config, decisions).await {
             Ok(unit) => {
                 units.insert(name.clone(), unit);
             }

@@ -20,6 +20,7 @@ mod bad_plugins;
 mod cases;
 mod compiling;
 mod conformance;
+mod decisions;
 mod disconnects;
 mod duplicate;
 mod enhanced;

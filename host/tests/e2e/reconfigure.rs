@@ -30,7 +30,7 @@ fn with_door(config: &Config) -> String {
 }
 
 /// Saves `text` and waits for `message`; the log from the save on.
-fn save(host: &Host, text: &str, message: &str) -> Vec<Entry> {
+pub(crate) fn save(host: &Host, text: &str, message: &str) -> Vec<Entry> {
     let mark = host.log.mark();
     guests::replace(&host.file("config.ron"), text.as_bytes());
     host.log.wait(mark, message, &[], SOON);

@@ -159,7 +159,9 @@ impl Directory {
     pub fn ends(&self) -> Counts {
         let ends = self.ends.lock();
         let help = "Sessions that ended for this reason.";
-        ends.iter().map(|(reason, count)| (*reason, help, *count)).collect()
+        ends.iter()
+            .map(|(reason, count)| (*reason, help, *count))
+            .collect()
     }
 
     /// Counts the end of a session.

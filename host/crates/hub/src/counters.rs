@@ -57,8 +57,16 @@ impl Hub {
             players = players.saturating_add(listening as u64);
         }
         let mut counts = Counts::from_iter([
-            ("streams", "Streams that are published, played or held.", streams.len() as u64),
-            ("publishers", "Publishers now, those that stand by included.", publishers),
+            (
+                "streams",
+                "Streams that are published, played or held.",
+                streams.len() as u64,
+            ),
+            (
+                "publishers",
+                "Publishers now, those that stand by included.",
+                publishers,
+            ),
             ("players", "Players now, those that wait included.", players),
         ]);
         counts.extend(self.counters.by_name());

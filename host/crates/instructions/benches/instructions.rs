@@ -1,8 +1,8 @@
-//! Instructions of the chunk stream, AMF, the server session and fan-out.
+//! Instructions of the chunk stream, AMF, the server session, fan-out and decisions.
 //!
 //! Bodies are an audio frame, a video frame and a keyframe; chunk sizes are
 //! FFmpeg's, OBS's and the one every connection starts with. Each bench is
-//! sixteen messages.
+//! sixteen messages, or one decision.
 
 // The macros below make public items and know no documentation.
 #![allow(missing_debug_implementations, unreachable_pub, clippy::expect_used)]
@@ -13,7 +13,8 @@ use bytes::{Bytes, BytesMut};
 use gungraun::{Callgrind, CallgrindMetrics, EventKind, prelude::*};
 use livehost_hub::Subscription;
 use livehost_instructions::{
-    BATCH, FanOut, Ingest, Media, connect, fan_out, ingest, media, metadata, metadata3, reads,
+    BATCH, Decision, FanOut, Ingest, Media, Recorded, connect, decision, fan_out, ingest, media,
+    metadata, metadata3, reads,
 };
 use livehost_rtmp::{
     chunk::{Reader, ReaderLimits, Writer, encode_absolute},
@@ -110,6 +111,17 @@ fn hub_push(mut stream: FanOut) -> FanOut {
     stream
 }
 
+// What lies around a plugin: the gate, and the decision log, which costs nothing while
+// nobody wants records.
+#[library_benchmark]
+#[bench::without_log(args = (Recorded::Never), setup = decision)]
+#[bench::log_off(args = (Recorded::Off), setup = decision)]
+#[bench::log_on(args = (Recorded::On), setup = decision)]
+fn gate_ask(decision: Decision) -> Decision {
+    black_box(decision.ask());
+    decision
+}
+
 #[library_benchmark]
 #[bench::connect(connect())]
 #[bench::metadata(metadata())]
@@ -149,6 +161,7 @@ library_benchmark_group!(
 );
 library_benchmark_group!(name = sessions, benchmarks = session_ingest);
 library_benchmark_group!(name = hub, benchmarks = hub_push);
+library_benchmark_group!(name = decisions, benchmarks = gate_ask);
 library_benchmark_group!(
     name = amf,
     benchmarks = [amf0_encode, amf0_decode, amf3_encode, amf3_decode]
@@ -159,5 +172,5 @@ main!(
         Callgrind::with_args(["--cache-sim=no"])
             .format([CallgrindMetrics::SingleEvent(EventKind::Ir)])
     ),
-    library_benchmark_groups = [chunks, sessions, hub, amf]
+    library_benchmark_groups = [chunks, sessions, hub, decisions, amf]
 );

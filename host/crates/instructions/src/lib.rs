@@ -1,6 +1,6 @@
 //! What the benches read and write: chunk streams at the sizes of real media,
-//! the values of real commands, a session that is published to, and a stream that
-//! is played.
+//! the values of real commands, a session that is published to, a stream that is
+//! played, and a decision.
 //!
 //! All of it is made outside of what is counted. The same input makes the same
 //! number of instructions, so a difference of one percent is a change of the
@@ -8,8 +8,10 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod decision;
 mod fan_out;
 
+pub use decision::{Decision, Recorded, decision};
 pub use fan_out::{FanOut, fan_out};
 
 use bytes::{Bytes, BytesMut};

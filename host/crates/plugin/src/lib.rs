@@ -398,7 +398,8 @@ impl Policy for Plugin {
         let reply = self.core.ask(question).await;
         let app = &self.core.app;
         app.stats.decided(function, &reply.answer);
-        app.decision_times.add(function, &reply.answer, asked.elapsed());
+        app.decision_times
+            .add(function, &reply.answer, asked.elapsed());
         reply
     }
 

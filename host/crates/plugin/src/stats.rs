@@ -145,11 +145,31 @@ impl Stats {
     pub(super) fn counts(&self, http: outbound::HttpTotals, breakers_open: usize) -> Counts {
         let open = u64::try_from(breakers_open).unwrap_or(u64::MAX);
         let more = Counts::from_iter([
-            ("http_requests", "HTTP requests of the plugin that were sent.", http.requests),
-            ("http_denied", "HTTP requests to where it may not ask.", http.denied),
-            ("http_over_limit", "HTTP requests beyond a limit.", http.over_limit),
-            ("http_timed_out", "HTTP requests that took too long.", http.timed_out),
-            ("http_failed", "HTTP requests that failed otherwise.", http.failed),
+            (
+                "http_requests",
+                "HTTP requests of the plugin that were sent.",
+                http.requests,
+            ),
+            (
+                "http_denied",
+                "HTTP requests to where it may not ask.",
+                http.denied,
+            ),
+            (
+                "http_over_limit",
+                "HTTP requests beyond a limit.",
+                http.over_limit,
+            ),
+            (
+                "http_timed_out",
+                "HTTP requests that took too long.",
+                http.timed_out,
+            ),
+            (
+                "http_failed",
+                "HTTP requests that failed otherwise.",
+                http.failed,
+            ),
             ("breaker_open", "Functions that are left alone now.", open),
         ]);
         let mut counts = Counts::from(self.by_name());
@@ -233,11 +253,14 @@ impl DecisionLatencies {
     pub(super) fn read(&self) -> Vec<DecisionTime> {
         let functions = ASKED.iter().zip(&self.0);
         let all = functions.flat_map(|((_, function), latencies)| {
-            Outcome::ALL.iter().zip(latencies).map(|((_, outcome), latency)| DecisionTime {
-                function,
-                outcome,
-                took: latency.read(),
-            })
+            Outcome::ALL
+                .iter()
+                .zip(latencies)
+                .map(|((_, outcome), latency)| DecisionTime {
+                    function,
+                    outcome,
+                    took: latency.read(),
+                })
         });
         all.collect()
     }

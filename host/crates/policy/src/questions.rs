@@ -61,6 +61,10 @@ macro_rules! questions {
         }
 
         impl Question {
+            /// The functions of the interface that answer questions, in the order of the
+            /// table.
+            pub const HOOKS: &[&str] = &[$($hook),*];
+
             /// The function of the interface that answers it.
             pub fn hook(&self) -> &'static str {
                 match self {

@@ -38,7 +38,7 @@ pub use url::{RelayUrl, UrlError};
 use livehost_app::application::Application;
 use livehost_app::conn::ConnIds;
 use livehost_app::lineage::{Identity, Lineage};
-use livehost_app::relays::{RelayInfo, NoPull, PendingPull, RelayService, Removed};
+use livehost_app::relays::{NoPull, PendingPull, RelayInfo, RelayService, Removed};
 use livehost_hub::{Hub, StreamKey, Wake};
 use livehost_net::outbound::Network;
 use livehost_policy::{ConnId, ControlError, StreamId, StreamRef};

@@ -152,9 +152,10 @@ pub struct Administers(pub Operator);
 
 fn operator(parts: &Parts, scope: Scope) -> Result<Operator, Problem> {
     // The router puts it there for whatever is behind it.
-    let operator = parts.extensions.get::<Operator>().ok_or_else(|| {
-        Problem::new(StatusCode::UNAUTHORIZED, "expected to know who asks")
-    })?;
+    let operator = parts
+        .extensions
+        .get::<Operator>()
+        .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "expected to know who asks"))?;
     operator.need(scope)?;
     Ok(operator.clone())
 }

@@ -17,7 +17,9 @@ pub(crate) struct ProcessReport {
 /// Looks.
 pub(crate) fn look() -> ProcessReport {
     let mut report = ProcessReport {
-        open_files: fs::read_dir("/proc/self/fd").ok().map(|open| float(open.count() as u64)),
+        open_files: fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|open| float(open.count() as u64)),
         max_files: getrlimit(Resource::Nofile).current.map(float),
         ..ProcessReport::default()
     };
@@ -25,7 +27,9 @@ pub(crate) fn look() -> ProcessReport {
     // Behind the program's name, which may have any character.
     let fields: Vec<u64> = stat.rsplit_once(") ").map_or_else(Vec::new, |(_, rest)| {
         let fields = rest.split(' ').map(str::trim);
-        fields.map(|field| field.parse().unwrap_or_default()).collect()
+        fields
+            .map(|field| field.parse().unwrap_or_default())
+            .collect()
     });
     // Fields 14, 15 and 24, counted from 1; the state, field 3, is the first here.
     if let (Some(user), Some(system), Some(pages)) =

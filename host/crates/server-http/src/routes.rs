@@ -102,7 +102,10 @@ async fn in_time(request: Request, next: Next) -> Response {
     let mut response = match tokio::time::timeout(HANDLER, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let detail = format!("it took longer than {} s; it may still be done", HANDLER.as_secs());
+            let detail = format!(
+                "it took longer than {} s; it may still be done",
+                HANDLER.as_secs()
+            );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
         }
     };

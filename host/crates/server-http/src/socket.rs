@@ -121,7 +121,10 @@ impl ControlSocket {
                     Peer::Socket { uid }
                 }
                 Ok(uid) => {
-                    warn!(uid, "connection to the control socket refused: another user");
+                    warn!(
+                        uid,
+                        "connection to the control socket refused: another user"
+                    );
                     continue;
                 }
                 Err(error) => {

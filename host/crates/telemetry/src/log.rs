@@ -25,7 +25,7 @@ use line::{FieldFormat, Lines};
 
 pub use quota::{Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings};
-pub use value::{visible, visible_json};
+pub use value::{is_hidden, visible, visible_json};
 
 /// Changes the filter of the running log.
 #[derive(Debug)]

@@ -33,21 +33,49 @@ fn a_client_is_kicked_and_a_stream_is_stopped() {
     });
     let id = clients["items"][1]["id"].as_str().unwrap();
     let reason = Some("{\"reason\": \"tidying up\"}");
-    done(&host, "POST", &format!("/api/v1/clients/{id}/kick"), reason, 204);
+    done(
+        &host,
+        "POST",
+        &format!("/api/v1/clients/{id}/kick"),
+        reason,
+        204,
+    );
     assert!(player.closed(SOON), "the player is closed");
     is_logged(&host, "kick");
     // An order twice is no order.
-    until(&host, "/api/v1/clients", |seen| seen["items"].as_array().unwrap().len() == 1);
-    done(&host, "POST", &format!("/api/v1/clients/{id}/kick"), reason, 404);
+    until(&host, "/api/v1/clients", |seen| {
+        seen["items"].as_array().unwrap().len() == 1
+    });
+    done(
+        &host,
+        "POST",
+        &format!("/api/v1/clients/{id}/kick"),
+        reason,
+        404,
+    );
 
     let streams = get(&host, "/api/v1/streams");
     let id = streams["items"][0]["id"].as_str().unwrap();
-    done(&host, "POST", &format!("/api/v1/streams/{id}/stop"), reason, 204);
+    done(
+        &host,
+        "POST",
+        &format!("/api/v1/streams/{id}/stop"),
+        reason,
+        204,
+    );
     let told = publisher.status(SOON, "NetStream.Unpublish.Success");
     assert!(told.is_ok() || publisher.closed(SOON), "{told:?}");
-    until(&host, "/api/v1/streams", |seen| seen["items"].as_array().unwrap().is_empty());
+    until(&host, "/api/v1/streams", |seen| {
+        seen["items"].as_array().unwrap().is_empty()
+    });
     is_logged(&host, "stop a stream");
-    done(&host, "POST", &format!("/api/v1/streams/{id}/stop"), reason, 404);
+    done(
+        &host,
+        "POST",
+        &format!("/api/v1/streams/{id}/stop"),
+        reason,
+        404,
+    );
 }
 
 #[test]
@@ -85,10 +113,20 @@ fn configuration_and_plugins_are_reloaded() {
     let same = ask(&host, "POST", path, None);
     assert_eq!(same.status, 200, "{same:?}");
     assert_eq!(same.json()["outcome"], "unchanged");
-    done(&host, "POST", "/api/v1/applications/none/plugin/reload", None, 404);
+    done(
+        &host,
+        "POST",
+        "/api/v1/applications/none/plugin/reload",
+        None,
+        404,
+    );
     let back = "/api/v1/applications/live/plugin/roll-back";
     done(&host, "POST", back, None, 409);
-    fs::copy(crate::support::guests::guest("allow-all.wasm"), host.file("next.wasm")).unwrap();
+    fs::copy(
+        crate::support::guests::guest("allow-all.wasm"),
+        host.file("next.wasm"),
+    )
+    .unwrap();
     fs::rename(host.file("next.wasm"), &plugin).unwrap();
     // The watcher may have been first.
     let fresh = ask(&host, "POST", path, None);
@@ -113,10 +151,22 @@ fn the_logs_level_changes_while_the_server_runs() {
     let _guard = together();
     let host = Host::start(&with_api(Config::live(App::open("reject"))));
     let mark = host.log.mark();
-    done(&host, "PUT", "/api/v1/log-level", Some("{\"level\": \"error\"}"), 200);
+    done(
+        &host,
+        "PUT",
+        "/api/v1/log-level",
+        Some("{\"level\": \"error\"}"),
+        200,
+    );
     assert_eq!(get(&host, "/api/v1/log-level")["level"], "error");
     let quiet = Client::publish(host.addr, "live", "quiet").expect("may publish");
-    done(&host, "PUT", "/api/v1/log-level", Some("{\"level\": \"info\"}"), 200);
+    done(
+        &host,
+        "PUT",
+        "/api/v1/log-level",
+        Some("{\"level\": \"info\"}"),
+        200,
+    );
     let loud = Client::publish(host.addr, "live", "loud").expect("may publish");
     let said = host.log.wait(mark, "publishing", &[], SOON);
     assert!(format!("{said:?}").contains("loud"), "{said:?}");

@@ -20,13 +20,22 @@ fn who_publishes_and_plays_is_listed() {
     let publisher = Client::publish(host.addr, "live", "cam").expect("may publish");
     let player = Client::playing(host.addr, "live", "cam").expect("may play");
 
-    let streams = until(&host, "/api/v1/streams", |seen| seen["items"][0]["players"] == 1);
-    assert_eq!(streams["items"].as_array().map(Vec::len), Some(1), "{streams:#}");
+    let streams = until(&host, "/api/v1/streams", |seen| {
+        seen["items"][0]["players"] == 1
+    });
+    assert_eq!(
+        streams["items"].as_array().map(Vec::len),
+        Some(1),
+        "{streams:#}"
+    );
     let stream = &streams["items"][0];
     assert_eq!(stream["stream"], "live/cam");
     assert_eq!(stream["publisher"]["remote"], publisher.local());
     assert_eq!(stream["publisher"]["protocol"], "rtmp");
-    let one = get(&host, &format!("/api/v1/streams/{}", stream["id"].as_str().unwrap()));
+    let one = get(
+        &host,
+        &format!("/api/v1/streams/{}", stream["id"].as_str().unwrap()),
+    );
     assert_eq!(one["name"], "cam");
 
     let clients = get(&host, "/api/v1/clients?app=live");
@@ -34,7 +43,12 @@ fn who_publishes_and_plays_is_listed() {
     assert_eq!(remotes.len(), 2, "{clients:#}");
     assert_eq!(remotes[0]["remote"], publisher.local());
     assert_eq!(remotes[1]["remote"], player.local());
-    assert!(get(&host, "/api/v1/clients?app=other")["items"].as_array().unwrap().is_empty());
+    assert!(
+        get(&host, "/api/v1/clients?app=other")["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 
     let applications = get(&host, "/api/v1/applications");
     let live = &applications["items"][0];
@@ -48,7 +62,9 @@ fn who_publishes_and_plays_is_listed() {
     assert_eq!(server["acceptors"][0]["listen"], host.addr.to_string());
 
     drop((publisher, player));
-    until(&host, "/api/v1/streams", |seen| seen["items"].as_array().unwrap().is_empty());
+    until(&host, "/api/v1/streams", |seen| {
+        seen["items"].as_array().unwrap().is_empty()
+    });
 }
 
 #[test]
@@ -59,7 +75,9 @@ fn pages_go_on_behind_a_name_whatever_comes_and_goes() {
     let mut publishers: Vec<_> = ["a", "b", "c", "d", "e"].map(publish).into();
     let names = |page: &serde_json::Value| {
         let items = page["items"].as_array().unwrap().iter();
-        items.map(|stream| stream["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        items
+            .map(|stream| stream["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let first = get(&host, "/api/v1/streams?limit=2");
     assert_eq!(names(&first), ["a", "b"]);
@@ -67,7 +85,9 @@ fn pages_go_on_behind_a_name_whatever_comes_and_goes() {
     // The first page's last is gone, and another came in front of it.
     publishers.remove(1).leave();
     let newcomer = publish("aa");
-    until(&host, "/api/v1/streams", |seen| names(seen) == ["a", "aa", "c", "d", "e"]);
+    until(&host, "/api/v1/streams", |seen| {
+        names(seen) == ["a", "aa", "c", "d", "e"]
+    });
     let second = get(&host, &format!("/api/v1/streams?limit=2&after={after}"));
     assert_eq!(names(&second), ["c", "d"]);
     let after = second["next"].as_str().unwrap();
@@ -79,7 +99,13 @@ fn pages_go_on_behind_a_name_whatever_comes_and_goes() {
     let mut path = "/api/v1/clients?limit=2".to_owned();
     loop {
         let page = get(&host, &path);
-        clients.extend(page["items"].as_array().unwrap().iter().map(|one| one["id"].clone()));
+        clients.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["id"].clone()),
+        );
         let Some(after) = page["next"].as_str() else {
             break;
         };
@@ -105,10 +131,13 @@ fn metrics_count_and_gauges_go_with_their_stream() {
     assert_eq!(value(&text, "livehost_publishers"), Some(0.0), "{text}");
     let first = Client::publish(host.addr, "live", "a\"b").expect("may publish");
     let second = Client::publish(host.addr, "live", "c").expect("may publish");
-    until(&host, "/api/v1/streams", |seen| seen["items"].as_array().unwrap().len() == 2);
+    until(&host, "/api/v1/streams", |seen| {
+        seen["items"].as_array().unwrap().len() == 2
+    });
     let text = scrape();
     assert_eq!(value(&text, "livehost_publishers"), Some(2.0));
-    let decisions = "livehost_decisions_total{app=\"live\",function=\"publish\",outcome=\"accepted\"}";
+    let decisions =
+        "livehost_decisions_total{app=\"live\",function=\"publish\",outcome=\"accepted\"}";
     assert_eq!(value(&text, decisions), Some(2.0), "{text}");
     let named = "livehost_stream_players{stream=\"live/a\\\"b\"}";
     assert_eq!(value(&text, named), Some(0.0), "{text}");
@@ -117,14 +146,26 @@ fn metrics_count_and_gauges_go_with_their_stream() {
     assert!(value(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
 
     drop((first, second));
-    until(&host, "/api/v1/streams", |seen| seen["items"].as_array().unwrap().is_empty());
+    until(&host, "/api/v1/streams", |seen| {
+        seen["items"].as_array().unwrap().is_empty()
+    });
     let text = scrape();
     assert_eq!(value(&text, named), None, "a gauge goes with its stream");
     assert_eq!(value(&text, decisions), Some(2.0), "a counter stays");
 
-    let open = request(addr, "GET", "/metrics", &["accept: application/openmetrics-text"], None);
+    let open = request(
+        addr,
+        "GET",
+        "/metrics",
+        &["accept: application/openmetrics-text"],
+        None,
+    );
     assert!(open.body.ends_with("# EOF\n"), "{}", open.body);
-    assert!(open.head.contains("application/openmetrics-text"), "{}", open.head);
+    assert!(
+        open.head.contains("application/openmetrics-text"),
+        "{}",
+        open.head
+    );
 }
 
 #[test]
@@ -141,7 +182,11 @@ fn health_says_whether_clients_are_taken_in() {
     for path in ["/api/v1/server", "/api/v1/openapi.json", "/", "/live/cam"] {
         let answer = request(addr, "GET", path, &[], None);
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+        assert!(
+            answer.head.contains("application/problem+json"),
+            "{}",
+            answer.head
+        );
     }
 }
 
@@ -173,12 +218,18 @@ fn what_a_crashed_server_left_is_replaced_and_a_running_ones_is_not() {
     assert_eq!(socket(&again), path);
     assert_eq!(at_socket(&again, "GET", "/api/v1/server", None).status, 200);
     // Somebody else's server with the same path serves without one.
-    let other = fixed().sections("").text().replace("control.sock", path.to_str().unwrap());
+    let other = fixed()
+        .sections("")
+        .text()
+        .replace("control.sock", path.to_str().unwrap());
     let folder = crate::support::host::folder();
     let process = crate::support::host::launch(folder.path(), &other);
     let log = crate::support::log::Log(process.stderr.clone());
     let said = log.wait(START, "no control socket", &[], SOON);
-    assert!(said.field("error").unwrap().contains("another server"), "{said:?}");
+    assert!(
+        said.field("error").unwrap().contains("another server"),
+        "{said:?}"
+    );
     log.wait(START, "ready", &[], SOON);
     assert_eq!(at_socket(&again, "GET", "/api/v1/server", None).status, 200);
 }
@@ -195,7 +246,11 @@ fn the_document_describes_the_api() {
         if methods.get("get").is_none() || path.contains('{') {
             continue;
         }
-        assert_eq!(asked_with(&host, READ, "GET", path, None).status, 200, "{path}");
+        assert_eq!(
+            asked_with(&host, READ, "GET", path, None).status,
+            200,
+            "{path}"
+        );
     }
     let wrong = ask(&host, "DELETE", "/api/v1/server", None);
     assert_eq!(wrong.status, 405, "{wrong:?}");

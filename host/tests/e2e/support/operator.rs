@@ -62,7 +62,10 @@ impl Answer {
         from.read_to_end(&mut bytes).expect("an answer");
         let text = String::from_utf8(bytes).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         Self {
             status: status.unwrap_or_else(|| panic!("no status: {head}")),
             head: head.to_ascii_lowercase(),
@@ -73,7 +76,9 @@ impl Answer {
 
 /// Where the API listens.
 pub(crate) fn address(host: &Host) -> SocketAddr {
-    let listening = host.log.wait(START, "listening", &[("chain", "[Tcp, Http]")], LIMIT);
+    let listening = host
+        .log
+        .wait(START, "listening", &[("chain", "[Tcp, Http]")], LIMIT);
     let addr = listening.field("addr").expect("listening says where");
     addr.parse().expect("an address and a port")
 }

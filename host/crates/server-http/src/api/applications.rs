@@ -24,10 +24,7 @@ use crate::site::Site;
     responses((status = OK, body = Page<ApplicationReport>), Problems),
     security(("token" = ["Read"]))
 )]
-pub(super) async fn list(
-    _: Reads,
-    State(site): State<Arc<Site>>,
-) -> Json<Page<ApplicationReport>> {
+pub(super) async fn list(_: Reads, State(site): State<Arc<Site>>) -> Json<Page<ApplicationReport>> {
     Json(Page {
         items: site.operations.applications(),
         next: None,
@@ -77,7 +74,13 @@ pub(super) async fn reload(
 ) -> Result<Json<ReloadReport>, Problem> {
     let Path(name) = name?;
     let done = site.operations.reload_plugin(&name).await;
-    audit(&operator, "reload a plugin", &name, done.map_err(Problem::from)).map(Json)
+    audit(
+        &operator,
+        "reload a plugin",
+        &name,
+        done.map_err(Problem::from),
+    )
+    .map(Json)
 }
 
 /// Go back to a plugin's version before
@@ -100,5 +103,11 @@ pub(super) async fn roll_back(
 ) -> Result<Json<ReloadReport>, Problem> {
     let Path(name) = name?;
     let done = site.operations.roll_plugin_back(&name).await;
-    audit(&operator, "roll a plugin back", &name, done.map_err(Problem::from)).map(Json)
+    audit(
+        &operator,
+        "roll a plugin back",
+        &name,
+        done.map_err(Problem::from),
+    )
+    .map(Json)
 }

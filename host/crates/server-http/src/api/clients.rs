@@ -136,7 +136,9 @@ pub(super) async fn one(
 ) -> Result<Json<ClientReport>, Problem> {
     let Path(id) = id?;
     let found = id.parse().ok().and_then(|conn| site.directory.get(conn));
-    found.map(|accepted| Json(accepted.into())).ok_or_else(|| no_client(&id))
+    found
+        .map(|accepted| Json(accepted.into()))
+        .ok_or_else(|| no_client(&id))
 }
 
 /// End a client's connection

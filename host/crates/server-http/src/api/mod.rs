@@ -81,10 +81,7 @@ pub(crate) fn parts() -> (Router<Arc<Site>>, OpenApi) {
 /// The document's own route.
 pub(crate) fn document(document: OpenApi) -> Router<Arc<Site>> {
     let document = Arc::new(document);
-    Router::new().route(
-        DOCUMENT,
-        get(async move || Json(document.as_ref().clone())),
-    )
+    Router::new().route(DOCUMENT, get(async move || Json(document.as_ref().clone())))
 }
 
 /// The document, as JSON: for the file in the documentation.

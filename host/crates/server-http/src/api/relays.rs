@@ -84,14 +84,19 @@ pub(super) async fn reconnect(
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id?;
     let relays = site.broker.relays();
-    let found = relays.list().into_iter().find(|relay| relay.conn.to_string() == id);
+    let found = relays
+        .list()
+        .into_iter()
+        .find(|relay| relay.conn.to_string() == id);
     let is_cut = found.is_some_and(|relay| {
         let app = &relay.stream.app;
         relays.disconnect(app, relay.conn, "an operator wants it to connect anew")
     });
     let done = match is_cut {
         true => Ok(()),
-        false => Err(Problem::not_found(format!("no relay {id:?} has a connection"))),
+        false => Err(Problem::not_found(format!(
+            "no relay {id:?} has a connection"
+        ))),
     };
     audit(&operator, "reconnect a relay", &id, done)?;
     Ok(StatusCode::NO_CONTENT)

@@ -78,7 +78,12 @@ pub(super) async fn reload(
     State(site): State<Arc<Site>>,
 ) -> Result<StatusCode, Problem> {
     let done = site.operations.reload_configuration().await;
-    audit(&operator, "reload the configuration", "", done.map_err(Problem::from))?;
+    audit(
+        &operator,
+        "reload the configuration",
+        "",
+        done.map_err(Problem::from),
+    )?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -163,7 +163,10 @@ pub(super) async fn one(
 }
 
 fn published(site: &Site, id: &str) -> Result<StreamInfo, Problem> {
-    let found = id.parse().ok().and_then(|id| site.broker.hub().published(id));
+    let found = id
+        .parse()
+        .ok()
+        .and_then(|id| site.broker.hub().published(id));
     found.ok_or_else(|| Problem::not_found(format!("there is no stream {id:?}")))
 }
 
@@ -250,7 +253,9 @@ fn give(site: &Site, id: &str, order: impl FnOnce(StreamRef) -> Order) -> Result
     checked.map_err(|error| match error {
         ControlError::NotFound => Problem::not_found("there is no such stream or forward"),
         ControlError::Busy => Problem::conflict(error.to_string()),
-        _ => Problem::conflict("expected what the application's `relay.allow` has, and a URL that can be pushed to"),
+        _ => Problem::conflict(
+            "expected what the application's `relay.allow` has, and a URL that can be pushed to",
+        ),
     })?;
     site.control.carry_out(&info.app, order);
     Ok(())

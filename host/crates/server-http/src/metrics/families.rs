@@ -83,8 +83,16 @@ fn process(started_unix_ms: u64) -> Vec<Family> {
             "Memory of the process.",
             seen.resident_bytes,
         ),
-        gauge("process_open_fds", "Files and sockets that are open.", seen.open_files),
-        gauge("process_max_fds", "Files and sockets that may be open.", seen.max_files),
+        gauge(
+            "process_open_fds",
+            "Files and sockets that are open.",
+            seen.open_files,
+        ),
+        gauge(
+            "process_max_fds",
+            "Files and sockets that may be open.",
+            seen.max_files,
+        ),
         gauge(
             "process_start_time_seconds",
             "Start of the process, Unix time.",
@@ -144,14 +152,16 @@ fn relays(site: &Site) -> Family {
         let count = counted.entry(key).or_default();
         *count = count.saturating_add(1);
     }
-    let series = counted.into_iter().map(|((app, direction, attempting), count)| {
-        let labels = vec![
-            ("app", app),
-            ("direction", direction.to_owned()),
-            ("attempting", attempting.to_string()),
-        ];
-        (labels, float(count).into())
-    });
+    let series = counted
+        .into_iter()
+        .map(|((app, direction, attempting), count)| {
+            let labels = vec![
+                ("app", app),
+                ("direction", direction.to_owned()),
+                ("attempting", attempting.to_string()),
+            ];
+            (labels, float(count).into())
+        });
     Family {
         name: format!("{PREFIX}_relays"),
         help: "Streams that go to other servers and come from them, now.".into(),
@@ -200,7 +210,11 @@ fn streams(site: &Site) -> Vec<Family> {
     vec![
         family("players", "Players of a stream now.", 0),
         family("kbps", "Kilobits a second that a publisher sends now.", 1),
-        family("received_bytes", "Bytes of media of the publish that runs.", 2),
+        family(
+            "received_bytes",
+            "Bytes of media of the publish that runs.",
+            2,
+        ),
     ]
 }
 
@@ -245,7 +259,10 @@ fn plugins(counters: &[(String, Counts)]) -> Vec<Family> {
             }
             let mut of_app = one("_plugin", count);
             of_app.series = vec![(vec![("app", app.clone())], float(count.value).into())];
-            match families.iter_mut().find(|family| family.name == of_app.name) {
+            match families
+                .iter_mut()
+                .find(|family| family.name == of_app.name)
+            {
                 Some(family) => family.series.append(&mut of_app.series),
                 None => families.push(of_app),
             }

@@ -24,7 +24,9 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The metrics, in the format that the client takes.
 pub(crate) async fn scrape(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
     let is_open = accepts.is_some_and(|accept| accept.contains("application/openmetrics-text"));
     let families = families::all(&site);
     let written = match is_open {

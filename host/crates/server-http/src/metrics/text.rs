@@ -136,7 +136,10 @@ mod tests {
              lh_bytes_in_total{stream=\"a\\\"b\\\\c\\nd\"} 7.0\n# EOF\n"
         );
         let classic = prometheus(families()).unwrap();
-        assert!(classic.contains("# TYPE lh_bytes_in_total counter\n"), "{classic}");
+        assert!(
+            classic.contains("# TYPE lh_bytes_in_total counter\n"),
+            "{classic}"
+        );
         assert!(!classic.contains("# EOF"), "{classic}");
     }
 

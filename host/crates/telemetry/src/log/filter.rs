@@ -10,9 +10,10 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What writes log lines: the server's crates, and then those of others.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "livehost",
     "livehost_app",
+    "livehost_decisions",
     "livehost_hub",
     "livehost_net",
     "livehost_plugin",

@@ -153,7 +153,8 @@ impl Write for Escape {
 
 /// Characters that show nothing themselves but change what is around them:
 /// control characters, line ends, the direction of writing, no width at all.
-fn is_hidden(c: char) -> bool {
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
