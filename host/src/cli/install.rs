@@ -48,7 +48,11 @@ pub fn man(folder: Option<&Path>) -> anyhow::Result<()> {
 
 fn completions_for(shell: Shell, name: &str) -> String {
     let mut text = Vec::new();
-    let mut command: Command = HostCli::command();
+    let all = HostCli::command();
+    // Completions know no hidden ones.
+    let shown = all.get_subcommands().filter(|known| !known.is_hide_set());
+    let mut command = Command::new(NAME).version(env!("CARGO_PKG_VERSION"));
+    command = command.subcommands(shown.cloned());
     clap_complete::generate(shell, &mut command, name, &mut text);
     String::from_utf8_lossy(&text).trim_end().to_owned()
 }
@@ -72,6 +76,7 @@ mod tests {
             for word in [SECOND_NAME, "status", "log-level", "token-file"] {
                 assert!(text.contains(word), "{shell}: {word}");
             }
+            assert!(!text.contains("compile-component"), "{shell}");
         }
     }
 
