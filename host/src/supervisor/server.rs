@@ -26,7 +26,7 @@ use livehost_plugin::{
 use livehost_relay::Relays;
 use livehost_server_rtmp::session::Shared;
 use livehost_server_rtmp::{Layers, Tunnels};
-use livehost_telemetry::log::{LogControl, STRANGERS};
+use livehost_telemetry::log::{LogControl, PUBLISHERS, STRANGERS};
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
@@ -184,8 +184,10 @@ impl RunningServer {
         }
         let interval = server.stats_interval.subscribe();
         server.services.spawn(server.reporter().run(interval));
-        let stop = server.shared.shutdown.clone();
-        server.services.spawn(STRANGERS.report(stop));
+        for quota in [&STRANGERS, &PUBLISHERS] {
+            let stop = server.shared.shutdown.clone();
+            server.services.spawn(quota.report(stop));
+        }
         server.warn_of_open_publish();
         info!("ready");
         Ok(server)
@@ -409,8 +411,9 @@ impl RunningServer {
         };
         ending::end(self.drain(), self.stop_plugins(&haste), again).await;
         STRANGERS.say();
+        PUBLISHERS.say();
         for unit in self.units.values() {
-            unit.application.gate().say_failures();
+            unit.application.gate().say_left_out();
         }
         info!("stopped");
     }

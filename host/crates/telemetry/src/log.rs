@@ -23,7 +23,7 @@ use crate::terminal;
 
 use line::{FieldFormat, Lines};
 
-pub use quota::{Quota, STRANGERS};
+pub use quota::{CLIENT_LINES, PUBLISHER_LINES, PUBLISHERS, Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings};
 
 /// Changes the filter of the running log.
