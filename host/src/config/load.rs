@@ -27,7 +27,7 @@ use super::{
     error::ConfigError,
     naming::{aliases, default_application},
     relay::relays,
-    schema::{ApplicationConfig, Config, PluginLimits},
+    schema::{ApplicationConfig, Config, LogSettings, LogTarget, PluginLimits},
 };
 
 /// No configuration is longer, bytes; a device or a stream would never end.
@@ -168,7 +168,7 @@ pub(super) struct FileContext<'r> {
 
 impl FileContext<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>) -> Config {
-        let log = fields.settings("log", "Log");
+        let log = fields.section("log", "Log", |fields| self.log(fields));
         let state = self.state(fields);
         let applications = self.applications(fields);
         let default_application = default_application(fields, &applications);
@@ -182,6 +182,17 @@ impl FileContext<'_> {
             limits: fields.settings("limits", "Limits"),
             base: self.base.to_owned(),
         }
+    }
+
+    fn log(&self, fields: &mut Fields<'_, '_>) -> LogSettings {
+        let log = LogSettings::read(fields);
+        let path = self.base.join(&log.file);
+        let folder = path.parent().unwrap_or(self.base);
+        if self.files && log.to == LogTarget::File && !folder.is_dir() {
+            let expected = format!("a file in a folder that is there ({})", folder.display());
+            fields.refuse("file", &expected, &log.file);
+        }
+        log
     }
 
     fn state(&self, fields: &mut Fields<'_, '_>) -> PathBuf {

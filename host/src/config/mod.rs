@@ -25,5 +25,5 @@ pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
     AcceptorConfig, ApplicationConfig, CertificateFiles, Chain, Config, Join, LogFormat,
-    LogSettings, MediaConfig, PluginLimits, ServerLimits,
+    LogSettings, LogTarget, MediaConfig, PluginLimits, ServerLimits,
 };

@@ -29,7 +29,7 @@ use livehost_policy::OnError;
 use livehost_settings::{GIB, HOUR, KIB, MIB, MIN, MS, SEC, settings, words};
 
 pub use livehost_server_rtmp::Chain;
-pub use livehost_telemetry::log::{LogFormat, LogSettings};
+pub use livehost_telemetry::log::{LogFormat, LogSettings, LogTarget};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
