@@ -3,9 +3,8 @@
 //! `<28>livehost[4711]: WARN session{conn=7}: connection refused ...`, the form of
 //! `syslog(3)` (RFC 3164, section 4.1) without time and host. Those who listen at
 //! `/dev/log` add both, and what they are told there is at best ignored: the time
-//! would be local, and has no zone. They do not read RFC 5424 there, which is the form
-//! between machines: systemd takes its header for text, and rsyslog does unless it is
-//! told otherwise.
+//! would be local, and has no zone. RFC 5424 is the form between machines: systemd's
+//! journal takes its header for text when it comes there.
 
 use std::fmt::{self, Write};
 
