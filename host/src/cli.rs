@@ -1,12 +1,19 @@
 //! The command line.
 //!
 //! Flows in: the program's arguments. Flows out: a [`HostCli`], or help, version
-//! and usage errors, which clap prints.
+//! and usage errors, which clap prints; and what shells and `man` want to know of it.
+
+mod install;
+mod operator;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use livehost_author::TemplateLanguage;
+
+pub use install::{completions, man};
+pub use operator::{OperatorCommand, ServerChoice, Sort, TokenScope};
 
 /// What `host` was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -67,9 +74,27 @@ pub enum HostCommand {
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
+    /// What operators ask a server that runs.
+    #[command(flatten)]
+    Operator(OperatorCommand),
     /// Tools for authors of plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Print what a shell completes commands with
+    ///
+    /// For bash: host completions bash > ~/.local/share/bash-completion/completions/host
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    ///
+    /// `host man | man -l -` shows it. Every command has a page of its own.
+    Man {
+        /// Write all pages into this folder instead, like /usr/local/share/man/man1
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// What the others start to compile a component: standard input to
     /// standard output
     #[command(hide = true)]
@@ -184,6 +209,7 @@ const EXAMPLES: &str = "\
 Example:
   host check config.ron    # is it valid, do its plugins load?
   host run config.ron      # serve
+  host status              # what does it do?
   host plugin new studio --lang rust
   host dev config.ron      # serve, and build plugins when they change
 
@@ -197,6 +223,43 @@ mod tests {
     #[test]
     fn definition_is_consistent() {
         <HostCli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_operators_is_described() {
+        let page = include_str!("../../docs/cli.md");
+        let commands = OperatorCommand::augment_subcommands(clap::Command::new("host"));
+        let names = commands.get_subcommands().map(clap::Command::get_name);
+        for name in names.chain(["completions", "man"]) {
+            assert!(
+                page.contains(&format!("| `host {name}")),
+                "{name}: docs/cli.md"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_is_chosen_in_one_way() {
+        let chosen =
+            |more: &[&str]| HostCli::try_parse_from([&["host", "status"][..], more].concat());
+        for arguments in [
+            &[][..],
+            &["--server", "12"],
+            &["--url", "http://h", "--token-file", "t"],
+        ] {
+            assert!(chosen(arguments).is_ok(), "{arguments:?}");
+        }
+        for arguments in [
+            &["--url", "http://h"][..],
+            &["--token-file", "t"],
+            &["--server", "1", "--url", "http://h", "--token-file", "t"],
+        ] {
+            assert_eq!(
+                chosen(arguments).unwrap_err().exit_code(),
+                2,
+                "{arguments:?}"
+            );
+        }
     }
 
     #[test]

@@ -10,5 +10,7 @@
 pub mod author;
 pub mod cli;
 pub mod config;
+mod control_socket;
+pub mod operator;
 pub mod supervisor;
 pub mod watch;

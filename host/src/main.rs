@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use livehost::cli::{HostCli, HostCommand};
-use livehost::{author, supervisor};
+use livehost::cli::{self, HostCli, HostCommand};
+use livehost::{author, operator, supervisor};
 use livehost_plugin::CompilerTask;
 use livehost_telemetry::terminal;
 
@@ -33,7 +33,10 @@ fn main() -> ExitCode {
             HostCommand::Run { config } => supervisor::run(&config).await,
             HostCommand::Check { config, online } => supervisor::check(&config, online).await,
             HostCommand::Dev { config } => author::dev(&config).await,
+            HostCommand::Operator(command) => operator::run(command).await,
             HostCommand::Plugin(command) => author::run(command).await,
+            HostCommand::Completions { shell } => cli::completions(shell),
+            HostCommand::Man { dir } => cli::man(dir.as_deref()),
             HostCommand::CompileComponent { .. } => Ok(()),
         }
     });
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(format_args!("error: {error:#}"));
-            ExitCode::FAILURE
+            operator::exit_code(&error)
         }
     }
 }

@@ -16,7 +16,6 @@ mod reconfigure;
 mod refusal;
 mod server;
 mod signals;
-mod socket;
 mod stats;
 
 use std::path::Path;

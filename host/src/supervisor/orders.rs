@@ -10,12 +10,12 @@ use tracing::{info, warn};
 
 use super::operations::OperatorOrder;
 use super::server::RunningServer;
-use super::socket;
+use crate::control_socket;
 
 impl RunningServer {
     /// Opens the control socket. A server without one serves its clients all the same.
     pub(super) fn control_socket(&self) {
-        let Some(path) = socket::path(&self.config.api.socket) else {
+        let Some(path) = control_socket::path(&self.config.api.socket) else {
             return;
         };
         match ControlSocket::bind(&path) {

@@ -1,8 +1,10 @@
 //! Operators: what they see, what they order, and who is none.
 
 mod access;
+mod cli;
 mod orders;
 mod seen;
+mod top;
 
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,31 @@ use super::LogFormat;
 /// Follows what was cut.
 const CUT: &str = "...";
 
+/// `text` for a table or a message at a terminal: on one line, with what would hide or
+/// move other text escaped, in at most `room` bytes and a mark.
+#[must_use]
+pub fn visible(text: &str, room: usize) -> String {
+    let mut out = String::new();
+    let mut value = Value::new(&mut out, LogFormat::Text, false, room);
+    // It fails where it is cut.
+    let _ = value.write_str(text);
+    let _ = value.finish();
+    out
+}
+
+/// `json` for a terminal: the same values, with escapes for what would hide or move
+/// other text. JSON itself asks for that only below U+0020.
+#[must_use]
+pub fn visible_json(json: &str) -> String {
+    let mut out = String::new();
+    for (at, line) in json.lines().enumerate() {
+        out.push_str(if at == 0 { "" } else { "\n" });
+        let mut value = Value::new(&mut out, LogFormat::Json, false, usize::MAX);
+        let _ = value.write_str(line);
+    }
+    out
+}
+
 /// Where a value is written to.
 #[derive(Debug)]
 pub(super) struct Value<'w, W> {
@@ -162,6 +187,21 @@ mod tests {
             written(text, LogFormat::Json, 200),
             "a\\u202eb\\u200b\\n\\u2028\\u009b31m\\u001b[0m\\ufeff\\udb40\\udc41é字\u{301}\\\"\\\\"
         );
+    }
+
+    #[test]
+    fn nothing_hides_at_a_terminal() {
+        let name = "a\u{1b}]0;b\u{7}\n\u{9b}31m\u{202e}\"c";
+        let expected = "a\\u{1b}]0;b\\u{7}\\n\\u{9b}31m\\u{202e}\"c";
+        assert_eq!(visible(name, 200), expected);
+        assert_eq!(visible(name, 3), "a...");
+
+        let json = serde_json::json!({ "name": name, "emoji": "\u{e0041}" });
+        let shown = visible_json(&serde_json::to_string_pretty(&json).unwrap());
+        assert!(!shown.contains(|c| is_hidden(c) && c != '\n'), "{shown:?}");
+        assert_eq!(shown.lines().count(), 4);
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, json);
     }
 
     #[test]
