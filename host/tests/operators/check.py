@@ -14,11 +14,9 @@ import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -165,27 +163,8 @@ LABELS = {
 
 
 def api(server, schemathesis):
-    document = json.loads(server.get("/api/v1/openapi.json"))
-    print(f"{len(document['paths'])} paths")
-    over = threading.Event()
-    publisher = threading.Thread(target=publish, args=(server, over))
-    publisher.start()
-    try:
-        # Names that there are; what a test ends (a client, a stream) is anybody's.
-        stream = first(server, "streams")
-        client = first(server, "clients")
-        known = {
-            ("get_application", "reload_plugin", "roll_plugin_back"): ("name", "live"),
-            ("get_stream", "start_forward", "stop_forward"): ("id", stream),
-            ("get_client",): ("id", client),
-        }
-        settings = "".join(
-            f"[[operations]]\ninclude-operation-id = {json.dumps(operations)}\n"
-            f'parameters = {{ "path.{name}" = "{value}" }}\n'
-            for operations, (name, value) in known.items()
-            if value
-        )
-        (server.folder / "schemathesis.toml").write_text(settings)
+    with publishing(server, "kept"), publishing(server, "ended"):
+        write_settings(server)
         checked = subprocess.run(
             schemathesis
             + [
@@ -203,40 +182,56 @@ def api(server, schemathesis):
             cwd=server.folder,
             timeout=LIMIT,
         )
-    finally:
-        over.set()
-        publisher.join()
     if checked.returncode != 0:
         fail("schemathesis has findings")
 
 
-def first(server, things):
-    """The number of the first of them, once there is one."""
-    if not shutil.which("ffmpeg"):
-        return None
-    begin = time.monotonic()
-    while time.monotonic() - begin < START:
-        token = f"Bearer {server.token}"
-        seen = json.loads(server.get(f"/api/v1/{things}", Authorization=token))
-        if seen["items"]:
-            return seen["items"][0]["id"]
-        time.sleep(0.1)
-    fail(f"there are no {things}")
+def write_settings(server):
+    """Tells schemathesis what there is: what only names that exist can show."""
+    (kept, ended), (client, kicked) = ids(server, "streams"), ids(server, "clients")
+    known = {
+        ("get_application", "reload_plugin", "roll_plugin_back"): ("name", "live"),
+        ("get_stream", "start_forward", "stop_forward"): ("id", kept),
+        ("stop_stream",): ("id", ended),
+        ("get_client",): ("id", client),
+        ("kick_client",): ("id", kicked),
+    }
+    settings = [
+        f"[[operations]]\ninclude-operation-id = {json.dumps(operations)}\n"
+        f'parameters = {{ "path.{name}" = "{value}" }}\n'
+        for operations, (name, value) in known.items()
+    ]
+    # Which filters there are, no schema says.
+    settings.append(
+        '[[operations]]\ninclude-operation-id = "set_log_level"\n'
+        'checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]\n'
+    )
+    (server.folder / "schemathesis.toml").write_text("".join(settings))
 
 
-def publish(server, over):
-    """Keeps a stream there, whoever stops it, so that lists have something in them."""
-    if not shutil.which("ffmpeg"):
-        print("note: no ffmpeg, so no stream is listed")
-        return
+def ids(server, things):
+    """Numbers of what there is, in the order in which it came."""
+    token = f"Bearer {server.token}"
+    seen = json.loads(server.get(f"/api/v1/{things}", Authorization=token))
+    return sorted((one["id"] for one in seen["items"]), key=int)
+
+
+@contextmanager
+def publishing(server, name):
+    """A stream that is published, so that lists have something in them."""
     source = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5"]
-    target = ["-c:v", "libx264", "-g", "5", "-f", "flv", f"{server.rtmp}/live/test"]
-    while not over.is_set():
-        ffmpeg = subprocess.Popen(
-            ["ffmpeg", "-nostdin", "-loglevel", "quiet", *source, *target]
-        )
-        while ffmpeg.poll() is None and not over.wait(0.2):
-            pass
+    target = ["-c:v", "libx264", "-g", "5", "-f", "flv", f"{server.rtmp}/live/{name}"]
+    quiet = ["-nostdin", "-loglevel", "quiet"]
+    before = ids(server, "streams")
+    ffmpeg = subprocess.Popen(["ffmpeg", *quiet, *source, *target])
+    try:
+        begin = time.monotonic()
+        while ids(server, "streams") == before:
+            if time.monotonic() - begin > START or ffmpeg.poll() is not None:
+                fail("ffmpeg does not publish")
+            time.sleep(0.1)
+        yield
+    finally:
         ffmpeg.kill()
         ffmpeg.wait()
 
