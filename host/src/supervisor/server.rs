@@ -164,7 +164,7 @@ impl RunningServer {
         decisions.set(config.decisions.clone(), &config.base);
         let admission = Admission::new(build::admission_limits(&config));
         let (operations, orders) = ServerOperations::new(&file, &config, log.clone(), &shared);
-        let site = build::site(&config, &shared, &admission, &operations);
+        let site = build::site(&config, &shared, &admission, &decisions, &operations);
         let mut server = Self {
             file,
             log,
