@@ -17,15 +17,19 @@ use livehost_app::control::Control;
 use livehost_app::directory::Directory;
 use livehost_app::lineage::Identity;
 use livehost_app::relays::NoRelays;
+use livehost_decisions::DecisionLog;
 use livehost_hub::Hub;
 use livehost_net::{Admission, AdmissionLimits, Arrival, Protocol as _};
 use livehost_server_http::operations::{
     ApplicationReport, DecisionTimes, OrderRefused, ReloadReport, ServerReport, ServerState,
 };
-use livehost_server_http::{AccessSettings, HttpServer, Operations, Scope, Service, Site, Token};
+use livehost_server_http::{
+    AccessSettings, HttpServer, MAX_FEEDS, Operations, Scope, Service, Site, Token,
+};
 use livehost_telemetry::counters::Counts;
 use sha2::Digest as _;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -100,6 +104,8 @@ fn site() -> Arc<Site> {
             per_address: 0,
             ungranted_per_address: 0,
         }),
+        decisions: DecisionLog::new(),
+        feeds: Arc::new(Semaphore::new(MAX_FEEDS)),
         operations: Arc::new(Nothing),
         access: ArcSwap::from_pointee(AccessSettings {
             tokens: vec![Token {

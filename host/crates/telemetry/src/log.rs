@@ -38,7 +38,7 @@ use sinks::{FileSink, SocketSink};
 
 pub use quota::{CLIENT_LINES, PUBLISHER_LINES, PUBLISHERS, Quota, STRANGERS};
 pub use settings::{LogFormat, LogSettings, LogTarget};
-pub use value::is_hidden;
+pub use value::{is_hidden, visible, visible_json};
 
 /// Where systemd's journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
