@@ -46,6 +46,11 @@ PYTHON ?= python3
 IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
 FFMPEG9 := target/clients/ffmpeg9
 FETCHED := target/clients/.$(IMAGEIO_FFMPEG)
+# Tries an API by its document.
+SCHEMATHESIS := schemathesis==4.32.5
+API_TESTER := target/venv/.$(SCHEMATHESIS)
+# On Debian in the package prometheus.
+PROMTOOL ?= promtool
 
 say = @printf '\n== %s\n' '$(1)'
 # What runs at once, under a scheduler of its own: the hub is built for it anew.
@@ -115,8 +120,23 @@ check: toolchain ## Formatting, lints and documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(call packages,$(LIGHT))
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib $(call packages,$(HEAVY))
 
+.PHONY: test-api
+test-api: host plugins $(API_TESTER) ## Try the API of a server by its document: schemathesis
+	$(call say,trying the API)
+	@$(PYTHON) host/tests/operators/check.py $(BUILD)/release/host api $(abspath target/venv/bin/schemathesis)
+
+.PHONY: check-alerts
+check-alerts: host plugins ## Check metrics, alert rules and their tests: promtool
+	$(call say,alerts and metrics)
+	@command -v $(PROMTOOL) >/dev/null || { \
+		echo "error: promtool is missing (on Debian: apt install prometheus)" >&2; exit 1; }
+	$(PROMTOOL) check rules contrib/prometheus/alerts.yml
+	$(PROMTOOL) test rules contrib/prometheus/alerts_test.yml
+	@$(PYTHON) host/tests/operators/check.py $(BUILD)/release/host metrics $(PROMTOOL)
+
 .PHONY: docs
-docs: toolchain ## Write the tables of docs/config.md anew, from those of the settings
+docs: toolchain ## Write anew what is made from the code: tables of docs, docs/openapi.json
+	UPDATE_EXPECT=1 cargo test $(call packages,$(LIGHT)) --test documents
 	UPDATE_EXPECT=1 cargo test --release $(UNOPTIMISED) $(call packages,$(HEAVY)) --lib documentation_lists_every_field
 
 .PHONY: test-guests
@@ -259,3 +279,9 @@ $(FETCHED):
 		echo "warning: no FFmpeg 9: it needs python3 with venv (on Debian: apt install python3-venv) and PyPI" >&2; \
 		test -z "$${LIVEHOST_CI:-}$${CI:-}"; \
 	fi
+
+$(API_TESTER):
+	$(call say,fetching $(SCHEMATHESIS) into target/venv)
+	@$(PYTHON) -m venv target/venv
+	@target/venv/bin/pip install --quiet --disable-pip-version-check '$(SCHEMATHESIS)'
+	@touch $@

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use livehost_plugin::{Compiler, Plugin, Runtime, Storage};
-use livehost_telemetry::log;
+use livehost_telemetry::log::{self, LogControl};
 use livehost_telemetry::{say, terminal};
 use tracing::{info, warn};
 
@@ -40,7 +40,18 @@ pub async fn run(file: &Path) -> anyhow::Result<()> {
     // Signals that arrive while plugins are compiled count too.
     let mut signals = Signals::listen()?;
     let config = Config::load(file)?;
-    let log = Arc::new(log::start(&config.log)?);
+    let log = log::start(&config.log, &config.base)?;
+    let outcome = serve(file, config, log.clone(), &mut signals).await;
+    log.flush();
+    outcome
+}
+
+async fn serve(
+    file: &Path,
+    config: Config,
+    log: LogControl,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     files::raise_limit(config.limits.connections);
     for complaint in machine::complaints(&config) {
         warn!("{complaint}");

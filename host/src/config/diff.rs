@@ -22,8 +22,8 @@ pub struct Diff {
     pub log_level: bool,
     /// The interval of the log's counters differs.
     pub log_stats: bool,
-    /// The log's format differs, which only a restart can change.
-    pub log_format: bool,
+    /// The log's form or where it goes differs, which only a restart can change.
+    pub log_fixed: bool,
     /// What is recorded of decisions differs.
     pub decisions: bool,
     /// The state folder differs, which only a restart can change.
@@ -62,7 +62,7 @@ impl Diff {
         let mut diff = Self {
             log_level: old.log.level != new.log.level,
             log_stats: old.log.stats != new.log.stats,
-            log_format: old.log.format != new.log.format,
+            log_fixed: !new.log.goes_on_as(&old.log),
             decisions: old.decisions != new.decisions,
             state: old.state != new.state,
             limits: old.limits != new.limits,
@@ -117,7 +117,7 @@ impl Diff {
             && self.closed.is_empty()
             && !self.log_level
             && !self.log_stats
-            && !self.log_format
+            && !self.log_fixed
             && !self.decisions
             && !self.state
             && !self.limits

@@ -29,7 +29,7 @@ use super::{
     masked::masked,
     naming::{aliases, default_application},
     relay::relays,
-    schema::{ApplicationConfig, Config, PluginLimits},
+    schema::{ApplicationConfig, Config, LogSettings, LogTarget, PluginLimits},
 };
 
 /// No configuration is longer, bytes; a device or a stream would never end.
@@ -175,7 +175,7 @@ pub(super) struct FileContext<'r> {
 
 impl FileContext<'_> {
     fn config(&self, fields: &mut Fields<'_, '_>, root: Node<'_>) -> Config {
-        let log = fields.settings("log", "Log");
+        let log = fields.section("log", "Log", |fields| self.log(fields));
         let decisions = fields.settings("decisions", "Decisions");
         let state = self.state(fields);
         let applications = self.applications(fields);
@@ -195,6 +195,17 @@ impl FileContext<'_> {
             shown: masked(to_json(root, &mut Vec::new())),
             base: self.base.to_owned(),
         }
+    }
+
+    fn log(&self, fields: &mut Fields<'_, '_>) -> LogSettings {
+        let log = LogSettings::read(fields);
+        let path = self.base.join(&log.file);
+        let folder = path.parent().unwrap_or(self.base);
+        if self.files && log.to == LogTarget::File && !folder.is_dir() {
+            let expected = format!("a file in a folder that is there ({})", folder.display());
+            fields.refuse("file", &expected, &log.file);
+        }
+        log
     }
 
     fn state(&self, fields: &mut Fields<'_, '_>) -> PathBuf {

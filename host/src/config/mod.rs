@@ -30,5 +30,5 @@ pub use error::ConfigError;
 pub use load::fields;
 pub use schema::{
     AcceptorConfig, ApplicationConfig, CertificateFiles, Config, DecisionSettings, Join, LogFormat,
-    LogSettings, MediaConfig, MetricsConfig, PluginLimits, ServerLimits,
+    LogSettings, LogTarget, MediaConfig, MetricsConfig, PluginLimits, ServerLimits,
 };

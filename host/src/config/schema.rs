@@ -30,7 +30,7 @@ use livehost_policy::OnError;
 use livehost_settings::{GIB, HOUR, KIB, MIB, MIN, MS, SEC, settings, words};
 
 use livehost_server_http::Service;
-pub use livehost_telemetry::log::{LogFormat, LogSettings};
+pub use livehost_telemetry::log::{LogFormat, LogSettings, LogTarget};
 
 use super::api::ApiConfig;
 use super::chain::Chain;

@@ -111,6 +111,10 @@ fn every_field_is_read() {
         LogSettings {
             level: "warn,livehost_hub=debug".to_owned(),
             format: LogFormat::Json,
+            to: LogTarget::Syslog,
+            file: "logs/live.log".to_owned(),
+            file_size: 1 << 30,
+            files: 0,
             stats: Duration::from_secs(10),
         }
     );

@@ -7,9 +7,10 @@ use std::path::Path;
 use livehost_plugin::{Check, Plugin, Welcome};
 use livehost_policy::{Fallback, OnError};
 use livehost_ron::units::format_duration;
+use livehost_server_http::Service;
 use livehost_telemetry::say;
 
-use crate::config::{ApplicationConfig, Config};
+use crate::config::{ApplicationConfig, Config, SocketPlace};
 
 /// The stream of the lines to paste.
 pub(super) const STREAM: &str = "test";
@@ -67,10 +68,19 @@ pub(super) fn print<'a>(
             text,
             "\n  publish       ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine \
              -c:v libx264 -preset veryfast -g 60 -pix_fmt yuv420p -c:a aac -f flv '{url}'{}\n  \
-             play          ffplay '{url}'{}\n",
+             play          ffplay '{url}'{}",
             refused(welcome.and_then(|welcome| welcome.publish.as_ref())),
             refused(welcome.and_then(|welcome| welcome.play.as_ref())),
         );
+        let mut listening = addresses.iter().zip(&config.acceptors);
+        let api = listening.find(|(_, acceptor)| acceptor.serve.contains(&Service::Api));
+        let api = api.map_or(String::new(), |(address, acceptor)| {
+            let (scheme, address) = (acceptor.chain.scheme(), reachable(*address));
+            format!(", or {scheme}://{address}{}", Service::Api.path())
+        });
+        if config.api.socket != SocketPlace::Off || !api.is_empty() {
+            let _ = writeln!(text, "  see           livehost status{api}");
+        }
     }
     say!("{}", text.trim_end_matches('\n'));
 }

@@ -14,9 +14,10 @@ use livehost_net::tls::Tls;
 use livehost_net::{Admission, AdmissionLimits, Ingress, Protocol};
 use livehost_plugin::{Plugin, PluginError, PluginSpec, Runtime, Services};
 use livehost_policy::Gate;
-use livehost_server_http::{HttpChain, HttpServer, Service, Site};
+use livehost_server_http::{HttpChain, HttpServer, MAX_FEEDS, Service, Site};
 use livehost_server_rtmp::session::{self, Shared};
 use livehost_server_rtmp::{Layers, RtmpServer, Tunnels};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -197,6 +198,7 @@ pub(super) fn site(
     config: &Config,
     shared: &Shared,
     admission: &Arc<Admission>,
+    decisions: &Arc<DecisionLog>,
     operations: &Arc<ServerOperations>,
 ) -> Arc<Site> {
     let site = Site {
@@ -204,6 +206,8 @@ pub(super) fn site(
         directory: shared.directory.clone(),
         control: Control::new(shared.broker.clone(), shared.directory.clone()),
         admission: admission.clone(),
+        decisions: decisions.clone(),
+        feeds: Arc::new(Semaphore::new(MAX_FEEDS)),
         operations: operations.clone(),
         access: ArcSwap::default(),
         metric_streams: AtomicUsize::default(),

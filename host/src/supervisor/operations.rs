@@ -43,7 +43,7 @@ pub(super) struct ServerOperations {
     file: PathBuf,
     started: SystemTime,
     shown: ArcSwap<Shown>,
-    log: Arc<LogControl>,
+    log: LogControl,
     orders: mpsc::Sender<OperatorOrder>,
     drain: Notify,
     shutdown: CancellationToken,
@@ -68,7 +68,7 @@ impl ServerOperations {
     pub(super) fn new(
         file: &Path,
         config: &Config,
-        log: Arc<LogControl>,
+        log: LogControl,
         shared: &Shared,
     ) -> (Arc<Self>, mpsc::Receiver<OperatorOrder>) {
         let (orders, received) = mpsc::channel(ORDERS);

@@ -152,7 +152,7 @@ impl RunningServer {
         let listeners = bound.into_iter().map(Bound::listen);
         prepared.listeners = listeners.collect::<Result<_, _>>()?;
         if diff.log_level {
-            self.log.set(&new.log)?;
+            self.log.follow(&new.log)?;
         }
         Ok(prepared)
     }
@@ -168,8 +168,8 @@ impl RunningServer {
     }
 
     fn apply(&mut self, new: Config, diff: &Diff, mut prepared: Prepared) {
-        if diff.log_format {
-            warn!("the log's format changes with the next start");
+        if diff.log_fixed {
+            warn!("the log's form, and where it goes, change with the next start");
         }
         if diff.state {
             warn!("the state folder changes with the next start");

@@ -28,7 +28,7 @@ use livehost_relay::Relays;
 use livehost_server_http::Site;
 use livehost_server_rtmp::Tunnels;
 use livehost_server_rtmp::session::Shared;
-use livehost_telemetry::log::{LogControl, STRANGERS};
+use livehost_telemetry::log::{LogControl, PUBLISHERS, STRANGERS};
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
@@ -57,7 +57,7 @@ pub(super) struct RunningServer {
     /// Files that changed together with a configuration that was refused: they
     /// may fit no other.
     pub(super) held_back: BTreeSet<PathBuf>,
-    pub(super) log: Arc<LogControl>,
+    pub(super) log: LogControl,
     pub(super) decisions: Arc<DecisionLog>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) shared: Arc<Shared>,
@@ -108,7 +108,7 @@ impl RunningServer {
     pub(super) async fn start(
         file: &Path,
         config: Config,
-        log: Arc<LogControl>,
+        log: LogControl,
     ) -> anyhow::Result<Self> {
         let file = std::path::absolute(file)
             .with_context(|| format!("the folder of {} is gone", file.display()))?;
@@ -164,7 +164,7 @@ impl RunningServer {
         decisions.set(config.decisions.clone(), &config.base);
         let admission = Admission::new(build::admission_limits(&config));
         let (operations, orders) = ServerOperations::new(&file, &config, log.clone(), &shared);
-        let site = build::site(&config, &shared, &admission, &operations);
+        let site = build::site(&config, &shared, &admission, &decisions, &operations);
         let mut server = Self {
             file,
             log,
@@ -202,8 +202,10 @@ impl RunningServer {
         }
         let interval = server.stats_interval.subscribe();
         server.services.spawn(server.reporter().run(interval));
-        let stop = server.shared.shutdown.clone();
-        server.services.spawn(STRANGERS.report(stop));
+        for quota in [&STRANGERS, &PUBLISHERS] {
+            let stop = server.shared.shutdown.clone();
+            server.services.spawn(quota.report(stop));
+        }
         server.warn_of_open_publish();
         server.control_socket();
         server.show();
@@ -431,8 +433,9 @@ impl RunningServer {
         ending::end(self.drain(), self.stop_plugins(&haste), again).await;
         self.decisions.close().await;
         STRANGERS.say();
+        PUBLISHERS.say();
         for unit in self.units.values() {
-            unit.application.gate().say_failures();
+            unit.application.gate().say_left_out();
         }
         info!("stopped");
     }

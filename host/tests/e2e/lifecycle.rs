@@ -222,6 +222,35 @@ fn a_full_disk_behind_the_output_stops_nobody() {
 }
 
 #[test]
+fn a_log_in_a_file_is_whole_at_the_end() {
+    let _guard = together();
+    let folder = host::folder();
+    let config = Config::live(App::open("reject")).text();
+    let config = config.replacen("log: (", "log: (to: File, file: \"live.log\", ", 1);
+    let mut server = host::launch(folder.path(), &config);
+    // The banner comes when it is about to listen.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let banner = server.stdout.wait(0, deadline, |line| {
+        line.text.contains("ffplay").then_some(())
+    });
+    banner.expect("it starts");
+    server.signal(Signal::Terminate);
+    let exit = server.wait(SOON);
+    assert!(exit.status.success(), "{}\n{}", exit.status, exit.stderr);
+    assert!(!exit.stderr.contains("\"message\""), "{}", exit.stderr);
+    let log = fs::read_to_string(folder.path().join("live.log")).expect("the log");
+    assert!(log.contains("\"message\":\"ready\""), "{log}");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("\"message\":\"stopped\""), "{log}");
+
+    let config = config.replacen("live.log", "logs/live.log", 1);
+    let exit = host::launch(folder.path(), &config).wait(SOON);
+    assert_eq!(exit.status.code(), Some(1), "{}", exit.stderr);
+    let why = "log.file: expected a file in a folder that is there";
+    assert!(exit.stderr.contains(why), "{}", exit.stderr);
+}
+
+#[test]
 fn a_full_log_stops_nobody() {
     let _guard = together();
     let addr = TcpListener::bind("127.0.0.1:0")

@@ -1,12 +1,14 @@
 //! What plugins see of the media plane, and their orders to it; operators' later.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use livehost_hub::Hub;
 use livehost_policy::{
     Ambiguous, Awaited, Client, ControlError, MediaControl, Order, StreamInfo, StreamRegistry,
 };
-use tracing::{debug, warn};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::Quota;
+use tracing::debug;
 
 use crate::broker::Broker;
 use crate::directory::Directory;
@@ -42,10 +44,17 @@ fn found(found: bool) -> Result<(), ControlError> {
     }
 }
 
+/// Lines about orders that nobody can carry out: a plugin may give one for each client.
+static REFUSED: LazyLock<Arc<Quota>> =
+    LazyLock::new(|| Arc::new(Quota::new("orders of plugins".to_owned())));
+
 fn not_available(app: &str, order: &str) -> Result<(), ControlError> {
-    warn!(
+    limited!(
+        WARN,
+        REFUSED.admits_and_reports(),
         app,
-        order, "not available yet: the plugin's order is refused"
+        order,
+        "not available yet: the plugin's order is refused"
     );
     Err(ControlError::Denied)
 }

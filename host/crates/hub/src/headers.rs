@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use livehost_media::{Covered, Packet, Scope, TrackCodec, Tracks};
-use tracing::{debug, warn};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::PUBLISHERS;
+use tracing::debug;
 
 use super::frame::Frame;
 
@@ -124,19 +126,20 @@ impl Headers {
     fn refuse(&mut self, frame: &Frame) {
         let Scope { kind, tracks, .. } = frame.packet().scope();
         let (track, bytes) = (tracks.lowest(), frame.packet().len());
-        let refused = "a codec header is not kept for players that join later: the stream \
-                       has more of them than are kept";
         if self.refused == 0 {
-            warn!(
+            limited!(
+                WARN,
+                PUBLISHERS.admits(),
                 ?kind,
                 track,
                 bytes,
                 most = MAX_HEADERS,
                 most_bytes = MAX_HEADER_BYTES,
-                "{refused}"
+                "a codec header is not kept for players that join later: the stream has more \
+                 of them than are kept"
             );
         } else {
-            debug!(?kind, track, bytes, "{refused}");
+            debug!(?kind, track, bytes, "one more codec header is not kept");
         }
         self.refused = self.refused.saturating_add(1);
     }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use livehost_media::time::to_ms;
 use livehost_media::{Kind, Packet, Placed, Role, Timeline, Video, VideoTurn};
 use livehost_policy::{Awaited, DuplicateRule, StreamId, StreamInfo};
-use tracing::{debug, info};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::PUBLISHERS;
+use tracing::debug;
 
 use super::cache::Cache;
 use super::claim::Taken;
@@ -201,7 +203,8 @@ impl Stream {
         }
         state.active = None;
         if let Some(next) = state.standby.pop_front() {
-            info!(stream = %self.key, publisher = %next.client().remote, conn = next.client().conn,
+            limited!(INFO, PUBLISHERS.admits(), stream = %self.key,
+                publisher = %next.client().remote, conn = next.client().conn,
                 "the publisher standing by takes over");
             self.counters.takeovers.add();
             state.take_over();
@@ -282,8 +285,8 @@ impl Stream {
             }
             Some(VideoTurn::Stops) => debug!(stream = %self.key,
                 "video has stopped: audio waits for it no more"),
-            Some(VideoTurn::LosesKeyframes) => info!(stream = %self.key,
-                "no keyframe is expected any more: players wait for none"),
+            Some(VideoTurn::LosesKeyframes) => limited!(INFO, PUBLISHERS.admits(),
+                stream = %self.key, "no keyframe is expected any more: players wait for none"),
             None => {}
         }
         let video = state.cache.video();
@@ -551,10 +554,19 @@ fn tell_jump(packet: &Packet, placed: Placed) {
     };
     let kind = packet.kind();
     let (timestamp, placed) = (to_ms(packet.dts()), to_ms(placed.dts));
-    let told = "the publisher's timestamps jumped; players see them continue";
     if number == 1 {
-        info!(?kind, timestamp, placed, "{told}");
+        limited!(
+            INFO,
+            PUBLISHERS.admits(),
+            ?kind,
+            timestamp,
+            placed,
+            "the publisher's timestamps jumped; players see them continue"
+        );
     } else {
-        debug!(?kind, timestamp, placed, "{told}");
+        debug!(
+            ?kind,
+            timestamp, placed, "the publisher's timestamps jumped again"
+        );
     }
 }

@@ -11,12 +11,12 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use livehost_telemetry::limited;
-use livehost_telemetry::log::STRANGERS;
+use livehost_telemetry::log::{Quota, STRANGERS};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::admission::{Admission, AdmissionError, Permit};
 use super::canonical;
@@ -122,6 +122,8 @@ impl Acceptor {
         let mut handed_over = pin!(self.handed_over(&stop.replaced));
         // In a row.
         let mut failures = 0_u64;
+        // A client that leaves lets the next one in, and so on.
+        let lines = Arc::new(Quota::new(format!("accepting at {address}")));
         loop {
             let Some(accepted) = next(&self.listener, &stop.now, handed_over.as_mut()).await else {
                 return;
@@ -135,9 +137,14 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    if failures.is_power_of_two() {
-                        error!(%address, %error, failures, "cannot accept; trying again");
-                    }
+                    limited!(
+                        ERROR,
+                        failures.is_power_of_two() && lines.admits_and_reports(),
+                        %address,
+                        %error,
+                        failures,
+                        "cannot accept; trying again"
+                    );
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

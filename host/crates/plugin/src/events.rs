@@ -7,12 +7,14 @@
 //! about the same stream or connection; the others go on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livehost_policy::{Client, ConnId, Event, StreamId};
+use livehost_telemetry::limited;
+use livehost_telemetry::log::Quota;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tracing::warn;
 
 use super::function::Function;
 
@@ -22,11 +24,14 @@ pub(super) struct EventQueue {
     app: String,
     queue: Mutex<Backlog>,
     changed: Notify,
+    /// Lines about it: clients may fill it again and again.
+    lines: Arc<Quota>,
 }
 
 impl EventQueue {
     pub(super) fn new(app: String, limit: usize) -> Self {
         Self {
+            lines: Arc::new(Quota::new(format!("events of the application {app:?}"))),
             app,
             queue: Mutex::new(Backlog::new(limit)),
             changed: Notify::new(),
@@ -48,7 +53,9 @@ impl EventQueue {
         let pushed = self.with(|queue| queue.push(event));
         match pushed {
             PushOutcome::Queued => self.changed.notify_one(),
-            PushOutcome::FirstDropped => warn!(
+            PushOutcome::FirstDropped => limited!(
+                WARN,
+                self.lines.admits_and_reports(),
                 app = self.app,
                 "event queue full: events are dropped until the plugin keeps up"
             ),
@@ -93,7 +100,13 @@ impl EventQueue {
             let now = Instant::now();
             let (next, dropped) = self.with(|queue| queue.pop(|it| suspended(it, now)));
             if dropped > 0 {
-                warn!(app = self.app, dropped, "event queue keeps up again");
+                limited!(
+                    WARN,
+                    self.lines.admits_and_reports(),
+                    app = self.app,
+                    dropped,
+                    "event queue keeps up again"
+                );
             }
             match next {
                 NextEvent::Due(due) => return Some(*due),

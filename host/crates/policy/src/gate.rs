@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use livehost_telemetry::limited;
-use livehost_telemetry::log::Quota;
+use livehost_telemetry::log::{CLIENT_LINES, PUBLISHER_LINES, Quota};
 
 use super::{
     Asks, Decides, Event, ObjectDecision, ObjectRequest, OnSharedObject, Policy, PolicyError,
@@ -54,10 +54,18 @@ impl From<Fallback> for OnError {
 pub struct Gate {
     policy: Arc<dyn Policy>,
     on_error: Arc<ArcSwap<OnError>>,
-    /// Lines about questions to which the plugin had no answer that could be
-    /// used. A quota of its own: neither strangers nor another application's
-    /// plugin must hide that this one fails.
+    lines: Arc<GateLines>,
+}
+
+/// How many lines the log has about the application. Quotas of its own: neither
+/// strangers nor another application must hide what happens here.
+struct GateLines {
+    /// Questions to which the plugin had no answer that could be used.
     failures: Arc<Quota>,
+    clients: Arc<Quota>,
+    /// Players must not hide them.
+    publishers: Arc<Quota>,
+    relays: Arc<Quota>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -72,22 +80,45 @@ impl Gate {
     /// Wraps the `policy` of the application `app`; failed decisions become what
     /// `on_error` says.
     pub fn new(app: &str, policy: Arc<dyn Policy>, on_error: impl Into<OnError>) -> Self {
-        let about = format!("decisions of the application {app:?} that failed");
         Self {
             policy,
             on_error: Arc::new(ArcSwap::from_pointee(on_error.into())),
-            failures: Arc::new(Quota::new(about)),
+            lines: Arc::new(GateLines::new(app)),
         }
     }
 
     /// Whether one more line may be written about an answer that can't be used.
     pub fn admits_failure(&self) -> bool {
-        self.failures.admits_and_reports()
+        self.lines.failures.admits_and_reports()
     }
 
-    /// Says at the end of the process what is not said yet.
-    pub fn say_failures(&self) {
-        self.failures.say();
+    /// The same about a connection or a player that was let in.
+    pub fn admits_client(&self) -> bool {
+        self.lines.clients.admits_and_reports()
+    }
+
+    /// The same about a publisher that was let in.
+    pub fn admits_publisher(&self) -> bool {
+        self.lines.publishers.admits_and_reports()
+    }
+
+    /// The same about a relay: a client's publish or play may be why there is one.
+    pub fn admits_relay(&self) -> bool {
+        self.lines.relays.admits_and_reports()
+    }
+
+    /// Says at the end of the process how many lines were left out, as far as it is
+    /// not said yet.
+    pub fn say_left_out(&self) {
+        let lines = &self.lines;
+        for quota in [
+            &lines.failures,
+            &lines.clients,
+            &lines.publishers,
+            &lines.relays,
+        ] {
+            quota.say();
+        }
     }
 
     /// What failed decisions become from now on.
@@ -170,6 +201,19 @@ impl Gate {
                 "the server could not decide; try again",
             ))
         })
+    }
+}
+
+impl GateLines {
+    fn new(app: &str) -> Self {
+        let quota = |about: &str, lines| Arc::new(Quota::of(format!("{about} {app:?}"), lines));
+        let failures = format!("decisions of the application {app:?} that failed");
+        Self {
+            failures: Arc::new(Quota::new(failures)),
+            clients: quota("clients of the application", CLIENT_LINES),
+            publishers: quota("publishers of the application", PUBLISHER_LINES),
+            relays: quota("relays of the application", PUBLISHER_LINES),
+        }
     }
 }
 
@@ -261,6 +305,17 @@ mod tests {
         while a.admits_failure() {}
         assert!(!a.clone().admits_failure());
         assert!(b.admits_failure());
+    }
+
+    #[tokio::test]
+    async fn lines_about_players_hide_no_others() {
+        let policy = FailingPolicy::after(0, PolicyError::Unavailable("it is gone".into()));
+        let gate = Gate::new("live", policy, Fallback::Reject);
+        let count = |admits: &dyn Fn() -> bool| (0..10_000).take_while(|_| admits()).count();
+        assert_eq!(count(&|| gate.admits_client()), 6000);
+        assert_eq!(count(&|| gate.admits_publisher()), 600);
+        assert_eq!(count(&|| gate.admits_relay()), 600);
+        assert_eq!(count(&|| gate.admits_failure()), 60);
     }
 
     #[tokio::test]

@@ -14,7 +14,6 @@ use livehost_wire::amf0;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 use super::error::RelayError;
 use super::peer::{Peer, PeerTerms, Purpose, woken};
@@ -83,10 +82,7 @@ pub(super) async fn push(
     let Push {
         peer, subscription, ..
     } = push;
-    info!(
-        frames_dropped = subscription.leave().dropped,
-        "relay closing"
-    );
+    report.closing(subscription.leave().dropped);
     peer.close().await;
     Ok(over)
 }

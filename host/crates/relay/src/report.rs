@@ -11,7 +11,7 @@ use livehost_hub::StreamKey;
 use livehost_policy::{ConnId, Event, Gate, Relay, RelayFailure};
 use livehost_telemetry::limited;
 use tokio::time::Instant;
-use tracing::{Span, info, info_span, warn};
+use tracing::{Span, info_span};
 
 use super::error::RelayError;
 use super::url::RelayUrl;
@@ -69,7 +69,8 @@ impl Report {
         self.up = None;
         self.relay.attempt = self.relay.attempt.saturating_add(1);
         let attempt = self.relay.attempt;
-        self.span.in_scope(|| info!(attempt, "relay connecting"));
+        self.span
+            .in_scope(|| limited!(INFO, self.gate.admits_relay(), attempt, "relay connecting"));
     }
 
     /// The other server, at the address `remote`, takes the stream or sends it.
@@ -77,8 +78,21 @@ impl Report {
         self.up = Some(Instant::now());
         self.was_up = true;
         let remote = remote.to_string();
-        self.span.in_scope(|| info!(remote, "relay up"));
+        self.span
+            .in_scope(|| limited!(INFO, self.gate.admits_relay(), remote, "relay up"));
         self.gate.notify(Event::RelayUp(self.relay.clone()));
+    }
+
+    /// The other server is told that it is over, without so many frames.
+    pub(super) fn closing(&self, frames_dropped: u64) {
+        self.span.in_scope(|| {
+            limited!(
+                INFO,
+                self.gate.admits_relay(),
+                frames_dropped,
+                "relay closing"
+            )
+        });
     }
 
     /// How long the attempt has been up, if it is.
@@ -97,8 +111,10 @@ impl Report {
         let retry_ms = retry.map(millis);
         self.up = None;
         self.span.in_scope(|| match up_ms {
-            Some(up_ms) => warn!(reason = %error, up_ms, retry_ms, "relay lost"),
-            None => warn!(reason = %error, retry_ms, "relay failed"),
+            Some(up_ms) => limited!(WARN, self.gate.admits_relay(), reason = %error, up_ms,
+                retry_ms, "relay lost"),
+            None => limited!(WARN, self.gate.admits_relay(), reason = %error, retry_ms,
+                "relay failed"),
         });
         let failure = RelayFailure {
             reason: error.to_string(),
@@ -129,7 +145,8 @@ impl Report {
     }
 
     fn end(&mut self, reason: &str) {
-        self.span.in_scope(|| info!(reason, "relay ended"));
+        self.span
+            .in_scope(|| limited!(INFO, self.gate.admits_relay(), reason, "relay ended"));
         self.tell_end(reason);
     }
 

@@ -28,5 +28,5 @@ pub use access::{AccessSettings, Scope, Token};
 pub use operations::Operations;
 pub use routes::Service;
 pub use server::{HttpChain, HttpServer};
-pub use site::Site;
+pub use site::{MAX_FEEDS, Site};
 pub use socket::{ControlSocket, SocketError};

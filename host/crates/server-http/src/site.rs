@@ -8,12 +8,17 @@ use arc_swap::ArcSwap;
 use livehost_app::broker::Broker;
 use livehost_app::control::Control;
 use livehost_app::directory::Directory;
+use livehost_decisions::DecisionLog;
 use livehost_net::Admission;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessSettings;
 use crate::operations::Operations;
+
+/// Live feeds at once; each may lag behind by a bounded number of records.
+pub const MAX_FEEDS: usize = 32;
 
 /// What the services are about, and who may use them.
 #[derive(Debug)]
@@ -26,6 +31,10 @@ pub struct Site {
     pub control: Arc<Control>,
     /// Connections of all protocols.
     pub admission: Arc<Admission>,
+    /// What plugins decided.
+    pub decisions: Arc<DecisionLog>,
+    /// Places for live feeds.
+    pub feeds: Arc<Semaphore>,
     /// The rest of the server.
     pub operations: Arc<dyn Operations>,
     /// Who may ask; replaced when the configuration changes.

@@ -66,6 +66,20 @@ impl RotatingFile {
         &self.path
     }
 
+    /// Finds out whether lines can be written, before there is one.
+    ///
+    /// # Errors
+    /// When they can't.
+    pub fn try_open(&mut self) -> io::Result<()> {
+        self.open().map(drop)
+    }
+
+    /// Whether the last lines could not be written.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.lost > 0
+    }
+
     /// Writes whole lines, each with its end. Those that can't be written are lost: the
     /// first of them is an error in the log, and the next write tries again.
     pub fn write_lines(&mut self, mut lines: &[u8]) {

@@ -7,8 +7,9 @@ use livehost_hub::{Publication, Pushed, Revocation};
 use livehost_media::{Kind, NotAPacket, Packet, Role};
 use livehost_policy::{Awaited, Event, Gate, SessionEnd, StreamId};
 use livehost_telemetry::limited;
+use livehost_telemetry::log::PUBLISHERS;
 use tokio::time::Instant;
-use tracing::{Span, debug, info, warn};
+use tracing::{Span, debug};
 
 use super::rate::RateLimit;
 use crate::claims::{Claimed, Lease};
@@ -71,9 +72,13 @@ impl Publishing {
         let is_active = publication.is_active();
         span.in_scope(|| {
             if is_active {
-                info!("publishing");
+                limited!(INFO, gate.admits_publisher(), "publishing");
             } else {
-                info!("standing by behind the stream's publisher");
+                limited!(
+                    INFO,
+                    gate.admits_publisher(),
+                    "standing by behind the stream's publisher"
+                );
             }
         });
         gate.notify(Event::Published(publication.info()));
@@ -136,7 +141,8 @@ impl Publishing {
             .is_some_and(Publication::is_active);
         if is_active && !self.is_active {
             self.is_active = true;
-            self.span.in_scope(|| info!("publishing"));
+            self.span
+                .in_scope(|| limited!(INFO, self.gate.admits_publisher(), "publishing"));
             if let Some(pushes) = self.pushes.take() {
                 self.start_pushes(&pushes);
             }
@@ -174,8 +180,10 @@ impl Publishing {
         // The first is worth a line; an encoder that sends them all the time would
         // fill the log.
         if self.refused == 0 {
-            self.span
-                .in_scope(|| warn!(?kind, %error, "dropping a message that is no frame"));
+            self.span.in_scope(|| {
+                limited!(WARN, PUBLISHERS.admits(), ?kind, %error,
+                    "dropping a message that is no frame");
+            });
         } else {
             self.span
                 .in_scope(|| debug!(?kind, %error, "dropping a message that is no frame"));
@@ -221,7 +229,9 @@ impl Publishing {
         if both || now.saturating_duration_since(first) >= READY_AFTER {
             self.is_ready = true;
             self.span.in_scope(|| {
-                info!(
+                limited!(
+                    INFO,
+                    self.gate.admits_publisher(),
                     video = stream.video.as_deref().unwrap_or("none"),
                     audio = stream.audio.as_deref().unwrap_or("none"),
                     "ready"
@@ -312,7 +322,9 @@ impl Publishing {
             ..SessionEnd::default()
         };
         self.span.in_scope(|| {
-            info!(
+            limited!(
+                INFO,
+                self.gate.admits_publisher(),
                 reason,
                 duration_ms = end.duration_ms,
                 bytes_in = end.bytes_in,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use livehost_hub::{Item, Subscription};
 use livehost_policy::{Event, Gate, SessionEnd, StreamRequest};
+use livehost_telemetry::limited;
 use tokio::time::Instant;
-use tracing::{Span, info};
+use tracing::Span;
 
 use crate::refusal::{Refusal, RefusalKind};
 use crate::relays::{PendingPull, PullFailure};
@@ -55,9 +56,13 @@ impl Playing {
         let is_live = subscription.is_live();
         span.in_scope(|| {
             if is_live {
-                info!("playing");
+                limited!(INFO, gate.admits_client(), "playing");
             } else {
-                info!("playing: waiting for a publisher");
+                limited!(
+                    INFO,
+                    gate.admits_client(),
+                    "playing: waiting for a publisher"
+                );
             }
         });
         Self {
@@ -91,12 +96,23 @@ impl Playing {
             Item::Frame(_) => {}
             Item::Published => {
                 self.waiting_since = None;
-                self.span.in_scope(|| info!("the publisher has appeared"));
+                self.span.in_scope(|| {
+                    limited!(
+                        INFO,
+                        self.gate.admits_client(),
+                        "the publisher has appeared"
+                    );
+                });
             }
             Item::Unpublished => {
                 self.waiting_since = Some(Instant::now());
-                self.span
-                    .in_scope(|| info!("the publisher has left; waiting for another"));
+                self.span.in_scope(|| {
+                    limited!(
+                        INFO,
+                        self.gate.admits_client(),
+                        "the publisher has left; waiting for another"
+                    );
+                });
             }
         }
         Some(item)
@@ -171,7 +187,9 @@ impl Playing {
             frames_dropped: totals.dropped,
         };
         self.span.in_scope(|| {
-            info!(
+            limited!(
+                INFO,
+                self.gate.admits_client(),
                 reason,
                 duration_ms = end.duration_ms,
                 bytes_out = end.bytes_out,

@@ -2,6 +2,7 @@
 //! play can meet, with nothing of RTMP's sessions.
 
 mod claims;
+mod log;
 mod play;
 mod protocol;
 mod publish;

@@ -118,6 +118,22 @@ async fn guests_write_lines_with_their_name() {
 }
 
 #[tokio::test]
+async fn clients_that_fill_the_queue_of_events_again_and_again_fill_no_log() {
+    let (log, _guard) = Captured::start();
+    let begin = std::time::Instant::now();
+    let queue = events::EventQueue::new("live".into(), 1);
+    let event = || Event::Disconnected(Client::default(), SessionEnd::default());
+    for _ in 0..1000 {
+        assert!(queue.push(event()));
+        assert!(!queue.push(event()));
+        queue.next(|_, _| None).await.expect("is queued");
+    }
+    let lines = log.lines("event queue").len();
+    let minutes = 1 + begin.elapsed().as_secs() as usize / 60;
+    assert!((60..=60 * minutes).contains(&lines), "{lines}");
+}
+
+#[tokio::test]
 async fn a_chatty_guest_is_cut_short_and_the_rest_counted() {
     let (log, _guard) = Captured::start();
     let limits = PluginLimits {

@@ -7,6 +7,7 @@
 pub mod applications;
 mod audit;
 pub mod clients;
+mod decisions;
 pub mod page;
 pub mod relays;
 pub mod server;
@@ -39,6 +40,7 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
         (name = "applications", description = "Applications and their plugins"),
         (name = "streams", description = "What is published"),
         (name = "clients", description = "Who is connected"),
+        (name = "decisions", description = "What plugins decided"),
         (name = "relays", description = "Streams to and from other servers"),
     )
 )]
@@ -73,6 +75,8 @@ pub(crate) fn parts() -> (Router<Arc<Site>>, OpenApi) {
         .routes(routes!(clients::list))
         .routes(routes!(clients::one))
         .routes(routes!(clients::kick))
+        .routes(routes!(decisions::list))
+        .routes(routes!(decisions::feed))
         .routes(routes!(relays::list))
         .routes(routes!(relays::reconnect))
         .split_for_parts()

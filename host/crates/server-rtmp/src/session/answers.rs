@@ -14,7 +14,7 @@ use livehost_rtmp::shared_object::SharedObjectMessage;
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use tokio::time::Instant;
-use tracing::{Span, info};
+use tracing::Span;
 
 use super::client::{RtmpSession, Slot};
 use super::end::EndReason;
@@ -160,10 +160,15 @@ impl RtmpSession {
                 self.chunk_size = chunk_size.unwrap_or(self.limits.chunk);
                 self.machine.accept_connect(chunk_size, window_ack);
                 self.registration.enter(application.name(), &self.client);
-                self.application = Some(application);
                 self.instance = instance;
                 self.idle_since = now;
-                info!(instance = self.instance.as_deref(), "connected");
+                limited!(
+                    INFO,
+                    application.gate().admits_client(),
+                    instance = self.instance.as_deref(),
+                    "connected"
+                );
+                self.application = Some(application);
             }
             ConnectDecision::Reject(rejection) => {
                 self.refuse_connect(&rejection.into());

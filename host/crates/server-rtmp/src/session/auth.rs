@@ -20,7 +20,6 @@ use livehost_rtmp::auth::{Login, Method, Proof, Verifier};
 use livehost_telemetry::limited;
 use livehost_telemetry::log::STRANGERS;
 use tokio::time::Instant;
-use tracing::info;
 
 use self::challenges::Party;
 
@@ -118,7 +117,13 @@ async fn advance(
     match judged {
         Ok(Judged::Challenge(text)) => LoginStep::Challenge(text),
         Ok(Judged::Passed) => {
-            info!(user, method = method.as_str(), "authenticated");
+            limited!(
+                INFO,
+                gate.admits_client(),
+                user,
+                method = method.as_str(),
+                "authenticated"
+            );
             LoginStep::Passed(user)
         }
         Ok(Judged::Failed) => {

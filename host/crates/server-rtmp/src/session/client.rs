@@ -327,7 +327,10 @@ impl RtmpSession {
         // Before it is said: who reads that it has ended finds it nowhere.
         drop(self.registration);
         let duration = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let admitted = || self.application.is_some() || STRANGERS.admits();
+        let admitted = || match &self.application {
+            Some(application) => application.gate().admits_client(),
+            None => STRANGERS.admits(),
+        };
         let instance = self.instance.as_deref();
         if end.is_failure() {
             limited!(WARN, admitted(), reason, detail = %end, duration_ms = duration, bytes_in,

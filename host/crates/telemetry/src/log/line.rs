@@ -14,6 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::LogFormat;
 use super::value::Value;
+use super::{journal, syslog};
 use crate::counters::Counts;
 
 /// The most of a value that a client or another server may have written, bytes.
@@ -40,13 +41,35 @@ const OWN_FAULTS: [(&str, &str); 5] = [
     ("livehost_server_rtmp::session::answers", "error"),
 ];
 
+/// What a line looks like where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With its time and its end.
+    Line(LogFormat),
+    /// With syslog's head, a datagram each.
+    Syslog(LogFormat),
+    /// An entry of the journal, a datagram each.
+    Journal,
+}
+
+impl Form {
+    /// How a span's fields and their values are written.
+    fn format(self) -> LogFormat {
+        match self {
+            Self::Line(format) | Self::Syslog(format) => format,
+            Self::Journal => LogFormat::Text,
+        }
+    }
+}
+
 /// Writes an event as one line.
 #[derive(Debug)]
-pub(super) struct Lines(pub(super) LogFormat);
+pub(super) struct Lines(pub(super) Form);
 
-/// Writes the fields of a span, which stand in each of its lines.
+/// Writes the fields of a span, which stand in each of its lines: in one line, and for
+/// the journal in one more for each of them.
 #[derive(Debug)]
-pub(super) struct FieldFormat(pub(super) LogFormat);
+pub(super) struct FieldFormat(pub(super) Form);
 
 impl<S> FormatEvent<S, FieldFormat> for Lines
 where
@@ -58,11 +81,27 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let level = *event.metadata().level();
         match self.0 {
-            LogFormat::Text => text(ctx, writer.by_ref(), event)?,
-            LogFormat::Json => json(ctx, writer.by_ref(), event)?,
+            Form::Line(LogFormat::Text) => {
+                text(ctx, writer.by_ref(), event)?;
+                writer.write_char('\n')
+            }
+            Form::Line(LogFormat::Json) => {
+                json(ctx, writer.by_ref(), event)?;
+                writer.write_char('\n')
+            }
+            Form::Syslog(LogFormat::Text) => {
+                syslog::head(&mut writer, level)?;
+                write!(writer, "{level} ")?;
+                body(ctx, writer, event)
+            }
+            Form::Syslog(LogFormat::Json) => {
+                syslog::head(&mut writer, level)?;
+                json(ctx, writer, event)
+            }
+            Form::Journal => journal::entry(ctx, writer, event),
         }
-        writer.write_char('\n')
     }
 }
 
@@ -83,21 +122,43 @@ where
     write!(writer, " {:>5}", metadata.level().as_str())?;
     Paint::end(ansi, &mut writer)?;
     writer.write_char(' ')?;
+    body(ctx, writer, event)
+}
+
+/// A line without time and level.
+pub(super) fn body<S>(
+    ctx: &FmtContext<'_, S, FieldFormat>,
+    mut writer: Writer<'_>,
+    event: &Event<'_>,
+) -> fmt::Result
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let ansi = writer.has_ansi_escapes();
     if let Some(scope) = ctx.event_scope() {
         for span in scope.from_root() {
             Paint::Bold.begin(ansi, &mut writer)?;
             writer.write_str(span.name())?;
             Paint::end(ansi, &mut writer)?;
-            if let Some(fields) = span.extensions().get::<FormattedFields<FieldFormat>>()
-                && !fields.is_empty()
-            {
-                write!(writer, "{{{fields}}}")?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<FieldFormat>>() {
+                span_fields(&mut writer, fields)?;
             }
             writer.write_char(':')?;
         }
         writer.write_char(' ')?;
     }
-    FieldVisitor::new(writer, LogFormat::Text, metadata.target()).record(event)
+    FieldVisitor::new(writer, LogFormat::Text, event.metadata().target()).record(event)
+}
+
+/// Those that people read: the journal's stand by themselves.
+fn span_fields(writer: &mut Writer<'_>, fields: &str) -> fmt::Result {
+    let lines = fields.lines().filter(|line| !line.is_empty());
+    let mut before = "{";
+    for line in lines.filter(|line| !journal::is_field(line)) {
+        write!(writer, "{before}{line}")?;
+        before = " ";
+    }
+    writer.write_str(if before == "{" { "" } else { "}" })
 }
 
 fn json<S>(
@@ -139,8 +200,8 @@ where
 }
 
 impl<'a> FormatFields<'a> for FieldFormat {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> fmt::Result {
-        FieldVisitor::new(writer, self.0, SPAN).record(fields)
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'a>, fields: R) -> fmt::Result {
+        self.write(writer.by_ref(), true, &fields)
     }
 
     fn add_fields(
@@ -149,9 +210,27 @@ impl<'a> FormatFields<'a> for FieldFormat {
         fields: &Record<'_>,
     ) -> fmt::Result {
         let is_first = current.fields.is_empty();
-        let mut visitor = FieldVisitor::new(current.as_writer(), self.0, SPAN);
-        visitor.is_first = is_first;
-        visitor.record(fields)
+        self.write(current.as_writer(), is_first, fields)
+    }
+}
+
+impl FieldFormat {
+    /// `is_first`: no other fields of the span stand before them.
+    fn write(
+        &self,
+        mut writer: Writer<'_>,
+        is_first: bool,
+        fields: impl RecordFields,
+    ) -> fmt::Result {
+        let is_journal = self.0 == Form::Journal;
+        let mut visitor = FieldVisitor::new(writer.by_ref(), self.0.format(), SPAN);
+        visitor.is_first = is_first || is_journal;
+        visitor.record(&fields)?;
+        if !is_journal {
+            return Ok(());
+        }
+        writer.write_char('\n')?;
+        journal::fields(writer, SPAN, fields)
     }
 }
 
@@ -159,7 +238,7 @@ impl<'a> FormatFields<'a> for FieldFormat {
 const SPAN: &str = "";
 
 /// How much of a field an event of the module `target` may show, bytes.
-fn room(target: &str, field: &str) -> usize {
+pub(super) fn room(target: &str, field: &str) -> usize {
     let is_in = |module: &str| {
         let inside = target.strip_prefix(module);
         inside.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -350,8 +429,8 @@ mod tests {
         let writer = std::sync::Arc::clone(&text);
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || Shared(std::sync::Arc::clone(&writer)))
-            .fmt_fields(FieldFormat(LogFormat::Json))
-            .event_format(Lines(LogFormat::Json));
+            .fmt_fields(FieldFormat(Form::Line(LogFormat::Json)))
+            .event_format(Lines(Form::Line(LogFormat::Json)));
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, log);
         let text = String::from_utf8(text.lock().clone()).unwrap();

@@ -1,5 +1,8 @@
 //! Lines that anybody can cause: so many a minute, the rest as a count.
 //!
+//! Those about who was let in pass one, too, since anybody may be: it is so large that
+//! only a flood meets it.
+//!
 //! A port scan or a broken client must neither fill the disk nor hide what
 //! matters. Whoever looks for those that guess passwords (fail2ban) has to see
 //! them all the same: a verdict (a log-in that failed, a policy's no) is written
@@ -20,8 +23,12 @@ use tracing::warn;
 
 use crate::network::network;
 
-/// Lines in a window.
+/// Lines in a window, about what is no client's right.
 const LINES: u32 = 60;
+/// About publishers, and about relays.
+pub const PUBLISHER_LINES: u32 = 600;
+/// About connections and players.
+pub const CLIENT_LINES: u32 = 6000;
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long an address has no second line beyond the quota.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -29,12 +36,16 @@ const PAUSE: Duration = Duration::from_secs(10);
 const MAX_ADDRESSES: usize = 1024;
 
 /// Lines about clients that were not let in.
-pub static STRANGERS: Quota = Quota::with("clients that were not let in");
+pub static STRANGERS: Quota = Quota::with("clients that were not let in", LINES);
+/// Lines about what publishers that were let in send, and who takes over from whom.
+pub static PUBLISHERS: Quota = Quota::with("media of publishers", PUBLISHER_LINES);
 
 /// A limit on lines.
 #[derive(Debug)]
 pub struct Quota {
     about: Cow<'static, str>,
+    /// In a window.
+    lines: u32,
     state: Mutex<Option<QuotaState>>,
     /// A first line was left out.
     exceeded: Notify,
@@ -57,15 +68,21 @@ struct QuotaState {
 impl Quota {
     /// A quota of lines `about` something.
     pub fn new(about: String) -> Self {
+        Self::of(about, LINES)
+    }
+
+    /// The same with another number of `lines` a minute.
+    pub fn of(about: String, lines: u32) -> Self {
         Self {
             about: Cow::Owned(about),
-            ..Self::with("")
+            ..Self::with("", lines)
         }
     }
 
-    const fn with(about: &'static str) -> Self {
+    const fn with(about: &'static str, lines: u32) -> Self {
         Self {
             about: Cow::Borrowed(about),
+            lines,
             state: Mutex::new(None),
             exceeded: Notify::const_new(),
         }
@@ -102,7 +119,7 @@ impl Quota {
             state.since = now;
             state.lines = 0;
         }
-        let is_within = state.lines < LINES;
+        let is_within = state.lines < self.lines;
         let is_first = address.is_some_and(|address| state.is_first(network(address), now));
         if is_within {
             state.lines = state.lines.saturating_add(1);
@@ -203,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_window_has_so_many_lines() {
-        let quota = Quota::with("tests");
+        let quota = Quota::with("tests", LINES);
         let start = Instant::now();
         assert_eq!(admitted(&quota, start, None, 1000), 60);
         let late = start + Duration::from_secs(59);
@@ -217,7 +234,7 @@ mod tests {
 
     #[test]
     fn beyond_it_each_address_has_one_refusal_in_ten_seconds() {
-        let quota = Quota::with("tests");
+        let quota = Quota::with("tests", LINES);
         let start = Instant::now();
         assert_eq!(admitted(&quota, start, None, 60), 60);
         let [a, b, c, d] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"]
@@ -232,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_takes_bounded_memory_and_lines() {
-        let quota = Quota::with("tests");
+        let quota = Quota::with("tests", LINES);
         let start = Instant::now();
         let address = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
         let flood = (0..10_000).filter(|n| quota.admits_at(start, address(*n)));
@@ -248,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_left_out_is_said_at_the_end_of_the_window() {
-        let quota = Quota::with("tests");
+        let quota = Quota::with("tests", LINES);
         let start = Instant::now().checked_sub(WINDOW).unwrap();
         assert_eq!(admitted(&quota, start, None, 100), 60);
         assert_eq!(left_out(&quota), 40);
