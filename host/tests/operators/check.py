@@ -46,6 +46,7 @@ CONFIG = """(
     ),
     // So that the series of streams are there, too.
     metrics: (streams: 10),
+    decisions: (ring: 100),
     log: (level: "warn"),
 )
 """
@@ -173,6 +174,8 @@ def api(server, schemathesis):
                 "--header", f"Authorization: Bearer {server.token}",
                 # It ends the server: tests end to end have it.
                 "--exclude-operation-id", "drain",
+                # It does not end.
+                "--exclude-operation-id", "follow_decisions",
                 "--generation-deterministic",
                 "--max-examples", "20",
                 "--continue-on-failure",
