@@ -19,7 +19,6 @@ mod signals;
 mod stats;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use livehost_plugin::{Compiler, Plugin, Runtime, Storage};
 use livehost_telemetry::log::{self, LogControl};

@@ -199,7 +199,9 @@ fn services(fields: &mut Fields<'_, '_>, chain: Option<Chain>) -> Vec<Service> {
     const WORDS: &[(&str, Service)] = words!(Service: Api, Metrics);
     let field = Setting::new(
         "serve",
-        "What a chain that ends with `Http` serves: the [API](operations.md#the-api) below          `/api`, [metrics](operations.md#metrics) at `/metrics`. `/health/live` and          `/health/ready` are always there.",
+        "What a chain that ends with `Http` serves: the [API](operations.md#the-api) below \
+         `/api`, [metrics](operations.md#metrics) at `/metrics`. `/health/live` and \
+         `/health/ready` are always there.",
     );
     let allowed = "of Api, Metrics";
     let path = fields.path_of(field.name);

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{SOON, until};
 use crate::support::{
-    App, Config, Host,
+    App, Config, Host, guests,
     log::START,
     operator::{address, ask, get, with_api},
     rtmp::Client,
@@ -106,7 +106,7 @@ fn configuration_and_plugins_are_reloaded() {
     let _guard = together();
     let folder = crate::support::host::folder();
     let plugin = folder.path().join("app.wasm");
-    fs::copy(crate::support::guests::probe(), &plugin).unwrap();
+    fs::copy(guests::probe(), &plugin).unwrap();
     let config = with_api(Config::live(App::probe_at(&plugin, "")));
     let host = Host::start_in(folder, &config);
     let path = "/api/v1/applications/live/plugin/reload";
@@ -122,12 +122,7 @@ fn configuration_and_plugins_are_reloaded() {
     );
     let back = "/api/v1/applications/live/plugin/roll-back";
     done(&host, "POST", back, None, 409);
-    fs::copy(
-        crate::support::guests::guest("allow-all.wasm"),
-        host.file("next.wasm"),
-    )
-    .unwrap();
-    fs::rename(host.file("next.wasm"), &plugin).unwrap();
+    guests::replace(&plugin, &guests::probe_version(2));
     // The watcher may have been first.
     let fresh = ask(&host, "POST", path, None);
     assert_eq!(fresh.json()["generation"], 2, "{fresh:?}");
@@ -142,7 +137,7 @@ fn configuration_and_plugins_are_reloaded() {
     let wrong = ask(&host, "POST", "/api/v1/config/reload", None);
     assert_eq!(wrong.status, 409, "{wrong:?}");
     let detail = wrong.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("nonsense"), "{detail}");
+    assert!(detail.contains("config.ron"), "{detail}");
     assert_eq!(get(&host, "/api/v1/server")["state"], "serving");
 }
 

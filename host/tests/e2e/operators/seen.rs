@@ -9,6 +9,8 @@ use crate::support::{
     together,
 };
 
+const NO_SOCKET: &str = "no control socket: `host status` will not find this server";
+
 fn open() -> Config {
     with_api(Config::live(App::open("reject")))
 }
@@ -225,7 +227,7 @@ fn what_a_crashed_server_left_is_replaced_and_a_running_ones_is_not() {
     let folder = crate::support::host::folder();
     let process = crate::support::host::launch(folder.path(), &other);
     let log = crate::support::log::Log(process.stderr.clone());
-    let said = log.wait(START, "no control socket", &[], SOON);
+    let said = log.wait(START, NO_SOCKET, &[], SOON);
     assert!(
         said.field("error").unwrap().contains("another server"),
         "{said:?}"
@@ -243,7 +245,8 @@ fn the_document_describes_the_api() {
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() > 10, "{paths:?}");
     for (path, methods) in paths {
-        if methods.get("get").is_none() || path.contains('{') {
+        // A feed has no end.
+        if methods.get("get").is_none() || path.contains('{') || path.ends_with("/feed") {
             continue;
         }
         assert_eq!(
@@ -255,4 +258,44 @@ fn the_document_describes_the_api() {
     let wrong = ask(&host, "DELETE", "/api/v1/server", None);
     assert_eq!(wrong.status, 405, "{wrong:?}");
     assert!(wrong.head.contains("allow: get"), "{}", wrong.head);
+}
+
+#[test]
+fn decisions_are_listed_and_followed() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let _guard = together();
+    let host = Host::start(&open().sections("decisions: (ring: 100),"));
+    let first = Client::publish(host.addr, "live", "first?key=hidden").expect("may publish");
+    let seen = until(&host, "/api/v1/decisions?hook=on-publish", |seen| {
+        seen["items"]
+            .as_array()
+            .is_some_and(|items| items.len() == 1)
+    });
+    let record = &seen["items"][0];
+    assert_eq!(record["outcome"], "accepted", "{record:#}");
+    assert!(!seen.to_string().contains("hidden"), "{seen:#}");
+
+    let mut stream = std::net::TcpStream::connect(address(&host)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let last = record["id"].as_u64().unwrap();
+    let request = format!(
+        "GET /api/v1/decisions/feed?hook=on-publish HTTP/1.1\r\nhost: 127.0.0.1\r\n\
+         authorization: Bearer {READ}\r\nlast-event-id: {}\r\n\r\n",
+        last - 1
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream)
+        .lines()
+        .map(|line| line.expect("the feed goes on"));
+    let mut about = |name: &str| loop {
+        let line = lines.next().expect("the feed goes on");
+        if line.starts_with("data: ") && line.contains(name) {
+            return line;
+        }
+    };
+    // What was missed, then what comes.
+    about("first");
+    let second = Client::publish(host.addr, "live", "second").expect("may publish");
+    about("second");
+    drop((first, second));
 }
