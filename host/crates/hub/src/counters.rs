@@ -30,7 +30,7 @@ counters! {
         plays_full,
         /// Messages of active publishers.
         frames_in,
-        /// Bytes of their bodies.
+        /// Bytes of media of active publishers.
         bytes_in,
         /// Frames that players did not get, since they were behind.
         frames_dropped,

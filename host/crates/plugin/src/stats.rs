@@ -88,7 +88,7 @@ counters! {
         reloads,
         /// Reloads that failed before the swap.
         reloads_refused,
-        /// Generations replaced by the one before, for failing.
+        /// Generations replaced by the one before, for failing or by an order.
         roll_backs,
         /// Snapshots that the next generation did not get: too large, or failed.
         snapshots_left_out,

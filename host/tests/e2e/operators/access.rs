@@ -143,7 +143,7 @@ fn no_secret_comes_out() {
     let _guard = together();
     let app = App::new(
         crate::support::guests::guest("static-keys.wasm"),
-        format!("{{ \"publish\": {{ \"cam\": \"{SECRET}\" }}, \"play\": \"open\" }}"),
+        format!("{{ \"publish\": {{ \"keys\": [\"{SECRET}\"] }}, \"play\": \"open\" }}"),
     );
     let app = app.relays(&format!(
         "relay: (allow: [\"rtmp://127.0.0.1:1/*\"]), \

@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What writes log lines: the server's crates, and then those of others.
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "livehost",
     "livehost_app",
     "livehost_decisions",
@@ -19,6 +19,7 @@ const CRATES: [&str; 15] = [
     "livehost_plugin",
     "livehost_policy",
     "livehost_relay",
+    "livehost_server_http",
     "livehost_server_rtmp",
     "livehost_telemetry",
     "h2",
