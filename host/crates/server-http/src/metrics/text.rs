@@ -157,10 +157,10 @@ mod tests {
         let text = prometheus(vec![family]).unwrap();
         for line in [
             "# TYPE lh_decision_seconds histogram",
-            "lh_decision_seconds_bucket{le=\"0.00005\",app=\"live\"} 0",
-            "lh_decision_seconds_bucket{le=\"0.0001\",app=\"live\"} 1",
-            "lh_decision_seconds_bucket{le=\"3.0\",app=\"live\"} 1",
-            "lh_decision_seconds_bucket{le=\"+Inf\",app=\"live\"} 2",
+            "lh_decision_seconds_bucket{app=\"live\",le=\"5e-05\"} 0",
+            "lh_decision_seconds_bucket{app=\"live\",le=\"0.0001\"} 1",
+            "lh_decision_seconds_bucket{app=\"live\",le=\"3\"} 1",
+            "lh_decision_seconds_bucket{app=\"live\",le=\"+Inf\"} 2",
             "lh_decision_seconds_count{app=\"live\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
