@@ -2,7 +2,7 @@
 //!
 //! One file for each kind of thing. Lists come in pages: `after` of the next is the
 //! `next` of the one before, a name or a number, so that what comes and goes in
-//! between moves nothing. Every order leaves a line in the log ([`audit`]).
+//! between moves nothing. Every order leaves a line in the log (`audit.rs`).
 
 pub mod applications;
 mod audit;
