@@ -323,6 +323,8 @@ fn a_new_rust_plugin_builds_passes_its_cases_and_reloads_when_saved() {
         Command::new(env!("CARGO_BIN_EXE_host"))
             .args(["dev", "config.ron"])
             .current_dir(folder.path())
+            // Its control socket is nobody else's to find.
+            .env("XDG_RUNTIME_DIR", folder.path())
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("RUST_LOG"),
     );
