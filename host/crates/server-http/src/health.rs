@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::operations::ServerState;
 use crate::site::Site;
 
 /// The process answers.
@@ -15,8 +14,8 @@ pub(crate) async fn live() -> &'static str {
 
 /// Clients are taken in; 503 while the server ends.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> (StatusCode, &'static str) {
-    match site.operations.server().state {
-        ServerState::Serving => (StatusCode::OK, "ok\n"),
-        ServerState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    match site.shutdown.is_cancelled() {
+        false => (StatusCode::OK, "ok\n"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn router(site: &Arc<Site>, services: &[Service]) -> Router {
         guarded = guarded
             .merge(routes.layer(identified))
             // Whoever may see the API may see what it is like.
-            .merge(api::document(document));
+            .merge(api::document(&document));
     }
     router = router.merge(guarded.layer(from_fn_with_state(site.clone(), guarded_by_name)));
     router

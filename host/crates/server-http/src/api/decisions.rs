@@ -109,6 +109,10 @@ pub(super) async fn feed(
     query: Result<Query<DecisionQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query?;
+    if query.after.is_some() || query.limit.is_some() {
+        let detail = "expected no `after` and no `limit`: a feed goes on behind `Last-Event-ID`";
+        return Err(Problem::bad_request(detail));
+    }
     let Ok(place) = site.feeds.clone().try_acquire_owned() else {
         let detail = "too many feeds are open: end one";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));

@@ -15,8 +15,10 @@ pub mod streams;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::routing::get;
-use axum::{Json, Router};
+use bytes::Bytes;
+use http::header;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
@@ -82,10 +84,11 @@ pub(crate) fn parts() -> (Router<Arc<Site>>, OpenApi) {
         .split_for_parts()
 }
 
-/// The document's own route.
-pub(crate) fn document(document: OpenApi) -> Router<Arc<Site>> {
-    let document = Arc::new(document);
-    Router::new().route(DOCUMENT, get(async move || Json(document.as_ref().clone())))
+/// The document's own route: written once, since strangers may ask for it.
+pub(crate) fn document(document: &OpenApi) -> Router<Arc<Site>> {
+    let text = Bytes::from(document.to_json().unwrap_or_default());
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Router::new().route(DOCUMENT, get(async move || (kind, text)))
 }
 
 /// The document, as JSON: for the file in the documentation.
